@@ -1,0 +1,168 @@
+// Package api is the contract between a gateway and its clients: the JSON of
+// /v1, its problem documents and the frames of the notices websocket. It holds
+// types and nothing else, imports only the standard library, and openapi.yaml
+// says the same for other languages; a test keeps the two alike.
+//
+// Conventions: snake_case, times in RFC 3339 UTC, durations in milliseconds with
+// names ending in _ms, ids are UUIDs made by the caller (UUIDv7) and are the
+// idempotency key of the request, lists are {"items": […], "next": "…"}. Unknown
+// fields are refused by the server and must be ignored by clients: the contract
+// only grows.
+package api
+
+import "time"
+
+// The paths of the API.
+const (
+	PathSessions  = "/v1/sessions"
+	PathCheckouts = "/v1/checkouts"
+	PathWaits     = "/v1/waits"
+	PathMe        = "/v1/me"
+	PathNotices   = "/v1/notices"
+	PathStatus    = "/v1/status"
+)
+
+// Machine is the computer a request speaks of.
+type Machine struct {
+	ID   string `json:"id"`             // stable, made by the client once per machine
+	Name string `json:"name,omitempty"` // as its user knows it
+}
+
+// StartRequest is the body of POST /v1/sessions.
+type StartRequest struct {
+	ID      string  `json:"id"`
+	Product string  `json:"product"`
+	Version string  `json:"version,omitempty"` // of the product, four-part
+	Machine Machine `json:"machine"`
+	// Client is the version of the CONNECTION Client, if one asks: before
+	// 23.0.1.25 a refusal does not name the other machine (R7).
+	Client string `json:"client,omitempty"`
+}
+
+// Session is a product running on a machine.
+type Session struct {
+	ID          string    `json:"id"`
+	Product     string    `json:"product"`
+	License     string    `json:"license"`
+	LicenseType string    `json:"license_type"` // "Practitioner" (R21)
+	Machine     Machine   `json:"machine"`
+	Since       time.Time `json:"since"`
+	Provisional bool      `json:"provisional"` // the cloud has not agreed yet
+	// TTLMS is how long the session lives from when the last acknowledged heartbeat
+	// was sent; BeatMS is how often to send one.
+	TTLMS    int64   `json:"ttl_ms"`
+	BeatMS   int64   `json:"beat_ms"`
+	Token    Token   `json:"token"`              // fencing token of the grant
+	Checkout string  `json:"checkout,omitempty"` // it runs under this checkout
+	Ending   *Ending `json:"ending,omitempty"`   // it will not be renewed for ever
+}
+
+// Token orders what the site has decided: the larger (epoch, seq) came later.
+type Token struct {
+	Epoch uint64 `json:"epoch"`
+	Seq   uint64 `json:"seq"`
+}
+
+// Ending tells a session that it has lost its right.
+type Ending struct {
+	Reason  string    `json:"reason"` // released, conflict, unassigned, checkout-over
+	By      string    `json:"by,omitempty"`
+	Note    string    `json:"note,omitempty"`
+	Machine string    `json:"machine,omitempty"`
+	Until   time.Time `json:"until"` // renewals are refused from then on
+}
+
+// MachineRequest is the body of requests that only say which machine asks:
+// stop, return, heartbeat.
+type MachineRequest struct {
+	Machine Machine `json:"machine"`
+}
+
+// Lease answers a heartbeat: the session lives for TTLMS from when the heartbeat
+// was sent.
+type Lease struct {
+	Session string  `json:"session"`
+	TTLMS   int64   `json:"ttl_ms"`
+	Ending  *Ending `json:"ending,omitempty"`
+}
+
+// CheckoutRequest is the body of POST /v1/checkouts.
+type CheckoutRequest struct {
+	ID      string    `json:"id"`
+	Product string    `json:"product"`
+	Version string    `json:"version,omitempty"`
+	Machine Machine   `json:"machine"`
+	Client  string    `json:"client,omitempty"`
+	Until   time.Time `json:"until"`
+}
+
+// Checkout is a license one machine may use away from the network.
+type Checkout struct {
+	ID          string    `json:"id"`
+	Product     string    `json:"product"`
+	License     string    `json:"license"`
+	LicenseType string    `json:"license_type"`
+	Machine     Machine   `json:"machine"`
+	Since       time.Time `json:"since"`
+	Until       time.Time `json:"until"`
+	Token       Token     `json:"token"`
+}
+
+// WaitRequest is the body of POST /v1/waits: tell this machine when the product
+// can be started on it.
+type WaitRequest struct {
+	ID      string  `json:"id"`
+	Product string  `json:"product"`
+	Machine Machine `json:"machine"`
+}
+
+// Wait is a machine that waits. Free means that nothing stands in the way any
+// more: start now.
+type Wait struct {
+	ID      string    `json:"id"`
+	Product string    `json:"product"`
+	Machine Machine   `json:"machine"`
+	Since   time.Time `json:"since,omitzero"`
+	Free    bool      `json:"free"`
+}
+
+// Me is what the site knows of the caller.
+type Me struct {
+	ID             string          `json:"id"`
+	Email          string          `json:"email"` // as signed in and as the license was assigned to (R21)
+	Name           string          `json:"name,omitempty"`
+	Licenses       []MyLicense     `json:"licenses"`
+	Sessions       []Session       `json:"sessions"`
+	Checkouts      []Checkout      `json:"checkouts"`
+	Waiting        *Wait           `json:"waiting,omitempty"`
+	Administrators []Administrator `json:"administrators"` // whom to ask (R23)
+	Link           LinkState       `json:"link"`
+}
+
+// MyLicense is a license assigned to the caller.
+type MyLicense struct {
+	ID          string    `json:"id"`
+	Product     string    `json:"product"`
+	ProductName string    `json:"product_name,omitempty"`
+	LicenseType string    `json:"license_type"`
+	Capped      string    `json:"capped"` // yes, no, unknown (R9)
+	Ends        time.Time `json:"ends,omitzero"`
+}
+
+// Administrator is somebody who can help.
+type Administrator struct {
+	Name  string `json:"name"`
+	Email string `json:"email"`
+}
+
+// LinkState is the link to the vendor's cloud.
+type LinkState struct {
+	Up      bool      `json:"up"`
+	Contact time.Time `json:"contact,omitzero"` // the cloud last answered
+}
+
+// List is a page of things.
+type List[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"` // to ask on from; empty at the end
+}

@@ -1,0 +1,122 @@
+package api
+
+import "time"
+
+// NoticesProtocol is the websocket subprotocol of /v1/notices. A client connects
+// with its bearer token in the Authorization header and names itself in the
+// query: machine (id), name (of the machine), instance (random per process),
+// since ("epoch:seq" of the last frame it has dealt with, or empty) and lang
+// (en, fr, de). One JSON object a frame.
+const NoticesProtocol = "sitegate.notices.v1"
+
+// The limits of a client's frames.
+const (
+	MaxFrame        = 4096 // bytes
+	MaxBeatSessions = 32
+)
+
+// Frame is what travels on the websocket, in both directions; Type says which of
+// the other fields matter.
+type Frame struct {
+	Type string `json:"type"`
+
+	// From the server.
+	Hello  *Hello  `json:"hello,omitempty"`
+	Notice *Notice `json:"notice,omitempty"`
+	Lease  *Leases `json:"lease,omitempty"`
+	State  *Me     `json:"state,omitempty"` // after a gap: how things are now
+
+	// From the client.
+	Beat *Beat `json:"beat,omitempty"`
+}
+
+// The frame types.
+const (
+	FrameHello  = "hello"  // first, from the server
+	FrameState  = "state"  // after hello where the gap could not be filled
+	FrameNotice = "notice" // something happened
+	FrameBeat   = "beat"   // from the client: its sessions live
+	FrameLease  = "lease"  // to a beat, after the leader has acknowledged it
+)
+
+// Hello greets a client. Recovered: everything since its token follows as
+// notices. Otherwise a state frame follows, and then what comes.
+type Hello struct {
+	Epoch     uint64   `json:"epoch"`
+	Seq       uint64   `json:"seq"`
+	Recovered bool     `json:"recovered"`
+	Node      string   `json:"node"`
+	Nodes     []string `json:"nodes"` // base URLs of all nodes
+	PingMS    int64    `json:"ping_ms"`
+	BeatMS    int64    `json:"beat_ms"`
+}
+
+// Notice tells a user's clients what happened. Its token is (epoch, seq).
+type Notice struct {
+	Epoch  uint64    `json:"epoch"`
+	Seq    uint64    `json:"seq"`
+	At     time.Time `json:"at"`
+	Kind   string    `json:"kind"`
+	Text   string    `json:"text"` // a sentence in the user's language
+	Mine   bool      `json:"mine"` // it concerns this very machine
+	ID     string    `json:"id,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+
+	Product string    `json:"product,omitempty"`
+	License string    `json:"license,omitempty"`
+	Machine string    `json:"machine,omitempty"` // the machine it is about
+	By      string    `json:"by,omitempty"`
+	Note    string    `json:"note,omitempty"`
+	Until   time.Time `json:"until,omitzero"`
+}
+
+// The kinds of notices.
+const (
+	KindGranted    = "granted"     // a session started
+	KindAttempted  = "attempted"   // another machine tried and was refused
+	KindFree       = "free"        // a machine let go
+	KindYours      = "yours"       // kept for this machine, which waited, until then
+	KindNotTaken   = "not-taken"   // what was kept is free for all again
+	KindReleased   = "released"    // ended by an administrator
+	KindEnding     = "ending"      // lost its right; renewed until then
+	KindConfirmed  = "confirmed"   // the cloud agreed to a provisional start
+	KindCheckedOut = "checked-out" // a checkout was made
+	KindReturned   = "returned"    // a checkout was given back or has ended
+	KindAssigned   = "assigned"    // a license was assigned to you
+	KindUnassigned = "unassigned"  // a license was taken from you
+	KindLinkUp     = "link-up"     // the cloud answers again
+	KindLinkDown   = "link-down"   // the cloud does not answer
+)
+
+// Beat is a heartbeat for the sessions of this machine. N comes back in Leases.
+type Beat struct {
+	N        uint64   `json:"n"`
+	Sessions []string `json:"sessions"`
+}
+
+// Leases answers a Beat. A session counts from when the beat was sent.
+type Leases struct {
+	N      uint64       `json:"n"`
+	Leases []BeatResult `json:"leases"`
+	// Error: the leader could not be asked; nothing was renewed, try again.
+	Error string `json:"error,omitempty"`
+}
+
+// BeatResult is one session's renewal, or the reason why there is none.
+type BeatResult struct {
+	Session string  `json:"session"`
+	TTLMS   int64   `json:"ttl_ms,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	Ending  *Ending `json:"ending,omitempty"`
+}
+
+// The close codes of the websocket. 4000 to 4499: connect again; 4500 to 4999:
+// do not, it would not help.
+const (
+	CloseSlow         = 4008 // the client did not read; resume
+	CloseUnauthorized = 4401 // the token has expired; come back with a new one
+	CloseBudget       = 4429 // too many messages; wait
+	CloseReplaced     = 4510 // the same instance has connected again
+	CloseBlocked      = 4503 // the user may not come back
+	CloseBadFrame     = 4500 // a frame this protocol does not have
+)

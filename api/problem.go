@@ -1,0 +1,50 @@
+package api
+
+import "time"
+
+// ProblemBase is what every problem type begins with; the rest is its code, which
+// is stable: "about" documents are not served there, the URI is a name.
+const ProblemBase = "https://sitegate.dev/problems/"
+
+// ProblemType is the media type of a Problem (RFC 9457).
+const ProblemType = "application/problem+json"
+
+// The codes that are no denial of the rules.
+const (
+	CodeNoQuorum     = "no-quorum"       // 503: most nodes of the cluster cannot be reached
+	CodeUnknown      = "outcome-unknown" // 503: ask again with the same id
+	CodeNotReady     = "not-ready"       // 503: the site has not read its licenses yet
+	CodeUnauthorized = "unauthorized"    // 401: no token, or one that does not hold
+	CodeForbidden    = "forbidden"       // 403
+	CodeNotFound     = "not-found"       // 404: no such path
+	CodeMethod       = "method"          // 405
+	CodeTooLarge     = "too-large"       // 413
+	CodeMediaType    = "media-type"      // 415
+	CodeMalformed    = "malformed"       // 400: not the JSON this path takes
+	CodeTooMany      = "too-many"        // 429
+	CodeInternal     = "internal"        // 500: its text is in the log under the request id
+)
+
+// Problem is an error or a denial as RFC 9457 shapes it. For denials the code is
+// the reason of the rules ("machine-active") and the status is 409, 403 for
+// not-assigned, 404 for what is not there, 503 for cloud-needed.
+type Problem struct {
+	Type      string   `json:"type"` // ProblemBase + Code
+	Title     string   `json:"title"`
+	Status    int      `json:"status"`
+	Detail    string   `json:"detail"` // a sentence for the person at the desktop
+	Code      string   `json:"code"`
+	Next      []string `json:"next,omitempty"` // what they can do
+	RequestID string   `json:"request_id"`
+
+	Product string `json:"product,omitempty"`
+	License string `json:"license,omitempty"`
+	// Machine is the name of the active machine; left out for clients that do not
+	// show it (R7).
+	Machine string    `json:"machine,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+	By      string    `json:"by,omitempty"`   // session or checkout
+	Until   time.Time `json:"until,omitzero"` // when waiting helps, or the latest end
+	// RetryAfterMS repeats the Retry-After header in milliseconds.
+	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
+}

@@ -1,0 +1,71 @@
+package api
+
+import "time"
+
+// Status is what an operator sees of a node and its site.
+type Status struct {
+	Node      string         `json:"node"`
+	Version   string         `json:"version"`
+	Cluster   ClusterStatus  `json:"cluster"`
+	Link      LinkState      `json:"link"`
+	Mirror    MirrorStatus   `json:"mirror"`
+	Counts    Counts         `json:"counts"`
+	Usage     UsageStatus    `json:"usage"`
+	Autonomy  AutonomyStatus `json:"autonomy"`
+	Connected int            `json:"connected"` // clients on this node's websocket
+	Time      time.Time      `json:"time"`      // the cluster's
+}
+
+// ClusterStatus is who leads whom.
+type ClusterStatus struct {
+	ID      string   `json:"id"`
+	Leader  string   `json:"leader"` // empty: none
+	Term    uint64   `json:"term"`
+	Index   uint64   `json:"index"`
+	Members []Member `json:"members"`
+}
+
+// Member is one node.
+type Member struct {
+	Name    string    `json:"name"`
+	Address string    `json:"address"`
+	Voter   bool      `json:"voter"`
+	Leader  bool      `json:"leader"`
+	Reached time.Time `json:"reached,omitzero"`
+}
+
+// MirrorStatus is how far the mirror has been read.
+type MirrorStatus struct {
+	Filled bool   `json:"filled"`
+	Cursor string `json:"cursor"`
+}
+
+// Counts are the sizes of things.
+type Counts struct {
+	Users       int `json:"users"`
+	Products    int `json:"products"`
+	Licenses    int `json:"licenses"`
+	Assigned    int `json:"assigned"`
+	Sessions    int `json:"sessions"`
+	Checkouts   int `json:"checkouts"`
+	Provisional int `json:"provisional"`
+}
+
+// UsageStatus is how far usage has been delivered.
+type UsageStatus struct {
+	Seq  uint64 `json:"seq"`  // of the last event
+	Sent uint64 `json:"sent"` // usage up to here is with the cloud
+}
+
+// AutonomyStatus is how long after the last contact the site may decide alone.
+type AutonomyStatus struct {
+	CappedMS   int64 `json:"capped_ms"`
+	UncappedMS int64 `json:"uncapped_ms"`
+}
+
+// ReleaseRequest is the body of POST /v1/sessions/{id}/release on the operator's
+// socket.
+type ReleaseRequest struct {
+	By   string `json:"by"`
+	Note string `json:"note"`
+}

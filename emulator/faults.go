@@ -1,0 +1,148 @@
+package emulator
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Fault is what goes wrong with the requests whose path begins with Prefix. Delay comes first; then the first of Hang, Cut and Status that
+// is set. With none of them the request is answered as ever, only later.
+type Fault struct {
+	Prefix     string        // "" strikes every path; of several the longest one counts
+	Delay      time.Duration // before anything else
+	Hang       bool          // never answer: until the fault is cleared, or the caller gives up
+	Cut        bool          // close the connection without an answer
+	Status     int           // answer this status with Body
+	Body       string        // body of Status
+	Type       string        // content type of Body; empty is text/html, as of a box in between
+	RetryAfter time.Duration // with Status: a Retry-After header, in whole seconds
+	Times      int           // strike so often, then be gone; zero: until cleared
+}
+
+type faults struct {
+	mu  sync.Mutex
+	set map[string]*struck
+}
+
+// struck is a fault in force.
+type struck struct {
+	Fault
+	left int
+	gone chan struct{} // closed when the fault is cleared or replaced
+}
+
+// spent says that s has struck as often as it may. It stays in the set so that clearing it frees what hangs.
+func (s *struck) spent() bool { return s.Times > 0 && s.left == 0 }
+
+// SetFault puts f in force, in place of what was there for the same prefix.
+func (e *Emulator) SetFault(f Fault) {
+	e.faults.mu.Lock()
+	defer e.faults.mu.Unlock()
+	e.faults.drop(f.Prefix)
+	if e.faults.set == nil {
+		e.faults.set = map[string]*struck{}
+	}
+	e.faults.set[f.Prefix] = &struck{Fault: f, left: f.Times, gone: make(chan struct{})}
+}
+
+// ClearFaults ends all faults; what hangs is answered now.
+func (e *Emulator) ClearFaults() {
+	e.faults.mu.Lock()
+	defer e.faults.mu.Unlock()
+	for p := range e.faults.set {
+		e.faults.drop(p)
+	}
+}
+
+// Faults are those in force, in no order.
+func (e *Emulator) Faults() []Fault {
+	e.faults.mu.Lock()
+	defer e.faults.mu.Unlock()
+	list := []Fault{}
+	for _, s := range e.faults.set {
+		if !s.spent() {
+			f := s.Fault
+			f.Times = s.left
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// drop ends the fault of prefix. The caller holds the lock.
+func (f *faults) drop(prefix string) {
+	if s := f.set[prefix]; s != nil {
+		close(s.gone)
+		delete(f.set, prefix)
+	}
+}
+
+// hit finds the fault for path and counts it.
+func (f *faults) hit(path string) *struck {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var best *struck
+	for p, s := range f.set {
+		if strings.HasPrefix(path, p) && !s.spent() && (best == nil || len(p) > len(best.Prefix)) {
+			best = s
+		}
+	}
+	if best != nil && best.Times > 0 {
+		best.left--
+	}
+	return best
+}
+
+// strike lets the fault for r do what it does; true: the request has had its answer, or will have none.
+func (f *faults) strike(w http.ResponseWriter, r *http.Request) bool {
+	s := f.hit(r.URL.Path)
+	if s == nil {
+		return false
+	}
+	// A server notices that the caller has gone only once it has read the body.
+	if s.Delay > 0 || s.Hang {
+		body, err := io.ReadAll(io.LimitReader(r.Body, 64<<20))
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
+	}
+	if s.Delay > 0 {
+		t := time.NewTimer(s.Delay)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-s.gone:
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
+	switch {
+	case s.Hang:
+		select {
+		case <-s.gone:
+			return false
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	case s.Cut:
+		panic(http.ErrAbortHandler)
+	case s.Status != 0:
+		if s.RetryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(s.RetryAfter/time.Second)))
+		}
+		typ := s.Type
+		if typ == "" {
+			typ = "text/html; charset=utf-8"
+		}
+		w.Header().Set("Content-Type", typ)
+		w.WriteHeader(s.Status)
+		io.WriteString(w, s.Body)
+		return true
+	}
+	return false
+}

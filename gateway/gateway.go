@@ -1,0 +1,119 @@
+// Package gateway is what a node does: it asks the rules, and while its node
+// leads it runs the site's errands towards the cloud.
+//
+// A request takes one path, downward: check it against this site's state, which
+// refuses at once what another machine of the site holds; ask the cloud, which
+// may know of a machine elsewhere; propose, to be decided anew when the entry is
+// applied. Any node takes any request and passes it to the leader. Errands
+// (mirror, holds, usage, what is due) run on the leader only and stop with its
+// leadership.
+//
+// The package leaves to others: who is calling and how an answer is worded
+// (endpoint, phrase), how commands are replicated and leases counted (raftstore),
+// and how the cloud is reached (upstream). The interfaces it needs of them are
+// Log and Cloud.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"sitegate/license"
+)
+
+// Log is the replicated log and the state it leads to. Its methods may be called
+// at once from many goroutines.
+type Log interface {
+	// Propose decides and carries out a command: it returns once a majority has
+	// fsynced the entry and this node, the leader, has applied it. ErrNotLeader:
+	// nothing was done. Any other error: it is not known whether it was.
+	Propose(ctx context.Context, c license.Command) (license.Outcome, error)
+	// Fresh returns once a majority has confirmed, by an exchange begun after the
+	// call, that this node still leads, and everything committed before the call
+	// has been applied: what View shows then is as fresh as a write. ErrNotLeader
+	// otherwise.
+	Fresh(ctx context.Context) error
+	// View reads the applied state. f must not keep or change anything of it.
+	View(f func(s *license.State))
+	// Now is the cluster's time: what a command proposed now would be stamped.
+	Now() license.Time
+	// Renew counts heartbeats, on whichever node; it answers after the leader has
+	// acknowledged. The leases are in the order of the renewals.
+	Renew(ctx context.Context, r []license.Renewal) ([]license.Lease, error)
+	// Forward carries a request to the leader's gateway and its answer back.
+	// ErrNoLeader: there is none, nothing was done.
+	Forward(ctx context.Context, request []byte) ([]byte, error)
+	// Journal returns up to limit events after a seq, in order, as far as they are
+	// fsynced on this node.
+	Journal(ctx context.Context, after uint64, limit int) ([]license.Event, error)
+	// Leading reports whether this node leads and may serve, and in which term.
+	Leading() (term uint64, ok bool)
+	// Lead calls f while this node leads, with a context that ends with its
+	// leadership. It returns when ctx ends and f has returned.
+	Lead(ctx context.Context, f func(ctx context.Context)) error
+	// Cluster tells of the members.
+	Cluster() Cluster
+}
+
+// Cluster is what a node knows of its cluster.
+type Cluster struct {
+	Node    string // this node's name
+	Leader  string // empty: none is known
+	Term    uint64
+	Index   uint64 // applied here
+	Members []Member
+}
+
+// Member is one node of the cluster.
+type Member struct {
+	Name    string
+	Address string // of its peer port
+	Voter   bool
+	// Reached is when this node last heard of it; zero is never, or itself.
+	Reached time.Time
+}
+
+// Cloud is the vendor's entitlement service as the site sees it. Errors say that
+// it could not be asked; a *license.Denial is its answer.
+type Cloud interface {
+	// Changes reads the change feed after a cursor, waiting up to wait for news.
+	Changes(ctx context.Context, cursor string, wait time.Duration) (license.Page, error)
+	// Hold asks the cloud to keep a hold. Nil, nil: agreed.
+	Hold(ctx context.Context, f license.Fence, h license.CloudHold) (*license.Denial, error)
+	// Release gives one hold back.
+	Release(ctx context.Context, f license.Fence, h license.CloudHold) error
+	// RenewHolds renews everything the site holds, from its full list, and returns
+	// what the cloud does not agree to.
+	RenewHolds(ctx context.Context, f license.Fence, holds []license.CloudHold) ([]license.HoldConflict, error)
+	// SendUsage delivers usage records; key makes a repeated delivery harmless. Nil
+	// means the cloud keeps them.
+	SendUsage(ctx context.Context, key string, usage []license.Usage) error
+	// Ping reports whether the cloud answers.
+	Ping(ctx context.Context) error
+}
+
+// The errors of a request that was not decided.
+var (
+	// ErrNotLeader is for callers inside the cluster: ask the leader.
+	ErrNotLeader = errors.New("this node does not lead the cluster")
+	// ErrNoLeader: no majority answers; nothing was done.
+	ErrNoLeader = errors.New("the cluster has no leader: most of its nodes cannot reach each other")
+	// ErrUnknown: the leader was lost while it decided. The same request with the
+	// same id finds out.
+	ErrUnknown = errors.New("the node that was deciding this was lost; ask again with the same id")
+	// ErrNotReady: the mirror has not been read once; nobody can be decided on.
+	ErrNotReady = errors.New("this site has not read its licenses from the cloud yet")
+)
+
+// Config is what a Gateway is made of. All fields but Cloud are needed.
+type Config struct {
+	Log    Log
+	Cloud  Cloud // nil: there is no cloud to ask, as in a sealed site
+	Logger *slog.Logger
+	// AskTimeout is how long a start waits for the cloud: default 5 s.
+	AskTimeout time.Duration
+	// Settings are what this node's config file proposes for the site.
+	Settings license.Settings
+}

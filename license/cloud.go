@@ -1,0 +1,101 @@
+package license
+
+// Fence orders what one cluster tells the cloud: the cloud refuses what is older
+// than the newest it has seen, so that a leader that was replaced cannot undo
+// what its successor did.
+type Fence struct {
+	Epoch uint64
+	Term  uint64
+}
+
+// CloudHold is one hold of this site as the cloud is asked to keep it. It is
+// idempotent per Key and Machine.
+type CloudHold struct {
+	Key         string // the hold key, see HoldKey
+	Kind        HoldKind
+	Ref         ID // the session or checkout behind it
+	User        UserID
+	Product     ProductID
+	License     LicenseID
+	Machine     Machine
+	Until       Time // of a checkout; zero for sessions
+	Provisional bool // of a session the site granted alone
+}
+
+// HoldKey is what a session or checkout keeps from other machines by the default
+// scopes: sessions the user, checkouts the user and the license.
+func HoldKey(kind HoldKind, user UserID, lic LicenseID) string {
+	if kind == HoldCheckout {
+		return string(user) + "/" + string(lic)
+	}
+	return string(user)
+}
+
+// CloudHolds lists everything this site holds: what the cloud's leases are
+// renewed from. Several sessions of one user on one machine are one hold.
+func CloudHolds(s *State) []CloudHold {
+	var holds []CloudHold
+	s.EachActive(func(a *Active) bool {
+		seen := -1
+		for i := range a.Sessions {
+			x := &a.Sessions[i]
+			if !x.Holds {
+				continue
+			}
+			if seen >= 0 {
+				holds[seen].Provisional = holds[seen].Provisional || x.Provisional
+				continue
+			}
+			seen = len(holds)
+			holds = append(holds, CloudHold{Key: HoldKey(HoldSession, x.User, x.License), Kind: HoldSession, Ref: x.ID,
+				User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Provisional: x.Provisional})
+		}
+		for i := range a.Checkouts {
+			x := &a.Checkouts[i]
+			holds = append(holds, CloudHold{Key: HoldKey(HoldCheckout, x.User, x.License), Kind: HoldCheckout, Ref: x.ID,
+				User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Until: x.Until})
+		}
+		return true
+	})
+	return holds
+}
+
+// WouldHold is the hold that a Start or CheckOut asks of the cloud, and whether
+// it needs one: an uncapped start does not, nor one under this machine's own
+// checkout.
+func WouldHold(s *State, at Time, c Command) (CloudHold, bool) {
+	at = max(at, s.head.Now)
+	switch c := c.(type) {
+	case Start:
+		p, lic, d := s.entitled(c.User, c.Product, at)
+		if d != nil || !p.Single() || s.ownCheckout(c.User, lic.ID, c.Machine, at) != nil {
+			return CloudHold{}, false
+		}
+		return CloudHold{Key: HoldKey(HoldSession, c.User, lic.ID), Kind: HoldSession, Ref: c.ID, User: c.User,
+			Product: c.Product, License: lic.ID, Machine: c.Machine}, true
+	case CheckOut:
+		_, lic, d := s.entitled(c.User, c.Product, at)
+		if d != nil {
+			return CloudHold{}, false
+		}
+		return CloudHold{Key: HoldKey(HoldCheckout, c.User, lic.ID), Kind: HoldCheckout, Ref: c.ID, User: c.User,
+			Product: c.Product, License: lic.ID, Machine: c.Machine, Until: c.Until}, true
+	}
+	return CloudHold{}, false
+}
+
+// HoldConflict is a hold of this site that the cloud does not agree to: another
+// machine is active in its books.
+type HoldConflict struct {
+	Key     string
+	Machine Machine
+	Since   Time
+}
+
+// Page is one answer of the cloud's change feed.
+type Page struct {
+	Cursor  string // to ask on from
+	More    bool   // more is waiting already
+	Reset   bool   // the cursor was not known: this starts from the beginning
+	Changes []Change
+}

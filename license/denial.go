@@ -1,0 +1,87 @@
+package license
+
+// Reason is the stable name of a denial; it is part of the API.
+type Reason string
+
+// The reasons.
+const (
+	// MachineActive: another machine is active (R5, R7). Final: no other license
+	// kind or client version gets around it.
+	MachineActive Reason = "machine-active"
+	// KeptForWaiter: free, but kept for half a minute for a machine that waited.
+	KeptForWaiter Reason = "reserved"
+	// NotAssigned: the user has no license of the product assigned (R2, R3).
+	NotAssigned Reason = "not-assigned"
+	// LicenseEnded: the assigned license's term is over; there is no grace (R1).
+	LicenseEnded Reason = "license-ended"
+	// LicenseNotStarted: the assigned license's term has not begun (R1).
+	LicenseNotStarted Reason = "license-not-started"
+	// CloudNeeded: the link is down and the account's terms do not let the site
+	// decide this alone (R6).
+	CloudNeeded Reason = "cloud-needed"
+	// CheckoutTooLong: the end lies beyond the license's term or the maximum (R14).
+	CheckoutTooLong Reason = "checkout-too-long"
+	// CheckoutInPast: the end is not in the future.
+	CheckoutInPast Reason = "checkout-in-past"
+
+	UnknownUser     Reason = "unknown-user"     // not in the mirror
+	UserBlocked     Reason = "user-blocked"     // blocked in the account
+	UnknownProduct  Reason = "unknown-product"  // not in the mirror
+	UnknownSession  Reason = "unknown-session"  // not running (any more)
+	UnknownCheckout Reason = "unknown-checkout" // not open (any more)
+	NotYours        Reason = "not-yours"        // belongs to another user or machine
+	AlreadyEnded    Reason = "already-ended"    // this id was used and is over
+	IDInUse         Reason = "id-in-use"        // this id means something else
+	TooLate         Reason = "too-late"         // the command outlived its NotAfter
+	BadCommand      Reason = "bad-command"      // malformed: no machine, too long, out of bounds
+)
+
+// Reasons are all reasons, in a fixed order.
+var reasons = [...]Reason{
+	MachineActive, KeptForWaiter, NotAssigned, LicenseEnded, LicenseNotStarted, CloudNeeded,
+	CheckoutTooLong, CheckoutInPast, UnknownUser, UserBlocked, UnknownProduct, UnknownSession,
+	UnknownCheckout, NotYours, AlreadyEnded, IDInUse, TooLate, BadCommand,
+}
+
+// Reasons lists every reason there is, in a fixed order.
+func Reasons() []Reason { return append([]Reason(nil), reasons[:]...) }
+
+// HoldKind is what stands behind a hold.
+type HoldKind uint8
+
+// A hold is opened by a session or by a checkout.
+const (
+	HoldSession HoldKind = iota
+	HoldCheckout
+)
+
+// String is "session" or "checkout".
+func (k HoldKind) String() string {
+	if k == HoldCheckout {
+		return "checkout"
+	}
+	return "session"
+}
+
+// Denial says why a command was refused, with what a person needs to go on.
+type Denial struct {
+	Reason  Reason    `cbor:"1,keyasint"`
+	Product ProductID `cbor:"2,keyasint,omitempty"` // what was asked for
+	License LicenseID `cbor:"3,keyasint,omitempty"` // the license it would have used
+
+	// For MachineActive and KeptForWaiter: which machine stands in the way, since
+	// when, with which license, by a session or a checkout. The vendor's sentence
+	// is true only where Holding equals License.
+	Machine Machine   `cbor:"4,keyasint,omitempty"`
+	Since   Time      `cbor:"5,keyasint,omitempty"`
+	Holding LicenseID `cbor:"6,keyasint,omitempty"`
+	By      HoldKind  `cbor:"7,keyasint,omitempty"`
+
+	// Until is when waiting helps at the latest, the end of a checkout or of a
+	// term, or the longest end that would have been granted. Zero: not known.
+	Until Time `cbor:"8,keyasint,omitempty"`
+	// Elsewhere: the machine is known to the cloud only, not to this site.
+	Elsewhere bool `cbor:"9,keyasint,omitempty"`
+}
+
+func deny(r Reason) *Denial { return &Denial{Reason: r} }

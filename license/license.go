@@ -1,0 +1,86 @@
+package license
+
+// Entry is one command of the log with the cluster time its leader stamped.
+type Entry struct {
+	At      Time
+	Command Command
+}
+
+// Command is one of the imperatives of this package: Start, Stop, Expire,
+// CheckOut, Return, EndCheckout, Release, Wait, EndWait, EndReservation, Mirror,
+// Link, Configure, Confirm, Conflict, Refused, UsageSent, Found.
+type Command interface {
+	// decide is the read-only first half: whether the command must be refused at
+	// this time. It sees what is due at the time as already done.
+	decide(s *State, at Time) *Denial
+	// do carries out what decide has let pass and emits the facts.
+	do(s *State, at Time) Outcome
+}
+
+// settler is a command that concerns one user: what is due for that user is
+// settled before the command is decided.
+type settler interface{ subject(s *State) UserID }
+
+// Outcome is what became of a command.
+type Outcome struct {
+	Denial *Denial // nil: done
+
+	Session  *Session  // of Start, Stop, Release: a copy
+	Checkout *Checkout // of CheckOut, Return: a copy
+	Waiter   *Waiter   // of Wait: a copy; nil where nothing stands in the way any more
+	Repeat   bool      // had been done before; nothing has changed
+}
+
+// Event is a fact: what a command, or time, has changed. Seq grows by one with
+// each event of the site; (epoch, seq) is its resume token.
+type Event struct {
+	Seq  uint64
+	At   Time
+	Fact Fact
+}
+
+// Fact is one of the past tenses of this package.
+type Fact interface{ fact() }
+
+func (Started) fact()           {}
+func (Stopped) fact()           {}
+func (Expired) fact()           {}
+func (Released) fact()          {}
+func (CheckedOut) fact()        {}
+func (Returned) fact()          {}
+func (CheckoutEnded) fact()     {}
+func (WaitBegan) fact()         {}
+func (WaitEnded) fact()         {}
+func (Reserved) fact()          {}
+func (ReservationEnded) fact()  {}
+func (Mirrored) fact()          {}
+func (Assigned) fact()          {}
+func (Unassigned) fact()        {}
+func (LinkChanged) fact()       {}
+func (Configured) fact()        {}
+func (Confirmed) fact()         {}
+func (Conflicted) fact()        {}
+func (Attempted) fact()         {}
+func (UsageAcknowledged) fact() {}
+
+// Apply decides one entry and carries it out. It changes s in place; the events
+// are the facts in the order they came about. Apply never fails: a command that
+// may not be done gives an Outcome with a Denial and leaves only what time had
+// made due.
+func Apply(s *State, e Entry) (Outcome, []Event) {
+	s.begin(e.At)
+	if c, ok := e.Command.(settler); ok {
+		s.settle(c.subject(s))
+	}
+	if d := e.Command.decide(s, s.head.Now); d != nil {
+		return Outcome{Denial: d}, s.end()
+	}
+	out := e.Command.do(s, s.head.Now)
+	return out, s.end()
+}
+
+// Check says what Apply would refuse now, without changing anything and without
+// a log entry. A nil result is a maybe: Apply decides anew.
+func Check(s *State, at Time, c Command) *Denial {
+	return c.decide(s, max(at, s.head.Now))
+}

@@ -1,0 +1,196 @@
+package license
+
+import "slices"
+
+// MaxChanges is how many changes one Mirror may carry: an entry stays well below
+// what a store can keep in one transaction.
+const MaxChanges = 1000
+
+// Change is one record of the cloud's feed: exactly one of the pointers, or a
+// deletion, is set.
+type Change struct {
+	User    *User    `cbor:"1,keyasint,omitempty"`
+	Product *Product `cbor:"2,keyasint,omitempty"`
+	License *License `cbor:"3,keyasint,omitempty"`
+	Account *Account `cbor:"4,keyasint,omitempty"`
+
+	DeleteUser    UserID    `cbor:"5,keyasint,omitempty"`
+	DeleteProduct ProductID `cbor:"6,keyasint,omitempty"`
+	DeleteLicense LicenseID `cbor:"7,keyasint,omitempty"`
+}
+
+// Mirror brings what the cloud says into the state, together with the cursor to
+// ask on from: both or neither.
+type Mirror struct {
+	// From is the cursor this page was asked for with: a page that does not follow
+	// on the last one is left out.
+	From    string   `cbor:"1,keyasint,omitempty"`
+	Cursor  string   `cbor:"2,keyasint,omitempty"`
+	Changes []Change `cbor:"3,keyasint,omitempty"`
+	// Full: the page is part of the first fill, or of a new one after the cursor
+	// was lost; the single assignments in it are not news to anyone.
+	Full bool `cbor:"4,keyasint,omitempty"`
+	// Last: nothing more was waiting behind this page.
+	Last bool `cbor:"5,keyasint,omitempty"`
+}
+
+// Mirrored: a page of the feed is in.
+type Mirrored struct {
+	Cursor  string `cbor:"1,keyasint,omitempty"`
+	Changes int    `cbor:"2,keyasint,omitempty"`
+	Full    bool   `cbor:"3,keyasint,omitempty"`
+	Last    bool   `cbor:"4,keyasint,omitempty"`
+}
+
+// Assigned: a license was assigned to a user (R2).
+type Assigned struct {
+	User    UserID    `cbor:"1,keyasint"`
+	License LicenseID `cbor:"2,keyasint"`
+	Product ProductID `cbor:"3,keyasint,omitempty"`
+}
+
+// Unassigned: a license was taken from a user.
+type Unassigned struct {
+	User    UserID    `cbor:"1,keyasint"`
+	License LicenseID `cbor:"2,keyasint"`
+	Product ProductID `cbor:"3,keyasint,omitempty"`
+}
+
+func (c Mirror) decide(s *State, _ Time) *Denial {
+	if len(c.Changes) > MaxChanges {
+		return deny(BadCommand)
+	}
+	for i := range c.Changes {
+		if !c.Changes[i].valid() {
+			return deny(BadCommand)
+		}
+	}
+	if c.From != s.head.Cursor && !(c.Full && c.From == "") {
+		return deny(TooLate)
+	}
+	return nil
+}
+
+func (c *Change) valid() bool {
+	set := 0
+	ok := func(id string, more ...string) {
+		set++
+		if id == "" || !validName(id) {
+			set += 2
+		}
+		for _, s := range more {
+			if !validName(s) {
+				set += 2
+			}
+		}
+	}
+	if u := c.User; u != nil {
+		ok(string(u.ID), u.Email, u.Name, u.Country)
+	}
+	if p := c.Product; p != nil {
+		ok(string(p.ID), p.Name)
+	}
+	if l := c.License; l != nil {
+		ok(string(l.ID), string(l.Product), string(l.Assignee))
+	}
+	if a := c.Account; a != nil {
+		ok(a.ID, a.Name)
+		if len(a.Administrators) > 100 || a.AutonomyCapped < 0 || a.AutonomyUncapped < 0 || a.CheckoutMax < 0 {
+			return false
+		}
+	}
+	for _, id := range []string{string(c.DeleteUser), string(c.DeleteProduct), string(c.DeleteLicense)} {
+		if id != "" {
+			ok(id)
+		}
+	}
+	return set == 1
+}
+
+func (c Mirror) do(s *State, at Time) Outcome {
+	s.contact(at)
+	for i := range c.Changes {
+		s.change(&c.Changes[i], c.Full)
+	}
+	s.head.Cursor = c.Cursor
+	s.head.Filled = s.head.Filled || c.Last
+	if len(c.Changes) > 0 {
+		s.emit(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last})
+	}
+	return Outcome{}
+}
+
+func (s *State) change(c *Change, quiet bool) {
+	switch {
+	case c.User != nil:
+		u := *c.User
+		s.users[u.ID] = &u
+		s.touch(Key{KeyUser, string(u.ID)})
+		if u.Blocked {
+			s.endRight(u.ID, "")
+		}
+	case c.Product != nil:
+		p := *c.Product
+		s.products[p.ID] = &p
+		s.touch(Key{KeyProduct, string(p.ID)})
+	case c.License != nil:
+		l := *c.License
+		s.setLicense(l.ID, &l, quiet)
+	case c.Account != nil:
+		a := *c.Account
+		a.Administrators = slices.Clone(a.Administrators)
+		s.head.Account = a
+	case c.DeleteUser != "":
+		delete(s.users, c.DeleteUser)
+		s.touch(Key{KeyUser, string(c.DeleteUser)})
+		s.endRight(c.DeleteUser, "")
+	case c.DeleteProduct != "":
+		delete(s.products, c.DeleteProduct)
+		s.touch(Key{KeyProduct, string(c.DeleteProduct)})
+	case c.DeleteLicense != "":
+		s.setLicense(c.DeleteLicense, nil, quiet)
+	}
+}
+
+// setLicense replaces, adds or (with nil) removes a license, tells who got or
+// lost it, and puts the sessions of who lost it on notice.
+func (s *State) setLicense(id LicenseID, l *License, quiet bool) {
+	var before, after UserID
+	var product ProductID
+	if old := s.licenses[id]; old != nil {
+		before, product = old.Assignee, old.Product
+		s.setAssigned(old, false)
+		delete(s.licenses, id)
+	}
+	if l != nil {
+		after, product = l.Assignee, l.Product
+		s.licenses[id] = l
+		s.setAssigned(l, true)
+	}
+	s.touch(Key{KeyLicense, string(id)})
+	if before == after {
+		return
+	}
+	if before != "" {
+		s.emit(Unassigned{User: before, License: id, Product: product})
+		s.endRight(before, id)
+	}
+	if after != "" && !quiet {
+		s.emit(Assigned{User: after, License: id, Product: product})
+	}
+}
+
+// endRight puts the user's sessions (of one license, or all) on notice.
+func (s *State) endRight(user UserID, lic LicenseID) {
+	a := s.active[user]
+	if a == nil {
+		return
+	}
+	for i := range a.Sessions {
+		x := &a.Sessions[i]
+		if x.Notice == nil && (lic == "" || x.License == lic) {
+			copied := s.putOnNotice(x, Ending{Reason: EndUnassigned, Until: s.head.Now.Add(s.head.Settings.saveGrace())})
+			s.emit(Conflicted{Session: copied})
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package license
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// KeyKind is the table a record of the state belongs to. The numbers are on
+// disk: never reuse one.
+type KeyKind uint8
+
+// The tables.
+const (
+	KeyHead      KeyKind = 1 // Head; one record, empty ID
+	KeyUser      KeyKind = 2 // User by UserID
+	KeyProduct   KeyKind = 3 // Product by ProductID
+	KeyLicense   KeyKind = 4 // License by LicenseID
+	KeyActive    KeyKind = 5 // Active by UserID
+	KeyTombstone KeyKind = 6 // Tombstone by the sixteen bytes of the ID
+)
+
+// Key names one record of the state. A State is its records: what a store keeps
+// and gives back through Put is the same state.
+type Key struct {
+	Kind KeyKind
+	ID   string
+}
+
+func (k Key) compare(other Key) int {
+	return cmp.Or(cmp.Compare(k.Kind, other.Kind), cmp.Compare(k.ID, other.ID))
+}
+
+func (s *State) touch(k Key) { s.changed[k] = struct{}{} }
+
+// Changed is how many records changed since the last TakeChanged.
+func (s *State) Changed() int { return len(s.changed) }
+
+// TakeChanged returns the keys of the records that changed since the last call,
+// sorted. A record that Record no longer finds is to be deleted.
+func (s *State) TakeChanged() []Key {
+	keys := make([]Key, 0, len(s.changed))
+	for k := range s.changed {
+		keys = append(keys, k)
+	}
+	clear(s.changed)
+	slices.SortFunc(keys, Key.compare)
+	return keys
+}
+
+// Keys returns the keys of all records, sorted.
+func (s *State) Keys() []Key {
+	keys := []Key{{Kind: KeyHead}}
+	for id := range s.users {
+		keys = append(keys, Key{KeyUser, string(id)})
+	}
+	for id := range s.products {
+		keys = append(keys, Key{KeyProduct, string(id)})
+	}
+	for id := range s.licenses {
+		keys = append(keys, Key{KeyLicense, string(id)})
+	}
+	for id := range s.active {
+		keys = append(keys, Key{KeyActive, string(id)})
+	}
+	for id := range s.tombs {
+		keys = append(keys, Key{KeyTombstone, string(id[:])})
+	}
+	slices.SortFunc(keys, Key.compare)
+	return keys
+}
+
+// Record returns the record under k: a *Head, *User, *Product, *License, *Active
+// or *Tombstone, to be encoded at once and not kept. Nil: there is none.
+func (s *State) Record(k Key) any {
+	switch k.Kind {
+	case KeyHead:
+		return &s.head
+	case KeyUser:
+		if r := s.users[UserID(k.ID)]; r != nil {
+			return r
+		}
+	case KeyProduct:
+		if r := s.products[ProductID(k.ID)]; r != nil {
+			return r
+		}
+	case KeyLicense:
+		if r := s.licenses[LicenseID(k.ID)]; r != nil {
+			return r
+		}
+	case KeyActive:
+		if r := s.active[UserID(k.ID)]; r != nil {
+			return r
+		}
+	case KeyTombstone:
+		var id ID
+		copy(id[:], k.ID)
+		if r, ok := s.tombs[id]; ok {
+			return &r
+		}
+	}
+	return nil
+}
+
+// NewRecord returns an empty record for the table, to be decoded into and given
+// to Put. An unknown table is an error: the data is of a newer version.
+func NewRecord(kind KeyKind) (any, error) {
+	switch kind {
+	case KeyHead:
+		return &Head{}, nil
+	case KeyUser:
+		return &User{}, nil
+	case KeyProduct:
+		return &Product{}, nil
+	case KeyLicense:
+		return &License{}, nil
+	case KeyActive:
+		return &Active{}, nil
+	case KeyTombstone:
+		return &Tombstone{}, nil
+	}
+	return nil, fmt.Errorf("a record of table %d is of a newer version than this program knows", kind)
+}
+
+// Put loads a stored record into a state that is being read from disk. Loaded
+// must be called once after the last.
+func (s *State) Put(record any) error {
+	switch r := record.(type) {
+	case *Head:
+		s.head = *r
+	case *User:
+		s.users[r.ID] = r
+	case *Product:
+		s.products[r.ID] = r
+	case *License:
+		s.licenses[r.ID] = r
+		s.setAssigned(r, true)
+	case *Active:
+		s.active[r.User] = r
+		for i := range r.Sessions {
+			s.sessions[r.Sessions[i].ID] = r.User
+		}
+		for i := range r.Checkouts {
+			s.checkouts[r.Checkouts[i].ID] = r.User
+			s.plan(r.Checkouts[i].Until, r.User)
+		}
+		if r.Reservation != nil {
+			s.plan(r.Reservation.Until, r.User)
+		}
+	case *Tombstone:
+		s.tombs[r.ID] = *r
+		s.graves = append(s.graves, r.ID)
+	default:
+		return fmt.Errorf("%T is not a record of the state", record)
+	}
+	return nil
+}
+
+// Loaded ends a run of Put.
+func (s *State) Loaded() {
+	slices.SortFunc(s.graves, func(a, b ID) int {
+		return cmp.Or(cmp.Compare(s.tombs[a].Until, s.tombs[b].Until), slices.Compare(a[:], b[:]))
+	})
+	clear(s.changed)
+}
+
+// Clone copies the state, for models and tests.
+func (s *State) Clone() *State {
+	c := NewState()
+	for _, k := range s.Keys() {
+		var r any
+		switch v := s.Record(k).(type) {
+		case *Head:
+			h := *v
+			h.Account.Administrators = slices.Clone(h.Account.Administrators)
+			r = &h
+		case *User:
+			u := *v
+			r = &u
+		case *Product:
+			p := *v
+			r = &p
+		case *License:
+			l := *v
+			r = &l
+		case *Active:
+			a := *v
+			a.Sessions, a.Checkouts = slices.Clone(a.Sessions), slices.Clone(a.Checkouts)
+			if a.Waiter != nil {
+				w := *a.Waiter
+				a.Waiter = &w
+			}
+			if a.Reservation != nil {
+				w := *a.Reservation
+				a.Reservation = &w
+			}
+			r = &a
+		case *Tombstone:
+			r = v
+		}
+		if err := c.Put(r); err != nil {
+			panic(err) // every record of Record is one of Put
+		}
+	}
+	c.Loaded()
+	return c
+}

@@ -1,0 +1,307 @@
+package license
+
+import (
+	"slices"
+	"time"
+)
+
+// Practitioner is the license type a Virtuoso license shows to its user (R21).
+const Practitioner = "Practitioner"
+
+// TombstoneLife is how long the id of an ended session or checkout is kept: as
+// long as a first copy of its command can be under way, twice over.
+const TombstoneLife = 60 * time.Second
+
+// Session is a product running on a machine.
+type Session struct {
+	ID      ID        `cbor:"1,keyasint"`
+	User    UserID    `cbor:"2,keyasint"`
+	Product ProductID `cbor:"3,keyasint"`
+	License LicenseID `cbor:"4,keyasint"`
+	Machine Machine   `cbor:"5,keyasint"`
+	Version string    `cbor:"6,keyasint,omitempty"` // of the product, four-part
+	Client  string    `cbor:"7,keyasint,omitempty"` // version of the client
+	Since   Time      `cbor:"8,keyasint,omitempty"`
+
+	// Holds: the session is part of its user's hold; false for uncapped products
+	// and for a session that runs under this machine's own checkout.
+	Holds bool `cbor:"9,keyasint,omitempty"`
+	// UnderCheckout is the checkout it runs under, or none.
+	UnderCheckout ID `cbor:"10,keyasint,omitempty"`
+	// Provisional: granted by the site alone; the cloud has not agreed yet.
+	Provisional bool `cbor:"11,keyasint,omitempty"`
+	// Generation grows when the session's Start is repeated: an Expire that was
+	// proposed before names the older one and no longer fits.
+	Generation uint64 `cbor:"12,keyasint,omitempty"`
+	// TTL was promised to the client: a new leader counts with it.
+	TTL time.Duration `cbor:"13,keyasint,omitempty"`
+	// Token is the seq of the grant: with the epoch, its fencing token.
+	Token uint64 `cbor:"14,keyasint,omitempty"`
+	// Notice: the session has lost its right or was released; nil otherwise.
+	Notice *Ending `cbor:"15,keyasint,omitempty"`
+}
+
+// Ending is why and until when a session may still be renewed.
+type Ending struct {
+	Reason  string  `cbor:"1,keyasint,omitempty"` // one of the End… constants
+	By      string  `cbor:"2,keyasint,omitempty"` // who released it
+	Note    string  `cbor:"3,keyasint,omitempty"` // what they said
+	Machine Machine `cbor:"4,keyasint,omitempty"` // that is active instead
+	Until   Time    `cbor:"5,keyasint,omitempty"` // renewals are refused from then on
+}
+
+// The reasons of an Ending.
+const (
+	EndReleased     = "released"      // by an administrator
+	EndConflict     = "conflict"      // the cloud knows another active machine
+	EndUnassigned   = "unassigned"    // the license was moved, ended or taken away
+	EndCheckoutOver = "checkout-over" // the checkout it ran under is over
+)
+
+// Renewable reports whether a heartbeat at this time keeps the session alive.
+func (x *Session) Renewable(at Time) bool { return x.Notice == nil || at < x.Notice.Until }
+
+// Start asks for a product on a machine.
+type Start struct {
+	ID      ID        `cbor:"1,keyasint"`
+	User    UserID    `cbor:"2,keyasint"`
+	Product ProductID `cbor:"3,keyasint"`
+	Machine Machine   `cbor:"4,keyasint"`
+	Version string    `cbor:"5,keyasint,omitempty"`
+	Client  string    `cbor:"6,keyasint,omitempty"`
+	// Agreed: the cloud was asked and agrees, or holds nothing of this product.
+	// False: the site decides alone, as far as the account's terms go.
+	Agreed bool `cbor:"7,keyasint,omitempty"`
+	// NotAfter is set once, by the first node that takes the request.
+	NotAfter Time `cbor:"8,keyasint,omitempty"`
+	// TTL other than the site's; zero is the site's.
+	TTL time.Duration `cbor:"9,keyasint,omitempty"`
+}
+
+// Started: the session runs.
+type Started struct {
+	Session Session `cbor:"1,keyasint"`
+}
+
+// Stop ends a session at its client's word.
+type Stop struct {
+	ID      ID      `cbor:"1,keyasint"`
+	User    UserID  `cbor:"2,keyasint"`
+	Machine Machine `cbor:"3,keyasint"`
+}
+
+// Stopped: the client has stopped the session.
+type Stopped struct {
+	Session Session `cbor:"1,keyasint"`
+	Freed   bool    `cbor:"2,keyasint,omitempty"` // the hold closed with it
+}
+
+// Expire ends a session whose lease ran out. Only the leader proposes it.
+type Expire struct {
+	ID         ID     `cbor:"1,keyasint"`
+	Generation uint64 `cbor:"2,keyasint,omitempty"`
+}
+
+// Expired: the session was not renewed in time.
+type Expired struct {
+	Session Session `cbor:"1,keyasint"`
+	Freed   bool    `cbor:"2,keyasint,omitempty"`
+}
+
+func (c Start) subject(*State) UserID { return c.User }
+
+func (c Start) decide(s *State, at Time) *Denial {
+	if x := s.Session(c.ID); x != nil {
+		if x.User != c.User || !x.Machine.Is(c.Machine) || x.Product != c.Product {
+			return deny(IDInUse)
+		}
+		if !x.Renewable(at) {
+			return deny(AlreadyEnded)
+		}
+		return nil
+	}
+	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
+		return d
+	}
+	if c.TTL < 0 || len(c.Version) > MaxName || len(c.Client) > MaxName {
+		return deny(BadCommand)
+	}
+	product, lic, d := s.entitled(c.User, c.Product, at)
+	if d != nil || !product.Single() {
+		if d == nil && !c.Agreed && at >= s.aloneUntil(false) {
+			d = &Denial{Reason: CloudNeeded, Product: c.Product, License: lic.ID}
+		}
+		return d
+	}
+	if own := s.ownCheckout(c.User, lic.ID, c.Machine, at); own != nil {
+		return nil
+	}
+	if d := s.startConflict(c.User, lic, c.Machine, at); d != nil {
+		return d
+	}
+	if !c.Agreed && at >= s.aloneUntil(true) {
+		return &Denial{Reason: CloudNeeded, Product: c.Product, License: lic.ID}
+	}
+	return nil
+}
+
+func (c Start) do(s *State, at Time) Outcome {
+	if x := s.Session(c.ID); x != nil {
+		s.touch(Key{KeyActive, string(c.User)})
+		x.Generation++
+		copied := *x
+		return Outcome{Session: &copied, Repeat: true}
+	}
+	product, lic, _ := s.entitled(c.User, c.Product, at)
+	if c.Agreed && product.Single() {
+		s.contact(at)
+	}
+	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine,
+		Version: c.Version, Client: c.Client, Since: at, TTL: c.TTL, Generation: 1}
+	if x.TTL == 0 {
+		x.TTL = s.head.Settings.TTL()
+	}
+	if own := s.ownCheckout(c.User, lic.ID, c.Machine, at); own != nil {
+		x.UnderCheckout = own.ID
+	} else {
+		x.Holds = product.Single()
+		x.Provisional = !c.Agreed && product.Single()
+	}
+	a := s.open(c.User)
+	if x.Holds {
+		s.claim(a, c.Machine)
+	}
+	x.Token = s.head.Seq + 1
+	a.Sessions = append(a.Sessions, x)
+	s.sessions[x.ID] = c.User
+	s.emit(Started{Session: x})
+	return Outcome{Session: &x}
+}
+
+func (c Stop) subject(*State) UserID { return c.User }
+
+func (c Stop) decide(s *State, _ Time) *Denial {
+	x := s.Session(c.ID)
+	if x == nil {
+		if t, ok := s.tombs[c.ID]; ok && t.User == c.User {
+			return nil
+		}
+		return deny(UnknownSession)
+	}
+	if x.User != c.User || !x.Machine.Is(c.Machine) {
+		return deny(NotYours)
+	}
+	return nil
+}
+
+func (c Stop) do(s *State, _ Time) Outcome {
+	x := s.Session(c.ID)
+	if x == nil {
+		return Outcome{Repeat: true}
+	}
+	ended, freed := s.remove(x)
+	s.emit(Stopped{Session: ended, Freed: freed})
+	s.offer(ended.User)
+	return Outcome{Session: &ended}
+}
+
+func (c Expire) subject(s *State) UserID { return s.sessions[c.ID] }
+
+func (c Expire) decide(s *State, _ Time) *Denial {
+	if x := s.Session(c.ID); x == nil || x.Generation != c.Generation {
+		return deny(UnknownSession)
+	}
+	return nil
+}
+
+func (c Expire) do(s *State, _ Time) Outcome {
+	ended, freed := s.remove(s.Session(c.ID))
+	s.emit(Expired{Session: ended, Freed: freed})
+	s.offer(ended.User)
+	return Outcome{Session: &ended}
+}
+
+// remove takes a session out of the state and reports whether its user's hold
+// closed with it.
+func (s *State) remove(x *Session) (ended Session, freed bool) {
+	ended = *x
+	a := s.open(ended.User)
+	a.Sessions = slices.DeleteFunc(a.Sessions, func(y Session) bool { return y.ID == ended.ID })
+	delete(s.sessions, ended.ID)
+	s.bury(ended.ID, ended.User)
+	if ended.Holds {
+		freed = !slices.ContainsFunc(a.Sessions, func(y Session) bool { return y.Holds })
+	}
+	s.close(a)
+	return ended, freed
+}
+
+// fresh checks what every first command of a new id must satisfy.
+func (s *State) fresh(id ID, user UserID, m Machine, at, notAfter Time) *Denial {
+	switch {
+	case id.IsZero() || !m.valid() || user == "" || !validName(string(user)):
+		return deny(BadCommand)
+	case notAfter != 0 && at > notAfter:
+		return deny(TooLate)
+	}
+	if _, used := s.tombs[id]; used {
+		return deny(AlreadyEnded)
+	}
+	if s.sessions[id] != "" || s.checkouts[id] != "" {
+		return deny(IDInUse)
+	}
+	return nil
+}
+
+// entitled finds the license a user may use a product with: assigned to them
+// and in its term, the one that ends last (R1, R2).
+func (s *State) entitled(user UserID, product ProductID, at Time) (*Product, *License, *Denial) {
+	p := s.products[product]
+	if p == nil {
+		return nil, nil, &Denial{Reason: UnknownProduct, Product: product}
+	}
+	u := s.users[user]
+	if u == nil {
+		return nil, nil, &Denial{Reason: UnknownUser, Product: product}
+	}
+	if u.Blocked {
+		return nil, nil, &Denial{Reason: UserBlocked, Product: product}
+	}
+	var best, out *License
+	for _, id := range s.assigned[user] {
+		l := s.licenses[id]
+		if l.Product != product || l.Kind != Virtuoso {
+			continue
+		}
+		switch {
+		case l.Runs(at):
+			if best == nil || l.outlasts(best) {
+				best = l
+			}
+		case out == nil || l.outlasts(out):
+			out = l
+		}
+	}
+	switch {
+	case best != nil:
+		return p, best, nil
+	case out == nil:
+		return nil, nil, &Denial{Reason: NotAssigned, Product: product}
+	case at < out.Starts:
+		return nil, nil, &Denial{Reason: LicenseNotStarted, Product: product, License: out.ID, Until: out.Starts}
+	default:
+		return nil, nil, &Denial{Reason: LicenseEnded, Product: product, License: out.ID, Until: out.Ends}
+	}
+}
+
+// outlasts orders licenses by their end; an open one outlasts all, and equals
+// are ordered by id.
+func (l *License) outlasts(other *License) bool {
+	switch {
+	case l.Ends == other.Ends:
+		return l.ID < other.ID
+	case l.Ends == 0 || other.Ends == 0:
+		return l.Ends == 0
+	}
+	return l.Ends > other.Ends
+}

@@ -1,0 +1,119 @@
+package license
+
+import "time"
+
+// Scope is what a hold keeps from other machines.
+type Scope uint8
+
+// The zero Scope takes the default of its kind of hold.
+const (
+	ScopeDefault Scope = iota
+	ScopeUser          // everything capped the user has
+	ScopeLicense       // that license of the user only
+)
+
+// Settings are what the rules read. They are part of the state and change only
+// by a command: a node's config file merely proposes them, so that every node
+// decides alike. The zero value is the defaults.
+type Settings struct {
+	SessionScope  Scope `cbor:"1,keyasint,omitempty"` // default ScopeUser (R5)
+	CheckoutScope Scope `cbor:"2,keyasint,omitempty"` // default ScopeLicense
+	// LeaseTTL is how long a session lives without a heartbeat: 180 s to 60 min,
+	// default 180 s, the vendor's own rhythm (KB0018624).
+	LeaseTTL time.Duration `cbor:"3,keyasint,omitempty"`
+	// AutonomyCapped and AutonomyUncapped shorten what the account's terms give;
+	// nil leaves them as they are.
+	AutonomyCapped   *time.Duration `cbor:"4,keyasint,omitempty"`
+	AutonomyUncapped *time.Duration `cbor:"5,keyasint,omitempty"`
+	// CheckoutMax shortens the longest checkout; zero leaves the account's.
+	CheckoutMax time.Duration `cbor:"6,keyasint,omitempty"`
+	// SaveGrace is how long a session that lost its right may still be renewed,
+	// for its user to save: default 15 min.
+	SaveGrace time.Duration `cbor:"7,keyasint,omitempty"`
+}
+
+// The defaults and bounds of Settings.
+const (
+	DefaultLeaseTTL  = 180 * time.Second
+	MaxLeaseTTL      = time.Hour
+	DefaultSaveGrace = 15 * time.Minute
+	// ReservationTime is how long a license that became free is kept for the machine
+	// that asked to wait.
+	ReservationTime = 30 * time.Second
+)
+
+func (s *Settings) sessionScope() Scope {
+	if s.SessionScope == ScopeDefault {
+		return ScopeUser
+	}
+	return s.SessionScope
+}
+
+func (s *Settings) checkoutScope() Scope {
+	if s.CheckoutScope == ScopeDefault {
+		return ScopeLicense
+	}
+	return s.CheckoutScope
+}
+
+// TTL is how long a session lives without a heartbeat.
+func (s *Settings) TTL() time.Duration {
+	if s.LeaseTTL == 0 {
+		return DefaultLeaseTTL
+	}
+	return s.LeaseTTL
+}
+
+func (s *Settings) saveGrace() time.Duration {
+	if s.SaveGrace == 0 {
+		return DefaultSaveGrace
+	}
+	return s.SaveGrace
+}
+
+// SettingsEqual reports whether two settings decide alike.
+func SettingsEqual(a, b Settings) bool {
+	same := func(x, y *time.Duration) bool { return x == y || x != nil && y != nil && *x == *y }
+	if !same(a.AutonomyCapped, b.AutonomyCapped) || !same(a.AutonomyUncapped, b.AutonomyUncapped) {
+		return false
+	}
+	a.AutonomyCapped, a.AutonomyUncapped = nil, nil
+	b.AutonomyCapped, b.AutonomyUncapped = nil, nil
+	return a == b
+}
+
+// Configure sets the rules' settings for the whole site. The leader proposes it
+// when its config file differs from what the site runs on.
+type Configure struct {
+	Settings Settings `cbor:"1,keyasint,omitempty"`
+}
+
+// Configured: the site now decides by these settings. New holds follow them,
+// old ones run out.
+type Configured struct {
+	Settings Settings `cbor:"1,keyasint,omitempty"`
+}
+
+func (c Configure) decide(*State, Time) *Denial {
+	s := c.Settings
+	if s.SessionScope > ScopeLicense || s.CheckoutScope > ScopeLicense {
+		return deny(BadCommand)
+	}
+	if s.LeaseTTL != 0 && (s.LeaseTTL < DefaultLeaseTTL || s.LeaseTTL > MaxLeaseTTL) {
+		return deny(BadCommand)
+	}
+	negative := func(d *time.Duration) bool { return d != nil && *d < 0 }
+	if s.CheckoutMax < 0 || s.SaveGrace < 0 || negative(s.AutonomyCapped) || negative(s.AutonomyUncapped) {
+		return deny(BadCommand)
+	}
+	return nil
+}
+
+func (c Configure) do(s *State, _ Time) Outcome {
+	if SettingsEqual(s.head.Settings, c.Settings) {
+		return Outcome{Repeat: true}
+	}
+	s.head.Settings = c.Settings
+	s.emit(Configured{Settings: c.Settings})
+	return Outcome{}
+}

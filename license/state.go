@@ -1,0 +1,235 @@
+package license
+
+import (
+	"slices"
+	"strings"
+)
+
+// Head is the part of the state that is one of a kind.
+type Head struct {
+	Level     uint32    `cbor:"1,keyasint,omitempty"` // what every member of the cluster can do
+	Epoch     uint64    `cbor:"2,keyasint,omitempty"` // grows with each restore and recovery
+	Seq       uint64    `cbor:"3,keyasint,omitempty"` // of the last event
+	Now       Time      `cbor:"4,keyasint,omitempty"` // of the last entry
+	Settings  Settings  `cbor:"5,keyasint,omitempty"`
+	Link      LinkState `cbor:"6,keyasint,omitempty"`
+	Account   Account   `cbor:"7,keyasint,omitempty"`
+	Cursor    string    `cbor:"8,keyasint,omitempty"`  // of the mirror's last page
+	UsageSent uint64    `cbor:"9,keyasint,omitempty"`  // usage up to this seq is with the cloud
+	Filled    bool      `cbor:"10,keyasint,omitempty"` // the mirror has been read to its end once
+	Cluster   string    `cbor:"11,keyasint,omitempty"` // the site's identity, a UUID
+}
+
+// State is everything the rules decide from, in memory and indexed. It is not
+// safe for concurrent use; its owner guards it. NewState makes an empty one.
+type State struct {
+	head     Head
+	users    map[UserID]*User
+	products map[ProductID]*Product
+	licenses map[LicenseID]*License
+	active   map[UserID]*Active
+	tombs    map[ID]Tombstone
+
+	// Derived from the records above, and never stored.
+	assigned  map[UserID][]LicenseID // sorted
+	sessions  map[ID]UserID
+	checkouts map[ID]UserID
+	due       dueHeap
+	graves    []ID // tombs, oldest first
+
+	changed map[Key]struct{} // since the last TakeChanged
+	events  []Event          // of the entry being applied
+}
+
+// NewState is the state before the first entry.
+func NewState() *State {
+	return &State{
+		users:     map[UserID]*User{},
+		products:  map[ProductID]*Product{},
+		licenses:  map[LicenseID]*License{},
+		active:    map[UserID]*Active{},
+		tombs:     map[ID]Tombstone{},
+		assigned:  map[UserID][]LicenseID{},
+		sessions:  map[ID]UserID{},
+		checkouts: map[ID]UserID{},
+		changed:   map[Key]struct{}{},
+	}
+}
+
+// Active is all that one user has open: sessions, checkouts, a machine that
+// waits, a reservation. A user with none of these has no Active.
+type Active struct {
+	User        UserID       `cbor:"1,keyasint"`
+	Sessions    []Session    `cbor:"2,keyasint,omitempty"` // in order of their grant
+	Checkouts   []Checkout   `cbor:"3,keyasint,omitempty"` // in order of their grant
+	Waiter      *Waiter      `cbor:"4,keyasint,omitempty"`
+	Reservation *Reservation `cbor:"5,keyasint,omitempty"`
+}
+
+func (a *Active) empty() bool {
+	return len(a.Sessions) == 0 && len(a.Checkouts) == 0 && a.Waiter == nil && a.Reservation == nil
+}
+
+// Tombstone keeps the id of an ended session or checkout for as long as a late
+// copy of its first command could still arrive.
+type Tombstone struct {
+	ID    ID     `cbor:"1,keyasint"`
+	User  UserID `cbor:"2,keyasint,omitempty"`
+	Until Time   `cbor:"3,keyasint,omitempty"`
+}
+
+// Head returns what is one of a kind.
+func (s *State) Head() Head { return s.head }
+
+// User returns the mirrored user, or nil. The result is read-only, like that of
+// every reader of State.
+func (s *State) User(id UserID) *User { return s.users[id] }
+
+// Product returns the mirrored product, or nil.
+func (s *State) Product(id ProductID) *Product { return s.products[id] }
+
+// License returns the mirrored license, or nil.
+func (s *State) License(id LicenseID) *License { return s.licenses[id] }
+
+// Assigned returns the ids of the licenses assigned to the user, sorted.
+func (s *State) Assigned(id UserID) []LicenseID { return s.assigned[id] }
+
+// Active returns what the user has open, or nil.
+func (s *State) Active(id UserID) *Active { return s.active[id] }
+
+// Session returns a running session, or nil.
+func (s *State) Session(id ID) *Session {
+	if a := s.active[s.sessions[id]]; a != nil {
+		if i := slices.IndexFunc(a.Sessions, func(x Session) bool { return x.ID == id }); i >= 0 {
+			return &a.Sessions[i]
+		}
+	}
+	return nil
+}
+
+// Checkout returns an open checkout, or nil.
+func (s *State) Checkout(id ID) *Checkout {
+	if a := s.active[s.checkouts[id]]; a != nil {
+		if i := slices.IndexFunc(a.Checkouts, func(x Checkout) bool { return x.ID == id }); i >= 0 {
+			return &a.Checkouts[i]
+		}
+	}
+	return nil
+}
+
+// EachActive calls f for every user with something open, in order of their ids,
+// until f returns false.
+func (s *State) EachActive(f func(*Active) bool) {
+	ids := make([]UserID, 0, len(s.active))
+	for id := range s.active {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		if !f(s.active[id]) {
+			return
+		}
+	}
+}
+
+// Counts are the sizes of the state's parts.
+type Counts struct {
+	Users, Products, Licenses, Assigned, Sessions, Checkouts, Provisional int
+}
+
+// Counts counts.
+func (s *State) Counts() Counts {
+	c := Counts{Users: len(s.users), Products: len(s.products), Licenses: len(s.licenses),
+		Sessions: len(s.sessions), Checkouts: len(s.checkouts)}
+	for _, ids := range s.assigned {
+		c.Assigned += len(ids)
+	}
+	for _, a := range s.active {
+		for i := range a.Sessions {
+			if a.Sessions[i].Provisional {
+				c.Provisional++
+			}
+		}
+	}
+	return c
+}
+
+// begin moves the state's time to at, never back, and forgets what is too old to
+// matter.
+func (s *State) begin(at Time) {
+	s.events = nil
+	if at > s.head.Now {
+		s.head.Now = at
+	}
+	s.touch(Key{Kind: KeyHead})
+	s.forget()
+	for len(s.graves) > 0 {
+		t := s.tombs[s.graves[0]]
+		if t.Until > s.head.Now {
+			break
+		}
+		delete(s.tombs, t.ID)
+		s.touch(Key{KeyTombstone, string(t.ID[:])})
+		s.graves = s.graves[1:]
+	}
+}
+
+func (s *State) end() []Event {
+	events := s.events
+	s.events = nil
+	return events
+}
+
+func (s *State) emit(f Fact) uint64 {
+	s.head.Seq++
+	s.events = append(s.events, Event{Seq: s.head.Seq, At: s.head.Now, Fact: f})
+	return s.head.Seq
+}
+
+// open returns the user's Active to be changed, made if need be.
+func (s *State) open(id UserID) *Active {
+	a := s.active[id]
+	if a == nil {
+		a = &Active{User: id}
+		s.active[id] = a
+	}
+	s.touch(Key{KeyActive, string(id)})
+	return a
+}
+
+// close drops the user's Active if nothing is left in it.
+func (s *State) close(a *Active) {
+	if a.empty() {
+		delete(s.active, a.User)
+	}
+	s.touch(Key{KeyActive, string(a.User)})
+}
+
+func (s *State) bury(id ID, user UserID) {
+	if _, dup := s.tombs[id]; dup {
+		return
+	}
+	s.tombs[id] = Tombstone{ID: id, User: user, Until: s.head.Now.Add(TombstoneLife)}
+	s.graves = append(s.graves, id)
+	s.touch(Key{KeyTombstone, string(id[:])})
+}
+
+// setAssigned keeps the index of a license's assignee.
+func (s *State) setAssigned(l *License, on bool) {
+	if l.Assignee == "" {
+		return
+	}
+	ids := s.assigned[l.Assignee]
+	i, found := slices.BinarySearchFunc(ids, l.ID, func(a, b LicenseID) int { return strings.Compare(string(a), string(b)) })
+	switch {
+	case on && !found:
+		ids = slices.Insert(ids, i, l.ID)
+	case !on && found:
+		ids = slices.Delete(ids, i, i+1)
+	}
+	if len(ids) == 0 {
+		delete(s.assigned, l.Assignee)
+		return
+	}
+	s.assigned[l.Assignee] = ids
+}

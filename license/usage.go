@@ -1,0 +1,78 @@
+package license
+
+// UsageKind is what a usage record tells of.
+type UsageKind uint8
+
+// A session or a checkout was used.
+const (
+	UsageSession UsageKind = iota
+	UsageCheckout
+)
+
+// Usage is one record for the cloud's books, derived from an event: what ended
+// is metered with its beginning and its end (R5, 1.5 of the vendor's rules).
+type Usage struct {
+	Seq         uint64 // of the event
+	Record      string // cluster, epoch and seq: the record's id in the cloud's books
+	Country     string // the user's entitlement country
+	Kind        UsageKind
+	ID          ID // of the session or checkout
+	User        UserID
+	Product     ProductID
+	License     LicenseID
+	Machine     Machine
+	Version     string
+	Started     Time
+	Ended       Time
+	Provisional bool
+}
+
+// UsageOf derives the usage record of an event, if it has one.
+func UsageOf(e Event) (Usage, bool) {
+	session := func(x *Session) (Usage, bool) {
+		return Usage{Seq: e.Seq, Kind: UsageSession, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
+			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, Provisional: x.Provisional}, true
+	}
+	checkout := func(x *Checkout) (Usage, bool) {
+		return Usage{Seq: e.Seq, Kind: UsageCheckout, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
+			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At}, true
+	}
+	switch f := e.Fact.(type) {
+	case Stopped:
+		return session(&f.Session)
+	case Expired:
+		return session(&f.Session)
+	case Returned:
+		return checkout(&f.Checkout)
+	case CheckoutEnded:
+		return checkout(&f.Checkout)
+	}
+	return Usage{}, false
+}
+
+// UsageSent says that the cloud has acknowledged the usage up to a seq.
+type UsageSent struct {
+	Through uint64 `cbor:"1,keyasint"`
+}
+
+// UsageAcknowledged: usage up to a seq is with the cloud.
+type UsageAcknowledged struct {
+	Through uint64 `cbor:"1,keyasint"`
+}
+
+func (c UsageSent) decide(s *State, _ Time) *Denial {
+	if c.Through > s.head.Seq {
+		return deny(BadCommand)
+	}
+	return nil
+}
+
+func (c UsageSent) do(s *State, at Time) Outcome {
+	s.contact(at)
+	if c.Through <= s.head.UsageSent {
+		return Outcome{Repeat: true}
+	}
+	s.head.UsageSent = c.Through
+	s.emit(UsageAcknowledged(c))
+	return Outcome{}
+}

@@ -1,0 +1,88 @@
+// Package cloudapi holds the wire types of the site API: what a site's gateway and the vendor's cloud say to each other
+// about users, licenses, holds and usage. It holds types, paths and limits and nothing else; upstream is the client, emulator
+// a stand-in for the server.
+//
+// The shape of the wire: JSON with snake_case names, times in RFC 3339 UTC, durations in milliseconds in fields that end in
+// _ms, ids opaque strings. A site is known by its access token, which it gets from the issuer's token endpoint with the OAuth 2.0
+// client credentials grant and scope [Scope]; no request names the site otherwise. What the cloud refuses comes as 409 with a
+// [Problem] that carries one of the Reason constants; every other status of 400 or more carries a Problem where it can.
+//
+// Not all of this is public at the vendor's: the change feed, the holds and the receipts are what a site needs from a cloud,
+// each is optional, and a gateway must work without any of them.
+package cloudapi
+
+import "time"
+
+// Paths, relative to the cloud's address.
+const (
+	Base = "/site/v1"
+
+	PathPing         = Base + "/ping"          // GET: Ping
+	PathChanges      = Base + "/changes"       // GET ?cursor=&limit=&wait_ms=: Changes
+	PathHolds        = Base + "/holds"         // PUT HoldRequest: HoldGrant · GET: HoldList
+	PathHoldsRenew   = Base + "/holds/renew"   // POST RenewRequest: RenewAnswer
+	PathHoldsRelease = Base + "/holds/release" // POST ReleaseRequest: 204
+	PathUsage        = Base + "/usage"         // POST UsageRequest with header IdempotencyKey: UsageReceipt
+)
+
+// IdempotencyKey is the header that names one posting of usage; the same key gets the same answer.
+const IdempotencyKey = "Idempotency-Key"
+
+// Scope is the OAuth scope of a site's access token.
+const Scope = "site"
+
+// Limits. A request beyond one is refused with 400 (or 413 for bodies).
+const (
+	MaxChanges      = 1000             // changes in one page
+	MaxWait         = 60 * time.Second // longest long poll
+	MaxUsageRecords = 1000             // records in one posting
+	MaxHolds        = 200_000          // holds in one renewal
+	MaxBody         = 64 << 20         // bytes in any body, either way
+	MaxID           = 128              // bytes in an id, key or reference
+	MaxName         = 256              // bytes in a name or an address
+)
+
+// Reasons of refusals, in Problem.Reason.
+const (
+	ReasonMachineActive = "machine-active"    // another machine holds it: Problem.MachineName, Problem.Since
+	ReasonNotAssigned   = "not-assigned"      // the license is not this user's
+	ReasonLicenseEnded  = "license-ended"     // before its start or after its end
+	ReasonUserBlocked   = "user-blocked"      // the user may not sign in
+	ReasonUnknown       = "unknown"           // no such user, product or license
+	ReasonTooLong       = "checkout-too-long" // beyond the license's end or the account's longest checkout
+	ReasonStaleFence    = "stale-fence"       // a newer leader has spoken for this site
+	ReasonInvalid       = "invalid"           // the request itself is wrong
+	ReasonUnauthorized  = "unauthorized"      // no valid site token
+	ReasonBusy          = "busy"              // come back after Retry-After
+)
+
+// Millis is a duration in milliseconds on the wire.
+type Millis int64
+
+// MillisOf rounds d down to whole milliseconds.
+func MillisOf(d time.Duration) Millis { return Millis(d / time.Millisecond) }
+
+// Duration is m as a time.Duration; what does not fit becomes the longest there is, of the same sign.
+func (m Millis) Duration() time.Duration {
+	const most = Millis(1<<63-1) / Millis(time.Millisecond)
+	switch {
+	case m > most:
+		return 1<<63 - 1
+	case m < -most:
+		return -1 << 63
+	}
+	return time.Duration(m) * time.Millisecond
+}
+
+// Ping is the cloud's answer to "are you there", with its clock.
+type Ping struct {
+	Time time.Time `json:"time"`
+}
+
+// Problem tells why a request was not done.
+type Problem struct {
+	Reason      string     `json:"reason"`
+	Detail      string     `json:"detail,omitempty"`       // a sentence for a log, not for a user
+	MachineName string     `json:"machine_name,omitempty"` // ReasonMachineActive: who holds it
+	Since       *time.Time `json:"since,omitempty"`        // ReasonMachineActive: since when
+}

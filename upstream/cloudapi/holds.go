@@ -1,0 +1,98 @@
+package cloudapi
+
+import "time"
+
+// HoldKind says what a hold stands for.
+type HoldKind string
+
+// Hold kinds. Under the cloud's rule a session of a capped product excludes the user's sessions on other machines and other
+// machines' checkouts of the same license; a checkout excludes the user's sessions and checkouts of the same license on other machines.
+const (
+	HoldSession  HoldKind = "session"
+	HoldCheckout HoldKind = "checkout"
+)
+
+// Fence orders what the leaders of one site say: by epoch (grows with each restore), then by term (grows with each
+// election). Once the cloud has seen one it refuses every older one with ReasonStaleFence, so that nothing a dead leader still
+// had on its way undoes what its successor said.
+type Fence struct {
+	Epoch uint64 `json:"epoch"`
+	Term  uint64 `json:"term"`
+}
+
+// Older says whether f was overtaken by g.
+func (f Fence) Older(g Fence) bool {
+	return f.Epoch < g.Epoch || f.Epoch == g.Epoch && f.Term < g.Term
+}
+
+// Hold is a machine's right to a user's licenses, as a site asks the cloud for it.
+type Hold struct {
+	Key         string   `json:"key"` // the site's hold key; opaque to the cloud, which finds conflicts by user, license and machine
+	UserID      string   `json:"user_id"`
+	LicenseID   string   `json:"license_id"`
+	ProductID   string   `json:"product_id"`
+	MachineID   string   `json:"machine_id"`
+	MachineName string   `json:"machine_name"`
+	Kind        HoldKind `json:"kind"`
+	Ref         string   `json:"ref"` // the session's or checkout's id; several may share a key on one machine
+
+	// Until ends a checkout, whether it is renewed or not. Checkouts only.
+	Until *time.Time `json:"until,omitempty"`
+	// ProvisionalSince is when the site granted it without the cloud; absent: it asked first.
+	ProvisionalSince *time.Time `json:"provisional_since,omitempty"`
+}
+
+// HoldRequest asks for one hold. It is idempotent for the same key, machine and reference.
+type HoldRequest struct {
+	Fence Fence `json:"fence"`
+	Hold  Hold  `json:"hold"`
+}
+
+// HoldGrant is the cloud's yes: the hold is kept for LeaseMS from now, and longer when it is renewed.
+type HoldGrant struct {
+	LeaseMS Millis `json:"lease_ms"`
+}
+
+// RenewRequest gives all holds that the site has, sessions and checkouts, those still being asked for included. The cloud drops
+// this site's holds that are not in the list: what a dead leader had asked for and never committed is no one's. A site that has
+// lost state (restored from a backup) therefore reads PathHolds before it renews.
+type RenewRequest struct {
+	Fence Fence  `json:"fence"`
+	Holds []Hold `json:"holds"`
+}
+
+// RenewAnswer renews everything but the conflicts.
+type RenewAnswer struct {
+	LeaseMS   Millis     `json:"lease_ms"`
+	Conflicts []Conflict `json:"conflicts,omitempty"`
+}
+
+// Conflict is a hold in the list that the cloud does not give, because of another machine or because the right is gone.
+type Conflict struct {
+	Key         string     `json:"key"`
+	MachineID   string     `json:"machine_id"` // of the refused hold
+	Ref         string     `json:"ref"`        // of the refused hold
+	Reason      string     `json:"reason"`
+	MachineName string     `json:"machine_name,omitempty"` // who has it instead
+	Since       *time.Time `json:"since,omitempty"`        // since when
+}
+
+// ReleaseRequest gives one hold back. It is idempotent: what is not held is released already.
+type ReleaseRequest struct {
+	Fence     Fence  `json:"fence"`
+	Key       string `json:"key"`
+	MachineID string `json:"machine_id"`
+	Ref       string `json:"ref"`
+}
+
+// HoldState is a hold as the cloud has it.
+type HoldState struct {
+	Hold
+	Since      time.Time `json:"since"`       // first asked for
+	LeaseUntil time.Time `json:"lease_until"` // free after this without a renewal; a checkout lives to Until
+}
+
+// HoldList is what this site holds, ordered by key, machine and reference.
+type HoldList struct {
+	Holds []HoldState `json:"holds"`
+}
