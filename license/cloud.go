@@ -3,9 +3,14 @@ package license
 // Fence orders what one cluster tells the cloud: the cloud refuses what is older
 // than the newest it has seen, so that a leader that was replaced cannot undo
 // what its successor did.
+//
+// Order grows with each request of one leader. A full list of holds speaks only
+// of what was asked for before it: a hold of a larger Order is not dropped for
+// missing from it.
 type Fence struct {
 	Epoch uint64
 	Term  uint64
+	Order uint64
 }
 
 // CloudHold is one hold of this site as the cloud is asked to keep it. It is

@@ -1,5 +1,7 @@
 package license
 
+import "strconv"
+
 // UsageKind is what a usage record tells of.
 type UsageKind uint8
 
@@ -13,7 +15,7 @@ const (
 // is metered with its beginning and its end (R5, 1.5 of the vendor's rules).
 type Usage struct {
 	Seq         uint64 // of the event
-	Record      string // cluster, epoch and seq: the record's id in the cloud's books
+	Record      string // id and fencing token: the record's id in the cloud's books, the same after a restore
 	Country     string // the user's entitlement country
 	Kind        UsageKind
 	ID          ID // of the session or checkout
@@ -27,14 +29,19 @@ type Usage struct {
 	Provisional bool
 }
 
-// UsageOf derives the usage record of an event, if it has one.
+func recordID(id ID, token uint64) string {
+	return id.String() + "-" + strconv.FormatUint(token, 10)
+}
+
+// UsageOf derives the usage record of an event, if it has one. The user's country
+// is for its caller to fill in.
 func UsageOf(e Event) (Usage, bool) {
 	session := func(x *Session) (Usage, bool) {
-		return Usage{Seq: e.Seq, Kind: UsageSession, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
+		return Usage{Seq: e.Seq, Record: recordID(x.ID, x.Token), Kind: UsageSession, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
 			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, Provisional: x.Provisional}, true
 	}
 	checkout := func(x *Checkout) (Usage, bool) {
-		return Usage{Seq: e.Seq, Kind: UsageCheckout, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
+		return Usage{Seq: e.Seq, Record: recordID(x.ID, x.Token), Kind: UsageCheckout, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
 			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At}, true
 	}
 	switch f := e.Fact.(type) {
