@@ -41,27 +41,39 @@ func HoldKey(kind HoldKind, user UserID, lic LicenseID) string {
 func CloudHolds(s *State) []CloudHold {
 	var holds []CloudHold
 	s.EachActive(func(a *Active) bool {
-		seen := -1
-		for i := range a.Sessions {
-			x := &a.Sessions[i]
-			if !x.Holds {
-				continue
-			}
-			if seen >= 0 {
-				holds[seen].Provisional = holds[seen].Provisional || x.Provisional
-				continue
-			}
-			seen = len(holds)
-			holds = append(holds, CloudHold{Key: HoldKey(HoldSession, x.User, x.License), Kind: HoldSession, Ref: x.ID,
-				User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Provisional: x.Provisional})
-		}
-		for i := range a.Checkouts {
-			x := &a.Checkouts[i]
-			holds = append(holds, CloudHold{Key: HoldKey(HoldCheckout, x.User, x.License), Kind: HoldCheckout, Ref: x.ID,
-				User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Until: x.Until})
-		}
+		holds = append(holds, a.cloudHolds()...)
 		return true
 	})
+	return holds
+}
+
+// CloudHoldsOf lists what this site holds for one user.
+func CloudHoldsOf(s *State, user UserID) []CloudHold {
+	if a := s.active[user]; a != nil {
+		return a.cloudHolds()
+	}
+	return nil
+}
+
+func (a *Active) cloudHolds() []CloudHold {
+	var holds []CloudHold
+	for i := range a.Sessions {
+		x := &a.Sessions[i]
+		if !x.Holds {
+			continue
+		}
+		if len(holds) > 0 && holds[0].Machine.Is(x.Machine) {
+			holds[0].Provisional = holds[0].Provisional || x.Provisional
+			continue
+		}
+		holds = append(holds, CloudHold{Key: HoldKey(HoldSession, x.User, x.License), Kind: HoldSession, Ref: x.ID,
+			User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Provisional: x.Provisional})
+	}
+	for i := range a.Checkouts {
+		x := &a.Checkouts[i]
+		holds = append(holds, CloudHold{Key: HoldKey(HoldCheckout, x.User, x.License), Kind: HoldCheckout, Ref: x.ID,
+			User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Until: x.Until})
+	}
 	return holds
 }
 

@@ -62,5 +62,3 @@ func (id *ID) UnmarshalBinary(b []byte) error {
 	copy(id[:], b)
 	return nil
 }
-
-func (id ID) less(other ID) bool { return string(id[:]) < string(other[:]) }

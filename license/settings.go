@@ -114,6 +114,6 @@ func (c Configure) do(s *State, _ Time) Outcome {
 		return Outcome{Repeat: true}
 	}
 	s.head.Settings = c.Settings
-	s.emit(Configured{Settings: c.Settings})
+	s.emit(Configured(c))
 	return Outcome{}
 }

@@ -1,0 +1,81 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"sitegate/license"
+)
+
+// request is one request on its way between nodes; exactly one field is set. It
+// travels as JSON between nodes that may be a version apart: fields are only
+// ever added.
+type request struct {
+	Start    *license.Start    `json:"start,omitempty"`
+	Stop     *license.Stop     `json:"stop,omitempty"`
+	CheckOut *license.CheckOut `json:"check_out,omitempty"`
+	Return   *license.Return   `json:"return,omitempty"`
+	Wait     *license.Wait     `json:"wait,omitempty"`
+	EndWait  *license.EndWait  `json:"end_wait,omitempty"`
+	Release  *license.Release  `json:"release,omitempty"`
+}
+
+// reply carries an answer, or the error that the asking node goes on from.
+type reply struct {
+	Answer *Answer `json:"answer,omitempty"`
+	Error  string  `json:"error,omitempty"`
+	Text   string  `json:"text,omitempty"`
+}
+
+// crossing are the errors that keep their meaning from one node to another.
+var crossing = map[string]error{
+	"not-leader": ErrNotLeader,
+	"no-leader":  ErrNoLeader,
+	"unknown":    ErrUnknown,
+	"not-ready":  ErrNotReady,
+	"timeout":    context.DeadlineExceeded,
+}
+
+func (g *Gateway) forward(ctx context.Context, r request) (Answer, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return Answer{}, fmt.Errorf("packing a request for the leader: %w", err)
+	}
+	body, err = g.log.Forward(ctx, body)
+	if err != nil {
+		return Answer{}, err
+	}
+	var rep reply
+	if err := json.Unmarshal(body, &rep); err != nil {
+		return Answer{}, fmt.Errorf("reading the leader's answer: %w", err)
+	}
+	switch {
+	case rep.Answer != nil:
+		return *rep.Answer, nil
+	case crossing[rep.Error] != nil:
+		return Answer{}, crossing[rep.Error]
+	default:
+		return Answer{}, fmt.Errorf("the leader could not decide this: %s", rep.Text)
+	}
+}
+
+// Serve decides a request that another node has forwarded to this one.
+func (g *Gateway) Serve(ctx context.Context, body []byte) ([]byte, error) {
+	var r request
+	if err := json.Unmarshal(body, &r); err != nil {
+		return nil, fmt.Errorf("reading a forwarded request: %w", err)
+	}
+	answer, err := g.decide(ctx, r)
+	rep := reply{Answer: &answer}
+	if err != nil {
+		rep = reply{Error: "error", Text: err.Error()}
+		for name, known := range crossing {
+			if errors.Is(err, known) {
+				rep.Error = name
+			}
+		}
+	}
+	return json.Marshal(rep)
+}

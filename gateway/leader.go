@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sitegate/license"
+)
+
+// Gateway answers requests on every node and runs the site's errands on the
+// leader. New makes one; Run works until its context ends.
+type Gateway struct {
+	log        Log
+	cloud      Cloud
+	logger     *slog.Logger
+	askTimeout time.Duration
+	settings   license.Settings
+
+	users    keyLock
+	order    atomic.Uint64 // of requests to the cloud
+	refusals *refusals
+	link     *link
+	holds    *holds
+}
+
+// New makes a Gateway; it does nothing by itself before Run.
+func New(cfg Config) *Gateway {
+	if cfg.AskTimeout == 0 {
+		cfg.AskTimeout = defaultAskTimeout
+	}
+	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings,
+		refusals: newRefusals(cfg.Logger)}
+	g.link = newLink(g)
+	g.holds = newHolds(g)
+	return g
+}
+
+// Run runs the leader's errands whenever this node leads, until ctx ends.
+func (g *Gateway) Run(ctx context.Context) error {
+	return g.log.Lead(ctx, g.lead)
+}
+
+// lead runs the errands of one leadership and returns when all have ended.
+func (g *Gateway) lead(ctx context.Context) {
+	errands := []func(context.Context){g.configure, g.settle, g.refuseJournal}
+	if g.cloud != nil {
+		g.link.begin()
+		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox)
+	}
+	var wg sync.WaitGroup
+	for _, errand := range errands {
+		wg.Go(func() { errand(ctx) })
+	}
+	wg.Wait()
+}
+
+func (g *Gateway) refuseJournal(ctx context.Context) { g.refusals.run(ctx, g.log) }
+
+// configure proposes this node's settings where the site runs on others.
+func (g *Gateway) configure(ctx context.Context) {
+	for {
+		var same bool
+		g.log.View(func(s *license.State) { same = license.SettingsEqual(s.Head().Settings, g.settings) })
+		if same {
+			return
+		}
+		out, err := g.log.Propose(ctx, license.Configure{Settings: g.settings})
+		switch {
+		case err == nil && out.Denial != nil:
+			g.logger.Error("the site's rules refuse this node's settings; check the rules section of its config", "reason", out.Denial.Reason)
+			return
+		case err == nil:
+			g.logger.Info("the site's settings follow this node's config", "node", g.log.Cluster().Node)
+			return
+		case !pause(ctx, time.Second):
+			return
+		}
+	}
+}
+
+// settle proposes what time alone makes happen, once a second.
+func (g *Gateway) settle(ctx context.Context) {
+	for pause(ctx, time.Second) {
+		now := g.log.Now()
+		var due []license.Command
+		g.log.View(func(s *license.State) { due = license.Due(s, now) })
+		for _, c := range due {
+			if _, err := g.log.Propose(ctx, c); err != nil {
+				break
+			}
+		}
+	}
+}
+
+// pause waits, and reports whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

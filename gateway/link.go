@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"sitegate/license"
+)
+
+// link is what the leader knows of the way to the cloud. It is up from the first
+// answer and down once the cloud did not answer and a probe failed too; every
+// change goes through the log, so that every node tells its clients.
+type link struct {
+	g    *Gateway
+	wake chan struct{}
+
+	mu      sync.Mutex
+	answers bool      // mu guards these
+	contact time.Time // of the last answer
+}
+
+const (
+	probeEvery    = 10 * time.Second // while nothing else was heard
+	probeDown     = 500 * time.Millisecond
+	probeDownMax  = 5 * time.Second
+	probeTimeout  = 3 * time.Second
+	contactPeriod = time.Minute // how often the log is told that the link is still up
+)
+
+func newLink(g *Gateway) *link { return &link{g: g, wake: make(chan struct{}, 1)} }
+
+// begin starts a leadership: the link is taken to be as the site knew it last,
+// until the first probe.
+func (l *link) begin() {
+	var last license.LinkState
+	l.g.log.View(func(s *license.State) { last = s.Head().Link })
+	l.mu.Lock()
+	l.answers, l.contact = last.Up, time.Time{}
+	l.mu.Unlock()
+}
+
+func (l *link) up() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.answers
+}
+
+// heard notes an answer of the cloud.
+func (l *link) heard() {
+	l.mu.Lock()
+	was := l.answers
+	l.answers, l.contact = true, time.Now()
+	l.mu.Unlock()
+	if !was {
+		l.poke()
+	}
+}
+
+// suspect asks for a probe at once.
+func (l *link) suspect() {
+	l.mu.Lock()
+	l.contact = time.Time{}
+	l.mu.Unlock()
+	l.poke()
+}
+
+func (l *link) poke() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run probes and tells the log, while this node leads.
+func (l *link) run(ctx context.Context) {
+	var told time.Time
+	toldUp, known := false, false
+	wait := time.Duration(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.wake:
+		case <-time.After(wait):
+		}
+		l.mu.Lock()
+		quiet := time.Since(l.contact) >= probeEvery
+		l.mu.Unlock()
+		if quiet {
+			l.probe(ctx)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		up := l.up()
+		if !known || up != toldUp || up && time.Since(told) >= contactPeriod {
+			if l.tell(ctx, up) {
+				known, toldUp, told = true, up, time.Now()
+			}
+		}
+		switch {
+		case up:
+			wait = probeEvery
+		case wait >= probeEvery || wait == 0:
+			wait = probeDown
+		default:
+			wait = min(2*wait, probeDownMax)
+		}
+	}
+}
+
+func (l *link) probe(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	err := l.g.cloud.Ping(ctx)
+	if err == nil {
+		l.heard()
+		return
+	}
+	l.mu.Lock()
+	was := l.answers
+	l.answers = false
+	l.mu.Unlock()
+	if was {
+		l.g.logger.Warn("the link to the cloud is down", "err", err)
+	}
+}
+
+func (l *link) tell(ctx context.Context, up bool) bool {
+	c := license.Link{Up: up}
+	if up {
+		c.Contact = l.g.log.Now()
+	}
+	_, err := l.g.log.Propose(ctx, c)
+	return err == nil
+}

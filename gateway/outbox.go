@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sitegate/license"
+)
+
+const (
+	outboxEvery = 500 * time.Millisecond
+	outboxRead  = 1000 // events looked through at a time
+)
+
+// outbox delivers usage in the order of the journal, while this node leads. What
+// was delivered is noted in the log: a new leader goes on from there, and what
+// it sends again the cloud knows by its record id.
+func (g *Gateway) outbox(ctx context.Context) {
+	var at uint64
+	g.log.View(func(s *license.State) { at = s.Head().UsageSent })
+	for pause(ctx, outboxEvery) {
+		for ctx.Err() == nil && g.link.up() {
+			next, err := g.deliver(ctx, at)
+			if err != nil {
+				if ctx.Err() == nil {
+					g.logger.Warn("usage could not be delivered; it is kept", "after", at, "err", err)
+					g.link.suspect()
+				}
+				break
+			}
+			if next == at {
+				break
+			}
+			at = next
+		}
+	}
+}
+
+// deliver sends the usage among the next events and returns the seq it has dealt
+// with.
+func (g *Gateway) deliver(ctx context.Context, after uint64) (uint64, error) {
+	events, err := g.log.Journal(ctx, after, outboxRead)
+	if err != nil || len(events) == 0 {
+		return after, err
+	}
+	var usage []license.Usage
+	var head license.Head
+	g.log.View(func(s *license.State) {
+		head = s.Head()
+		for _, e := range events {
+			u, ok := license.UsageOf(e)
+			if !ok {
+				continue
+			}
+			if user := s.User(u.User); user != nil {
+				u.Country = user.Country
+			}
+			usage = append(usage, u)
+		}
+	})
+	through := events[len(events)-1].Seq
+	if len(usage) == 0 {
+		return through, nil
+	}
+	key := fmt.Sprintf("%s-%d-%d-%d", head.Cluster, head.Epoch, usage[0].Seq, usage[len(usage)-1].Seq)
+	if err := g.cloud.SendUsage(ctx, key, usage); err != nil {
+		return after, err
+	}
+	g.link.heard()
+	if _, err := g.log.Propose(ctx, license.UsageSent{Through: through}); err != nil {
+		return after, err
+	}
+	return through, nil
+}

@@ -1,0 +1,254 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"sitegate/license"
+)
+
+// Answer is what became of a request, and the token of the state it was decided
+// on.
+type Answer struct {
+	Outcome license.Outcome
+	Epoch   uint64
+	Seq     uint64
+}
+
+// The times of a request.
+const (
+	// Life is how long a request may be under way before the rules refuse it.
+	Life = 30 * time.Second
+	// Patience is how long a node looks for a leader on behalf of a request.
+	Patience = 8 * time.Second
+
+	defaultAskTimeout = 5 * time.Second
+)
+
+// Start asks for a product on a machine. The same ID again is the same request.
+func (g *Gateway) Start(ctx context.Context, c license.Start) (Answer, error) {
+	c.Agreed, c.NotAfter = false, g.log.Now().Add(Life)
+	return g.ask(ctx, request{Start: &c})
+}
+
+// Stop ends a session at its client's word.
+func (g *Gateway) Stop(ctx context.Context, c license.Stop) (Answer, error) {
+	return g.ask(ctx, request{Stop: &c})
+}
+
+// CheckOut asks for a checkout; the cloud must agree.
+func (g *Gateway) CheckOut(ctx context.Context, c license.CheckOut) (Answer, error) {
+	c.Agreed, c.NotAfter = false, g.log.Now().Add(Life)
+	return g.ask(ctx, request{CheckOut: &c})
+}
+
+// Return gives a checkout back.
+func (g *Gateway) Return(ctx context.Context, c license.Return) (Answer, error) {
+	return g.ask(ctx, request{Return: &c})
+}
+
+// Wait asks to be told when a product can be started.
+func (g *Gateway) Wait(ctx context.Context, c license.Wait) (Answer, error) {
+	c.NotAfter = g.log.Now().Add(Life)
+	return g.ask(ctx, request{Wait: &c})
+}
+
+// EndWait gives a wait up.
+func (g *Gateway) EndWait(ctx context.Context, c license.EndWait) (Answer, error) {
+	return g.ask(ctx, request{EndWait: &c})
+}
+
+// Release ends a session by an administrator.
+func (g *Gateway) Release(ctx context.Context, c license.Release) (Answer, error) {
+	return g.ask(ctx, request{Release: &c})
+}
+
+// Renew counts heartbeats; see Log.Renew.
+func (g *Gateway) Renew(ctx context.Context, r []license.Renewal) ([]license.Lease, error) {
+	return g.log.Renew(ctx, r)
+}
+
+// View reads this node's state, which may be a few milliseconds behind the
+// leader's. f must not keep or change anything of it.
+func (g *Gateway) View(f func(*license.State)) { g.log.View(f) }
+
+// Cluster tells of the members.
+func (g *Gateway) Cluster() Cluster { return g.log.Cluster() }
+
+// ask decides a request here if this node leads, else at the leader. Every
+// request is idempotent by its id, so a leader lost on the way is no reason to
+// trouble the client: the next one is asked the same.
+func (g *Gateway) ask(ctx context.Context, r request) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	for try := 0; ; try++ {
+		answer, err := g.decide(ctx, r)
+		if errors.Is(err, ErrNotLeader) {
+			answer, err = g.forward(ctx, r)
+		}
+		if err == nil || !retryable(err) {
+			return answer, err
+		}
+		pause := time.Duration(10+rand.IntN(20<<min(try, 3))) * time.Millisecond
+		select {
+		case <-ctx.Done():
+			return Answer{}, err
+		case <-time.After(pause):
+		}
+	}
+}
+
+func retryable(err error) bool {
+	return errors.Is(err, ErrNotLeader) || errors.Is(err, ErrNoLeader) || errors.Is(err, ErrUnknown)
+}
+
+// decide carries a request out on the leader.
+func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
+	if _, leading := g.log.Leading(); !leading {
+		return Answer{}, ErrNotLeader
+	}
+	var out license.Outcome
+	var err error
+	switch {
+	case r.Start != nil:
+		out, err = g.start(ctx, *r.Start)
+	case r.CheckOut != nil:
+		out, err = g.checkOut(ctx, *r.CheckOut)
+	case r.Stop != nil:
+		out, err = g.log.Propose(ctx, *r.Stop)
+	case r.Return != nil:
+		out, err = g.log.Propose(ctx, *r.Return)
+	case r.Wait != nil:
+		out, err = g.log.Propose(ctx, *r.Wait)
+	case r.EndWait != nil:
+		out, err = g.log.Propose(ctx, *r.EndWait)
+	case r.Release != nil:
+		out, err = g.log.Propose(ctx, *r.Release)
+	default:
+		return Answer{}, fmt.Errorf("the request says nothing this node knows: is it from a newer version?")
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{Outcome: out}
+	g.log.View(func(s *license.State) { a.Epoch, a.Seq = s.Head().Epoch, s.Head().Seq })
+	return a, nil
+}
+
+// start is the order of design: refuse from this site's state, ask the cloud,
+// propose. One start or checkout per user is under way at a time.
+func (g *Gateway) start(ctx context.Context, c license.Start) (license.Outcome, error) {
+	unlock, err := g.users.lock(ctx, string(c.User))
+	if err != nil {
+		return license.Outcome{}, err
+	}
+	defer unlock()
+
+	probe := c
+	probe.Agreed = true
+	if d, err := g.refuse(ctx, probe); d != nil || err != nil {
+		g.refusals.note(c.User, c.Machine, c.Client, d)
+		return license.Outcome{Denial: d}, err
+	}
+	agreed, done, d := g.agree(ctx, c)
+	defer done()
+	if d != nil {
+		g.refusals.note(c.User, c.Machine, c.Client, d)
+		return license.Outcome{Denial: d}, nil
+	}
+	c.Agreed = agreed
+	out, err := g.log.Propose(ctx, c)
+	g.refusals.note(c.User, c.Machine, c.Client, out.Denial)
+	return out, err
+}
+
+func (g *Gateway) checkOut(ctx context.Context, c license.CheckOut) (license.Outcome, error) {
+	unlock, err := g.users.lock(ctx, string(c.User))
+	if err != nil {
+		return license.Outcome{}, err
+	}
+	defer unlock()
+
+	probe := c
+	probe.Agreed = true
+	if d, err := g.refuse(ctx, probe); d != nil || err != nil {
+		g.refusals.note(c.User, c.Machine, "", d)
+		return license.Outcome{Denial: d}, err
+	}
+	agreed, done, d := g.agree(ctx, c)
+	defer done()
+	if d != nil {
+		g.refusals.note(c.User, c.Machine, "", d)
+		return license.Outcome{Denial: d}, nil
+	}
+	c.Agreed = agreed
+	out, err := g.log.Propose(ctx, c)
+	g.refusals.note(c.User, c.Machine, "", out.Denial)
+	return out, err
+}
+
+// refuse says what this site's state alone refuses. A denial is as fresh as a
+// write: a majority has confirmed the leader before it is given.
+func (g *Gateway) refuse(ctx context.Context, c license.Command) (*license.Denial, error) {
+	check := func() (d *license.Denial, filled bool) {
+		now := g.log.Now()
+		g.log.View(func(s *license.State) { d, filled = license.Check(s, now, c), s.Head().Filled })
+		return d, filled
+	}
+	d, filled := check()
+	if d == nil && filled {
+		return nil, nil
+	}
+	if err := g.log.Fresh(ctx); err != nil {
+		return nil, err
+	}
+	if d, filled = check(); !filled {
+		return nil, ErrNotReady
+	}
+	return d, nil
+}
+
+// agree asks the cloud to keep the hold that c would open. agreed is false where
+// it could not be asked: the rules then say how far the site may go alone. done
+// must be called when c has been decided.
+func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, done func(), d *license.Denial) {
+	done = func() {}
+	var hold license.CloudHold
+	var needed bool
+	now := g.log.Now()
+	g.log.View(func(s *license.State) { hold, needed = license.WouldHold(s, now, c) })
+	if g.cloud == nil || !g.link.up() {
+		return false, done, nil
+	}
+	if !needed {
+		return true, done, nil
+	}
+	done = g.holds.begin(hold)
+	ask, cancel := context.WithTimeout(ctx, g.askTimeout)
+	defer cancel()
+	d, err := g.cloud.Hold(ask, g.fence(), hold)
+	if err != nil {
+		g.logger.Warn("the cloud was not heard on a hold", "user", hold.User, "machine", hold.Machine.Name, "product", hold.Product, "err", err)
+		g.link.suspect()
+		return false, done, nil
+	}
+	if d != nil {
+		d.Product, d.License, d.Elsewhere = hold.Product, hold.License, true
+		if d.Holding == "" && d.Reason == license.MachineActive {
+			d.Holding = hold.License
+		}
+		return false, done, d
+	}
+	return true, done, nil
+}
+
+// fence orders this leader's requests to the cloud.
+func (g *Gateway) fence() license.Fence {
+	f := license.Fence{Order: g.order.Add(1)}
+	f.Term, _ = g.log.Leading()
+	g.log.View(func(s *license.State) { f.Epoch = s.Head().Epoch })
+	return f
+}
