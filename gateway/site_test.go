@@ -1,0 +1,282 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"sitegate/license"
+)
+
+// soloLog is a cluster of one in memory: the real rules, no disk. It stamps the
+// bubble's time and can lose its leadership.
+type soloLog struct {
+	mu      sync.Mutex
+	state   *license.State
+	journal []license.Event
+	leading bool
+	lost    bool // the next proposal is applied, and then its outcome is lost
+	observe func([]license.Event)
+}
+
+func newSoloLog() *soloLog {
+	l := &soloLog{state: license.NewState(), leading: true}
+	license.Apply(l.state, license.Entry{At: l.Now(), Command: license.Found{Cluster: "site-1"}})
+	return l
+}
+
+func (l *soloLog) Propose(_ context.Context, c license.Command) (license.Outcome, error) {
+	l.mu.Lock()
+	if !l.leading {
+		l.mu.Unlock()
+		return license.Outcome{}, ErrNotLeader
+	}
+	out, events := license.Apply(l.state, license.Entry{At: license.TimeOf(time.Now()), Command: c})
+	l.journal = append(l.journal, events...)
+	lost := l.lost
+	l.lost = false
+	l.mu.Unlock()
+	if l.observe != nil {
+		l.observe(events)
+	}
+	if lost {
+		return license.Outcome{}, ErrUnknown
+	}
+	return out, nil
+}
+
+func (l *soloLog) Fresh(context.Context) error {
+	if _, ok := l.Leading(); !ok {
+		return ErrNotLeader
+	}
+	return nil
+}
+
+func (l *soloLog) View(f func(*license.State)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f(l.state)
+}
+
+func (l *soloLog) Now() license.Time { return license.TimeOf(time.Now()) }
+
+func (l *soloLog) Renew(_ context.Context, r []license.Renewal) ([]license.Lease, error) {
+	var leases []license.Lease
+	l.View(func(s *license.State) {
+		for _, x := range r {
+			leases = append(leases, license.Renew(s, l.Now(), x))
+		}
+	})
+	return leases, nil
+}
+
+func (l *soloLog) Forward(context.Context, []byte) ([]byte, error) { return nil, ErrNoLeader }
+
+func (l *soloLog) Journal(_ context.Context, after uint64, limit int) ([]license.Event, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var events []license.Event
+	for _, e := range l.journal {
+		if e.Seq > after && len(events) < limit {
+			events = append(events, e)
+		}
+	}
+	return events, nil
+}
+
+func (l *soloLog) Leading() (uint64, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return 1, l.leading
+}
+
+func (l *soloLog) lead(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leading = on
+}
+
+func (l *soloLog) Lead(ctx context.Context, f func(context.Context)) error {
+	f(ctx)
+	return ctx.Err()
+}
+
+func (l *soloLog) Cluster() Cluster { return Cluster{Node: "n1", Leader: "n1", Term: 1} }
+
+// books are the cloud's side of the site API in memory: enough to agree, to
+// refuse, to be cut off, and to be read by a test.
+type books struct {
+	mu     sync.Mutex
+	down   bool
+	feed   []license.Change
+	holds  map[string]license.CloudHold
+	other  map[string]license.Machine // active at another site, by hold key
+	usage  map[string]int             // deliveries kept, by record
+	asked  int
+	forget bool // keep the usage of the next delivery, but lose the answer
+	news   chan struct{}
+}
+
+var errCut = errors.New("the cloud cannot be reached: connection refused")
+
+func newBooks(feed ...license.Change) *books {
+	return &books{feed: feed, holds: map[string]license.CloudHold{}, other: map[string]license.Machine{},
+		usage: map[string]int{}, news: make(chan struct{})}
+}
+
+func (b *books) set(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+}
+
+func (b *books) Changes(ctx context.Context, cursor string, wait time.Duration) (license.Page, error) {
+	at := 0
+	fmt.Sscanf(cursor, "c%d", &at)
+	b.mu.Lock()
+	down, n := b.down, len(b.feed)
+	changes := b.feed[at:n]
+	b.mu.Unlock()
+	if down {
+		return license.Page{}, errCut
+	}
+	if len(changes) == 0 {
+		select {
+		case <-ctx.Done():
+			return license.Page{}, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+	return license.Page{Cursor: fmt.Sprintf("c%d", n), Changes: changes}, nil
+}
+
+func (b *books) Hold(_ context.Context, _ license.Fence, h license.CloudHold) (*license.Denial, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked++
+	if b.down {
+		return nil, errCut
+	}
+	if m, ok := b.other[h.Key]; ok {
+		return &license.Denial{Reason: license.MachineActive, Machine: m}, nil
+	}
+	b.holds[h.Key] = h
+	return nil, nil
+}
+
+func (b *books) Release(_ context.Context, _ license.Fence, h license.CloudHold) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down {
+		return errCut
+	}
+	delete(b.holds, h.Key)
+	return nil
+}
+
+func (b *books) RenewHolds(_ context.Context, _ license.Fence, holds []license.CloudHold) ([]license.HoldConflict, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down {
+		return nil, errCut
+	}
+	clear(b.holds)
+	var conflicts []license.HoldConflict
+	for _, h := range holds {
+		if m, ok := b.other[h.Key]; ok {
+			conflicts = append(conflicts, license.HoldConflict{Key: h.Key, Machine: m})
+			continue
+		}
+		b.holds[h.Key] = h
+	}
+	return conflicts, nil
+}
+
+func (b *books) SendUsage(_ context.Context, _ string, usage []license.Usage) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down {
+		return errCut
+	}
+	for _, u := range usage {
+		b.usage[u.Record]++
+	}
+	if b.forget {
+		b.forget = false
+		return errCut
+	}
+	return nil
+}
+
+func (b *books) Ping(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down {
+		return errCut
+	}
+	return nil
+}
+
+// site is a gateway with its errands running, a log of one and the cloud's books.
+type site struct {
+	*Gateway
+	log   *soloLog
+	books *books
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	b := newBooks(
+		license.Change{Account: &license.Account{ID: "firm", AutonomyCapped: 2 * time.Hour, AutonomyUncapped: 7 * 24 * time.Hour}},
+		license.Change{User: &license.User{ID: "ada", Email: "ada@firm.example", Country: "FR"}},
+		license.Change{User: &license.User{ID: "ben", Email: "ben@firm.example", Country: "DE"}},
+		license.Change{Product: &license.Product{ID: "road", Name: "Road Designer", Capped: license.CappedYes}},
+		license.Change{License: &license.License{ID: "L1", Product: "road", Assignee: "ada"}},
+		license.Change{License: &license.License{ID: "L2", Product: "road", Assignee: "ben"}},
+	)
+	log := newSoloLog()
+	g := New(Config{Log: log, Cloud: b, Logger: slog.New(slog.DiscardHandler)})
+	log.observe = g.Observe
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return &site{Gateway: g, log: log, books: b}
+}
+
+var (
+	ws101 = license.Machine{ID: "m-101", Name: "WS-101"}
+	ws202 = license.Machine{ID: "m-202", Name: "WS-202"}
+)
+
+func (s *site) start(t *testing.T, n byte, m license.Machine) license.Outcome {
+	t.Helper()
+	a, err := s.Start(context.Background(), license.Start{ID: license.ID{n}, User: "ada", Product: "road", Machine: m})
+	if err != nil {
+		t.Fatalf("start %d on %s: %v", n, m.Name, err)
+	}
+	return a.Outcome
+}
+
+func (s *site) stop(t *testing.T, n byte, m license.Machine) {
+	t.Helper()
+	a, err := s.Stop(context.Background(), license.Stop{ID: license.ID{n}, User: "ada", Machine: m})
+	if err != nil || a.Outcome.Denial != nil {
+		t.Fatalf("stop %d on %s: %v %+v", n, m.Name, err, a.Outcome.Denial)
+	}
+}
+
+func (s *site) facts(want func(license.Fact) bool) int {
+	events, _ := s.log.Journal(context.Background(), 0, 1<<20)
+	n := 0
+	for _, e := range events {
+		if want(e.Fact) {
+			n++
+		}
+	}
+	return n
+}
