@@ -54,11 +54,11 @@ func (g *Gateway) Observe(events []license.Event) {
 	for _, e := range events {
 		switch f := e.Fact.(type) {
 		case license.Stopped:
-			if f.Freed {
+			if f.Session.Holds {
 				g.holds.free(sessionHold(&f.Session))
 			}
 		case license.Expired:
-			if f.Freed {
+			if f.Session.Holds {
 				g.holds.free(sessionHold(&f.Session))
 			}
 		case license.Returned:
@@ -117,29 +117,14 @@ func (h *holds) run(ctx context.Context) {
 	}
 }
 
-// giveBack releases one hold in the cloud's books, unless the same machine has
-// taken it up again.
+// giveBack tells the cloud that one session or checkout is over. Its id is never
+// used again, so this cannot take back what was asked for since.
 func (h *holds) giveBack(ctx context.Context, hold license.CloudHold) {
 	if !h.g.link.up() {
 		return // the full list that follows the link's return leaves it out
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.g.askTimeout)
 	defer cancel()
-	unlock, err := h.g.users.lock(ctx, string(hold.User))
-	if err != nil {
-		h.poke()
-		return
-	}
-	defer unlock()
-	again := false
-	h.g.log.View(func(s *license.State) {
-		again = slices.ContainsFunc(license.CloudHoldsOf(s, hold.User), func(x license.CloudHold) bool {
-			return x.Key == hold.Key && x.Machine.Is(hold.Machine)
-		})
-	})
-	if again {
-		return
-	}
 	if err := h.g.cloud.Release(ctx, h.g.fence(), hold); err != nil {
 		h.g.logger.Warn("a hold could not be given back to the cloud; the next full list does it", "user", hold.User, "machine", hold.Machine.Name, "err", err)
 		h.g.link.suspect()

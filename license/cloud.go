@@ -47,14 +47,6 @@ func CloudHolds(s *State) []CloudHold {
 	return holds
 }
 
-// CloudHoldsOf lists what this site holds for one user.
-func CloudHoldsOf(s *State, user UserID) []CloudHold {
-	if a := s.active[user]; a != nil {
-		return a.cloudHolds()
-	}
-	return nil
-}
-
 func (a *Active) cloudHolds() []CloudHold {
 	var holds []CloudHold
 	for i := range a.Sessions {
