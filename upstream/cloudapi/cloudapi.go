@@ -38,7 +38,8 @@ const (
 	MaxUsageRecords = 1000             // records in one posting
 	MaxHolds        = 200_000          // holds in one renewal
 	MaxBody         = 64 << 20         // bytes in any body, either way
-	MaxID           = 128              // bytes in an id, key or reference
+	MaxID           = 256              // bytes in an id or reference
+	MaxKey          = 1024             // bytes in a hold key
 	MaxName         = 256              // bytes in a name or an address
 )
 

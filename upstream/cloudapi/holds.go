@@ -31,18 +31,19 @@ type Hold struct {
 	UserID      string   `json:"user_id"`
 	LicenseID   string   `json:"license_id"`
 	ProductID   string   `json:"product_id"`
-	MachineID   string   `json:"machine_id"`
-	MachineName string   `json:"machine_name"`
+	MachineID   string   `json:"machine_id,omitempty"` // a machine is its id; without one it is its name, without case and domain
+	MachineName string   `json:"machine_name,omitempty"`
 	Kind        HoldKind `json:"kind"`
 	Ref         string   `json:"ref"` // the session's or checkout's id; several may share a key on one machine
 
 	// Until ends a checkout, whether it is renewed or not. Checkouts only.
 	Until *time.Time `json:"until,omitempty"`
-	// ProvisionalSince is when the site granted it without the cloud; absent: it asked first.
-	ProvisionalSince *time.Time `json:"provisional_since,omitempty"`
+	// Provisional: the site granted it without asking, while the cloud could not be reached.
+	Provisional bool `json:"provisional,omitempty"`
 }
 
-// HoldRequest asks for one hold. It is idempotent for the same key, machine and reference.
+// HoldRequest asks for one hold. A hold is one key on one machine; it is idempotent for these. Each reference that asks for it keeps it
+// for itself, until it is released.
 type HoldRequest struct {
 	Fence Fence `json:"fence"`
 	Hold  Hold  `json:"hold"`
@@ -54,8 +55,9 @@ type HoldGrant struct {
 }
 
 // RenewRequest gives all holds that the site has, sessions and checkouts, those still being asked for included. The cloud drops
-// this site's holds that are not in the list: what a dead leader had asked for and never committed is no one's. A site that has
-// lost state (restored from a backup) therefore reads PathHolds before it renews.
+// this site's holds whose key and machine are not in the list: what a dead leader had asked for and never committed is no one's.
+// A site that has lost state (restored from a backup) therefore reads PathHolds before it renews. One entry renews a key on a machine with
+// all its references.
 type RenewRequest struct {
 	Fence Fence  `json:"fence"`
 	Holds []Hold `json:"holds"`
@@ -70,19 +72,20 @@ type RenewAnswer struct {
 // Conflict is a hold in the list that the cloud does not give, because of another machine or because the right is gone.
 type Conflict struct {
 	Key         string     `json:"key"`
-	MachineID   string     `json:"machine_id"` // of the refused hold
-	Ref         string     `json:"ref"`        // of the refused hold
+	MachineID   string     `json:"machine_id,omitempty"` // of the refused hold
+	Ref         string     `json:"ref"`                  // of the refused hold
 	Reason      string     `json:"reason"`
 	MachineName string     `json:"machine_name,omitempty"` // who has it instead
 	Since       *time.Time `json:"since,omitempty"`        // since when
 }
 
-// ReleaseRequest gives one hold back. It is idempotent: what is not held is released already.
+// ReleaseRequest gives one reference's hold back; the last one frees the key. It is idempotent: what is not held is released already.
 type ReleaseRequest struct {
-	Fence     Fence  `json:"fence"`
-	Key       string `json:"key"`
-	MachineID string `json:"machine_id"`
-	Ref       string `json:"ref"`
+	Fence       Fence  `json:"fence"`
+	Key         string `json:"key"`
+	MachineID   string `json:"machine_id,omitempty"`
+	MachineName string `json:"machine_name,omitempty"` // counts without an id
+	Ref         string `json:"ref"`
 }
 
 // HoldState is a hold as the cloud has it.
