@@ -21,6 +21,10 @@ type holds struct {
 // holdID names a hold. Several sessions of one machine share a key, each with its own reference.
 type holdID struct{ site, key, machine, ref string }
 
+func idOf(site string, h cloudapi.Hold) holdID {
+	return holdID{site, h.Key, machineOf(h.MachineID, h.MachineName), h.Ref}
+}
+
 type hold struct {
 	cloudapi.HoldState
 	site string // empty: elsewhere, on a machine of no site
@@ -42,9 +46,18 @@ func sameMachine(a, b cloudapi.Hold) bool {
 	return shortName(a.MachineName) == shortName(b.MachineName)
 }
 
+// shortName is a machine's name without case and domain, in either notation.
 func shortName(name string) string {
-	host, _, _ := strings.Cut(name, ".")
+	host, _, _ := strings.Cut(name[strings.LastIndexByte(name, '\\')+1:], ".")
 	return strings.ToLower(host)
+}
+
+// machineOf names a machine in a holdID: by its id, or else by its name; empty: it has neither.
+func machineOf(id, name string) string {
+	if name = shortName(name); id == "" && name != "" {
+		return "name " + name
+	}
+	return id
 }
 
 // excludes is the single-machine rule: sessions of capped products exclude each other for a user, a checkout excludes both
@@ -103,14 +116,16 @@ func (e *Emulator) right(h cloudapi.Hold, now time.Time) (reason, detail string)
 
 // sound says what is wrong with the request itself; empty: nothing.
 func sound(h cloudapi.Hold) string {
-	for _, s := range []string{h.Key, h.UserID, h.LicenseID, h.ProductID, h.MachineID, h.Ref} {
+	for _, s := range []string{h.UserID, h.LicenseID, h.ProductID, h.Ref} {
 		if s == "" || len(s) > cloudapi.MaxID {
-			return fmt.Sprintf("key, user, license, product, machine and ref are 1 to %d bytes each", cloudapi.MaxID)
+			return fmt.Sprintf("user, license, product and ref are 1 to %d bytes each", cloudapi.MaxID)
 		}
 	}
 	switch {
-	case len(h.MachineName) > cloudapi.MaxName:
-		return fmt.Sprintf("a machine's name has at most %d bytes", cloudapi.MaxName)
+	case h.Key == "" || len(h.Key) > cloudapi.MaxKey:
+		return fmt.Sprintf("key is 1 to %d bytes", cloudapi.MaxKey)
+	case machineOf(h.MachineID, h.MachineName) == "" || len(h.MachineID) > cloudapi.MaxID || len(h.MachineName) > cloudapi.MaxName:
+		return fmt.Sprintf("a machine has an id of at most %d bytes or a name of at most %d", cloudapi.MaxID, cloudapi.MaxName)
 	case h.Kind != cloudapi.HoldSession && h.Kind != cloudapi.HoldCheckout:
 		return fmt.Sprintf("kind is %q or %q", cloudapi.HoldSession, cloudapi.HoldCheckout)
 	case (h.Kind == cloudapi.HoldCheckout) != (h.Until != nil):
@@ -137,19 +152,15 @@ func (e *Emulator) keep(site string, h cloudapi.Hold, now time.Time) {
 	if t.byID == nil {
 		t.byID, t.byUser = map[holdID]*hold{}, map[string]map[holdID]*hold{}
 	}
-	id := holdID{site, h.Key, h.MachineID, h.Ref}
+	id := idOf(site, h)
 	since := now
-	if h.ProvisionalSince != nil && h.ProvisionalSince.Before(now) {
-		since = *h.ProvisionalSince
-	}
 	if old := t.byID[id]; old != nil {
 		if old.live(now) {
 			since = old.Since
 		}
 		e.forget(id)
 	}
-	now = now.Add(e.lease())
-	kept := &hold{cloudapi.HoldState{Hold: h, Since: since, LeaseUntil: now}, site}
+	kept := &hold{cloudapi.HoldState{Hold: h, Since: since, LeaseUntil: now.Add(e.lease())}, site}
 	t.byID[id] = kept
 	if t.byUser[h.UserID] == nil {
 		t.byUser[h.UserID] = map[holdID]*hold{}
@@ -199,8 +210,7 @@ func (e *Emulator) putHold(w http.ResponseWriter, r *http.Request, site string) 
 	answer(w, http.StatusOK, cloudapi.HoldGrant{LeaseMS: cloudapi.MillisOf(e.lease())})
 }
 
-// renewHolds answers POST PathHoldsRenew. What is already held and live is renewed; the rest has to pass as a new hold does,
-// older ones first, so that of two provisional grants the earlier one stays.
+// renewHolds answers POST PathHoldsRenew. What is already held and live is renewed; the rest has to pass as a new hold does.
 func (e *Emulator) renewHolds(w http.ResponseWriter, r *http.Request, site string) {
 	var req cloudapi.RenewRequest
 	if !read(w, r, &req) {
@@ -222,19 +232,24 @@ func (e *Emulator) renewHolds(w http.ResponseWriter, r *http.Request, site strin
 		return
 	}
 	now := e.now()
-	listed := make(map[holdID]bool, len(req.Holds))
+	type keyed struct{ key, machine string }
+	exact, listed := map[holdID]bool{}, map[keyed]bool{}
 	for _, h := range req.Holds {
-		listed[holdID{site, h.Key, h.MachineID, h.Ref}] = true
+		exact[idOf(site, h)] = true
+		listed[keyed{h.Key, machineOf(h.MachineID, h.MachineName)}] = true
 	}
-	for id := range e.holds.byID {
-		if id.site == site && !listed[id] {
+	for id, h := range e.holds.byID {
+		switch {
+		case id.site != site:
+		case !listed[keyed{id.key, id.machine}]:
 			e.forget(id)
+		case !exact[id]: // another reference of a listed hold goes with it
+			req.Holds = append(req.Holds, h.Hold)
 		}
 	}
-	slices.SortStableFunc(req.Holds, func(a, b cloudapi.Hold) int { return provisional(a, now).Compare(provisional(b, now)) })
 	got := cloudapi.RenewAnswer{LeaseMS: cloudapi.MillisOf(e.lease()), Conflicts: []cloudapi.Conflict{}}
 	for _, h := range req.Holds {
-		id := holdID{site, h.Key, h.MachineID, h.Ref}
+		id := idOf(site, h)
 		conflict := cloudapi.Conflict{Key: h.Key, MachineID: h.MachineID, Ref: h.Ref}
 		reason, _ := e.right(h, now)
 		old := e.holds.byID[id]
@@ -249,20 +264,14 @@ func (e *Emulator) renewHolds(w http.ResponseWriter, r *http.Request, site strin
 		}
 		if conflict.Reason != "" {
 			e.forget(id)
-			got.Conflicts = append(got.Conflicts, conflict)
+			if exact[id] {
+				got.Conflicts = append(got.Conflicts, conflict)
+			}
 			continue
 		}
 		e.keep(site, h, now)
 	}
 	answer(w, http.StatusOK, got)
-}
-
-// provisional is when a hold was granted as far as the site says.
-func provisional(h cloudapi.Hold, now time.Time) time.Time {
-	if h.ProvisionalSince != nil {
-		return *h.ProvisionalSince
-	}
-	return now
 }
 
 // releaseHold answers POST PathHoldsRelease.
@@ -276,7 +285,7 @@ func (e *Emulator) releaseHold(w http.ResponseWriter, r *http.Request, site stri
 	if !e.fenced(w, site, req.Fence) {
 		return
 	}
-	e.forget(holdID{site, req.Key, req.MachineID, req.Ref})
+	e.forget(holdID{site, req.Key, machineOf(req.MachineID, req.MachineName), req.Ref})
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -334,5 +343,9 @@ func (e *Emulator) HoldElsewhere(userID, machineName string) error {
 func (e *Emulator) ReleaseElsewhere(userID string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.forget(holdID{"", "elsewhere", "", userID})
+	for id := range e.holds.byUser[userID] {
+		if id.site == "" {
+			e.forget(id)
+		}
+	}
 }
