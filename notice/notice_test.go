@@ -1,0 +1,105 @@
+package notice
+
+import (
+	"testing"
+	"time"
+
+	"sitegate/license"
+)
+
+var (
+	ws101 = license.Machine{ID: "m-101", Name: "WS-101"}
+	ws202 = license.Machine{ID: "m-202", Name: "WS-202"}
+)
+
+func id(b byte) license.ID { return license.ID{15: b} }
+
+// site is a state with one user who has one capped product, and its hub.
+func site(t *testing.T) (*license.State, *license.Time) {
+	t.Helper()
+	s, now := license.NewState(), license.TimeOf(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	apply(t, s, now, license.Found{Cluster: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f"})
+	apply(t, s, now, license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
+		{User: &license.User{ID: "ada", Country: "DE"}},
+		{Product: &license.Product{ID: "road", Name: "Road Designer", Capped: license.CappedYes}},
+		{License: &license.License{ID: "l-1", Product: "road", Assignee: "ada"}},
+	}})
+	return s, &now
+}
+
+func apply(t *testing.T, s *license.State, at license.Time, c license.Command) []license.Event {
+	t.Helper()
+	out, events := license.Apply(s, license.Entry{At: at, Command: c})
+	if out.Denial != nil {
+		t.Fatalf("%T was refused: %+v", c, *out.Denial)
+	}
+	return events
+}
+
+// The day of a user with two machines, as the rules decide it, and what the
+// machines are told.
+func TestFromTellsTheDayOfAUser(t *testing.T) {
+	s, now := site(t)
+	steps := []struct {
+		command license.Command
+		want    []Notice
+	}{
+		{license.Start{ID: id(1), User: "ada", Product: "road", Machine: ws101, Agreed: true},
+			[]Notice{{Kind: Granted, ID: id(1), License: "l-1", Machine: ws101, To: ws101}}},
+		{license.Refused{User: "ada", Machine: ws202, Denial: license.Denial{Reason: license.MachineActive, Product: "road", License: "l-1", Holding: "l-1", Machine: ws101}},
+			[]Notice{{Kind: Attempted, Reason: "machine-active", License: "l-1", Machine: ws202, To: ws101}}},
+		{license.Refused{User: "ada", Machine: ws202, Denial: license.Denial{Reason: license.NotAssigned, Product: "road"}}, nil},
+		{license.Wait{ID: id(2), User: "ada", Product: "road", Machine: ws202}, nil},
+		{license.Stop{ID: id(1), User: "ada", Machine: ws101}, []Notice{
+			{Kind: Free, ID: id(1), License: "l-1", Machine: ws101, To: ws101},
+			{Kind: Yours, ID: id(2), Machine: ws202, To: ws202, Until: now.Add(license.ReservationTime)}}},
+		{license.EndWait{ID: id(2), User: "ada"}, []Notice{{Kind: NotTaken, ID: id(2), Machine: ws202, To: ws202}}},
+		{license.CheckOut{ID: id(3), User: "ada", Product: "road", Machine: ws202, Agreed: true, Until: now.Add(72 * time.Hour)},
+			[]Notice{{Kind: CheckedOut, ID: id(3), License: "l-1", Machine: ws202, To: ws202, Until: now.Add(72 * time.Hour)}}},
+		{license.Start{ID: id(4), User: "ada", Product: "road", Machine: ws202, Agreed: true},
+			[]Notice{{Kind: Granted, ID: id(4), License: "l-1", Machine: ws202, To: ws202}}},
+		{license.Stop{ID: id(4), User: "ada", Machine: ws202},
+			[]Notice{{Kind: Stopped, ID: id(4), License: "l-1", Machine: ws202, To: ws202}}},
+		{license.Return{ID: id(3), User: "ada", Machine: ws202},
+			[]Notice{{Kind: Returned, ID: id(3), License: "l-1", Machine: ws202, To: ws202}}},
+		{license.Start{ID: id(5), User: "ada", Product: "road", Machine: ws101, Agreed: true},
+			[]Notice{{Kind: Granted, ID: id(5), License: "l-1", Machine: ws101, To: ws101}}},
+		{license.Release{Session: id(5), By: "it", Note: "please"},
+			[]Notice{{Kind: Released, ID: id(5), License: "l-1", Machine: ws101, To: ws101, Reason: license.EndReleased, By: "it", Note: "please", Until: *now}}},
+		{license.Expire{ID: id(5), Generation: 1},
+			[]Notice{{Kind: Free, ID: id(5), License: "l-1", Machine: ws101, To: ws101, Reason: ReasonExpired}}},
+		{license.Mirror{From: "1", Cursor: "2", Changes: []license.Change{{DeleteLicense: "l-1"}}},
+			[]Notice{{Kind: Unassigned, License: "l-1"}}},
+		{license.Link{Up: true, Contact: *now}, []Notice{{Kind: LinkUp}}},
+		{license.Link{Up: false, Contact: *now}, []Notice{{Kind: LinkDown}}},
+		{license.Configure{Settings: license.Settings{LeaseTTL: time.Hour}}, nil},
+	}
+	for i, step := range steps {
+		var got []Notice
+		for _, e := range apply(t, s, *now, step.command) {
+			got = append(got, From(e)...)
+		}
+		if len(got) != len(step.want) {
+			t.Fatalf("step %d, %T: got %d notices %+v, want %d", i, step.command, len(got), got, len(step.want))
+		}
+		for j, want := range step.want {
+			want.Seq, want.At = got[j].Seq, *now
+			if want.Kind != LinkUp && want.Kind != LinkDown {
+				want.User, want.Product = "ada", "road"
+			}
+			if got[j] != want {
+				t.Errorf("step %d, %T:\n got %+v\nwant %+v", i, step.command, got[j], want)
+			}
+			if got[j].Seq == 0 {
+				t.Errorf("step %d: a notice without a seq", i)
+			}
+		}
+	}
+}
+
+func TestMineIsWhomItIsSaidTo(t *testing.T) {
+	n := Notice{Kind: Attempted, Machine: ws202, To: ws101}
+	if !n.Mine(ws101) || n.Mine(ws202) {
+		t.Errorf("mine for WS-101 is %t, for WS-202 %t; want true, false", n.Mine(ws101), n.Mine(ws202))
+	}
+}
