@@ -117,7 +117,7 @@ func TestHolds(t *testing.T) {
 	renew := func(site string, holds ...cloudapi.Hold) string {
 		t.Helper()
 		var got cloudapi.RenewAnswer
-		c.do("POST", cloudapi.PathHoldsRenew, site, cloudapi.RenewRequest{Fence: cloudapi.Fence{Epoch: 1, Term: 3}, Holds: holds}, &got)
+		c.do("POST", cloudapi.PathHoldsRenew, site, cloudapi.RenewRequest{Fence: cloudapi.Fence{Epoch: 1, Term: 3, Order: 1}, Holds: holds}, &got)
 		words := []string{}
 		for _, x := range got.Conflicts {
 			words = append(words, x.Key+" "+x.Reason+" "+x.MachineName)
@@ -171,6 +171,13 @@ func TestHolds(t *testing.T) {
 	c.time = c.time.Add(2 * time.Minute)
 	want("four minutes after", hold(north, 3, ws1), "yes")
 	want("renewed too late", renew(south, session(a, "WS-2", 2)), a+" machine-active WS-1")
+
+	// A list says nothing of what was asked for after it was drawn up.
+	release(north, ws1)
+	late := cloudapi.HoldRequest{Fence: cloudapi.Fence{Epoch: 1, Term: 3, Order: 2}, Hold: ws1}
+	c.do("PUT", cloudapi.PathHolds, north, late, nil)
+	want("a list without the later hold", renew(north, session(b, "WS-3", 6)), "")
+	want("who is active after it", strings.Join(c.Active(a), " "), "WS-1")
 
 	// A checkout lives to its end, whatever its lease.
 	until := c.time.Add(20 * time.Minute)

@@ -27,7 +27,8 @@ func idOf(site string, h cloudapi.Hold) holdID {
 
 type hold struct {
 	cloudapi.HoldState
-	site string // empty: elsewhere, on a machine of no site
+	site  string         // empty: elsewhere, on a machine of no site
+	asked cloudapi.Fence // when its site last asked for it or renewed it
 }
 
 // live says whether h still counts at now: a session while its lease is renewed, a checkout to its end.
@@ -147,7 +148,7 @@ func (e *Emulator) fenced(w http.ResponseWriter, site string, f cloudapi.Fence) 
 }
 
 // keep writes a hold down, or renews it. The caller holds the lock.
-func (e *Emulator) keep(site string, h cloudapi.Hold, now time.Time) {
+func (e *Emulator) keep(site string, h cloudapi.Hold, asked cloudapi.Fence, now time.Time) {
 	t := &e.holds
 	if t.byID == nil {
 		t.byID, t.byUser = map[holdID]*hold{}, map[string]map[holdID]*hold{}
@@ -160,7 +161,7 @@ func (e *Emulator) keep(site string, h cloudapi.Hold, now time.Time) {
 		}
 		e.forget(id)
 	}
-	kept := &hold{cloudapi.HoldState{Hold: h, Since: since, LeaseUntil: now.Add(e.lease())}, site}
+	kept := &hold{cloudapi.HoldState{Hold: h, Since: since, LeaseUntil: now.Add(e.lease())}, site, asked}
 	t.byID[id] = kept
 	if t.byUser[h.UserID] == nil {
 		t.byUser[h.UserID] = map[holdID]*hold{}
@@ -206,7 +207,7 @@ func (e *Emulator) putHold(w http.ResponseWriter, r *http.Request, site string) 
 			MachineName: o.MachineName, Since: &o.Since})
 		return
 	}
-	e.keep(site, req.Hold, now)
+	e.keep(site, req.Hold, req.Fence, now)
 	answer(w, http.StatusOK, cloudapi.HoldGrant{LeaseMS: cloudapi.MillisOf(e.lease())})
 }
 
@@ -242,7 +243,9 @@ func (e *Emulator) renewHolds(w http.ResponseWriter, r *http.Request, site strin
 		switch {
 		case id.site != site:
 		case !listed[keyed{id.key, id.machine}]:
-			e.forget(id)
+			if h.asked.Before(req.Fence) {
+				e.forget(id)
+			}
 		case !exact[id]: // another reference of a listed hold goes with it
 			req.Holds = append(req.Holds, h.Hold)
 		}
@@ -269,7 +272,7 @@ func (e *Emulator) renewHolds(w http.ResponseWriter, r *http.Request, site strin
 			}
 			continue
 		}
-		e.keep(site, h, now)
+		e.keep(site, h, req.Fence, now)
 	}
 	answer(w, http.StatusOK, got)
 }
@@ -335,7 +338,7 @@ func (e *Emulator) HoldElsewhere(userID, machineName string) error {
 	if o := e.rival(h, now); o != nil {
 		return fmt.Errorf("user %s is active on %s", userID, o.MachineName)
 	}
-	e.keep("", h, now)
+	e.keep("", h, cloudapi.Fence{}, now)
 	return nil
 }
 

@@ -15,9 +15,18 @@ const (
 // Fence orders what the leaders of one site say: by epoch (grows with each restore), then by term (grows with each
 // election). Once the cloud has seen one it refuses every older one with ReasonStaleFence, so that nothing a dead leader still
 // had on its way undoes what its successor said.
+//
+// Order counts the requests of one leader. A renewal speaks only of what was asked for before it: a hold of a larger order is not dropped for
+// missing from its list.
 type Fence struct {
 	Epoch uint64 `json:"epoch"`
 	Term  uint64 `json:"term"`
+	Order uint64 `json:"order,omitempty"`
+}
+
+// Before says whether f was said earlier than g, by whichever leader.
+func (f Fence) Before(g Fence) bool {
+	return f.Older(g) || f.Epoch == g.Epoch && f.Term == g.Term && f.Order < g.Order
 }
 
 // Older says whether f was overtaken by g.
@@ -55,7 +64,7 @@ type HoldGrant struct {
 }
 
 // RenewRequest gives all holds that the site has, sessions and checkouts, those still being asked for included. The cloud drops
-// this site's holds whose key and machine are not in the list: what a dead leader had asked for and never committed is no one's.
+// this site's holds of an earlier fence whose key and machine are not in the list: what a dead leader had asked for and never committed is no one's.
 // A site that has lost state (restored from a backup) therefore reads PathHolds before it renews. One entry renews a key on a machine with
 // all its references.
 type RenewRequest struct {
