@@ -204,7 +204,7 @@ func (e *Emulator) putHold(w http.ResponseWriter, r *http.Request, site string) 
 	}
 	if o := e.rival(req.Hold, now); o != nil {
 		answer(w, http.StatusConflict, cloudapi.Problem{Reason: cloudapi.ReasonMachineActive, Detail: "another machine of this user is active",
-			MachineName: o.MachineName, Since: &o.Since})
+			MachineName: o.MachineName, Since: &o.Since, LicenseID: o.LicenseID, Kind: o.Kind})
 		return
 	}
 	e.keep(site, req.Hold, req.Fence, now)

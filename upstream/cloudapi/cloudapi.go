@@ -82,8 +82,11 @@ type Ping struct {
 
 // Problem tells why a request was not done.
 type Problem struct {
-	Reason      string     `json:"reason"`
-	Detail      string     `json:"detail,omitempty"`       // a sentence for a log, not for a user
-	MachineName string     `json:"machine_name,omitempty"` // ReasonMachineActive: who holds it
-	Since       *time.Time `json:"since,omitempty"`        // ReasonMachineActive: since when
+	Reason string `json:"reason"`
+	Detail string `json:"detail,omitempty"` // a sentence for a log, not for a user
+	// ReasonMachineActive: who holds it, since when, with which license, by a session or a checkout.
+	MachineName string     `json:"machine_name,omitempty"`
+	Since       *time.Time `json:"since,omitempty"`
+	LicenseID   string     `json:"license_id,omitempty"`
+	Kind        HoldKind   `json:"kind,omitempty"`
 }
