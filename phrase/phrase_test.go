@@ -1,0 +1,185 @@
+package phrase
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/license"
+)
+
+const monday = license.Time(1772442000000) // 2026-03-02 09:00 UTC
+
+func active(by license.HoldKind, holding license.LicenseID) license.Denial {
+	return license.Denial{Reason: license.MachineActive, Product: "road", License: "l-1", Holding: holding,
+		Machine: license.Machine{ID: "m-101", Name: "WS-101"}, By: by}
+}
+
+func TestTheVendorsSentenceIsTheVendorsToTheLetter(t *testing.T) {
+	const named = `It seems your Virtuoso license is active on another machine. Please close the application on "WS-101" and try again.`
+	const unnamed = `It seems your Virtuoso license is active on another machine. Please close the application on the other machine and try again.`
+	tests := []struct {
+		name, client string
+		denial       license.Denial
+		want         string
+	}{
+		{"a client that shows names", "23.0.1.25", active(license.HoldSession, "l-1"), named},
+		{"a client that does not say its version", "", active(license.HoldSession, "l-1"), named},
+		{"an older client", "23.0.1.24", active(license.HoldSession, "l-1"), unnamed},
+		{"a checkout", "", active(license.HoldCheckout, "l-1"), named},
+		{"a machine without a name", "", license.Denial{Reason: license.MachineActive, License: "l-1", Holding: "l-1", Elsewhere: true}, unnamed},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, got, next := Denial(English, test.denial, Names{Product: "Road Designer"}, test.client)
+			if got != test.want {
+				t.Errorf("\n got %s\nwant %s", got, test.want)
+			}
+			if !license.NamesMachine(test.client) && strings.Contains(strings.Join(next, " "), "WS-101") {
+				t.Errorf("the steps name the machine to a client that does not show it: %q", next)
+			}
+		})
+	}
+}
+
+func TestAnotherLicenseIsOurSentenceInEveryLanguage(t *testing.T) {
+	for _, lang := range Langs() {
+		_, got, _ := Denial(lang, active(license.HoldSession, "l-2"), Names{Product: "Road Designer", Holding: "Flow Master"}, "")
+		if strings.Contains(got, "Virtuoso") {
+			t.Errorf("%v: the vendor's sentence where it is not true: %s", lang, got)
+		}
+		for _, want := range []string{"WS-101", "Flow Master"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%v: got %q, want %q in it", lang, got, want)
+			}
+		}
+	}
+}
+
+func TestEveryReasonHasASentenceAndAStepInEveryLanguage(t *testing.T) {
+	names := Names{Product: "Road Designer", Holding: "Flow Master", Administrators: []string{"Ida Nord <ida@example.org>"}}
+	for _, lang := range Langs() {
+		_, internal, _ := Trouble(lang, "internal")
+		for _, reason := range license.Reasons() {
+			for _, by := range []license.HoldKind{license.HoldSession, license.HoldCheckout} {
+				for _, holding := range []license.LicenseID{"l-1", "l-2"} {
+					d := license.Denial{Reason: reason, Product: "road", License: "l-1", Holding: holding, By: by,
+						Machine: license.Machine{Name: "WS-101"}, Until: monday}
+					title, detail, next := Denial(lang, d, names, "")
+					if title == "" || detail == "" || detail == internal || len(next) == 0 {
+						t.Errorf("%v %s: title %q, detail %q, %d steps", lang, reason, title, detail, len(next))
+					}
+					if all := title + detail + strings.Join(next, ""); strings.ContainsAny(all, "{}") {
+						t.Errorf("%v %s: an open placeholder in %q", lang, reason, all)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestUntilIsToldWhereItIsKnown(t *testing.T) {
+	d := active(license.HoldCheckout, "l-1")
+	_, _, without := Denial(English, d, Names{}, "")
+	d.Until = monday
+	_, _, with := Denial(English, d, Names{}, "")
+	if len(with) != len(without)+1 || with[len(with)-1] != "It is free on 2026-03-02 09:00 UTC at the latest." {
+		t.Errorf("with a time %q, without %q; want one step more, telling it", with, without)
+	}
+}
+
+func TestAnUnknownReasonStillReads(t *testing.T) {
+	title, detail, next := Denial(German, license.Denial{Reason: "of-a-newer-version"}, Names{}, "")
+	if title == "" || detail == "" || strings.ContainsAny(title+detail+strings.Join(next, ""), "{}") {
+		t.Errorf("got %q, %q, %q", title, detail, next)
+	}
+}
+
+// The three catalogs say the same things: what is missing in one would be read as
+// something else.
+func TestTheCatalogsHaveTheSameEntries(t *testing.T) {
+	for _, lang := range []Lang{French, German} {
+		c := lang.catalog()
+		same(t, lang, "denials", keys(english.denials), keys(c.denials))
+		same(t, lang, "troubles", keys(english.troubles), keys(c.troubles))
+		same(t, lang, "notices", keys(english.notices), keys(c.notices))
+		for key, e := range english.denials {
+			if o := c.denials[key]; len(o.next) != len(e.next) || (o.until == "") != (e.until == "") {
+				t.Errorf("%v %s: %d steps, want %d", lang, key, len(o.next), len(e.next))
+			}
+		}
+		for key, e := range english.troubles {
+			if o := c.troubles[key]; o.title == "" || o.detail == "" || len(o.next) != len(e.next) || len(o.next) == 0 {
+				t.Errorf("%v %s: %+v", lang, key, o)
+			}
+		}
+		for key, e := range english.notices {
+			for _, p := range []string{"{machine}", "{product}", "{until}", "{by}", "{note}"} {
+				if strings.Contains(e, p) != strings.Contains(c.notices[key], p) {
+					t.Errorf("%v %s: %s is in one of %q and %q only", lang, key, p, e, c.notices[key])
+				}
+			}
+		}
+	}
+}
+
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func same(t *testing.T, lang Lang, what string, want, got []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%v %s:\n got %q\nwant %q", lang, what, got, want)
+	}
+}
+
+func TestNoticeSentences(t *testing.T) {
+	ws202 := license.Machine{ID: "m-202", Name: "WS-202"}
+	tests := []struct {
+		lang Lang
+		told Told
+		want string
+	}{
+		{English, Told{Kind: "attempted", Reason: "machine-active", Mine: true, Product: "Road Designer", Machine: ws202},
+			`"WS-202" tried Road Designer and was refused, because you are active here.`},
+		{English, Told{Kind: "free", Product: "Road Designer", Machine: ws202},
+			`Road Designer was closed on "WS-202": your license is free.`},
+		{English, Told{Kind: "free", Reason: "expired", Mine: true, Product: "Road Designer", Machine: license.Machine{ID: "m-9"}},
+			`"m-9" has not been heard of: your license of Road Designer is free.`},
+		{English, Told{Kind: "released", Reason: "released", Mine: true, Product: "Road Designer", By: "Ida", Note: "the server restarts"},
+			`Your session of Road Designer was ended by Ida. Save your work and close it. They say: the server restarts`},
+		{English, Told{Kind: "yours", Mine: true, Product: "Road Designer", Until: license.TimeOf(time.Date(2026, 3, 2, 9, 0, 30, 0, time.UTC))},
+			`Yours now: Road Designer is free and kept for this machine until 2026-03-02 09:00:30 UTC. Start it.`},
+		{German, Told{Kind: "checked-out", Product: "Road Designer", Machine: ws202, Until: monday},
+			`Road Designer ist auf „WS-202“ bis 2026-03-02 09:00 UTC ausgeliehen.`},
+		{French, Told{Kind: "returned", Reason: "over", Product: "Road Designer", Machine: ws202},
+			`L’emprunt de Road Designer sur « WS-202 » est terminé.`},
+		{English, Told{Kind: "of-a-newer-version"}, ""},
+	}
+	for _, test := range tests {
+		if got := Notice(test.lang, test.told); got != test.want {
+			t.Errorf("%v %+v:\n got %s\nwant %s", test.lang, test.told, got, test.want)
+		}
+	}
+}
+
+func TestAcceptPicksTheBestLanguage(t *testing.T) {
+	tests := map[string]Lang{
+		"":                               English,
+		"de":                             German,
+		"DE-ch, fr;q=0.9":                German,
+		"fr;q=0.2, de;q=0.8, en;q=0.1":   German,
+		"it, es;q=0.9":                   English,
+		"it, fr;q=0.5, *;q=0.1":          French,
+		"de;q=0, fr;q=0.1":               French,
+		"de;q=7, fr;q=x":                 English,
+		"fr, de":                         French,
+		strings.Repeat("xx,", 50) + "de": English,
+	}
+	for header, want := range tests {
+		if got := Accept(header); got != want {
+			t.Errorf("%q: got %v, want %v", header, got, want)
+		}
+	}
+}
