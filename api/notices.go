@@ -73,10 +73,12 @@ type Notice struct {
 // The kinds of notices.
 const (
 	KindGranted    = "granted"     // a session started
+	KindStopped    = "stopped"     // a session ended; its machine is not let go of by it
 	KindAttempted  = "attempted"   // another machine tried and was refused
 	KindFree       = "free"        // a machine let go
 	KindYours      = "yours"       // kept for this machine, which waited, until then
 	KindNotTaken   = "not-taken"   // what was kept is free for all again
+	KindWaitEnded  = "wait-ended"  // this machine waits no more
 	KindReleased   = "released"    // ended by an administrator
 	KindEnding     = "ending"      // lost its right; renewed until then
 	KindConfirmed  = "confirmed"   // the cloud agreed to a provisional start
