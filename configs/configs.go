@@ -1,0 +1,198 @@
+// Package configs is what an operator sets: the Config of a node, its defaults,
+// and how it is put together from a file, the environment and a few flags, in
+// that order, the later one winning.
+//
+// It promises to be plain about mistakes. Unknown keys are refused, with the
+// line and the key that was probably meant; all problems are reported at once,
+// each naming the key and the way out; and every setting knows where it came
+// from (Origins). Secrets are paths of files and never values, so that a
+// configuration can be shown to anybody.
+//
+// Paths in a file that are not absolute count from the file's own folder, so a
+// node's folder can be copied as a whole.
+//
+// The package leaves to others what the settings do. It opens no socket, and no
+// file but the configuration itself, until CheckFiles is called.
+package configs
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is everything an operator may set for one node. Default gives the
+// values of what is left out; pointers are sections that may be absent.
+type Config struct {
+	// Node names this node within its cluster: letters, digits, dot and dash.
+	Node string `key:"node"`
+	// DataDir holds what the node keeps. One process uses it at a time.
+	DataDir string `key:"data_dir,path"`
+
+	Cluster *Cluster `key:"cluster"` // absent: a single node
+	API     API      `key:"api"`
+	Connect *Connect `key:"connect"` // absent: no door for sign-in pages
+	Cloud   *Cloud   `key:"cloud"`   // absent: there is no cloud to ask
+	Egress  Egress   `key:"egress"`
+	SignIn  []SignIn `key:"sign_in"`
+	Rules   Rules    `key:"rules"`
+	Limits  Limits   `key:"limits"`
+	Log     Log      `key:"log"`
+}
+
+// Cluster makes the node one of three or five (or the only one of a cluster that
+// may grow). The files are those that "sitegate cluster init" writes.
+type Cluster struct {
+	// ID is in every node's certificate: nodes of another cluster are refused.
+	ID string `key:"id"`
+	// Tempo is how soon a silent leader is given up: lan, vm (disks or processors
+	// that stall) or wan.
+	Tempo string `key:"tempo"`
+	// Listen is the peer port, host:port; empty takes Advertise.
+	Listen string `key:"listen"`
+	// Advertise is how the others reach the peer port; empty takes this node's
+	// address in Peers.
+	Advertise string `key:"advertise"`
+	// Peers are all nodes the cluster starts with, this one included.
+	Peers    []Peer `key:"peers"`
+	CAFile   string `key:"ca_file,path"`
+	CertFile string `key:"cert_file,path"`
+	KeyFile  string `key:"key_file,path"`
+}
+
+// Peer is one node of the cluster and its peer port.
+type Peer struct {
+	Name    string `key:"name"`
+	Address string `key:"address"` // host:port
+}
+
+// API is where desktops and operators ask.
+type API struct {
+	Listen string `key:"listen"` // host:port; port 0 takes a free one
+	// URL is how clients reach this node, https://host:port. Empty takes Listen,
+	// and stays empty where its port is 0 and only known once it is bound.
+	URL string `key:"url"`
+	// Nodes are the URLs of all nodes, this one included, which clients are told;
+	// empty takes URL.
+	Nodes []string `key:"nodes"`
+	// CertFile and KeyFile are what the API shows. Without them a site CA is made
+	// in DataDir at the first start.
+	CertFile string `key:"cert_file,path"`
+	KeyFile  string `key:"key_file,path"`
+	// MetricsFrom are the networks that may read /metrics without signing in.
+	MetricsFrom []netip.Prefix `key:"metrics_from"`
+}
+
+// Connect is the door through which desktops reach sign-in pages: an HTTP
+// CONNECT proxy for a list of exact destinations.
+type Connect struct {
+	Listen string         `key:"listen"`
+	Allow  []string       `key:"allow"` // host:port, exactly
+	From   []netip.Prefix `key:"from"`  // who may use it; empty: this machine only
+}
+
+// Cloud is the vendor's entitlement service.
+type Cloud struct {
+	URL    string `key:"url"`
+	SiteID string `key:"site_id"`
+	// SecretFile holds the site's own credential there.
+	SecretFile string `key:"secret_file,path"`
+	// AskTimeout is how long a start waits for the cloud's agreement: 1 s to 30 s.
+	AskTimeout time.Duration `key:"ask_timeout"`
+}
+
+// Egress is the one way out of the site: through a proxy, or directly where that
+// is said in as many words.
+type Egress struct {
+	Proxy   *Proxy    `key:"proxy"`
+	Direct  bool      `key:"direct"`
+	ExtraCA []ExtraCA `key:"extra_ca"`
+}
+
+// Proxy is the site's forward proxy.
+type Proxy struct {
+	Address      string `key:"address"` // host:port
+	Username     string `key:"username"`
+	PasswordFile string `key:"password_file,path"`
+}
+
+// ExtraCA is a certificate authority that is trusted for some hosts, and for
+// those only.
+type ExtraCA struct {
+	File  string   `key:"file,path"`
+	Hosts []string `key:"hosts"`
+}
+
+// SignIn is an OpenID Connect issuer whose access tokens are accepted, if they
+// are made out to the audience.
+type SignIn struct {
+	Issuer   string `key:"issuer"`
+	Audience string `key:"audience"`
+}
+
+// Rules are what this node proposes for the whole site; see license.Settings.
+type Rules struct {
+	SessionScope  string        `key:"session_scope"`  // user or license
+	CheckoutScope string        `key:"checkout_scope"` // user or license
+	LeaseTTL      time.Duration `key:"lease_ttl"`      // 180 s to 60 min
+	// AutonomyCapped and AutonomyUncapped shorten how long after the last contact
+	// with the cloud starts may be granted; nil leaves the account's terms.
+	AutonomyCapped   *time.Duration `key:"autonomy_capped"`
+	AutonomyUncapped *time.Duration `key:"autonomy_uncapped"`
+	CheckoutMax      time.Duration  `key:"checkout_max"` // zero: the account's
+	SaveGrace        time.Duration  `key:"save_grace"`   // 1 min to 2 h
+}
+
+// Limits hold for each identity, and for each address before it has one.
+type Limits struct {
+	RequestsPerSecond float64 `key:"requests_per_second"`
+	Burst             int     `key:"burst"`
+}
+
+// Log is what the node writes about itself, to its standard error.
+type Log struct {
+	Level  string `key:"level"`  // debug, info, warn or error
+	Format string `key:"format"` // text or json
+}
+
+// Default is what holds where nothing is set.
+func Default() Config {
+	return Config{
+		Node:    "node1",
+		DataDir: "/var/lib/sitegate",
+		API: API{
+			Listen:      "127.0.0.1:8443",
+			MetricsFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")},
+		},
+		Rules:  Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, SaveGrace: 15 * time.Minute},
+		Limits: Limits{RequestsPerSecond: 20, Burst: 40},
+		Log:    Log{Level: "info", Format: "text"},
+	}
+}
+
+// The defaults of sections that may be absent hold once the section is there.
+func (c *Cluster) defaults() { c.Tempo = "lan" }
+func (c *Cloud) defaults()   { c.AskTimeout = 5 * time.Second }
+
+// derive fills in what follows from other settings, and tells of it.
+func (c *Config) derive(told func(key, from string)) {
+	if cl := c.Cluster; cl != nil {
+		for i, p := range cl.Peers {
+			if p.Name == c.Node && cl.Advertise == "" {
+				cl.Advertise = p.Address
+				told("cluster.advertise", keyf("cluster.peers[%d]", i+1))
+			}
+		}
+		if cl.Listen == "" && cl.Advertise != "" {
+			cl.Listen = cl.Advertise
+			told("cluster.listen", "cluster.advertise")
+		}
+	}
+	if c.API.URL == "" && reachable(c.API.Listen) {
+		c.API.URL = "https://" + c.API.Listen
+		told("api.url", "api.listen")
+	}
+	if len(c.API.Nodes) == 0 && c.API.URL != "" {
+		c.API.Nodes = []string{c.API.URL}
+		told("api.nodes", "api.url")
+	}
+}

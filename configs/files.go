@@ -1,0 +1,124 @@
+package configs
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+)
+
+const maxSecret = 4 << 10 // bytes of a file that holds one secret
+
+// ReadSecret reads a secret from its file, without the line break at its end. A
+// file that others on the machine can read is refused: by now they have.
+func ReadSecret(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", fileError(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return "", fileError(err)
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is not a file", file)
+	case info.Size() > maxSecret:
+		return "", fmt.Errorf("%s is larger than %d KiB, which no secret is", file, maxSecret>>10)
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0:
+		return "", fmt.Errorf("%s can be read or changed by everybody on this machine (%v): chmod 600 %s, and have the secret replaced", file, info.Mode().Perm(), file)
+	}
+	data := make([]byte, maxSecret)
+	n, _ := f.Read(data)
+	secret := strings.TrimRight(string(data[:n]), "\r\n")
+	switch {
+	case secret == "":
+		return "", fmt.Errorf("%s is empty", file)
+	case strings.ContainsAny(secret, "\r\n\x00"):
+		return "", fmt.Errorf("%s has more than one line; only the secret belongs in it", file)
+	}
+	return secret, nil
+}
+
+// CheckFiles reads the files that a validated configuration names, and returns
+// Problems. It keeps nothing of them.
+func (c Config) CheckFiles() error {
+	var p Problems
+	secret := func(key, file string) {
+		if file == "" {
+			return
+		}
+		if _, err := ReadSecret(file); err != nil {
+			p.add(key, "%v", err)
+		}
+	}
+	if c.Cloud != nil {
+		secret("cloud.secret_file", c.Cloud.SecretFile)
+	}
+	if c.Egress.Proxy != nil {
+		secret("egress.proxy.password_file", c.Egress.Proxy.PasswordFile)
+	}
+	if cl := c.Cluster; cl != nil {
+		p.certificates("cluster.ca_file", cl.CAFile)
+		p.pair("cluster.cert_file", cl.CertFile, cl.KeyFile)
+	}
+	if c.API.CertFile != "" {
+		p.pair("api.cert_file", c.API.CertFile, c.API.KeyFile)
+	}
+	for i, x := range c.Egress.ExtraCA {
+		p.certificates(keyf("egress.extra_ca[%d].file", i+1), x.File)
+	}
+	if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {
+		p.add("data_dir", "%s is not a folder", c.DataDir)
+	}
+	return p.err()
+}
+
+func (p *Problems) certificates(key, file string) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		p.add(key, "%v", fileError(err))
+	} else if !x509.NewCertPool().AppendCertsFromPEM(data) {
+		p.add(key, "%s holds no certificate in PEM form%s", file, derHint(data))
+	}
+}
+
+func (p *Problems) pair(key, cert, keyFile string) {
+	for _, file := range []string{cert, keyFile} {
+		if f, err := os.Open(file); err != nil {
+			p.add(key, "%v", fileError(err))
+			return
+		} else {
+			_ = f.Close() // only opened to see whether it can be
+		}
+	}
+	if info, err := os.Stat(keyFile); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
+		p.add(key, "the key %s can be read by everybody on this machine (%v): chmod 600 %s, and have it replaced", keyFile, info.Mode().Perm(), keyFile)
+	}
+	if _, err := tls.LoadX509KeyPair(cert, keyFile); err != nil {
+		p.add(key, "%s and %s are not a certificate and its key: %v", cert, keyFile, err)
+	}
+}
+
+func derHint(data []byte) string {
+	if bytes.HasPrefix(data, []byte{0x30, 0x82}) {
+		return "; it looks like DER: openssl x509 -inform der -in FILE -out FILE.pem"
+	}
+	return ""
+}
+
+func fileError(err error) error {
+	var pe *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &pe):
+		return fmt.Errorf("there is no file %s", pe.Path)
+	case errors.Is(err, fs.ErrPermission) && errors.As(err, &pe):
+		return fmt.Errorf("%s cannot be read by this user", pe.Path)
+	}
+	return err
+}

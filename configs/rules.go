@@ -1,0 +1,34 @@
+package configs
+
+import (
+	"io"
+	"log/slog"
+
+	"sitegate/license"
+)
+
+var scopes = map[string]license.Scope{"user": license.ScopeUser, "license": license.ScopeLicense}
+
+// Settings is what a validated Rules proposes for the site.
+func (r Rules) Settings() license.Settings {
+	return license.Settings{
+		SessionScope:     scopes[r.SessionScope],
+		CheckoutScope:    scopes[r.CheckoutScope],
+		LeaseTTL:         r.LeaseTTL,
+		AutonomyCapped:   r.AutonomyCapped,
+		AutonomyUncapped: r.AutonomyUncapped,
+		CheckoutMax:      r.CheckoutMax,
+		SaveGrace:        r.SaveGrace,
+	}
+}
+
+var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+
+// Logger writes to w what a validated Log asks for.
+func (l Log) Logger(w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: levels[l.Level]}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

@@ -1,0 +1,335 @@
+package configs
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sitegate/license"
+)
+
+// Validate checks what can be known from the settings alone, and returns
+// Problems: all of them. It opens nothing; CheckFiles does.
+func (c Config) Validate() error {
+	var p Problems
+	p.name("node", c.Node)
+	if c.DataDir == "" {
+		p.add("data_dir", "is missing; name the folder that this node keeps everything in")
+	}
+	if c.Cluster != nil {
+		c.Cluster.validate(&p, c.Node)
+	}
+	c.API.validate(&p)
+	if c.Connect != nil {
+		c.Connect.validate(&p)
+	}
+	if c.Cloud != nil {
+		c.Cloud.validate(&p)
+	}
+	c.Egress.validate(&p, c.Cloud != nil || c.Connect != nil)
+	if len(c.SignIn) == 0 {
+		p.add("sign_in", "is missing; without an issuer nobody can sign in: list at least one with issuer and audience")
+	}
+	issuers := map[string]bool{}
+	for i, s := range c.SignIn {
+		key := keyf("sign_in[%d]", i+1)
+		p.url(key+".issuer", s.Issuer, true)
+		if issuers[s.Issuer] {
+			p.add(key+".issuer", "is listed twice; keep one")
+		}
+		issuers[s.Issuer] = true
+		if s.Audience == "" {
+			p.add(key+".audience", "is missing; without it, tokens made out to any other service would be accepted here")
+		}
+	}
+	c.Rules.validate(&p)
+	c.Limits.validate(&p)
+	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	p.oneOf("log.format", c.Log.Format, "text", "json")
+	p.apart(c)
+	return p.err()
+}
+
+func (cl *Cluster) validate(p *Problems, node string) {
+	p.name("cluster.id", cl.ID)
+	p.oneOf("cluster.tempo", cl.Tempo, "lan", "vm", "wan")
+	if n := len(cl.Peers); n != 1 && n != 3 && n != 5 {
+		p.add("cluster.peers", "lists %d nodes; a cluster has one, three or five: an even number survives no more failures than one node fewer", n)
+	}
+	names, addresses := map[string]bool{}, map[string]bool{}
+	for i, peer := range cl.Peers {
+		key := keyf("cluster.peers[%d]", i+1)
+		p.name(key+".name", peer.Name)
+		p.address(key+".address", peer.Address, reach)
+		if name := strings.ToLower(peer.Name); names[name] {
+			p.add(key+".name", "%s is listed twice; every node needs a name of its own", peer.Name)
+		} else {
+			names[name] = true
+		}
+		if addresses[peer.Address] {
+			p.add(key+".address", "%s is another node's address, too", peer.Address)
+		}
+		addresses[peer.Address] = true
+	}
+	i := slices.IndexFunc(cl.Peers, func(q Peer) bool { return q.Name == node })
+	switch {
+	case i < 0 && len(cl.Peers) > 0:
+		p.add("cluster.peers", "this node, %s, is not among them; add it, or set node to the name it has there", node)
+	case i >= 0 && cl.Advertise != "" && cl.Advertise != cl.Peers[i].Address:
+		p.add("cluster.advertise", "differs from this node's address in cluster.peers, %s; leave it out", cl.Peers[i].Address)
+	}
+	if cl.Listen != "" {
+		p.address("cluster.listen", cl.Listen, bind)
+	}
+	for _, f := range []struct{ key, file, what string }{
+		{"cluster.ca_file", cl.CAFile, "the site CA's certificate"},
+		{"cluster.cert_file", cl.CertFile, "this node's certificate"},
+		{"cluster.key_file", cl.KeyFile, "this node's key"},
+	} {
+		if f.file == "" {
+			p.add(f.key, "is missing; name the file of %s (sitegate cluster init writes it)", f.what)
+		}
+	}
+}
+
+func (a *API) validate(p *Problems) {
+	p.address("api.listen", a.Listen, bindAny)
+	if a.URL != "" {
+		p.url("api.url", a.URL, false)
+	} else if host, port, err := net.SplitHostPort(a.Listen); err == nil && port != "0" && !reachable(a.Listen) {
+		p.add("api.url", "is missing; api.listen takes every address of this machine (%s), so say by which clients reach it: https://name:%s", cmp.Or(host, "all"), port)
+	}
+	for i, u := range a.Nodes {
+		p.url(keyf("api.nodes[%d]", i+1), u, false)
+	}
+	if a.URL != "" && !slices.Contains(a.Nodes, a.URL) {
+		p.add("api.nodes", "lacks this node's own URL, %s; list the URLs of all nodes", mask(a.URL))
+	}
+	p.together("api.cert_file", a.CertFile, "api.key_file", a.KeyFile)
+}
+
+func (cn *Connect) validate(p *Problems) {
+	p.address("connect.listen", cn.Listen, bindAny)
+	if len(cn.Allow) == 0 {
+		p.add("connect.allow", "is empty; list the host:port pairs of the sign-in pages, or take the section out")
+	}
+	for i, a := range cn.Allow {
+		p.address(keyf("connect.allow[%d]", i+1), a, reach)
+	}
+	if host, _, err := net.SplitHostPort(cn.Listen); err == nil && len(cn.From) == 0 && !loopback(host) {
+		p.add("connect.from", "is empty, so only this machine could use the door at %s; list the networks of your desktops", cn.Listen)
+	}
+	for i, n := range cn.From {
+		if n.IsValid() && n.Bits() == 0 {
+			p.add(keyf("connect.from[%d]", i+1), "%s lets everybody in; list the networks of your desktops", n)
+		}
+	}
+}
+
+func (cl *Cloud) validate(p *Problems) {
+	p.url("cloud.url", cl.URL, true)
+	if cl.SiteID == "" {
+		p.add("cloud.site_id", "is missing; it is in the vendor's letter about this site's gateway")
+	}
+	if cl.SecretFile == "" {
+		p.add("cloud.secret_file", "is missing; put the site's secret into a file that only this service can read, and name it")
+	}
+	p.duration("cloud.ask_timeout", cl.AskTimeout, time.Second, 30*time.Second)
+}
+
+func (e *Egress) validate(p *Problems, needed bool) {
+	switch {
+	case e.Proxy != nil && e.Direct:
+		p.add("egress.direct", "and egress.proxy are both set; choose one")
+	case e.Proxy == nil && !e.Direct && needed:
+		p.add("egress", "says no way out, and cloud or connect needs one: set egress.proxy.address, or egress.direct: true")
+	}
+	if q := e.Proxy; q != nil {
+		if strings.Contains(q.Address, "@") {
+			p.add("egress.proxy.address", "has credentials in it; use egress.proxy.username and egress.proxy.password_file")
+		} else {
+			p.address("egress.proxy.address", strings.TrimSuffix(q.Address, "/"), reach)
+		}
+		p.together("egress.proxy.username", q.Username, "egress.proxy.password_file", q.PasswordFile)
+		if strings.ContainsAny(q.Username, ":\r\n\x00") {
+			p.add("egress.proxy.username", "has a colon or a line break, which Basic credentials cannot carry; the password goes into a file of its own")
+		}
+	}
+	for i, x := range e.ExtraCA {
+		key := keyf("egress.extra_ca[%d]", i+1)
+		if x.File == "" {
+			p.add(key+".file", "is missing; name a file of PEM certificates")
+		}
+		if len(x.Hosts) == 0 {
+			p.add(key+".hosts", "is empty; list the hosts it is trusted for: none is trusted for all")
+		}
+		for j, h := range x.Hosts {
+			if !hostname(h) {
+				p.add(keyf("%s.hosts[%d]", key, j+1), "%q is not a host name without port", mask(h))
+			}
+		}
+	}
+}
+
+func (r *Rules) validate(p *Problems) {
+	p.oneOf("rules.session_scope", r.SessionScope, "user", "license")
+	p.oneOf("rules.checkout_scope", r.CheckoutScope, "user", "license")
+	p.duration("rules.lease_ttl", r.LeaseTTL, license.DefaultLeaseTTL, license.MaxLeaseTTL)
+	p.duration("rules.save_grace", r.SaveGrace, time.Minute, 2*time.Hour)
+	const year = 366 * 24 * time.Hour
+	p.duration("rules.checkout_max", r.CheckoutMax, 0, year)
+	if r.AutonomyCapped != nil {
+		p.duration("rules.autonomy_capped", *r.AutonomyCapped, 0, year)
+	}
+	if r.AutonomyUncapped != nil {
+		p.duration("rules.autonomy_uncapped", *r.AutonomyUncapped, 0, year)
+	}
+}
+
+func (l *Limits) validate(p *Problems) {
+	if !(l.RequestsPerSecond >= 1 && l.RequestsPerSecond <= 10_000) || math.IsNaN(l.RequestsPerSecond) {
+		p.add("limits.requests_per_second", "is %v; it is from 1 to 10000, for each identity", l.RequestsPerSecond)
+	}
+	if l.Burst < 5 || l.Burst > 10_000 {
+		p.add("limits.burst", "is %d; it is from 5 to 10000: a desktop that connects again asks a few things at once", l.Burst)
+	}
+}
+
+// apart makes sure that no two doors of this node are one.
+func (p *Problems) apart(c Config) {
+	doors := map[string]string{c.API.Listen: "api.listen"}
+	check := func(key, listen string) {
+		if _, port, err := net.SplitHostPort(listen); err != nil || port == "0" {
+			return
+		}
+		if other, taken := doors[listen]; taken {
+			p.add(key, "%s is %s, too; every door needs a port of its own", listen, other)
+		}
+		doors[listen] = key
+	}
+	if c.Connect != nil {
+		check("connect.listen", c.Connect.Listen)
+	}
+	if c.Cluster != nil {
+		check("cluster.listen", c.Cluster.Listen)
+	}
+}
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
+
+// ValidName reports whether s can be the name of a node or a cluster.
+func ValidName(s string) bool { return nameForm.MatchString(s) && !strings.Contains(s, "..") }
+
+func (p *Problems) name(key, s string) {
+	switch {
+	case s == "":
+		p.add(key, "is missing; give it a name of letters, digits, dots and dashes")
+	case !ValidName(s):
+		p.add(key, "%q is not a name of at most 63 letters, digits, dots and dashes", mask(s))
+	}
+}
+
+func (p *Problems) oneOf(key, s string, these ...string) {
+	if slices.Contains(these, s) {
+		return
+	}
+	hint := ""
+	if near := Nearest(s, these); near != "" && s != "" {
+		hint = fmt.Sprintf("; did you mean %s?", near)
+	}
+	p.add(key, "%q is not one of %s%s", mask(s), strings.Join(these, ", "), hint)
+}
+
+func (p *Problems) duration(key string, d, least, most time.Duration) {
+	if d < least || d > most {
+		p.add(key, "is %s; it is from %s to %s", formatDuration(d), formatDuration(least), formatDuration(most))
+	}
+}
+
+func (p *Problems) together(keyA, a, keyB, b string) {
+	switch {
+	case a != "" && b == "":
+		p.add(keyB, "is missing; it goes together with %s", keyA)
+	case a == "" && b != "":
+		p.add(keyA, "is missing; it goes together with %s", keyB)
+	}
+}
+
+// purpose is what an address is for.
+type purpose int
+
+const (
+	reach   purpose = iota // others connect to it: a host and a port
+	bind                   // listened on: the host may be left out
+	bindAny                // as bind, and port 0 takes a free one
+)
+
+func (p *Problems) address(key, s string, use purpose) {
+	host, port, err := net.SplitHostPort(s)
+	n, numErr := strconv.ParseUint(port, 10, 16)
+	switch {
+	case s == "":
+		p.add(key, "is missing; it is host:port")
+	case strings.Contains(s, "//"):
+		p.add(key, "%q is a URL; only host:port belongs here", mask(s))
+	case err != nil || numErr != nil:
+		p.add(key, "%q is not host:port", mask(s))
+	case n == 0 && use != bindAny:
+		p.add(key, "%q has port 0; name the port that others connect to", s)
+	case use == reach && !reachable(s) && n != 0:
+		p.add(key, "%q names no machine that others could connect to", s)
+	case host != "" && !hostname(host):
+		p.add(key, "%q is neither a host name nor an address", mask(host))
+	}
+}
+
+// url checks a base URL: https, a host, nothing that could hold a secret.
+func (p *Problems) url(key, s string, path bool) {
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		p.add(key, "is missing; it is of the form https://host:port")
+	case err != nil || u.Host == "" || !hostname(u.Hostname()):
+		p.add(key, "%q is not of the form https://host:port", mask(s))
+	case u.User != nil:
+		p.add(key, "has credentials in it; take them out")
+	case u.Scheme != "https":
+		p.add(key, "%q is not https; nothing is sent in the clear", s)
+	case u.RawQuery != "" || u.Fragment != "" || !path && strings.Trim(u.Path, "/") != "":
+		p.add(key, "%q has more than scheme, host and port; take the rest out", s)
+	case !path && u.Path != "":
+		p.add(key, "%q ends with a slash; take it out", s)
+	}
+}
+
+var hostForm = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
+
+func hostname(h string) bool {
+	if a, err := netip.ParseAddr(h); err == nil {
+		return a.Zone() == ""
+	}
+	return len(h) <= 253 && hostForm.MatchString(h)
+}
+
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+// reachable reports whether others can connect to an address as it stands.
+func reachable(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" || port == "0" {
+		return false
+	}
+	a, err := netip.ParseAddr(host)
+	return err != nil || !a.IsUnspecified()
+}
