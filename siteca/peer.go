@@ -1,0 +1,142 @@
+package siteca
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// Peer is what a node needs to talk to the other nodes of its cluster.
+type Peer struct {
+	cluster, node string
+	cert          tls.Certificate
+	roots         *x509.CertPool
+}
+
+// NewPeer reads the site CA's certificate and a node's certificate and key, all
+// in PEM form, and makes sure that they belong together and to this node.
+func NewPeer(cluster, node string, ca, cert, key []byte) (*Peer, error) {
+	root, err := parseCert(ca)
+	if err != nil {
+		return nil, fmt.Errorf("the site CA: %w", err)
+	}
+	if id, ok := clusterOf(root); !ok || id != cluster {
+		return nil, fmt.Errorf("the site CA is %q, not that of the cluster %s", root.Subject.CommonName, cluster)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate of %s: %w", node, err)
+	}
+	p := &Peer{cluster: cluster, node: node, cert: pair, roots: x509.NewCertPool()}
+	p.roots.AddCert(root)
+	if err := p.verify(pair.Leaf, node, x509.ExtKeyUsageClientAuth); err != nil {
+		return nil, fmt.Errorf("this node's own certificate: %w", err)
+	}
+	return p, nil
+}
+
+// LoadPeer is NewPeer from files.
+func LoadPeer(cluster, node, caFile, certFile, keyFile string) (*Peer, error) {
+	var data [3][]byte
+	for i, file := range []string{caFile, certFile, keyFile} {
+		var err error
+		if data[i], err = os.ReadFile(file); err != nil {
+			return nil, fmt.Errorf("reading the node's certificates: %w", err)
+		}
+	}
+	return NewPeer(cluster, node, data[0], data[1], data[2])
+}
+
+// Node is the name this peer goes by.
+func (p *Peer) Node() string { return p.node }
+
+// Cluster is the id of its cluster.
+func (p *Peer) Cluster() string { return p.cluster }
+
+// Expires is when its certificate does.
+func (p *Peer) Expires() time.Time { return p.cert.Leaf.NotAfter }
+
+// ServerTLS accepts nodes of this cluster and nobody else; NodeOf tells which one
+// has connected.
+func (p *Peer) ServerTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		Certificates:           []tls.Certificate{p.cert},
+		ClientAuth:             tls.RequireAndVerifyClientCert,
+		ClientCAs:              p.roots,
+		SessionTicketsDisabled: true, // each connection shows its certificate
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			return p.verify(leaf(cs), "", x509.ExtKeyUsageClientAuth)
+		},
+	}
+}
+
+// ClientTLS connects to the node of that name and to nothing else; the address
+// that was dialled does not count.
+func (p *Peer) ClientTLS(node string) *tls.Config {
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{p.cert},
+		// The standard check is of the host name. VerifyConnection checks the chain
+		// and the node's name in its place, on every connection.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			if node == "" {
+				return errors.New("it was not said which node to expect")
+			}
+			return p.verify(leaf(cs), node, x509.ExtKeyUsageServerAuth)
+		},
+	}
+}
+
+func leaf(cs tls.ConnectionState) *x509.Certificate {
+	if len(cs.PeerCertificates) == 0 {
+		return nil
+	}
+	return cs.PeerCertificates[0]
+}
+
+// verify checks a certificate against the site CA and this cluster; node may be
+// empty for any of its nodes.
+func (p *Peer) verify(cert *x509.Certificate, node string, usage x509.ExtKeyUsage) error {
+	if cert == nil {
+		return errors.New("the other end showed no certificate")
+	}
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: p.roots, KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
+		return fmt.Errorf("the certificate of %q is not one of cluster %s: %w", cert.Subject.CommonName, p.cluster, err)
+	}
+	cluster, name, err := nameOf(cert)
+	switch {
+	case err != nil:
+		return err
+	case cluster != p.cluster:
+		return fmt.Errorf("node %s belongs to cluster %s, not to %s", name, cluster, p.cluster)
+	case node != "" && name != node:
+		return fmt.Errorf("this is node %s, not %s: check the addresses in cluster.peers", name, node)
+	}
+	return nil
+}
+
+// NodeOf is the node at the other end of a verified peer connection.
+func NodeOf(cs tls.ConnectionState) (cluster, node string, err error) {
+	cert := leaf(cs)
+	if cert == nil {
+		return "", "", errors.New("the other end showed no certificate")
+	}
+	return nameOf(cert)
+}
+
+func nameOf(cert *x509.Certificate) (cluster, node string, err error) {
+	if len(cert.URIs) != 1 || cert.URIs[0].Scheme != scheme {
+		return "", "", fmt.Errorf("the certificate of %q is not a node's", cert.Subject.CommonName)
+	}
+	node, ok := strings.CutPrefix(cert.URIs[0].Path, "/node/")
+	if !ok || !validName(node) {
+		return "", "", fmt.Errorf("the certificate of %q names no node", cert.Subject.CommonName)
+	}
+	return cert.URIs[0].Host, node, nil
+}
