@@ -68,7 +68,7 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
 		return d
 	}
-	if len(c.Version) > MaxName {
+	if !validName(string(c.Product)) || !validName(c.Version) {
 		return deny(BadCommand)
 	}
 	_, lic, d := s.entitled(c.User, c.Product, at)
@@ -98,7 +98,7 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	_, lic, _ := s.entitled(c.User, c.Product, at)
 	s.contact(at)
 	a := s.open(c.User)
-	s.claim(a, c.Machine)
+	claimed := s.claim(a, c.Product, c.Machine)
 	// A new checkout of the same license on the same machine takes the place of
 	// the one it renews or shortens.
 	if i := slices.IndexFunc(a.Checkouts, func(y Checkout) bool { return y.License == lic.ID && y.Machine.Is(c.Machine) }); i >= 0 {
@@ -116,6 +116,9 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	s.checkouts[x.ID] = c.User
 	s.plan(x.Until, x.User)
 	s.emit(CheckedOut{Checkout: x})
+	if claimed {
+		s.offer(c.User)
+	}
 	return Outcome{Checkout: &x}
 }
 
@@ -124,11 +127,8 @@ func (c Return) subject(*State) UserID { return c.User }
 func (c Return) decide(s *State, at Time) *Denial {
 	x := s.Checkout(c.ID)
 	if x == nil || x.Until <= at {
-		if t, ok := s.tombs[c.ID]; ok && t.User == c.User {
+		if s.ended(c.ID, at) == c.User && c.User != "" {
 			return nil
-		}
-		if x != nil && x.User == c.User {
-			return nil // ended by its date, which settle will have seen to
 		}
 		return deny(UnknownCheckout)
 	}
@@ -169,28 +169,32 @@ func (s *State) take(a *Active, i int) Checkout {
 	return x
 }
 
-// endCheckout ends the i-th checkout of a user by its date.
+// endCheckout ends the i-th checkout of a user by its date. What that frees is
+// for the caller to offer.
 func (s *State) endCheckout(a *Active, i int) {
 	x := s.take(a, i)
 	s.emit(CheckoutEnded{Checkout: x})
 	s.uncover(a, x.ID)
 	s.close(a)
-	s.offer(a.User)
 }
 
 // uncover sees to the sessions that ran under a checkout that is over: each
 // takes up its user's hold, or, where another machine has that by now, may be
-// renewed no more.
+// renewed no more. What runs goes before what is only kept.
 func (s *State) uncover(a *Active, checkout ID) {
 	for i := range a.Sessions {
 		x := &a.Sessions[i]
 		if x.UnderCheckout != checkout {
 			continue
 		}
+		if p := s.products[x.Product]; p != nil && !p.Single() {
+			x.UnderCheckout = ID{}
+			continue
+		}
 		lic := &License{ID: x.License, Product: x.Product}
-		if d := s.startConflict(a.User, lic, x.Machine, s.head.Now); d == nil {
+		if d := s.held(a, lic, x.Machine, s.head.Now, s.head.Settings.sessionScope()); d == nil {
 			x.UnderCheckout, x.Holds = ID{}, true
-		} else if x.Notice == nil {
+		} else if x.Renewable(s.head.Now) {
 			copied := s.putOnNotice(x, Ending{Reason: EndCheckoutOver, Machine: d.Machine, Until: s.head.Now})
 			s.emit(Conflicted{Session: copied})
 		}

@@ -3,6 +3,7 @@ package license
 import (
 	"cmp"
 	"container/heap"
+	"maps"
 	"slices"
 )
 
@@ -29,32 +30,51 @@ func (h *dueHeap) Pop() any {
 }
 
 func (s *State) plan(at Time, user UserID) {
-	if at != 0 {
-		heap.Push(&s.due, dueAt{at, user})
+	heap.Push(&s.due, dueAt{at, user})
+	// What was returned or taken before its time leaves an entry behind.
+	if len(s.due) > 1024 && len(s.due) > 4*(len(s.checkouts)+len(s.active)) {
+		s.replan()
 	}
 }
 
-// MaxDue is how many users Due looks at in one call; the rest waits for the next.
+// replan makes the heap anew from what is open.
+func (s *State) replan() {
+	s.due = s.due[:0]
+	for user, a := range s.active {
+		for i := range a.Checkouts {
+			s.due = append(s.due, dueAt{a.Checkouts[i].Until, user})
+		}
+		if a.Reservation != nil {
+			s.due = append(s.due, dueAt{a.Reservation.Until, user})
+		}
+	}
+	heap.Init(&s.due)
+}
+
+// MaxDue is how many users Due names in one call; the rest waits for the next.
 const MaxDue = 256
 
 // Due lists the commands that time alone asks for at this moment: checkouts that
 // have ended, reservations nobody took. The leader proposes them; Apply settles
 // the same by itself before it decides on anything of the user. Due only reads.
 func Due(s *State, at Time) []Command {
-	var users []UserID
+	found := map[UserID][]Command{}
 	var walk func(i int)
 	walk = func(i int) {
-		if i < len(s.due) && s.due[i].at <= at && len(users) < MaxDue {
-			users = append(users, s.due[i].user)
-			walk(2*i + 1)
-			walk(2*i + 2)
+		if i >= len(s.due) || s.due[i].at > at || len(found) == MaxDue {
+			return
 		}
+		user := s.due[i].user
+		if commands := s.dueOf(user, at); len(commands) > 0 {
+			found[user] = commands
+		}
+		walk(2*i + 1)
+		walk(2*i + 2)
 	}
 	walk(0)
-	slices.Sort(users)
 	var commands []Command
-	for _, user := range slices.Compact(users) {
-		commands = append(commands, s.dueOf(user, at)...)
+	for _, user := range slices.Sorted(maps.Keys(found)) {
+		commands = append(commands, found[user]...)
 	}
 	return commands
 }
@@ -90,14 +110,27 @@ func (s *State) settle(user UserID) {
 	if a == nil {
 		return
 	}
-	for i := 0; i < len(a.Checkouts); {
-		if a.Checkouts[i].Until <= s.head.Now {
-			s.endCheckout(a, i)
-			continue
-		}
-		i++
+	settled := false
+	for i := a.overdue(s.head.Now); i >= 0; i = a.overdue(s.head.Now) {
+		s.endCheckout(a, i)
+		settled = true
 	}
 	if r := a.Reservation; r != nil && r.Until <= s.head.Now {
 		s.endReservation(a)
+		settled = true
 	}
+	if settled {
+		s.offer(user)
+	}
+}
+
+// overdue is the index of the checkout that should have ended first, or -1.
+func (a *Active) overdue(at Time) int {
+	first := -1
+	for i := range a.Checkouts {
+		if a.Checkouts[i].Until <= at && (first < 0 || a.Checkouts[i].Until < a.Checkouts[first].Until) {
+			first = i
+		}
+	}
+	return first
 }

@@ -1,53 +1,59 @@
 package license
 
-// startConflict says which other machine keeps a capped start out: one with a
-// capped session of this user, or with this license checked out (with the
-// default scopes). A machine is never in its own way.
+// startConflict says which other machine keeps a start that needs a hold out: one
+// with a capped session of this user, or with this license checked out (with the
+// default scopes), or one that something is kept for. A machine is never in its
+// own way.
 func (s *State) startConflict(user UserID, lic *License, m Machine, at Time) *Denial {
-	a := s.active[user]
-	if a == nil {
-		return nil
-	}
-	byUser := s.head.Settings.sessionScope() == ScopeUser
-	for i := range a.Sessions {
-		x := &a.Sessions[i]
-		if x.Holds && !x.Machine.Is(m) && (byUser || x.License == lic.ID) {
-			return x.inTheWay(lic)
-		}
-	}
-	if d := s.checkoutInTheWay(a, lic, m, at); d != nil {
-		return d
-	}
-	return a.reservedFor(lic, m, at)
+	return s.conflict(user, lic, m, at, s.head.Settings.sessionScope())
 }
 
 // checkoutConflict says which other machine keeps a checkout out: one with a
-// session or a checkout of this license (with the default scopes).
+// session or a checkout of this license (with the default scopes), or one that
+// it is kept for.
 func (s *State) checkoutConflict(user UserID, lic *License, m Machine, at Time) *Denial {
+	return s.conflict(user, lic, m, at, s.head.Settings.checkoutScope())
+}
+
+func (s *State) conflict(user UserID, lic *License, m Machine, at Time, sessions Scope) *Denial {
 	a := s.active[user]
 	if a == nil {
 		return nil
 	}
-	byUser := s.head.Settings.checkoutScope() == ScopeUser
+	if d := s.held(a, lic, m, at, sessions); d != nil {
+		return d
+	}
+	return a.reservedFor(lic, m, at, sessions)
+}
+
+// held says which other machine has what m asks for. The scope is of what is
+// asked for: how far the sessions of others are in its way.
+func (s *State) held(a *Active, lic *License, m Machine, at Time, sessions Scope) *Denial {
 	for i := range a.Sessions {
 		x := &a.Sessions[i]
-		if x.Holds && !x.Machine.Is(m) && (byUser || x.License == lic.ID) {
+		if x.Holds && !x.Machine.Is(m) && (sessions == ScopeUser || x.License == lic.ID) {
 			return x.inTheWay(lic)
 		}
 	}
-	if d := s.checkoutInTheWay(a, lic, m, at); d != nil {
-		return d
-	}
-	return a.reservedFor(lic, m, at)
-}
-
-func (s *State) checkoutInTheWay(a *Active, lic *License, m Machine, at Time) *Denial {
 	byUser := s.head.Settings.checkoutScope() == ScopeUser
 	for i := range a.Checkouts {
 		x := &a.Checkouts[i]
 		if x.Until > at && !x.Machine.Is(m) && (byUser || x.License == lic.ID) {
 			return &Denial{Reason: MachineActive, Product: lic.Product, License: lic.ID, Machine: x.Machine,
 				Since: x.Since, Holding: x.License, By: HoldCheckout, Until: x.Until}
+		}
+	}
+	return a.runs(lic, m)
+}
+
+// runs says which other machine runs the license itself. That is in the way even
+// of what needs no hold, and even where the session has none: its checkout may be
+// over while its lease is not.
+func (a *Active) runs(lic *License, m Machine) *Denial {
+	for i := range a.Sessions {
+		x := &a.Sessions[i]
+		if (x.Holds || !x.UnderCheckout.IsZero()) && x.License == lic.ID && !x.Machine.Is(m) {
+			return x.inTheWay(lic)
 		}
 	}
 	return nil
@@ -58,12 +64,27 @@ func (x *Session) inTheWay(lic *License) *Denial {
 		Since: x.Since, Holding: x.License, By: HoldSession}
 }
 
-func (a *Active) reservedFor(lic *License, m Machine, at Time) *Denial {
+// reservedFor says for which other machine something is kept that m would take
+// from it.
+func (a *Active) reservedFor(lic *License, m Machine, at Time, scope Scope) *Denial {
 	r := a.Reservation
-	if r == nil || r.Until <= at || r.Machine.Is(m) {
+	if r == nil || r.Until <= at || r.Machine.Is(m) || scope != ScopeUser && r.Product != lic.Product {
 		return nil
 	}
 	return &Denial{Reason: KeptForWaiter, Product: lic.Product, License: lic.ID, Machine: r.Machine, Until: r.Until}
+}
+
+// startBlocked says which other machine keeps a start out, whatever kind of start
+// it would be: an uncapped one needs nothing, one under this machine's own
+// checkout no hold.
+func (s *State) startBlocked(user UserID, p *Product, lic *License, m Machine, at Time) *Denial {
+	switch {
+	case !p.Single():
+		return nil
+	case s.ownCheckout(user, lic.ID, m, at) != nil:
+		return s.active[user].runs(lic, m)
+	}
+	return s.startConflict(user, lic, m, at)
 }
 
 // ownCheckout is this machine's own checkout of the license, or nil. What runs
@@ -81,15 +102,17 @@ func (s *State) ownCheckout(user UserID, lic LicenseID, m Machine, at Time) *Che
 	return nil
 }
 
-// claim takes up a reservation that was kept for this machine, and the wait
-// that led to it.
-func (s *State) claim(a *Active, m Machine) {
-	if a.Reservation != nil && a.Reservation.Machine.Is(m) {
-		a.Reservation = nil
-	}
-	if a.Waiter != nil && a.Waiter.Machine.Is(m) {
-		w := *a.Waiter
+// claim takes up what was kept for this machine, or the wait for it, and reports
+// whether something was kept: the next that waits may be offered another license
+// now.
+func (s *State) claim(a *Active, product ProductID, m Machine) bool {
+	if w := a.Waiter; w != nil && w.Product == product && w.Machine.Is(m) {
 		a.Waiter = nil
-		s.emit(WaitEnded{Waiter: w, Granted: true})
+		s.emit(WaitEnded{Waiter: *w, Granted: true})
 	}
+	if r := a.Reservation; r != nil && r.Product == product && r.Machine.Is(m) {
+		a.Reservation = nil
+		return true
+	}
+	return false
 }

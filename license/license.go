@@ -11,7 +11,7 @@ type Entry struct {
 // Link, Configure, Confirm, Conflict, Refused, UsageSent, Found.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
-	// this time. It sees what is due at the time as already done.
+	// this time. Apply has done before what is due for the command's user.
 	decide(s *State, at Time) *Denial
 	// do carries out what decide has let pass and emits the facts.
 	do(s *State, at Time) Outcome
@@ -80,7 +80,16 @@ func Apply(s *State, e Entry) (Outcome, []Event) {
 }
 
 // Check says what Apply would refuse now, without changing anything and without
-// a log entry. A nil result is a maybe: Apply decides anew.
+// a log entry. A nil result is a maybe: Apply decides anew, and Check has no
+// opinion of a user for whom time has made something due that is not done yet.
 func Check(s *State, at Time, c Command) *Denial {
-	return c.decide(s, max(at, s.head.Now))
+	at = max(at, s.head.Now)
+	d := c.decide(s, at)
+	if d == nil || d.Reason == BadCommand {
+		return d
+	}
+	if c, ok := c.(settler); ok && len(s.dueOf(c.subject(s), at)) > 0 {
+		return nil
+	}
+	return d
 }

@@ -23,16 +23,17 @@ func (m Machine) Is(other Machine) bool {
 
 // valid reports whether m names a machine at all, within bounds.
 func (m Machine) valid() bool {
-	return (m.ID != "" || m.Name != "") && validName(m.ID) && validName(m.Name)
+	return (m.ID != "" || bareName(m.Name) != "") && validName(m.ID) && validName(m.Name)
 }
 
 // bareName folds the case and drops the domain: "WS-101.corp.example" and
-// "CORP\ws-101" are the machine "ws-101".
+// "CORP\ws-101" are the machine "ws-101". An address has no domain.
 func bareName(name string) string {
 	if i := strings.LastIndexAny(name, `\/`); i >= 0 {
 		name = name[i+1:]
 	}
-	if i := strings.IndexByte(name, '.'); i > 0 {
+	address := strings.Contains(name, ":") || strings.Trim(name, "0123456789.") == ""
+	if i := strings.IndexByte(name, '.'); i > 0 && !address {
 		name = name[:i]
 	}
 	return strings.ToLower(name)

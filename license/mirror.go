@@ -95,6 +95,11 @@ func (c *Change) valid() bool {
 	}
 	if a := c.Account; a != nil {
 		ok(a.ID, a.Name)
+		for _, admin := range a.Administrators {
+			if !validName(admin.Name) || !validName(admin.Email) {
+				return false
+			}
+		}
 		if len(a.Administrators) > 100 || a.AutonomyCapped < 0 || a.AutonomyUncapped < 0 || a.CheckoutMax < 0 {
 			return false
 		}

@@ -123,23 +123,18 @@ func (c Start) decide(s *State, at Time) *Denial {
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
 		return d
 	}
-	if c.TTL < 0 || len(c.Version) > MaxName || len(c.Client) > MaxName {
+	if c.TTL < 0 || !validName(string(c.Product)) || !validName(c.Version) || !validName(c.Client) {
 		return deny(BadCommand)
 	}
 	product, lic, d := s.entitled(c.User, c.Product, at)
-	if d != nil || !product.Single() {
-		if d == nil && !c.Agreed && at >= s.aloneUntil(false) {
-			d = &Denial{Reason: CloudNeeded, Product: c.Product, License: lic.ID}
-		}
+	if d != nil {
 		return d
 	}
-	if own := s.ownCheckout(c.User, lic.ID, c.Machine, at); own != nil {
-		return nil
-	}
-	if d := s.startConflict(c.User, lic, c.Machine, at); d != nil {
+	if d := s.startBlocked(c.User, product, lic, c.Machine, at); d != nil {
 		return d
 	}
-	if !c.Agreed && at >= s.aloneUntil(true) {
+	alone := !c.Agreed && s.ownCheckout(c.User, lic.ID, c.Machine, at) == nil
+	if alone && at >= s.aloneUntil(product.Single()) {
 		return &Denial{Reason: CloudNeeded, Product: c.Product, License: lic.ID}
 	}
 	return nil
@@ -168,22 +163,23 @@ func (c Start) do(s *State, at Time) Outcome {
 		x.Provisional = !c.Agreed && product.Single()
 	}
 	a := s.open(c.User)
-	if x.Holds {
-		s.claim(a, c.Machine)
-	}
+	claimed := s.claim(a, c.Product, c.Machine)
 	x.Token = s.head.Seq + 1
 	a.Sessions = append(a.Sessions, x)
 	s.sessions[x.ID] = c.User
 	s.emit(Started{Session: x})
+	if claimed {
+		s.offer(c.User)
+	}
 	return Outcome{Session: &x}
 }
 
 func (c Stop) subject(*State) UserID { return c.User }
 
-func (c Stop) decide(s *State, _ Time) *Denial {
+func (c Stop) decide(s *State, at Time) *Denial {
 	x := s.Session(c.ID)
 	if x == nil {
-		if t, ok := s.tombs[c.ID]; ok && t.User == c.User {
+		if s.ended(c.ID, at) == c.User && c.User != "" {
 			return nil
 		}
 		return deny(UnknownSession)
@@ -244,7 +240,7 @@ func (s *State) fresh(id ID, user UserID, m Machine, at, notAfter Time) *Denial 
 	case notAfter != 0 && at > notAfter:
 		return deny(TooLate)
 	}
-	if _, used := s.tombs[id]; used {
+	if s.ended(id, at) != "" {
 		return deny(AlreadyEnded)
 	}
 	if s.sessions[id] != "" || s.checkouts[id] != "" {

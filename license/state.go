@@ -205,6 +205,15 @@ func (s *State) close(a *Active) {
 	s.touch(Key{KeyActive, string(a.User)})
 }
 
+// ended returns whose session or checkout the id was, or "" where it is not known
+// (any more) to have ended.
+func (s *State) ended(id ID, at Time) UserID {
+	if t, ok := s.tombs[id]; ok && t.Until > at {
+		return t.User
+	}
+	return ""
+}
+
 func (s *State) bury(id ID, user UserID) {
 	if _, dup := s.tombs[id]; dup {
 		return

@@ -52,7 +52,10 @@ func UsageOf(e Event) (Usage, bool) {
 	case Returned:
 		return checkout(&f.Checkout)
 	case CheckoutEnded:
-		return checkout(&f.Checkout)
+		// It was over at its date, however late that was noted.
+		u, ok := checkout(&f.Checkout)
+		u.Ended = min(u.Ended, f.Checkout.Until)
+		return u, ok
 	}
 	return Usage{}, false
 }

@@ -67,6 +67,9 @@ func (c Wait) subject(*State) UserID { return c.User }
 
 func (c Wait) decide(s *State, at Time) *Denial {
 	if a := s.active[c.User]; a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
+		if a.Waiter.Product != c.Product || !a.Waiter.Machine.Is(c.Machine) {
+			return deny(IDInUse)
+		}
 		return nil
 	}
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
@@ -79,12 +82,12 @@ func (c Wait) decide(s *State, at Time) *Denial {
 // do notes the waiter where something stands in the way. Where nothing does,
 // the outcome has no Waiter: start.
 func (c Wait) do(s *State, at Time) Outcome {
-	_, lic, _ := s.entitled(c.User, c.Product, at)
 	if a := s.active[c.User]; a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
 		w := *a.Waiter
 		return Outcome{Waiter: &w, Repeat: true}
 	}
-	if lic == nil || s.startConflict(c.User, lic, c.Machine, at) == nil {
+	product, lic, _ := s.entitled(c.User, c.Product, at)
+	if s.startBlocked(c.User, product, lic, c.Machine, at) == nil {
 		return Outcome{}
 	}
 	w := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: at}
@@ -100,7 +103,12 @@ func (c Wait) do(s *State, at Time) Outcome {
 
 func (c EndWait) subject(*State) UserID { return c.User }
 
-func (c EndWait) decide(*State, Time) *Denial { return nil }
+func (c EndWait) decide(*State, Time) *Denial {
+	if !validName(string(c.User)) {
+		return deny(BadCommand)
+	}
+	return nil
+}
 
 func (c EndWait) do(s *State, _ Time) Outcome {
 	a := s.active[c.User]
@@ -115,6 +123,7 @@ func (c EndWait) do(s *State, _ Time) Outcome {
 		s.emit(WaitEnded{Waiter: w})
 	case a.Reservation != nil && a.Reservation.Wait == c.ID:
 		s.endReservation(a)
+		s.offer(c.User)
 	default:
 		return Outcome{Repeat: true}
 	}
@@ -130,6 +139,8 @@ func (c EndReservation) decide(*State, Time) *Denial { return nil }
 
 func (c EndReservation) do(*State, Time) Outcome { return Outcome{Repeat: true} }
 
+// endReservation gives up what was kept. What that frees is for the caller to
+// offer.
 func (s *State) endReservation(a *Active) {
 	r := *a.Reservation
 	a.Reservation = nil
@@ -138,15 +149,19 @@ func (s *State) endReservation(a *Active) {
 }
 
 // offer keeps what has just become free for the machine that waits, if nothing
-// else is in its way.
+// else is in its way. One thing is kept at a time: who comes to wait meanwhile is
+// offered the license when that is over.
 func (s *State) offer(user UserID) {
 	a := s.active[user]
 	if a == nil || a.Waiter == nil {
 		return
 	}
+	if a.Reservation != nil && a.Reservation.Until > s.head.Now {
+		return
+	}
 	w := *a.Waiter
-	_, lic, d := s.entitled(user, w.Product, s.head.Now)
-	if d != nil || s.startConflict(user, lic, w.Machine, s.head.Now) != nil {
+	product, lic, d := s.entitled(user, w.Product, s.head.Now)
+	if d != nil || s.startBlocked(user, product, lic, w.Machine, s.head.Now) != nil {
 		return
 	}
 	s.open(user)

@@ -1,0 +1,241 @@
+package license_test
+
+import (
+	"fmt"
+	"strings"
+
+	"sitegate/license"
+)
+
+// The words the stories' answers are written in.
+
+func sayTime(t license.Time) string {
+	std := t.Std()
+	switch {
+	case t == 0:
+		return "never"
+	case std.Nanosecond() != 0:
+		return std.Format("01-02 15:04:05.000")
+	case std.Second() != 0:
+		return std.Format("01-02 15:04:05")
+	}
+	return std.Format("01-02 15:04")
+}
+
+func idName(id license.ID) string { return strings.TrimRight(string(id[:]), "\x00") }
+
+func sayMachine(m license.Machine) string {
+	name, id := m.Name, m.ID
+	if len(name) > 40 {
+		name = fmt.Sprintf("(%d bytes)", len(name))
+	}
+	if id != "" {
+		return name + "#" + id
+	}
+	return name
+}
+
+func sayDenial(d *license.Denial) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "refused: %s", d.Reason)
+	if d.Machine != (license.Machine{}) {
+		fmt.Fprintf(&b, ", %s", sayMachine(d.Machine))
+	}
+	if d.Holding != "" {
+		fmt.Fprintf(&b, " has %s by %s since %s", d.Holding, d.By, sayTime(d.Since))
+	}
+	if d.License != "" && d.License != d.Holding {
+		fmt.Fprintf(&b, ", asked for %s", d.License)
+	}
+	if d.Until != 0 {
+		fmt.Fprintf(&b, ", until %s", sayTime(d.Until))
+	}
+	return b.String()
+}
+
+func saySession(x *license.Session) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s %s (%s) on %s", idName(x.ID), x.User, x.Product, x.License, sayMachine(x.Machine))
+	switch {
+	case x.Holds:
+		b.WriteString(", holds")
+	case !x.UnderCheckout.IsZero():
+		fmt.Fprintf(&b, ", under %s", idName(x.UnderCheckout))
+	}
+	if x.Provisional {
+		b.WriteString(", provisional")
+	}
+	if x.Generation > 1 {
+		fmt.Fprintf(&b, ", generation %d", x.Generation)
+	}
+	if n := x.Notice; n != nil {
+		fmt.Fprintf(&b, ", %s", sayEnding(n))
+	}
+	return b.String()
+}
+
+func sayEnding(n *license.Ending) string {
+	text := n.Reason
+	if n.By != "" {
+		text += " by " + n.By
+	}
+	if n.Note != "" {
+		text += fmt.Sprintf(" %q", n.Note)
+	}
+	if n.Machine != (license.Machine{}) {
+		text += " for " + sayMachine(n.Machine)
+	}
+	return text + ", no renewal from " + sayTime(n.Until)
+}
+
+func sayCheckout(x *license.Checkout) string {
+	return fmt.Sprintf("%s: %s %s (%s) on %s until %s", idName(x.ID), x.User, x.Product, x.License,
+		sayMachine(x.Machine), sayTime(x.Until))
+}
+
+func sayWaiter(w *license.Waiter) string {
+	return fmt.Sprintf("%s: %s %s on %s", idName(w.ID), w.User, w.Product, sayMachine(w.Machine))
+}
+
+func sayFreed(freed bool) string {
+	if freed {
+		return ", free"
+	}
+	return ""
+}
+
+func sayFact(f license.Fact) string {
+	switch f := f.(type) {
+	case license.Started:
+		return "started " + saySession(&f.Session)
+	case license.Stopped:
+		return "stopped " + saySession(&f.Session) + sayFreed(f.Freed)
+	case license.Expired:
+		return "expired " + saySession(&f.Session) + sayFreed(f.Freed)
+	case license.Released:
+		return "released " + saySession(&f.Session)
+	case license.Confirmed:
+		return "confirmed " + saySession(&f.Session)
+	case license.Conflicted:
+		return "on notice " + saySession(&f.Session)
+	case license.CheckedOut:
+		return "checked out " + sayCheckout(&f.Checkout)
+	case license.Returned:
+		return "returned " + sayCheckout(&f.Checkout)
+	case license.CheckoutEnded:
+		return "checkout ended " + sayCheckout(&f.Checkout)
+	case license.WaitBegan:
+		return "waiting " + sayWaiter(&f.Waiter)
+	case license.WaitEnded:
+		if f.Granted {
+			return "waited for and got " + sayWaiter(&f.Waiter)
+		}
+		return "waits no more " + sayWaiter(&f.Waiter)
+	case license.Reserved:
+		return "kept for " + sayWaiter(&f.Waiter) + " until " + sayTime(f.Until)
+	case license.ReservationEnded:
+		return fmt.Sprintf("kept no more %s: %s %s on %s", idName(f.Reservation.Wait), f.User, f.Reservation.Product,
+			sayMachine(f.Reservation.Machine))
+	case license.Mirrored:
+		return fmt.Sprintf("mirrored %d to %q", f.Changes, f.Cursor)
+	case license.Assigned:
+		return fmt.Sprintf("assigned %s (%s) to %s", f.License, f.Product, f.User)
+	case license.Unassigned:
+		return fmt.Sprintf("unassigned %s (%s) from %s", f.License, f.Product, f.User)
+	case license.LinkChanged:
+		if f.Up {
+			return "link up, last contact " + sayTime(f.Contact)
+		}
+		return "link down, last contact " + sayTime(f.Contact)
+	case license.Configured:
+		return "configured"
+	case license.Attempted:
+		return fmt.Sprintf("attempted %s on %s: %s", f.User, sayMachine(f.Machine), sayDenial(&f.Denial))
+	case license.UsageAcknowledged:
+		return fmt.Sprintf("usage with the cloud through %d", f.Through)
+	}
+	return fmt.Sprintf("%T", f)
+}
+
+func sayDue(commands []license.Command) []string {
+	answer := make([]string, 0, len(commands)+1)
+	for _, c := range commands {
+		switch c := c.(type) {
+		case license.EndCheckout:
+			answer = append(answer, "due: end checkout "+idName(c.ID))
+		case license.EndReservation:
+			answer = append(answer, "due: end reservation of "+string(c.User))
+		default:
+			answer = append(answer, fmt.Sprintf("due: %T", c))
+		}
+	}
+	if len(commands) == 0 {
+		return append(answer, "nothing due")
+	}
+	return answer
+}
+
+func sayHolds(holds []license.CloudHold) []string {
+	var answer []string
+	for _, h := range holds {
+		line := fmt.Sprintf("hold %s by %s %s: %s on %s", h.Key, h.Kind, idName(h.Ref), h.License, sayMachine(h.Machine))
+		if h.Until != 0 {
+			line += " until " + sayTime(h.Until)
+		}
+		if h.Provisional {
+			line += ", provisional"
+		}
+		answer = append(answer, line)
+	}
+	if len(holds) == 0 {
+		return []string{"no holds"}
+	}
+	return answer
+}
+
+func sayActive(a *license.Active) []string {
+	if a == nil {
+		return []string{"nothing open"}
+	}
+	var answer []string
+	for i := range a.Sessions {
+		answer = append(answer, "  "+saySession(&a.Sessions[i]))
+	}
+	for i := range a.Checkouts {
+		answer = append(answer, "  "+sayCheckout(&a.Checkouts[i]))
+	}
+	if a.Waiter != nil {
+		answer = append(answer, "  waits "+sayWaiter(a.Waiter))
+	}
+	if r := a.Reservation; r != nil {
+		answer = append(answer, fmt.Sprintf("  kept for %s: %s on %s until %s", idName(r.Wait), r.Product, sayMachine(r.Machine), sayTime(r.Until)))
+	}
+	return answer
+}
+
+func sayUsage(usage []license.Usage) []string {
+	var answer []string
+	for _, u := range usage {
+		kind := "session"
+		if u.Kind == license.UsageCheckout {
+			kind = "checkout"
+		}
+		answer = append(answer, fmt.Sprintf("usage of %s %s: %s %s (%s) on %s from %s to %s", kind, idName(u.ID), u.User, u.Product,
+			u.License, sayMachine(u.Machine), sayTime(u.Started), sayTime(u.Ended)))
+	}
+	if len(usage) == 0 {
+		return []string{"no usage"}
+	}
+	return answer
+}
+
+func sayLease(l license.Lease) string {
+	line := "renewed for " + l.TTL.String()
+	if l.Denial != nil {
+		line = sayDenial(l.Denial)
+	}
+	if l.Notice != nil {
+		line += "; " + sayEnding(l.Notice)
+	}
+	return line
+}

@@ -1,0 +1,338 @@
+package license_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"sitegate/license"
+)
+
+// words is what is left of a line.
+type words struct {
+	rest []string
+}
+
+func splitWords(line string) []string {
+	var words []string
+	for line = strings.TrimSpace(line); line != ""; line = strings.TrimSpace(line) {
+		if line[0] == '"' {
+			if end := strings.IndexByte(line[1:], '"'); end >= 0 {
+				words = append(words, line[1:1+end])
+				line = line[end+2:]
+				continue
+			}
+		}
+		end := strings.IndexByte(line, ' ')
+		if end < 0 {
+			end = len(line)
+		}
+		words = append(words, line[:end])
+		line = line[end:]
+	}
+	return words
+}
+
+func (w *words) next() string {
+	if len(w.rest) == 0 {
+		return ""
+	}
+	first := w.rest[0]
+	w.rest = w.rest[1:]
+	return first
+}
+
+// flag takes the word out of the line, wherever it stands.
+func (w *words) flag(word string) bool {
+	for i, x := range w.rest {
+		if x == word {
+			w.rest = append(w.rest[:i:i], w.rest[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// after takes "word value" out of the line and returns the value.
+func (w *words) after(word string) string {
+	for i, x := range w.rest {
+		if x == word && i+1 < len(w.rest) {
+			value := w.rest[i+1]
+			w.rest = append(w.rest[:i:i], w.rest[i+2:]...)
+			return value
+		}
+	}
+	return ""
+}
+
+// machine takes "on NAME#ID" out of the line; either part may be missing.
+// "x*10000" is the letter x ten thousand times.
+func (w *words) machine() (license.Machine, error) {
+	if !strings.Contains(" "+strings.Join(w.rest, " ")+" ", " on ") {
+		return license.Machine{}, fmt.Errorf("on which machine?")
+	}
+	return readMachine(w.after("on")), nil
+}
+
+func readMachine(text string) license.Machine {
+	name, id, _ := strings.Cut(text, "#")
+	return license.Machine{ID: long(id), Name: long(name)}
+}
+
+func long(text string) string {
+	if s, n, ok := strings.Cut(text, "*"); ok {
+		if times, err := strconv.Atoi(n); err == nil {
+			return strings.Repeat(s, times)
+		}
+	}
+	return text
+}
+
+// nameID makes an id of a short name, so that a story can say s1.
+func nameID(name string) license.ID {
+	var id license.ID
+	copy(id[:], name)
+	return id
+}
+
+func clockTime(text string) license.Time {
+	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02 15:04:05.000", "2006-01-02"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return license.TimeOf(t)
+		}
+	}
+	return 0
+}
+
+// duration reads a Go duration or a number of days ("3d").
+func duration(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.Atoi(days)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	return time.ParseDuration(text)
+}
+
+// command reads one command of the rules, or a change of the mirror as a page
+// of its own.
+func (s *story) command(w *words) (license.Command, error) {
+	verb := w.next()
+	var first string
+	if len(w.rest) > 0 {
+		first = w.rest[0]
+	}
+	switch verb {
+	case "user", "product", "license", "account", "drop":
+		w.rest = append([]string{verb}, w.rest...)
+		change, err := s.change(w)
+		s.page++
+		from := s.state.Head().Cursor
+		return license.Mirror{From: from, Cursor: fmt.Sprintf("page-%d", s.page), Changes: []license.Change{change}}, err
+	case "mirror":
+		return s.mirror(w)
+	case "start":
+		return s.start(w)
+	case "stop":
+		w.next()
+		m, err := w.machine()
+		return license.Stop{ID: nameID(first), User: license.UserID(w.next()), Machine: m}, err
+	case "expire":
+		generation := uint64(1)
+		if text := w.after("generation"); text != "" {
+			var err error
+			if generation, err = strconv.ParseUint(text, 10, 64); err != nil {
+				return nil, err
+			}
+		}
+		return license.Expire{ID: nameID(w.next()), Generation: generation}, nil
+	case "checkout":
+		return s.checkout(w)
+	case "return":
+		w.next()
+		m, err := w.machine()
+		return license.Return{ID: nameID(first), User: license.UserID(w.next()), Machine: m}, err
+	case "wait":
+		c := license.Wait{ID: nameID(w.next())}
+		var err error
+		if c.NotAfter, err = s.notAfter(w); err != nil {
+			return nil, err
+		}
+		c.Machine, err = w.machine()
+		c.User, c.Product = license.UserID(w.next()), license.ProductID(w.next())
+		return c, err
+	case "endwait":
+		return license.EndWait{ID: nameID(w.next()), User: license.UserID(w.next())}, nil
+	case "release":
+		return license.Release{By: long(w.after("by")), Session: nameID(w.next()), Note: long(w.next())}, nil
+	case "confirm":
+		return license.Confirm{Session: nameID(w.next())}, nil
+	case "conflict":
+		return license.Conflict{Machine: readMachine(w.after("with")), Session: nameID(w.next())}, nil
+	case "refused":
+		c := license.Refused{Client: w.after("client")}
+		m, err := w.machine()
+		c.User, c.Machine, c.Denial.Reason = license.UserID(w.next()), m, license.Reason(w.next())
+		return c, err
+	case "link":
+		c := license.Link{Up: w.flag("up")}
+		if !c.Up && !w.flag("down") {
+			return nil, fmt.Errorf("link up or link down?")
+		}
+		if c.Up {
+			c.Contact = s.now
+		}
+		return c, nil
+	case "usage-sent":
+		n, err := strconv.ParseUint(w.next(), 10, 64)
+		return license.UsageSent{Through: n}, err
+	case "configure":
+		return s.configure(w)
+	case "found":
+		return license.Found{Cluster: w.next()}, nil
+	}
+	return nil, fmt.Errorf("do not know the word %q", verb)
+}
+
+func (s *story) notAfter(w *words) (license.Time, error) {
+	text := w.after("not-after")
+	if text == "" {
+		return 0, nil
+	}
+	at := clockTime(s.now.Std().Format("2006-01-02") + " " + text)
+	if at == 0 {
+		return 0, fmt.Errorf("%q is not a time of day", text)
+	}
+	return at, nil
+}
+
+func (s *story) start(w *words) (license.Command, error) {
+	c := license.Start{ID: nameID(w.next()), Agreed: !w.flag("alone"), Version: long(w.after("version")), Client: w.after("client")}
+	var err error
+	if text := w.after("lease"); text != "" {
+		if c.TTL, err = duration(text); err != nil {
+			return nil, err
+		}
+	}
+	if c.NotAfter, err = s.notAfter(w); err != nil {
+		return nil, err
+	}
+	c.Machine, err = w.machine()
+	c.User, c.Product = license.UserID(long(w.next())), license.ProductID(long(w.next()))
+	return c, err
+}
+
+func (s *story) checkout(w *words) (license.Command, error) {
+	c := license.CheckOut{ID: nameID(w.next()), Agreed: !w.flag("alone"), Until: s.now}
+	if text := w.after("for"); text != "" {
+		d, err := duration(text)
+		if err != nil {
+			return nil, err
+		}
+		c.Until = s.now.Add(d)
+	}
+	m, err := w.machine()
+	c.Machine, c.User, c.Product = m, license.UserID(w.next()), license.ProductID(w.next())
+	return c, err
+}
+
+func (s *story) configure(w *words) (license.Command, error) {
+	var c license.Configure
+	scopes := map[string]license.Scope{"": license.ScopeDefault, "user": license.ScopeUser, "license": license.ScopeLicense, "9": 9}
+	c.Settings.SessionScope = scopes[w.after("sessions-hold")]
+	c.Settings.CheckoutScope = scopes[w.after("checkouts-hold")]
+	for word, into := range map[string]*time.Duration{
+		"lease": &c.Settings.LeaseTTL, "checkout-max": &c.Settings.CheckoutMax, "save-grace": &c.Settings.SaveGrace} {
+		if err := w.duration(word, into); err != nil {
+			return nil, err
+		}
+	}
+	for word, into := range map[string]**time.Duration{
+		"alone-capped": &c.Settings.AutonomyCapped, "alone-uncapped": &c.Settings.AutonomyUncapped} {
+		var d time.Duration
+		before := len(w.rest)
+		if err := w.duration(word, &d); err != nil {
+			return nil, err
+		}
+		if len(w.rest) < before {
+			*into = &d
+		}
+	}
+	return c, nil
+}
+
+func (w *words) duration(word string, into *time.Duration) error {
+	text := w.after(word)
+	if text == "" {
+		return nil
+	}
+	d, err := duration(text)
+	*into = d
+	return err
+}
+
+// mirror reads "mirror from A to B full last : change ; change".
+func (s *story) mirror(w *words) (license.Command, error) {
+	c := license.Mirror{From: w.after("from"), Cursor: w.after("to"), Full: w.flag("full"), Last: w.flag("last")}
+	line := strings.Join(w.rest, " ")
+	w.rest = nil
+	line = strings.TrimPrefix(line, ":")
+	for text := range strings.SplitSeq(line, ";") {
+		change := words{rest: splitWords(text)}
+		if len(change.rest) == 0 {
+			continue
+		}
+		parsed, err := s.change(&change)
+		if err != nil {
+			return nil, err
+		}
+		c.Changes = append(c.Changes, parsed)
+	}
+	return c, nil
+}
+
+func (s *story) change(w *words) (license.Change, error) {
+	switch kind := w.next(); kind {
+	case "user":
+		u := license.User{Blocked: w.flag("blocked"), Country: w.after("country"), ID: license.UserID(long(w.next()))}
+		return license.Change{User: &u}, nil
+	case "product":
+		p := license.Product{Capped: license.CappedUnknown}
+		switch {
+		case w.flag("capped"):
+			p.Capped = license.CappedYes
+		case w.flag("uncapped"):
+			p.Capped = license.CappedNo
+		}
+		p.ID = license.ProductID(w.next())
+		return license.Change{Product: &p}, nil
+	case "license":
+		l := license.License{Product: license.ProductID(w.after("of")), Assignee: license.UserID(w.after("for")),
+			Starts: clockTime(w.after("starts")), Ends: clockTime(w.after("ends"))}
+		if w.flag("commercial") {
+			l.Kind = license.Commercial
+		}
+		l.ID = license.LicenseID(w.next())
+		return license.Change{License: &l}, nil
+	case "account":
+		a := license.Account{}
+		for word, into := range map[string]*time.Duration{
+			"alone-capped": &a.AutonomyCapped, "alone-uncapped": &a.AutonomyUncapped, "checkout-max": &a.CheckoutMax} {
+			if err := w.duration(word, into); err != nil {
+				return license.Change{}, err
+			}
+		}
+		a.ID = w.next()
+		return license.Change{Account: &a}, nil
+	case "drop":
+		switch what, id := w.next(), w.next(); what {
+		case "user":
+			return license.Change{DeleteUser: license.UserID(id)}, nil
+		case "product":
+			return license.Change{DeleteProduct: license.ProductID(id)}, nil
+		case "license":
+			return license.Change{DeleteLicense: license.LicenseID(id)}, nil
+		}
+	}
+	return license.Change{}, fmt.Errorf("not a change of the mirror")
+}
