@@ -9,41 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"strings"
+
+	"sitegate/upstream/egress"
 )
-
-const maxSecret = 4 << 10 // bytes of a file that holds one secret
-
-// ReadSecret reads a secret from its file, without the line break at its end. A
-// file that others on the machine can read is refused: by now they have.
-func ReadSecret(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", fileError(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return "", fileError(err)
-	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("%s is not a file", file)
-	case info.Size() > maxSecret:
-		return "", fmt.Errorf("%s is larger than %d KiB, which no secret is", file, maxSecret>>10)
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0:
-		return "", fmt.Errorf("%s can be read or changed by everybody on this machine (%v): chmod 600 %s, and have the secret replaced", file, info.Mode().Perm(), file)
-	}
-	data := make([]byte, maxSecret)
-	n, _ := f.Read(data)
-	secret := strings.TrimRight(string(data[:n]), "\r\n")
-	switch {
-	case secret == "":
-		return "", fmt.Errorf("%s is empty", file)
-	case strings.ContainsAny(secret, "\r\n\x00"):
-		return "", fmt.Errorf("%s has more than one line; only the secret belongs in it", file)
-	}
-	return secret, nil
-}
 
 // CheckFiles reads the files that a validated configuration names, and returns
 // Problems. It keeps nothing of them.
@@ -53,8 +21,8 @@ func (c Config) CheckFiles() error {
 		if file == "" {
 			return
 		}
-		if _, err := ReadSecret(file); err != nil {
-			p.add(key, "%v", err)
+		if _, err := egress.ReadSecret(file); err != nil {
+			p.add(key, "%v", fileError(err))
 		}
 	}
 	if c.Cloud != nil {

@@ -244,52 +244,22 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-func TestSecretFiles(t *testing.T) {
-	dir := t.TempDir()
-	file := func(name, text string, mode os.FileMode) string {
-		f := filepath.Join(dir, name)
-		if err := os.WriteFile(f, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(f, mode); err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
-	if got, err := configs.ReadSecret(file("good", "s3cret\n", 0o600)); err != nil || got != "s3cret" {
-		t.Errorf("got %q, %v; want s3cret", got, err)
-	}
-	for name, c := range map[string]struct {
-		file, want string
-	}{
-		"open to all": {file("open", "s3cret", 0o644), "can be read or changed by everybody"},
-		"empty":       {file("empty", "\n", 0o600), "is empty"},
-		"two lines":   {file("two", "s3cret\nmore\n", 0o600), "more than one line"},
-		"large":       {file("large", strings.Repeat("x", 5000), 0o600), "larger than"},
-		"a folder":    {dir, "is not a file"},
-		"missing":     {filepath.Join(dir, "none"), "there is no file"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := configs.ReadSecret(c.file)
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Fatalf("got %v, want something with %q", err, c.want)
-			}
-			if strings.Contains(err.Error(), "s3cret") {
-				t.Errorf("the error repeats the secret: %v", err)
-			}
-		})
-	}
-}
-
 func TestCheckFilesNamesEveryFileThatCannotServe(t *testing.T) {
-	c, _, err := load(t, configs.SingleNode+"api: {cert_file: a.pem, key_file: a.key}\n")
+	file := write(t, configs.SingleNode+"api: {cert_file: a.pem, key_file: a.key}\n")
+	if err := os.WriteFile(filepath.Join(filepath.Dir(file), "cloud.secret"), []byte("s3cret\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := configs.Load(file, none, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = c.CheckFiles()
-	for _, want := range []string{"cloud.secret_file: there is no file", "api.cert_file: there is no file"} {
+	for _, want := range []string{"cloud.secret_file: " + c.Cloud.SecretFile + " can be read by others", "api.cert_file: there is no file"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
+	}
+	if err != nil && strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("the problems repeat the secret: %v", err)
 	}
 }
