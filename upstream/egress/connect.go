@@ -125,6 +125,11 @@ func (d *Dialer) credential(ctx context.Context) (*credential, error) {
 			Message: fmt.Sprintf("The proxy %s has rejected user %s twice; this password is not sent before %s, to keep the account from being locked.", p.Address, p.Username, locked.until.UTC().Format(time.RFC3339)),
 			Action:  "Correct the password file: a changed password is tried at once."}
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, &Error{Code: APIUnreachable, Err: err,
+			Message: fmt.Sprintf("The proxy %s has not answered in time to the one connection that tries out user %s's password.", p.Address, p.Username),
+			Action:  "Ask the proxy team whether its own link is up."}
+	}
 	return c, err
 }
 
