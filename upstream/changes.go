@@ -1,0 +1,135 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"sitegate/license"
+	"sitegate/upstream/cloudapi"
+)
+
+const (
+	pageSize  = 500     // changes asked for at a time
+	maxCursor = 4 << 10 // bytes
+	maxAdmins = 100     // of an account
+)
+
+// Changes reads the change feed after a cursor, waiting up to wait for news.
+//
+// Objects that this site knows nothing about are left out. One that cannot be understood counts as deleted, so that what was granted by
+// it does not go on: a mirror may only narrow what the cloud has said.
+func (c *Client) Changes(ctx context.Context, cursor string, wait time.Duration) (license.Page, error) {
+	wait = min(max(wait, 0), cloudapi.MaxWait)
+	q := url.Values{"limit": {strconv.Itoa(pageSize)}}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	if wait > 0 {
+		q.Set("wait_ms", strconv.FormatInt(int64(cloudapi.MillisOf(wait)), 10))
+	}
+	var got cloudapi.Changes
+	if err := c.do(ctx, call{method: http.MethodGet, path: cloudapi.PathChanges, query: q.Encode(), max: maxPage, extra: wait}, &got); err != nil {
+		return license.Page{}, fmt.Errorf("reading changes: %w", err)
+	}
+	switch {
+	case got.Cursor == "" || len(got.Cursor) > maxCursor:
+		return license.Page{}, fmt.Errorf("reading changes: %w: a page without a cursor, or with a huge one", ErrGarbage)
+	case len(got.Changes) > pageSize:
+		return license.Page{}, fmt.Errorf("reading changes: %w: %d changes where %d were asked for", ErrGarbage, len(got.Changes), pageSize)
+	case got.More && got.Cursor == cursor:
+		return license.Page{}, fmt.Errorf("reading changes: %w: it does not get on", ErrGarbage)
+	}
+	page := license.Page{Cursor: got.Cursor, More: got.More, Reset: got.Reset}
+	for _, ch := range got.Changes {
+		l, understood := toChange(ch)
+		if !understood {
+			c.log.Warn("a change of the cloud's was not understood", "op", string(ch.Op), "kind", string(ch.Kind), "id", clip(ch.ID))
+		}
+		if l != (license.Change{}) {
+			page.Changes = append(page.Changes, l)
+		}
+	}
+	return page, nil
+}
+
+// toChange translates. Not understood, it is a deletion where that makes sense, and nothing otherwise.
+func toChange(ch cloudapi.Change) (_ license.Change, understood bool) {
+	if !soundID(ch.ID) {
+		return license.Change{}, false
+	}
+	gone := ch.Op == cloudapi.OpDelete
+	understood = gone
+	switch ch.Kind {
+	case cloudapi.KindUser:
+		if u := ch.User; ch.Op == cloudapi.OpPut && u != nil && u.ID == ch.ID {
+			return license.Change{User: &license.User{ID: license.UserID(u.ID), Email: cut(u.Email), Name: cut(u.Name), Country: cut(u.Country), Blocked: u.Blocked}}, true
+		}
+		return license.Change{DeleteUser: license.UserID(ch.ID)}, understood
+	case cloudapi.KindProduct:
+		if p := ch.Product; ch.Op == cloudapi.OpPut && p != nil && p.ID == ch.ID {
+			return license.Change{Product: &license.Product{ID: license.ProductID(p.ID), Name: cut(p.Name), Capped: toCapped(p.Capped), V8i: p.V8i}}, true
+		}
+		return license.Change{DeleteProduct: license.ProductID(ch.ID)}, understood
+	case cloudapi.KindLicense:
+		if l := ch.License; ch.Op == cloudapi.OpPut && l != nil && l.ID == ch.ID && soundID(l.ProductID) && (l.AssignedTo == "" || soundID(l.AssignedTo)) &&
+			!l.StartsAt.IsZero() && l.EndsAt.After(l.StartsAt) {
+			out := &license.License{ID: license.LicenseID(l.ID), Product: license.ProductID(l.ProductID), Starts: license.TimeOf(l.StartsAt),
+				Ends: license.TimeOf(l.EndsAt), Assignee: license.UserID(l.AssignedTo), Kind: toKind(l.Kind)}
+			if l.AssignedAt != nil {
+				out.AssignedAt = license.TimeOf(*l.AssignedAt)
+			}
+			return license.Change{License: out}, true
+		}
+		return license.Change{DeleteLicense: license.LicenseID(ch.ID)}, understood
+	case cloudapi.KindAccount:
+		if a := ch.Account; ch.Op == cloudapi.OpPut && a != nil && a.ID == ch.ID && a.Autonomy.CappedMS >= 0 && a.Autonomy.UncappedMS >= 0 && a.CheckoutMaxMS >= 0 {
+			out := &license.Account{ID: a.ID, Name: cut(a.Name), AutonomyCapped: a.Autonomy.CappedMS.Duration(),
+				AutonomyUncapped: a.Autonomy.UncappedMS.Duration(), CheckoutMax: a.CheckoutMaxMS.Duration()}
+			for _, adm := range a.Admins[:min(len(a.Admins), maxAdmins)] {
+				out.Administrators = append(out.Administrators, license.Administrator{Name: cut(adm.Name), Email: cut(adm.Email)})
+			}
+			return license.Change{Account: out}, true
+		}
+		// No account, or none to make sense of, gives the site nothing to decide alone.
+		return license.Change{Account: &license.Account{ID: ch.ID}}, understood
+	}
+	return license.Change{}, false
+}
+
+// toCapped takes everything that is not a clear yes or no for unknown, which counts as capped.
+func toCapped(c cloudapi.Capped) license.Capped {
+	switch c {
+	case cloudapi.CappedYes:
+		return license.CappedYes
+	case cloudapi.CappedNo:
+		return license.CappedNo
+	}
+	return license.CappedUnknown
+}
+
+// toKind takes every kind but Virtuoso for one that is not granted by name.
+func toKind(k string) license.Kind {
+	if k == cloudapi.LicenseVirtuoso {
+		return license.Virtuoso
+	}
+	return license.Commercial
+}
+
+func soundID(s string) bool { return s != "" && len(s) <= cloudapi.MaxID }
+
+// cut shortens what is only shown to what the state keeps.
+func cut(s string) string {
+	if len(s) <= license.MaxName {
+		return s
+	}
+	s = s[:license.MaxName]
+	for len(s) > 0 && !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return s
+}

@@ -1,0 +1,35 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of a question that the cloud has not decided.
+var (
+	// ErrUnreachable: no answer of the cloud's came back. The cause is often an *egress.Error.
+	ErrUnreachable = errors.New("the cloud does not answer")
+	// ErrGarbage: something answered that is not the cloud, or not to this question.
+	ErrGarbage = errors.New("the answer is not the cloud's")
+	// ErrBusy: the cloud, or this site's own rate, asks to come back later.
+	ErrBusy = errors.New("the cloud asks to come back later")
+	// ErrUnauthorized: the cloud does not take this site's credentials.
+	ErrUnauthorized = errors.New("the cloud does not accept this site's id and secret: check them, and the secret's file")
+	// ErrStaleFence: a newer leader has spoken for this site; what was asked is not done, and this node no longer leads.
+	ErrStaleFence = errors.New("a newer leader of this site has spoken to the cloud")
+)
+
+// StatusError is the cloud's answer to a request that it takes to be wrong.
+type StatusError struct {
+	Status int
+	Reason string // of cloudapi, where the answer had one
+	Detail string
+}
+
+// Error tells status, reason and detail.
+func (e *StatusError) Error() string {
+	if e.Reason == "" {
+		return fmt.Sprintf("the cloud answered with status %d", e.Status)
+	}
+	return fmt.Sprintf("the cloud answered with status %d, %s: %s", e.Status, e.Reason, e.Detail)
+}
