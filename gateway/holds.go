@@ -42,6 +42,16 @@ func (h *holds) begin(hold license.CloudHold) func() {
 	}
 }
 
+// of returns the unfinished hold behind an id, or nil.
+func (h *holds) of(id license.ID) *license.CloudHold {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if hold, ok := h.unfinished[id]; ok {
+		return &hold
+	}
+	return nil
+}
+
 // Observe hears of every applied event, on every node; it must not block. The
 // leader gives back to the cloud what was freed.
 func (g *Gateway) Observe(events []license.Event) {

@@ -161,6 +161,9 @@ func (g *Gateway) start(ctx context.Context, c license.Start) (license.Outcome, 
 	}
 	c.Agreed = agreed
 	out, err := g.log.Propose(ctx, c)
+	if hold := g.holds.of(c.ID); out.Denial != nil && hold != nil {
+		g.holds.free(*hold) // agreed to for nothing
+	}
 	g.refusals.note(c.User, c.Machine, c.Client, out.Denial)
 	return out, err
 }
@@ -186,6 +189,9 @@ func (g *Gateway) checkOut(ctx context.Context, c license.CheckOut) (license.Out
 	}
 	c.Agreed = agreed
 	out, err := g.log.Propose(ctx, c)
+	if hold := g.holds.of(c.ID); out.Denial != nil && hold != nil {
+		g.holds.free(*hold) // agreed to for nothing
+	}
 	g.refusals.note(c.User, c.Machine, "", out.Denial)
 	return out, err
 }

@@ -71,8 +71,9 @@ func (c Confirm) do(s *State, at Time) Outcome {
 	return Outcome{Session: &copied}
 }
 
-// Conflict says that the cloud knows another active machine for a session: it
-// is put on notice, with time to save, and not renewed after that.
+// Conflict says that the cloud knows another active machine for a session, or,
+// with no machine, that the right to it is gone: it is put on notice, with time
+// to save, and not renewed after that.
 type Conflict struct {
 	Session ID      `cbor:"1,keyasint"`
 	Machine Machine `cbor:"2,keyasint,omitempty"`
@@ -102,7 +103,11 @@ func (c Conflict) do(s *State, at Time) Outcome {
 		copied := *x
 		return Outcome{Session: &copied, Repeat: true}
 	}
-	copied := s.putOnNotice(x, Ending{Reason: EndConflict, Machine: c.Machine, Until: at.Add(s.head.Settings.saveGrace())})
+	why := EndConflict
+	if c.Machine == (Machine{}) {
+		why = EndUnassigned
+	}
+	copied := s.putOnNotice(x, Ending{Reason: why, Machine: c.Machine, Until: at.Add(s.head.Settings.saveGrace())})
 	s.emit(Conflicted{Session: copied})
 	return Outcome{Session: &copied}
 }
