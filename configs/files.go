@@ -8,13 +8,20 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"sitegate/upstream/egress"
 )
 
-// CheckFiles reads the files that a validated configuration names, and returns
-// Problems. It keeps nothing of them.
+// maxSocket is the longest path of a unix socket that all systems take.
+const maxSocket = 103
+
+// OperatorSocket is where "sitegate status" and the like reach the node.
+func (c Config) OperatorSocket() string { return filepath.Join(c.DataDir, "operator.sock") }
+
+// CheckFiles reads the files that a configuration names, and returns Problems. It
+// keeps nothing of them. A file that is not named is Validate's business.
 func (c Config) CheckFiles() error {
 	var p Problems
 	secret := func(key, file string) {
@@ -35,11 +42,12 @@ func (c Config) CheckFiles() error {
 		p.certificates("cluster.ca_file", cl.CAFile)
 		p.pair("cluster.cert_file", cl.CertFile, cl.KeyFile)
 	}
-	if c.API.CertFile != "" {
-		p.pair("api.cert_file", c.API.CertFile, c.API.KeyFile)
-	}
+	p.pair("api.cert_file", c.API.CertFile, c.API.KeyFile)
 	for i, x := range c.Egress.ExtraCA {
 		p.certificates(keyf("egress.extra_ca[%d].file", i+1), x.File)
+	}
+	if long := len(c.OperatorSocket()) - maxSocket; long > 0 {
+		p.add("data_dir", "is too long by %d bytes for the operator's socket in it; choose a shorter path", long)
 	}
 	if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {
 		p.add("data_dir", "%s is not a folder", c.DataDir)
@@ -48,6 +56,9 @@ func (c Config) CheckFiles() error {
 }
 
 func (p *Problems) certificates(key, file string) {
+	if file == "" {
+		return
+	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		p.add(key, "%v", fileError(err))
@@ -57,6 +68,9 @@ func (p *Problems) certificates(key, file string) {
 }
 
 func (p *Problems) pair(key, cert, keyFile string) {
+	if cert == "" || keyFile == "" {
+		return
+	}
 	for _, file := range []string{cert, keyFile} {
 		if f, err := os.Open(file); err != nil {
 			p.add(key, "%v", fileError(err))

@@ -259,6 +259,10 @@ func TestCheckFilesNamesEveryFileThatCannotServe(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
+	c.DataDir = "/" + strings.Repeat("d", 100)
+	if err := c.CheckFiles(); err == nil || !strings.Contains(err.Error(), "data_dir: is too long by 12 bytes") {
+		t.Errorf("a long folder: got %v", err)
+	}
 	if err != nil && strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("the problems repeat the secret: %v", err)
 	}

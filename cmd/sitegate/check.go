@@ -1,0 +1,48 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"text/tabwriter"
+)
+
+const checkHelp = `
+Usage: sitegate check [--config FILE]
+
+Reads a configuration as "serve" would, without starting anything. All that is
+wrong is listed at once, with line, key and the way out (exit status 64). If
+nothing is, it shows every setting and where it comes from: the file, the
+environment, a flag, or the default. Secrets are in files of their own, which are
+looked into and not shown.
+
+Example:
+  sitegate check --config /etc/sitegate/sitegate.yaml
+`
+
+func check(_ context.Context, p *program, args []string) error {
+	f := p.flags("check", checkHelp)
+	p.configFlags(f)
+	if err := p.parseNone(f, args); err != nil {
+		return err
+	}
+	c, origins, err := p.loadChecked(f)
+	if err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	for _, s := range c.Settings(origins) {
+		fmt.Fprintf(t, "%s\t%s\t(%s)\n", s.Key, cmp.Or(s.Value, "-"), s.Origin)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("writing the settings: %w", err)
+	}
+	if c.Cluster == nil {
+		fmt.Fprintln(p.stdout, "\nNo cluster is set: this node stands alone.")
+	}
+	if c.Cloud == nil {
+		fmt.Fprintln(p.stdout, "\nNo cloud is set: nothing is mirrored, so nobody can be granted anything yet.")
+	}
+	fmt.Fprintln(p.stdout, "\nThe configuration is in order.")
+	return nil
+}

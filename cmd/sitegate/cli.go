@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/pflag"
+
+	"sitegate/configs"
+)
+
+// The exit statuses, as in sysexits.h where it has one.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 64 // the command line or the configuration is wrong
+	exitUnavailable = 69 // no node answers
+)
+
+// command is one row of the table of commands.
+type command struct {
+	name  string
+	brief string // one line of help
+	run   func(ctx context.Context, p *program, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"check", "say what is wrong with a configuration, or what it comes to", check},
+		{"status", "show the cluster, the link to the cloud, and counts", status},
+		{"cluster", "make a cluster's certificates and configurations; leave a cluster", cluster},
+		{"version", "show what this program was built from", version},
+	}
+}
+
+// program is what surrounds a command.
+type program struct {
+	getenv         func(string) string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// exitError is an error that ends the program with a status of its own.
+type exitError struct {
+	status int
+	err    error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// run carries out a command line and returns the exit status. Whatever a command
+// has started has ended by then.
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{getenv, stdin, stdout, stderr}
+	err := p.dispatch(ctx, "sitegate", commands(), args)
+	var exit *exitError
+	switch {
+	case err == nil, errors.Is(err, pflag.ErrHelp):
+		return exitOK
+	case errors.As(err, &exit):
+		fmt.Fprintln(stderr, "sitegate:", err)
+		return exit.status
+	}
+	fmt.Fprintln(stderr, "sitegate:", err)
+	return exitFailed
+}
+
+// dispatch finds the command that args begin with in a table and runs it.
+func (p *program) dispatch(ctx context.Context, name string, table []command, args []string) error {
+	if len(args) == 0 {
+		p.help(p.stderr, name, table)
+		return usagef("say what to do: one of the commands above")
+	}
+	first := args[0]
+	if first == "help" && len(args) > 1 {
+		args = []string{args[1], "--help"}
+		first = args[0]
+	}
+	if first == "help" || first == "--help" || first == "-h" {
+		p.help(p.stdout, name, table)
+		return nil
+	}
+	if first == "--version" && name == "sitegate" {
+		first = "version"
+	}
+	names := make([]string, len(table))
+	for i, c := range table {
+		if names[i] = c.name; c.name == first {
+			return c.run(ctx, p, args[1:])
+		}
+	}
+	if near := configs.Nearest(first, names); near != "" {
+		return usagef("%q is not a command of %s; did you mean %s?", first, name, near)
+	}
+	return usagef("%q is not a command of %s; there are %s", first, name, strings.Join(names, ", "))
+}
+
+func (p *program) help(w io.Writer, name string, table []command) {
+	fmt.Fprintf(w, "Usage: %s COMMAND [FLAGS]\n\n", name)
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	for _, c := range table {
+		fmt.Fprintf(t, "  %s\t%s\n", c.name, c.brief)
+	}
+	fmt.Fprint(t, "  help\tshow the help of a command\n")
+	_ = t.Flush() // a terminal that has gone reads no help
+	fmt.Fprintf(w, "\nExit status: 0 done, 1 failed, 64 wrong command line or configuration, 69 no node answers.\n")
+}
+
+// flags begins a command's flags. help is what --help says before them: how to
+// use it, what it does, an example.
+func (p *program) flags(name, help string) *pflag.FlagSet {
+	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	f.SortFlags = false
+	f.SetOutput(io.Discard) // parse says what is wrong
+	f.Usage = func() {
+		fmt.Fprintf(p.stdout, "%s\n\nFlags:\n%s", strings.TrimSpace(help), f.FlagUsages())
+	}
+	return f
+}
+
+// parse reads args into f and returns what is left of them.
+func (p *program) parse(f *pflag.FlagSet, args []string) ([]string, error) {
+	err := f.Parse(args)
+	var unknown *pflag.NotExistError
+	switch {
+	case err == nil:
+		return f.Args(), nil
+	case errors.Is(err, pflag.ErrHelp):
+		return nil, err
+	case errors.As(err, &unknown):
+		var names []string
+		f.VisitAll(func(g *pflag.Flag) { names = append(names, g.Name) })
+		if near := configs.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+			return nil, usagef("%s: %w; did you mean --%s?", f.Name(), err, near)
+		}
+	}
+	return nil, usagef("%s: %w; see sitegate %s --help", f.Name(), err, f.Name())
+}
+
+// parseNone is parse for commands that take flags only.
+func (p *program) parseNone(f *pflag.FlagSet, args []string) error {
+	rest, err := p.parse(f, args)
+	if err == nil && len(rest) > 0 {
+		return usagef("%s: %q is too much: it takes flags only; see sitegate %s --help", f.Name(), rest[0], f.Name())
+	}
+	return err
+}

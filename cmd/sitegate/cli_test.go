@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"sitegate/configs"
+)
+
+// sitegate runs a command line with an environment of "NAME=value" and returns
+// its exit status and what it wrote.
+func sitegate(t *testing.T, env []string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	getenv := func(name string) string {
+		for _, e := range env {
+			if v, ok := strings.CutPrefix(e, name+"="); ok {
+				return v
+			}
+		}
+		return ""
+	}
+	var out, errs bytes.Buffer
+	status = run(t.Context(), args, getenv, strings.NewReader(""), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+// writeSingle writes the shortest configuration with the files it names.
+func writeSingle(t *testing.T) (file string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"sitegate.yaml": configs.SingleNode, "cloud.secret": "s3cret\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "sitegate.yaml")
+}
+
+func TestCommandLines(t *testing.T) {
+	for _, c := range []struct {
+		args   string
+		status int
+		want   string // on either output
+	}{
+		{"", 64, "say what to do"},
+		{"help", 0, "Usage: sitegate COMMAND"},
+		{"--help", 0, "Usage: sitegate COMMAND"},
+		{"help check", 0, "Usage: sitegate check"},
+		{"help nothing", 64, `"nothing" is not a command`},
+		{"chekc", 64, "did you mean check?"},
+		{"xyzzyplugh", 64, "there are"},
+		{"version", 0, "sitegate "},
+		{"--version", 0, "sitegate "},
+		{"version now", 64, `"now" is too much`},
+		{"check --confg f", 64, "did you mean --config?"},
+		{"check --config", 64, "needs an argument"},
+		{"check --config /nowhere/sitegate.yaml", 64, "there is no configuration at /nowhere/sitegate.yaml"},
+		{"cluster", 64, "Usage: sitegate cluster COMMAND"},
+		{"cluster ini", 64, "did you mean init?"},
+		{"cluster init", 64, "name a folder and the nodes"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			status, stdout, stderr := sitegate(t, nil, strings.Fields(c.args)...)
+			if status != c.status || !strings.Contains(stdout+stderr, c.want) {
+				t.Errorf("status %d, want %d; wrote %q, want something with %q", status, c.status, stdout+stderr, c.want)
+			}
+			if (status == 0) != (stderr == "") {
+				t.Errorf("status %d, and on standard error: %q", status, stderr)
+			}
+		})
+	}
+}
+
+// Every command has help with an example, and a row that says what it is for.
+func TestEveryCommandHelps(t *testing.T) {
+	names := [][]string{{"cluster", "init"}, {"cluster", "leave"}}
+	for _, c := range commands() {
+		if c.brief == "" {
+			t.Errorf("%s says not what it is for", c.name)
+		}
+		if c.name != "cluster" {
+			names = append(names, []string{c.name})
+		}
+	}
+	for _, name := range names {
+		status, stdout, stderr := sitegate(t, nil, append(name, "--help")...)
+		full := "sitegate " + strings.Join(name, " ")
+		if status != 0 || stderr != "" || !strings.Contains(stdout, "Usage: "+full) || strings.Count(stdout, full) < 2 || !strings.Contains(stdout, "Example:") {
+			t.Errorf("%s --help: status %d, %q, %q; want its usage and an example", full, status, stdout, stderr)
+		}
+	}
+}
+
+func TestCheckShowsWhereEverythingComesFrom(t *testing.T) {
+	file := writeSingle(t)
+	status, stdout, stderr := sitegate(t, []string{"SITEGATE_CONFIG=" + file, "SITEGATE_LOG_LEVEL=debug"}, "check", "--node", "gw9")
+	if status != 0 || stderr != "" {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	lines := map[string]string{}
+	for line := range strings.Lines(stdout) {
+		if f := strings.Fields(line); len(f) > 1 {
+			lines[f[0]] = strings.Join(f[1:], " ")
+		}
+	}
+	for key, want := range map[string]string{
+		"node":              "gw9 (flag --node)",
+		"log.level":         "debug (environment SITEGATE_LOG_LEVEL)",
+		"api.url":           "https://127.0.0.1:8443 (from api.listen)",
+		"cloud.site_id":     "site-4711 (file " + file + ":4)",
+		"rules.lease_ttl":   "3m (default)",
+		"cloud.secret_file": filepath.Join(filepath.Dir(file), "cloud.secret") + " (file " + file + ":5)",
+		"api.cert_file":     "- (default)",
+	} {
+		if lines[key] != want {
+			t.Errorf("%s: %q, want %q", key, lines[key], want)
+		}
+	}
+	if strings.Contains(stdout, "s3cret") {
+		t.Errorf("the secret is shown:\n%s", stdout)
+	}
+	if !strings.Contains(stdout, "this node stands alone") || !strings.Contains(stdout, "in order") {
+		t.Errorf("got\n%s", stdout)
+	}
+}
+
+// What is wrong with the settings and what is wrong with the files they name
+// comes at once.
+func TestCheckListsAllProblems(t *testing.T) {
+	file := writeSingle(t)
+	if err := os.Remove(filepath.Join(filepath.Dir(file), "cloud.secret")); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := sitegate(t, nil, "check", "--config", file, "--log-level", "loud", "--api-listen", "8443")
+	if status != 64 || stdout != "" {
+		t.Errorf("status %d and %q, want 64 and nothing", status, stdout)
+	}
+	for _, want := range []string{"has 3 problems", `flag --log-level: log.level: "loud" is not one of`, `flag --api-listen: api.listen: "8443" is not host:port`, "cloud.secret_file: there is no file"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in\n%s", want, stderr)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	setting := func(kv ...string) (s []debug.BuildSetting) {
+		for i := 0; i < len(kv); i += 2 {
+			s = append(s, debug.BuildSetting{Key: kv[i], Value: kv[i+1]})
+		}
+		return s
+	}
+	for want, info := range map[string]*debug.BuildInfo{
+		"unknown": nil,
+		"devel":   {Main: debug.Module{Version: "(devel)"}},
+		"devel-0123456789ab+dirty (2026-01-02T03:04:05Z)": {Main: debug.Module{Version: "(devel)"},
+			Settings: setting("vcs.revision", "0123456789abcdef", "vcs.modified", "true", "vcs.time", "2026-01-02T03:04:05Z")},
+		"v1.2.3 (2026-01-02T03:04:05Z)": {Main: debug.Module{Version: "v1.2.3"}, Settings: setting("vcs.revision", "01", "vcs.time", "2026-01-02T03:04:05Z")},
+	} {
+		if got := versionOf(info); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

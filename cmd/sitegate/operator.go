@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"sitegate/api"
+	"sitegate/configs"
+)
+
+const (
+	operatorTimeout = 10 * time.Second
+	maxAnswer       = 1 << 20 // bytes of an operator's answer
+)
+
+// operator asks the node whose configuration c is, over the socket in its data
+// folder: who can open it is its operator. in and out are JSON; either may be nil.
+func operator(ctx context.Context, c configs.Config, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
+	defer cancel()
+	socket := c.OperatorSocket()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encoding the request: %w", err)
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://operator"+path, body)
+	if err != nil {
+		return fmt.Errorf("making the request: %w", err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return operatorError(c, socket, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("reading the node's answer: %w", err)
+	}
+	if resp.StatusCode/100 != 2 {
+		var problem api.Problem
+		if json.Unmarshal(data, &problem) == nil && problem.Detail != "" {
+			return fmt.Errorf("the node refused: %s (%s)", problem.Detail, problem.Code)
+		}
+		return fmt.Errorf("the node answered %s to %s %s", resp.Status, method, path)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("the node's answer is not what this version understands: %w", err)
+	}
+	return nil
+}
+
+func operatorError(c configs.Config, socket string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return &exitError{exitUnavailable, fmt.Errorf("node %s does not run on this machine: nothing answers at %s; start it with sitegate serve", c.Node, socket)}
+	case errors.Is(err, fs.ErrPermission):
+		return &exitError{exitUnavailable, fmt.Errorf("this user may not open %s: ask as the user that the node runs as", socket)}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &exitError{exitUnavailable, fmt.Errorf("node %s took longer than %v to answer at %s: look at its log", c.Node, operatorTimeout, socket)}
+	}
+	return &exitError{exitUnavailable, fmt.Errorf("asking node %s at %s: %w", c.Node, socket, err)}
+}

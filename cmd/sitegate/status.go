@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sitegate/api"
+)
+
+const statusHelp = `
+Usage: sitegate status [--config FILE] [--json]
+
+Asks the node that runs on this machine how things are: who leads the cluster,
+whether the cloud answers, what is mirrored, what runs, and whether usage has
+been delivered. It uses the socket in the node's data folder. No node: exit
+status 69.
+
+Example:
+  sitegate status --config /etc/sitegate/sitegate.yaml
+`
+
+func status(ctx context.Context, p *program, args []string) error {
+	f := p.flags("status", statusHelp)
+	p.configFlags(f)
+	asJSON := f.Bool("json", false, "print it as JSON")
+	if err := p.parseNone(f, args); err != nil {
+		return err
+	}
+	c, _, err := p.load(f)
+	if err != nil {
+		return err
+	}
+	var s api.Status
+	if err := operator(ctx, c, http.MethodGet, api.PathStatus, nil, &s); err != nil {
+		return err
+	}
+	if *asJSON {
+		e := json.NewEncoder(p.stdout)
+		e.SetIndent("", "  ")
+		if err := e.Encode(s); err != nil {
+			return fmt.Errorf("writing the status: %w", err)
+		}
+		return nil
+	}
+	return p.showStatus(s)
+}
+
+func (p *program) showStatus(s api.Status) error {
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("node", "%s, version %s, %s connected", s.Node, s.Version, count(s.Connected, "client"))
+	leader := "no leader: most nodes cannot reach each other"
+	if s.Cluster.Leader != "" {
+		leader = "led by " + s.Cluster.Leader
+	}
+	row("cluster", "%s, %s (term %d, index %d)", s.Cluster.ID, leader, s.Cluster.Term, s.Cluster.Index)
+	for _, m := range s.Cluster.Members {
+		row("  "+m.Name, "%s", strings.Join(memberWords(s, m), ", "))
+	}
+	switch {
+	case s.Link.Up:
+		row("link", "up, the cloud answered %s", ago(s.Time, s.Link.Contact))
+	case s.Link.Contact.IsZero():
+		row("link", "down, the cloud has not answered yet")
+	default:
+		row("link", "down, the cloud last answered %s", ago(s.Time, s.Link.Contact))
+	}
+	if s.Mirror.Filled {
+		row("mirror", "%s, %s, %s, %d of them assigned",
+			count(s.Counts.Users, "user"), count(s.Counts.Products, "product"), count(s.Counts.Licenses, "license"), s.Counts.Assigned)
+	} else {
+		row("mirror", "not filled yet: nothing can be granted before the cloud has been read once")
+	}
+	row("running", "%s, %d of them provisional; %s", count(s.Counts.Sessions, "session"), s.Counts.Provisional, count(s.Counts.Checkouts, "checkout"))
+	if s.Usage.Sent >= s.Usage.Seq {
+		row("usage", "all delivered (event %d)", s.Usage.Seq)
+	} else {
+		row("usage", "delivered to event %d of %d", s.Usage.Sent, s.Usage.Seq)
+	}
+	row("autonomy", "without the cloud: capped products %s, others %s",
+		span(time.Duration(s.Autonomy.CappedMS)*time.Millisecond), span(time.Duration(s.Autonomy.UncappedMS)*time.Millisecond))
+	row("time", "%s", s.Time.UTC().Format(time.RFC3339))
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("writing the status: %w", err)
+	}
+	return nil
+}
+
+func memberWords(s api.Status, m api.Member) []string {
+	words := []string{m.Address}
+	if m.Leader {
+		words = append(words, "leader")
+	} else if m.Voter {
+		words = append(words, "voter")
+	} else {
+		words = append(words, "does not vote yet")
+	}
+	switch {
+	case m.Name == s.Node:
+		words = append(words, "this node")
+	case m.Reached.IsZero():
+		words = append(words, "not heard of")
+	default:
+		words = append(words, "heard of "+ago(s.Time, m.Reached))
+	}
+	return words
+}
+
+// ago is how long before now t was, roughly.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	if d < time.Second {
+		return "just now"
+	}
+	return span(d) + " ago"
+}
+
+// span is a duration in the unit that a person would choose.
+func span(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "never"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 4*24*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours())/24)
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

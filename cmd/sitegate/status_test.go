@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/api"
+)
+
+// answerAt serves the operator's socket of the node that file configures.
+func answerAt(t *testing.T, file string, h http.Handler) {
+	t.Helper()
+	socket := filepath.Join(filepath.Dir(file), "operator.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: h}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close(); <-done })
+}
+
+var at = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func statusOf(s api.Status) http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("GET "+api.PathStatus, func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(s) })
+	return m
+}
+
+func TestStatusOfAClusterWithoutTheCloud(t *testing.T) {
+	file := writeSingle(t)
+	answerAt(t, file, statusOf(api.Status{
+		Node: "gw1", Version: "v1", Connected: 1, Time: at,
+		Cluster: api.ClusterStatus{ID: "blue", Leader: "gw2", Term: 7, Index: 1234, Members: []api.Member{
+			{Name: "gw1", Address: "10.0.0.1:7443", Voter: true},
+			{Name: "gw2", Address: "10.0.0.2:7443", Voter: true, Leader: true, Reached: at.Add(-200 * time.Millisecond)},
+			{Name: "gw3", Address: "10.0.0.3:7443", Voter: true, Reached: at.Add(-5 * time.Minute)},
+		}},
+		Link:     api.LinkState{Contact: at.Add(-3 * time.Hour)},
+		Mirror:   api.MirrorStatus{Filled: true},
+		Counts:   api.Counts{Users: 1000, Products: 10, Licenses: 2000, Assigned: 1800, Sessions: 12, Checkouts: 1, Provisional: 2},
+		Usage:    api.UsageStatus{Seq: 90, Sent: 70},
+		Autonomy: api.AutonomyStatus{CappedMS: 0, UncappedMS: (7 * 24 * time.Hour).Milliseconds()},
+	}))
+	status, stdout, stderr := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file))
+	want := `node      gw1, version v1, 1 client connected
+cluster   blue, led by gw2 (term 7, index 1234)
+  gw1     10.0.0.1:7443, voter, this node
+  gw2     10.0.0.2:7443, leader, heard of just now
+  gw3     10.0.0.3:7443, voter, heard of 5 min ago
+link      down, the cloud last answered 3 h ago
+mirror    1000 users, 10 products, 2000 licenses, 1800 of them assigned
+running   12 sessions, 2 of them provisional; 1 checkout
+usage     delivered to event 70 of 90
+autonomy  without the cloud: capped products never, others 7 days
+time      2026-11-21T12:00:00Z
+`
+	if status != 0 || stdout != want || stderr != "" {
+		t.Errorf("status %d, %s\ngot\n%s\nwant\n%s", status, stderr, stdout, want)
+	}
+}
+
+func TestStatusAsJSONIsWhatTheNodeSaid(t *testing.T) {
+	file := writeSingle(t)
+	want := api.Status{Node: "gw1", Time: at, Cluster: api.ClusterStatus{ID: "blue", Term: 3, Members: []api.Member{}}}
+	answerAt(t, file, statusOf(want))
+	status, stdout, _ := sitegate(t, nil, "status", "--json", "--config", file, "--data-dir", filepath.Dir(file))
+	var got api.Status
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || status != 0 {
+		t.Fatalf("status %d, %v: %s", status, err, stdout)
+	}
+	if got.Node != "gw1" || got.Cluster.Term != 3 || !got.Time.Equal(at) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestNoNode(t *testing.T) {
+	file := writeSingle(t)
+	for _, left := range []bool{false, true} { // a socket that a killed node left behind is no node
+		if left {
+			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(filepath.Dir(file), "operator.sock"), Net: "unix"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.SetUnlinkOnClose(false)
+			_ = l.Close()
+		}
+		status, stdout, stderr := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file))
+		if status != 69 || stdout != "" || !strings.Contains(stderr, "node node1 does not run on this machine") {
+			t.Errorf("socket left behind %v: status %d, %q, %q; want 69 and a sentence", left, status, stdout, stderr)
+		}
+	}
+}
+
+func TestLeave(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	if status, _, stderr := sitegate(t, nil, initLine(t, dir)...); status != 0 {
+		t.Fatal(stderr)
+	}
+	file := filepath.Join(dir, "gw2", "sitegate.yaml")
+	line := []string{"cluster", "leave", "--config", file, "--data-dir", filepath.Dir(file)}
+	if status, _, stderr := sitegate(t, nil, line...); status != 69 {
+		t.Errorf("without a node: status %d (%s), want 69", status, stderr)
+	}
+	asked, refuse := 0, true
+	m := http.NewServeMux()
+	m.HandleFunc("POST "+pathLeave, func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; refuse {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_ = json.NewEncoder(w).Encode(api.Problem{Code: api.CodeNoQuorum, Detail: "Most nodes cannot be reached."})
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	answerAt(t, file, m)
+	if status, _, stderr := sitegate(t, nil, line...); status != 1 || !strings.Contains(stderr, "Most nodes cannot be reached. (no-quorum)") {
+		t.Errorf("refused: status %d, %s; want 1 and the node's own words", status, stderr)
+	}
+	refuse = false
+	if status, stdout, _ := sitegate(t, nil, line...); status != 0 || !strings.Contains(stdout, "Node gw2 has left cluster blue") {
+		t.Errorf("left: status %d, %s", status, stdout)
+	}
+	if asked != 2 {
+		t.Errorf("the node was asked %d times, want 2", asked)
+	}
+	if status, _, stderr := sitegate(t, nil, "cluster", "leave", "--config", writeSingle(t)); status != 64 || !strings.Contains(stderr, "stands alone") {
+		t.Errorf("a single node: status %d, %s", status, stderr)
+	}
+}
