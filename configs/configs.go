@@ -161,7 +161,7 @@ func Default() Config {
 		DataDir: "/var/lib/sitegate",
 		API: API{
 			Listen:      "127.0.0.1:8443",
-			MetricsFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")},
+			MetricsFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		},
 		Rules:  Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, SaveGrace: 15 * time.Minute},
 		Limits: Limits{RequestsPerSecond: 20, Burst: 40},
