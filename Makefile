@@ -1,0 +1,31 @@
+GO       ?= go
+FUZZTIME ?= 30s
+BENCH    ?= .
+
+.PHONY: help check test race demo bench build fuzz
+
+help: ## print the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s  %s\n", $$1, $$2}'
+
+check: ## exactly what is checked before a change goes in
+	@.ci/run
+
+test: ## the tests
+	$(GO) test ./...
+
+race: ## the tests with the race detector
+	$(GO) test -race ./...
+
+demo: ## the main job, step by step; stays up afterwards
+	$(GO) run ./cmd/sitegate demo
+
+bench: ## the benchmarks; BENCH=Name for some of them
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+build: ## static binaries, in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+
+fuzz: ## every fuzzer for FUZZTIME (30s)
+	@set -e; grep -rHo '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | while IFS=: read -r file name; do \
+		$(GO) test -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+	done
