@@ -116,6 +116,7 @@ type BeatResult struct {
 // do not, it would not help.
 const (
 	CloseSlow         = 4008 // the client did not read; resume
+	CloseResume       = 4009 // this node's state has jumped; resume
 	CloseUnauthorized = 4401 // the token has expired; come back with a new one
 	CloseBudget       = 4429 // too many messages; wait
 	CloseReplaced     = 4510 // the same instance has connected again

@@ -1,0 +1,57 @@
+package endpoint
+
+import (
+	"fmt"
+	"net/http"
+
+	"sitegate/api"
+	"sitegate/license"
+)
+
+// status is GET /v1/status on the operator's socket.
+func (e *Endpoint) status(*call) (reply, error) {
+	cl := e.gw.Cluster()
+	st := api.Status{Node: cl.Node, Version: e.cfg.Version, Connected: e.hub.Len(),
+		Cluster: api.ClusterStatus{Leader: cl.Leader, Term: cl.Term, Index: cl.Index, Members: []api.Member{}}}
+	for _, m := range cl.Members {
+		st.Cluster.Members = append(st.Cluster.Members, api.Member{Name: m.Name, Address: m.Address, Voter: m.Voter,
+			Leader: m.Name == cl.Leader, Reached: m.Reached})
+	}
+	e.gw.View(func(s *license.State) {
+		h, n := s.Head(), s.Counts()
+		st.Cluster.ID = h.Cluster
+		st.Link = api.LinkState{Up: h.Link.Up, Contact: h.Link.Contact.Std()}
+		st.Mirror = api.MirrorStatus{Filled: h.Filled, Cursor: h.Cursor}
+		st.Counts = api.Counts{Users: n.Users, Products: n.Products, Licenses: n.Licenses, Assigned: n.Assigned,
+			Sessions: n.Sessions, Checkouts: n.Checkouts, Provisional: n.Provisional}
+		st.Usage = api.UsageStatus{Seq: h.Seq, Sent: h.UsageSent}
+		st.Autonomy = api.AutonomyStatus{CappedMS: s.Autonomy(true).Milliseconds(), UncappedMS: s.Autonomy(false).Milliseconds()}
+		st.Time = h.Now.Std()
+	})
+	return reply{status: http.StatusOK, body: st}, nil
+}
+
+// release is POST /v1/sessions/{id}/release on the operator's socket. The session
+// is put on notice; it is free when its client stops, or when its lease is over.
+func (e *Endpoint) release(c *call, in api.ReleaseRequest) (reply, error) {
+	id, err := parseID(c.r.PathValue("id"))
+	if err != nil {
+		return reply{}, err
+	}
+	if in.By == "" || !plain(in.By) || !plain(in.Note) {
+		return reply{}, malformed("by is missing, or by or note is longer than 256 bytes or has control characters")
+	}
+	a, err := e.gw.Release(c.ctx, license.Release{Session: id, By: in.By, Note: in.Note})
+	if err != nil {
+		return reply{}, err
+	}
+	if a.Outcome.Denial != nil {
+		return reply{}, denied{*a.Outcome.Denial}
+	}
+	e.log.InfoContext(c.ctx, "session released", "id", c.id, "session", id.String(), "by", in.By)
+	return reply{status: http.StatusOK, body: session(a.Outcome.Session, a.Epoch)}, nil
+}
+
+func errLeases(got, want int) error {
+	return fmt.Errorf("asked for %d leases and got %d: is a node of another version?", want, got)
+}

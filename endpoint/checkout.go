@@ -1,0 +1,117 @@
+package endpoint
+
+import (
+	"net/http"
+
+	"sitegate/api"
+	"sitegate/license"
+)
+
+// checkOut is POST /v1/checkouts.
+func (e *Endpoint) checkOut(c *call, in api.CheckoutRequest) (reply, error) {
+	c.client = in.Client
+	id, err := parseID(in.ID)
+	if err != nil {
+		return reply{}, err
+	}
+	m, err := machine(in.Machine)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := words(in.Product, in.Version, in.Client); err != nil {
+		return reply{}, err
+	}
+	if in.Until.IsZero() {
+		return reply{}, malformed("until is missing")
+	}
+	a, err := e.gw.CheckOut(c.ctx, license.CheckOut{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
+		Machine: m, Version: in.Version, Until: license.TimeOf(in.Until)})
+	if err != nil {
+		return reply{}, err
+	}
+	if a.Outcome.Denial != nil {
+		return reply{}, denied{*a.Outcome.Denial}
+	}
+	return reply{status: created(a.Outcome.Repeat), body: checkout(a.Outcome.Checkout, a.Epoch)}, nil
+}
+
+// checkouts is GET /v1/checkouts: the caller's.
+func (e *Endpoint) checkouts(c *call) (reply, error) {
+	list := api.List[api.Checkout]{Items: []api.Checkout{}}
+	e.gw.View(func(s *license.State) {
+		if a := s.Active(c.caller.User); a != nil {
+			for i := range a.Checkouts {
+				list.Items = append(list.Items, checkout(&a.Checkouts[i], s.Head().Epoch))
+			}
+		}
+	})
+	return reply{status: http.StatusOK, body: list}, nil
+}
+
+// giveBack is DELETE /v1/checkouts/{id}.
+func (e *Endpoint) giveBack(c *call) (reply, error) {
+	id, m, err := c.idAndMachine()
+	if err != nil {
+		return reply{}, err
+	}
+	a, err := e.gw.Return(c.ctx, license.Return{ID: id, User: c.caller.User, Machine: m})
+	if err != nil {
+		return reply{}, err
+	}
+	if a.Outcome.Denial != nil {
+		return reply{}, denied{*a.Outcome.Denial}
+	}
+	return reply{status: http.StatusNoContent}, nil
+}
+
+// wait is POST /v1/waits: 201 while something stands in the way, 200 with free
+// set where nothing does.
+func (e *Endpoint) wait(c *call, in api.WaitRequest) (reply, error) {
+	id, err := parseID(in.ID)
+	if err != nil {
+		return reply{}, err
+	}
+	m, err := machine(in.Machine)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := words(in.Product); err != nil {
+		return reply{}, err
+	}
+	a, err := e.gw.Wait(c.ctx, license.Wait{ID: id, User: c.caller.User, Product: license.ProductID(in.Product), Machine: m})
+	if err != nil {
+		return reply{}, err
+	}
+	switch {
+	case a.Outcome.Denial != nil:
+		return reply{}, denied{*a.Outcome.Denial}
+	case a.Outcome.Waiter == nil:
+		return reply{status: http.StatusOK, body: api.Wait{ID: in.ID, Product: in.Product, Machine: in.Machine, Free: true}}, nil
+	}
+	return reply{status: created(a.Outcome.Repeat), body: waiting(a.Outcome.Waiter)}, nil
+}
+
+// endWait is DELETE /v1/waits/{id}.
+func (e *Endpoint) endWait(c *call) (reply, error) {
+	id, err := parseID(c.r.PathValue("id"))
+	if err != nil {
+		return reply{}, err
+	}
+	a, err := e.gw.EndWait(c.ctx, license.EndWait{ID: id, User: c.caller.User})
+	if err != nil {
+		return reply{}, err
+	}
+	if a.Outcome.Denial != nil {
+		return reply{}, denied{*a.Outcome.Denial}
+	}
+	return reply{status: http.StatusNoContent}, nil
+}
+
+func checkout(x *license.Checkout, epoch uint64) api.Checkout {
+	return api.Checkout{ID: x.ID.String(), Product: string(x.Product), License: string(x.License), LicenseType: license.Practitioner,
+		Machine: apiMachine(x.Machine), Since: x.Since.Std(), Until: x.Until.Std(), Token: api.Token{Epoch: epoch, Seq: x.Token}}
+}
+
+func waiting(w *license.Waiter) api.Wait {
+	return api.Wait{ID: w.ID.String(), Product: string(w.Product), Machine: apiMachine(w.Machine), Since: w.Since.Std()}
+}

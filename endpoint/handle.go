@@ -1,0 +1,259 @@
+package endpoint
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sitegate/api"
+	"sitegate/phrase"
+)
+
+// maxBody is the largest body of a request, in bytes.
+const maxBody = 64 << 10
+
+// bodyTimeout is how long a client may take to send one.
+const bodyTimeout = 10 * time.Second
+
+// call is a request on its way through the endpoint.
+type call struct {
+	ctx    context.Context
+	r      *http.Request
+	w      *recorder
+	id     string // of the request
+	lang   phrase.Lang
+	caller Caller
+	client string // the version a client said it has; decides whether names are told (R7)
+}
+
+// reply is what a handler answers with; a nil body is no content.
+type reply struct {
+	status int
+	body   any
+	done   bool // the handler has written it all
+}
+
+// recorder watches what is answered. It passes Hijack on, for the websocket.
+type recorder struct {
+	http.ResponseWriter
+	call   call
+	route  string
+	quiet  bool
+	status int
+	bytes  int64
+	reason string // of a denial or problem
+	err    error  // for the log only
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.status = http.StatusSwitchingProtocols
+	}
+	return c, rw, err
+}
+
+// front is around everything: the request id, recovery, the log line, metrics.
+func (e *Endpoint) front(mux http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		rec := &recorder{ResponseWriter: w, route: "unknown"}
+		rec.call = call{ctx: r.Context(), r: r, w: rec, id: requestID(r), lang: phrase.Accept(r.Header.Get("Accept-Language"))}
+		h := w.Header()
+		h.Set("X-Request-Id", rec.call.id)
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				e.log.Error("request panicked", "id", rec.call.id, "route", rec.route, "panic", p, "stack", string(debug.Stack()))
+				if rec.status == 0 {
+					e.problem(&rec.call, &trouble{code: api.CodeInternal})
+				}
+			}
+			e.finish(rec, time.Since(begun))
+		}()
+		if p := r.URL.Path; p != "/" && path.Clean(p) != strings.TrimSuffix(p, "/") {
+			e.problem(&rec.call, &trouble{code: api.CodeNotFound}) // the mux would redirect
+			return
+		}
+		mux.ServeHTTP(rec, r)
+	})
+}
+
+func (e *Endpoint) finish(w *recorder, took time.Duration) {
+	e.metrics.answered(w.route, w.status, took)
+	level := slog.LevelInfo
+	switch {
+	case w.status >= 500 && w.err != nil && w.reason == api.CodeInternal:
+		level = slog.LevelError
+	case w.quiet:
+		level = slog.LevelDebug
+	}
+	c := &w.call
+	attrs := []slog.Attr{slog.String("id", c.id), slog.String("method", c.r.Method), slog.String("path", printable(c.r.URL.Path)),
+		slog.Int("status", w.status), slog.Int64("ms", took.Milliseconds()), slog.String("remote", host(c.r.RemoteAddr))}
+	if c.caller.User != "" {
+		attrs = append(attrs, slog.String("user", string(c.caller.User)))
+	}
+	if w.reason != "" {
+		attrs = append(attrs, slog.String("reason", w.reason))
+	}
+	if w.err != nil {
+		attrs = append(attrs, slog.Any("err", w.err))
+	}
+	e.log.LogAttrs(context.WithoutCancel(c.ctx), level, "request", attrs...)
+}
+
+// serve is the one way of all routes: who is calling, how often, then the
+// handler, then its answer.
+func (e *Endpoint) serve(rt route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		rec := w.(*recorder)
+		c := &rec.call
+		c.r, rec.route, rec.quiet = r, rt.path, rt.quiet
+		if rt.method != "" {
+			rec.route = rt.method + " " + rt.path
+		}
+		if rt.who == user {
+			if err := e.admit(c); err != nil {
+				e.problem(c, err)
+				return
+			}
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+		defer cancel()
+		c.ctx = ctx
+		rep, err := rt.do(c)
+		switch {
+		case err != nil:
+			e.problem(c, err)
+		case rep.done:
+		case rep.body == nil:
+			rec.WriteHeader(rep.status)
+		default:
+			writeJSON(rec, "application/json", rep.status, rep.body)
+		}
+	}
+}
+
+// admit finds out who calls and whether they may call now.
+func (e *Endpoint) admit(c *call) error {
+	remote := host(c.r.RemoteAddr)
+	caller, err := e.auth.identify(c.ctx, c.r, func() error {
+		if wait, ok := e.strays.peek(remote); !ok {
+			return &trouble{code: api.CodeTooMany, after: wait}
+		}
+		return nil
+	})
+	if err != nil {
+		var a *authError
+		if errors.As(err, &a) {
+			e.strays.take(remote)
+		}
+		return err
+	}
+	c.caller = caller
+	if wait, ok := e.limits.take(caller.Issuer + " " + string(caller.User)); !ok {
+		e.metrics.limited.Inc()
+		return &trouble{code: api.CodeTooMany, after: wait}
+	}
+	return nil
+}
+
+// body makes a handler of a function that takes a JSON body.
+func body[In any](f func(*call, In) (reply, error)) func(*call) (reply, error) {
+	return func(c *call) (reply, error) {
+		var in In
+		if err := c.read(&in); err != nil {
+			return reply{}, err
+		}
+		return f(c, in)
+	}
+}
+
+// read takes the JSON body, strictly.
+func (c *call) read(into any) error {
+	mt, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || mt != "application/json" {
+		return &trouble{code: api.CodeMediaType}
+	}
+	rc := http.NewResponseController(c.w)
+	rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // not supported by every writer, and then not needed
+	defer rc.SetReadDeadline(time.Time{})
+	return decode(http.MaxBytesReader(c.w, c.r.Body, maxBody), into)
+}
+
+// requestID takes the caller's id where it is a sane one, else makes one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	if len(id) < 8 || len(id) > 64 {
+		return newID()
+	}
+	for _, b := range []byte(id) {
+		if (b < '0' || b > '9') && (b < 'A' || b > 'Z') && (b < 'a' || b > 'z') && b != '-' && b != '_' && b != '.' {
+			return newID()
+		}
+	}
+	return id
+}
+
+func newID() string {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return uuid.NewString()
+	}
+	return id.String()
+}
+
+func writeJSON(w http.ResponseWriter, contentType string, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	w.Write(append(b, '\n')) // a client that is gone is nobody's error
+}
+
+// printable cuts what a client sent to what a log line can bear.
+func printable(s string) string {
+	const most = 200
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\uFFFD' {
+			return '?'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,87 @@
+package endpoint
+
+import (
+	"net/http"
+
+	"sitegate/api"
+	"sitegate/gateway"
+	"sitegate/license"
+	"sitegate/phrase"
+)
+
+// me is GET /v1/me.
+func (e *Endpoint) me(c *call) (reply, error) {
+	var out api.Me
+	var err error
+	e.gw.View(func(s *license.State) {
+		if err = known(s, c.caller.User); err == nil {
+			out = about(s, c.caller)
+		}
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusOK, body: out}, nil
+}
+
+// known reports why the site has nothing to say to a user.
+func known(s *license.State, id license.UserID) error {
+	u := s.User(id)
+	switch {
+	case u == nil && !s.Head().Filled:
+		return gateway.ErrNotReady
+	case u == nil:
+		return denied{license.Denial{Reason: license.UnknownUser}}
+	case u.Blocked:
+		return denied{license.Denial{Reason: license.UserBlocked}}
+	}
+	return nil
+}
+
+// about is what the site knows of a user.
+func about(s *license.State, who Caller) api.Me {
+	h := s.Head()
+	me := api.Me{ID: string(who.User), Licenses: []api.MyLicense{}, Sessions: []api.Session{},
+		Checkouts: []api.Checkout{}, Administrators: []api.Administrator{},
+		Link: api.LinkState{Up: h.Link.Up, Contact: h.Link.Contact.Std()}}
+	if u := s.User(who.User); u != nil {
+		me.Email, me.Name = u.Email, u.Name
+	}
+	if me.Email == "" {
+		me.Email = who.Email
+	}
+	for _, id := range s.Assigned(who.User) {
+		l := s.License(id)
+		mine := api.MyLicense{ID: string(l.ID), Product: string(l.Product), LicenseType: license.Practitioner,
+			Capped: license.CappedUnknown.String(), Ends: l.Ends.Std()}
+		if l.Kind == license.Commercial {
+			mine.LicenseType = "Commercial"
+		}
+		if p := s.Product(l.Product); p != nil {
+			mine.ProductName, mine.Capped = p.Name, p.Capped.String()
+		}
+		me.Licenses = append(me.Licenses, mine)
+	}
+	if a := s.Active(who.User); a != nil {
+		for i := range a.Sessions {
+			me.Sessions = append(me.Sessions, session(&a.Sessions[i], h.Epoch))
+		}
+		for i := range a.Checkouts {
+			me.Checkouts = append(me.Checkouts, checkout(&a.Checkouts[i], h.Epoch))
+		}
+		switch {
+		case a.Waiter != nil:
+			w := waiting(a.Waiter)
+			me.Waiting = &w
+		case a.Reservation != nil:
+			r := a.Reservation
+			me.Waiting = &api.Wait{ID: r.Wait.String(), Product: string(r.Product), Machine: apiMachine(r.Machine), Free: true}
+		}
+	}
+	for _, a := range h.Account.Administrators {
+		me.Administrators = append(me.Administrators, api.Administrator{Name: a.Name, Email: a.Email})
+	}
+	return me
+}
+
+func machineName(m license.Machine) string { return phrase.Machine(m) }

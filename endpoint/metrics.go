@@ -1,0 +1,88 @@
+package endpoint
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"sitegate/api"
+)
+
+// metrics are what the endpoint counts. All labels are bounded: routes, statuses
+// and reasons, never a user.
+type metrics struct {
+	requests      *prometheus.CounterVec
+	seconds       *prometheus.HistogramVec
+	denials       *prometheus.CounterVec
+	refusedTokens *prometheus.CounterVec
+	limited       prometheus.Counter
+	keyReads      *prometheus.CounterVec
+
+	accepted  *prometheus.CounterVec
+	closed    *prometheus.CounterVec
+	sent      prometheus.Counter
+	beats     *prometheus.CounterVec
+	tunnels   *prometheus.CounterVec
+	open      prometheus.Gauge
+	tunnelled *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer, connected func() int) (*metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		requests: counter("sitegate_http_requests_total", "Requests by route and status.", "route", "status"),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sitegate_http_request_seconds",
+			Help: "Time to answer a request, in seconds.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"route"}),
+		denials:       counter("sitegate_http_denials_total", "Denials told to clients, by reason.", "reason"),
+		refusedTokens: counter("sitegate_http_tokens_refused_total", "Access tokens that were not taken, by reason.", "reason"),
+		limited:       prometheus.NewCounter(prometheus.CounterOpts{Name: "sitegate_http_limited_total", Help: "Requests over the rate limit of their identity."}),
+		keyReads:      counter("sitegate_issuer_key_reads_total", "Readings of issuers' keys, by result.", "result"),
+		accepted:      counter("sitegate_notices_accepted_total", "Notice connections accepted, by whether what was missed followed.", "recovered"),
+		closed:        counter("sitegate_notices_closed_total", "Notice connections that ended, by close code; 0 is the client or the network.", "code"),
+		sent:          prometheus.NewCounter(prometheus.CounterOpts{Name: "sitegate_notices_sent_total", Help: "Notices written to connections."}),
+		beats:         counter("sitegate_notices_beats_total", "Heartbeats on notice connections, by result.", "result"),
+		tunnels:       counter("sitegate_tunnels_total", "CONNECT requests, by result.", "result"),
+		open:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "sitegate_tunnels_open", Help: "Tunnels that are open."}),
+		tunnelled:     counter("sitegate_tunnel_bytes_total", "Bytes through tunnels, by direction as the client sees it.", "direction"),
+	}
+	gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "sitegate_notices_connections", Help: "Notice connections that are open."},
+		func() float64 { return float64(connected()) })
+	var errs []error
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.denials, m.refusedTokens, m.limited, m.keyReads,
+		m.accepted, m.closed, m.sent, m.beats, m.tunnels, m.open, m.tunnelled, gauge} {
+		errs = append(errs, r.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *metrics) answered(route string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+	if status != http.StatusSwitchingProtocols {
+		m.seconds.WithLabelValues(route).Observe(took.Seconds())
+	}
+}
+
+func result(err error) string {
+	if err != nil {
+		return "failed"
+	}
+	return "ok"
+}
+
+// showMetrics serves /metrics to those networks it is for.
+func (e *Endpoint) showMetrics() func(*call) (reply, error) {
+	h := promhttp.HandlerFor(e.cfg.Registry, promhttp.HandlerOpts{})
+	return func(c *call) (reply, error) {
+		if !within(e.cfg.MetricsAllow, c.r.RemoteAddr) {
+			return reply{}, &trouble{code: api.CodeForbidden}
+		}
+		h.ServeHTTP(c.w, c.r)
+		return reply{done: true}, nil
+	}
+}

@@ -1,0 +1,112 @@
+package endpoint
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gorilla/websocket"
+
+	"sitegate/api"
+	"sitegate/gateway"
+	"sitegate/license"
+	"sitegate/notice"
+	"sitegate/phrase"
+)
+
+// notices is GET /v1/notices: it checks everything that can be told as a problem
+// document, and then turns the request into a websocket.
+func (e *Endpoint) notices(c *call) (reply, error) {
+	who, since, err := e.subscriber(c)
+	if err != nil {
+		return reply{}, err
+	}
+	if e.gw.Cluster().Leader == "" {
+		return reply{}, gateway.ErrNoLeader // another node may know more
+	}
+	e.gw.View(func(s *license.State) { err = known(s, c.caller.User) })
+	if err != nil {
+		return reply{}, err
+	}
+	// A client that was told more elsewhere waits for this node to catch up; if it
+	// does not, what the token stands for is not this node's past: a gap.
+	if since != (notice.Token{}) && !e.hub.Await(c.ctx, since) {
+		since = notice.Token{}
+	}
+	if !e.sockets.enter() {
+		return reply{}, &trouble{code: api.CodeNotReady, detail: "this node is going"}
+	}
+	s, err := e.sockets.upgrade(c.w, c.r)
+	if err != nil {
+		e.sockets.leave()
+		c.w.err, c.w.reason = err, "upgrade"
+		return reply{done: true}, nil // it has been answered
+	}
+	e.sockets.open(s, who, c, since)
+	return reply{done: true}, nil
+}
+
+// subscriber reads who connects, and how far they know.
+func (e *Endpoint) subscriber(c *call) (notice.Subscriber, notice.Token, error) {
+	var who notice.Subscriber
+	var since notice.Token
+	if !websocket.IsWebSocketUpgrade(c.r) {
+		return who, since, malformed("connect with a websocket")
+	}
+	if !slices.Contains(websocket.Subprotocols(c.r), api.NoticesProtocol) {
+		return who, since, malformed("the subprotocol must be " + api.NoticesProtocol)
+	}
+	if !sameOrigin(c.r) {
+		return who, since, &trouble{code: api.CodeForbidden, detail: "another origin"}
+	}
+	q, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return who, since, malformed("the query cannot be read")
+	}
+	m, err := machine(api.Machine{ID: q.Get("machine"), Name: q.Get("name")})
+	if err != nil {
+		return who, since, err
+	}
+	who = notice.Subscriber{User: c.caller.User, Machine: m, Instance: q.Get("instance")}
+	if who.Instance == "" || !plain(who.Instance) {
+		return who, since, malformed("instance is missing or too long")
+	}
+	if tag := q.Get("lang"); tag != "" {
+		c.lang, _ = phrase.Parse(tag)
+	}
+	if s := q.Get("since"); s != "" {
+		var ok bool
+		if since, ok = parseToken(s); !ok {
+			return who, since, malformed("since is not epoch:seq")
+		}
+	}
+	return who, since, nil
+}
+
+// sameOrigin keeps pages of other sites out. Programs send no Origin.
+func sameOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && strings.EqualFold(u.Host, r.Host)
+}
+
+func parseToken(s string) (notice.Token, bool) {
+	epoch, seq, _ := strings.Cut(s, ":")
+	ep, err1 := strconv.ParseUint(epoch, 10, 64)
+	sq, err2 := strconv.ParseUint(seq, 10, 64)
+	return notice.Token{Epoch: ep, Seq: sq}, err1 == nil && err2 == nil
+}
+
+// upgrade answers the handshake.
+func (ss *sockets) upgrade(w http.ResponseWriter, r *http.Request) (socket, error) {
+	conn, err := ss.upgrader.Upgrade(w, r, http.Header{"X-Request-Id": w.Header()["X-Request-Id"]})
+	if err != nil {
+		return nil, err
+	}
+	return newSocket(conn), nil
+}

@@ -1,0 +1,206 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"sitegate/api"
+	"sitegate/gateway"
+	"sitegate/license"
+	"sitegate/phrase"
+)
+
+// trouble is an error with a code of the API.
+type trouble struct {
+	code   string
+	detail string        // appended to the sentence: what exactly, in English
+	after  time.Duration // when to try again; zero: the table's
+}
+
+func (t *trouble) Error() string { return t.code + ": " + t.detail }
+
+func malformed(detail string) error { return &trouble{code: api.CodeMalformed, detail: detail} }
+
+type methodError struct{ allow []string }
+
+func (methodError) Error() string { return api.CodeMethod }
+
+// denied is a denial on its way out.
+type denied struct{ denial license.Denial }
+
+func (d denied) Error() string { return string(d.denial.Reason) }
+
+// statuses are the statuses of the reasons and codes; a denial that is not here
+// is a 409.
+var statuses = map[string]int{
+	string(license.NotAssigned):     http.StatusForbidden,
+	string(license.UserBlocked):     http.StatusForbidden,
+	string(license.UnknownUser):     http.StatusForbidden,
+	string(license.NotYours):        http.StatusForbidden,
+	string(license.UnknownProduct):  http.StatusNotFound,
+	string(license.UnknownSession):  http.StatusNotFound,
+	string(license.UnknownCheckout): http.StatusNotFound,
+	string(license.CloudNeeded):     http.StatusServiceUnavailable,
+	string(license.BadCommand):      http.StatusBadRequest,
+
+	api.CodeNoQuorum:     http.StatusServiceUnavailable,
+	api.CodeUnknown:      http.StatusServiceUnavailable,
+	api.CodeNotReady:     http.StatusServiceUnavailable,
+	api.CodeUnauthorized: http.StatusUnauthorized,
+	api.CodeForbidden:    http.StatusForbidden,
+	api.CodeNotFound:     http.StatusNotFound,
+	api.CodeMethod:       http.StatusMethodNotAllowed,
+	api.CodeTooLarge:     http.StatusRequestEntityTooLarge,
+	api.CodeMediaType:    http.StatusUnsupportedMediaType,
+	api.CodeMalformed:    http.StatusBadRequest,
+	api.CodeTooMany:      http.StatusTooManyRequests,
+	api.CodeInternal:     http.StatusInternalServerError,
+}
+
+// afters are how long to wait before trying again, for what waiting helps with.
+var afters = map[string]time.Duration{
+	string(license.CloudNeeded): 30 * time.Second,
+	api.CodeNoQuorum:            time.Second,
+	api.CodeUnknown:             time.Second,
+	api.CodeNotReady:            5 * time.Second,
+	api.CodeTooMany:             time.Second,
+}
+
+func statusOf(code string) int {
+	if s, ok := statuses[code]; ok {
+		return s
+	}
+	return http.StatusConflict
+}
+
+// problem answers with an error: the one table from denials and errors to RFC
+// 9457. What it does not know is a plain 500, whose text only the log has.
+func (e *Endpoint) problem(c *call, err error) {
+	if errors.Is(c.r.Context().Err(), context.Canceled) {
+		c.w.reason, c.w.status = "client-gone", 499
+		return // nobody reads it
+	}
+	p, auth := e.describe(c, err)
+	c.w.reason = p.Code
+	var m methodError
+	if errors.As(err, &m) {
+		c.w.Header().Set("Allow", strings.Join(m.allow, ", "))
+	}
+	if auth != "" {
+		c.w.Header().Set("WWW-Authenticate", auth)
+	}
+	if p.RetryAfterMS > 0 {
+		c.w.Header().Set("Retry-After", strconv.FormatInt((p.RetryAfterMS+999)/1000, 10))
+	}
+	c.w.Header().Set("Content-Language", c.lang.String())
+	writeJSON(c.w, api.ProblemType, p.Status, p)
+}
+
+// describe is the problem of an error, and what WWW-Authenticate says with it.
+func (e *Endpoint) describe(c *call, err error) (p api.Problem, auth string) {
+	var d denied
+	var t *trouble
+	var a *authError
+	var m methodError
+	after := time.Duration(0)
+	switch {
+	case errors.As(err, &d):
+		e.metrics.denials.WithLabelValues(string(d.denial.Reason)).Inc()
+		p = e.denial(c, d.denial)
+	case errors.As(err, &a):
+		e.metrics.refusedTokens.WithLabelValues(a.why).Inc()
+		p = text(c, api.CodeUnauthorized, "/"+a.why)
+		auth = a.challenge()
+	case errors.As(err, &t):
+		p = text(c, t.code, "")
+		if t.detail != "" {
+			p.Detail += " (" + t.detail + ")"
+		}
+		after = t.after
+	case errors.As(err, &m):
+		p = text(c, api.CodeMethod, "")
+	default:
+		p = text(c, codeOf(err), "")
+		if p.Code == api.CodeInternal {
+			c.w.err = err
+		}
+	}
+	p.Type, p.Status, p.RequestID = api.ProblemBase+p.Code, statusOf(p.Code), c.id
+	if after == 0 {
+		after = afters[p.Code]
+	}
+	if after > 0 { // spread out those who were sent away together
+		p.RetryAfterMS = (after + rand.N(after/2+1)).Milliseconds()
+	}
+	return p, auth
+}
+
+// codeOf is the code of an error of the gateway.
+func codeOf(err error) string {
+	switch {
+	case errors.Is(err, gateway.ErrNoLeader), errors.Is(err, gateway.ErrNotLeader):
+		return api.CodeNoQuorum
+	case errors.Is(err, gateway.ErrUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return api.CodeUnknown
+	case errors.Is(err, gateway.ErrNotReady):
+		return api.CodeNotReady
+	}
+	return api.CodeInternal
+}
+
+func text(c *call, code, variant string) api.Problem {
+	title, detail, next := phrase.Trouble(c.lang, code+variant)
+	return api.Problem{Code: code, Title: title, Detail: detail, Next: next}
+}
+
+// denial words a denial, with the names people know things by.
+func (e *Endpoint) denial(c *call, d license.Denial) api.Problem {
+	var n phrase.Names
+	e.gw.View(func(s *license.State) {
+		n.Product = productName(s, d.Product)
+		if l := s.License(d.Holding); l != nil {
+			n.Holding = productName(s, l.Product)
+		}
+		admins := s.Head().Account.Administrators
+		for _, a := range admins[:min(len(admins), maxAdministrators)] {
+			n.Administrators = append(n.Administrators, administrator(a))
+		}
+	})
+	p := api.Problem{Code: string(d.Reason), Product: string(d.Product), License: string(d.License),
+		Since: d.Since.Std(), Until: d.Until.Std()}
+	p.Title, p.Detail, p.Next = phrase.Denial(c.lang, d, n, c.client)
+	if d.Reason == license.MachineActive {
+		p.By = d.By.String()
+	}
+	if license.NamesMachine(c.client) {
+		p.Machine = phrase.Machine(d.Machine)
+	}
+	return p
+}
+
+// maxAdministrators is how many are named in a sentence; more are of no help.
+const maxAdministrators = 3
+
+func administrator(a license.Administrator) string {
+	switch {
+	case a.Name == "":
+		return a.Email
+	case a.Email == "":
+		return a.Name
+	}
+	return fmt.Sprintf("%s <%s>", a.Name, a.Email)
+}
+
+// productName is how people call a product, or its id.
+func productName(s *license.State, id license.ProductID) string {
+	if p := s.Product(id); p != nil && p.Name != "" {
+		return p.Name
+	}
+	return string(id)
+}

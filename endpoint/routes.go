@@ -1,0 +1,68 @@
+package endpoint
+
+import (
+	"net/http"
+
+	"sitegate/api"
+)
+
+// who may call a route.
+type who uint8
+
+const (
+	user     who = iota // a bearer token, within the rate limit
+	anyone              // nobody is asked who they are
+	operator            // only on the operator's socket
+)
+
+// route is one line of the API.
+type route struct {
+	method, path string
+	who          who
+	quiet        bool // logged at debug: there are many of them and little to say
+	do           func(*call) (reply, error)
+}
+
+// routes is the whole API.
+func (e *Endpoint) routes() []route {
+	const id = "/{id}"
+	return []route{
+		{method: "POST", path: api.PathSessions, do: body(e.start)},
+		{method: "GET", path: api.PathSessions + id, do: e.session},
+		{method: "POST", path: api.PathSessions + id + "/heartbeat", quiet: true, do: body(e.heartbeat)},
+		{method: "DELETE", path: api.PathSessions + id, do: e.stop},
+		{method: "POST", path: api.PathCheckouts, do: body(e.checkOut)},
+		{method: "GET", path: api.PathCheckouts, do: e.checkouts},
+		{method: "DELETE", path: api.PathCheckouts + id, do: e.giveBack},
+		{method: "POST", path: api.PathWaits, do: body(e.wait)},
+		{method: "DELETE", path: api.PathWaits + id, do: e.endWait},
+		{method: "GET", path: api.PathMe, do: e.me},
+		{method: "GET", path: api.PathNotices, do: e.notices},
+
+		{method: "GET", path: "/openapi.yaml", who: anyone, do: openapi},
+		{method: "GET", path: "/healthz", who: anyone, quiet: true, do: health},
+		{method: "GET", path: "/readyz", who: anyone, quiet: true, do: e.ready},
+		{method: "GET", path: "/metrics", who: anyone, quiet: true, do: e.showMetrics()},
+
+		{method: "GET", path: api.PathStatus, who: operator, do: e.status},
+		{method: "POST", path: api.PathSessions + id + "/release", who: operator, do: body(e.release)},
+	}
+}
+
+// notThere answers what no route takes: 405 where the path exists, else 404.
+func (e *Endpoint) notThere(mux *http.ServeMux) func(*call) (reply, error) {
+	return func(c *call) (reply, error) {
+		var allow []string
+		for _, m := range []string{"GET", "POST", "DELETE"} {
+			other := c.r.Clone(c.r.Context())
+			other.Method = m
+			if _, pattern := mux.Handler(other); pattern != "" && pattern != "/" {
+				allow = append(allow, m)
+			}
+		}
+		if len(allow) > 0 {
+			return reply{}, methodError{allow}
+		}
+		return reply{}, &trouble{code: api.CodeNotFound}
+	}
+}

@@ -1,0 +1,159 @@
+package endpoint
+
+import (
+	"net/http"
+	"time"
+
+	"sitegate/api"
+	"sitegate/license"
+)
+
+// start is POST /v1/sessions.
+func (e *Endpoint) start(c *call, in api.StartRequest) (reply, error) {
+	c.client = in.Client
+	id, err := parseID(in.ID)
+	if err != nil {
+		return reply{}, err
+	}
+	m, err := machine(in.Machine)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := words(in.Product, in.Version, in.Client); err != nil {
+		return reply{}, err
+	}
+	a, err := e.gw.Start(c.ctx, license.Start{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
+		Machine: m, Version: in.Version, Client: in.Client})
+	if err != nil {
+		return reply{}, err
+	}
+	if a.Outcome.Denial != nil {
+		return reply{}, denied{*a.Outcome.Denial}
+	}
+	return reply{status: created(a.Outcome.Repeat), body: session(a.Outcome.Session, a.Epoch)}, nil
+}
+
+// session is GET /v1/sessions/{id}.
+func (e *Endpoint) session(c *call) (reply, error) {
+	id, err := parseID(c.r.PathValue("id"))
+	if err != nil {
+		return reply{}, err
+	}
+	var out api.Session
+	why := license.UnknownSession
+	e.gw.View(func(s *license.State) {
+		switch x := s.Session(id); {
+		case x == nil:
+		case x.User != c.caller.User:
+			why = license.NotYours
+		default:
+			out, why = session(x, s.Head().Epoch), ""
+		}
+	})
+	if why != "" {
+		return reply{}, denied{license.Denial{Reason: why}}
+	}
+	return reply{status: http.StatusOK, body: out}, nil
+}
+
+// heartbeat is POST /v1/sessions/{id}/heartbeat.
+func (e *Endpoint) heartbeat(c *call, in api.MachineRequest) (reply, error) {
+	id, err := parseID(c.r.PathValue("id"))
+	if err != nil {
+		return reply{}, err
+	}
+	m, err := machine(in.Machine)
+	if err != nil {
+		return reply{}, err
+	}
+	leases, err := e.gw.Renew(c.ctx, []license.Renewal{{Session: id, User: c.caller.User, Machine: m}})
+	e.metrics.beats.WithLabelValues(result(err)).Inc()
+	if err != nil {
+		return reply{}, err
+	}
+	if len(leases) != 1 {
+		return reply{}, errLeases(len(leases), 1)
+	}
+	l := leases[0]
+	if l.Denial != nil {
+		return reply{}, denied{*l.Denial}
+	}
+	return reply{status: http.StatusOK, body: api.Lease{Session: id.String(), TTLMS: l.TTL.Milliseconds(), Ending: ending(l.Notice)}}, nil
+}
+
+// stop is DELETE /v1/sessions/{id}.
+func (e *Endpoint) stop(c *call) (reply, error) {
+	id, m, err := c.idAndMachine()
+	if err != nil {
+		return reply{}, err
+	}
+	a, err := e.gw.Stop(c.ctx, license.Stop{ID: id, User: c.caller.User, Machine: m})
+	if err != nil {
+		return reply{}, err
+	}
+	if a.Outcome.Denial != nil {
+		return reply{}, denied{*a.Outcome.Denial}
+	}
+	return reply{status: http.StatusNoContent}, nil
+}
+
+// idAndMachine reads what a DELETE speaks of: the id of its path, and the machine
+// from its body, or from ?machine= for clients that cannot send one.
+func (c *call) idAndMachine() (license.ID, license.Machine, error) {
+	id, err := parseID(c.r.PathValue("id"))
+	if err != nil {
+		return id, license.Machine{}, err
+	}
+	in := api.MachineRequest{Machine: api.Machine{ID: c.r.URL.Query().Get("machine")}}
+	if c.r.ContentLength != 0 {
+		in = api.MachineRequest{}
+		if err := c.read(&in); err != nil {
+			return id, license.Machine{}, err
+		}
+	}
+	m, err := machine(in.Machine)
+	return id, m, err
+}
+
+func created(repeat bool) int {
+	if repeat {
+		return http.StatusOK
+	}
+	return http.StatusCreated
+}
+
+// words checks free text of a request: bounded, and without control characters.
+func words(product string, more ...string) error {
+	if product == "" {
+		return malformed("product is missing")
+	}
+	for _, s := range append(more, product) {
+		if !plain(s) {
+			return malformed("a field is longer than 256 bytes or has control characters")
+		}
+	}
+	return nil
+}
+
+// session is a session as the API shows it.
+func session(x *license.Session, epoch uint64) api.Session {
+	s := api.Session{ID: x.ID.String(), Product: string(x.Product), License: string(x.License), LicenseType: license.Practitioner,
+		Machine: apiMachine(x.Machine), Since: x.Since.Std(), Provisional: x.Provisional, TTLMS: x.TTL.Milliseconds(),
+		BeatMS: beat(x.TTL).Milliseconds(), Token: api.Token{Epoch: epoch, Seq: x.Token}, Ending: ending(x.Notice)}
+	if !x.UnderCheckout.IsZero() {
+		s.Checkout = x.UnderCheckout.String()
+	}
+	return s
+}
+
+// beat is how often to send a heartbeat: two may be lost.
+func beat(ttl time.Duration) time.Duration { return ttl / 3 }
+
+func ending(e *license.Ending) *api.Ending {
+	if e == nil {
+		return nil
+	}
+	return &api.Ending{Reason: e.Reason, By: e.By, Note: e.Note, Machine: machineName(e.Machine), Until: e.Until.Std()}
+}
+
+func apiMachine(m license.Machine) api.Machine { return api.Machine{ID: m.ID, Name: m.Name} }

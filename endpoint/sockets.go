@@ -1,0 +1,195 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sitegate/api"
+	"sitegate/license"
+	"sitegate/notice"
+	"sitegate/phrase"
+)
+
+// sockets are this node's notice connections.
+//
+// An idle connection is one goroutine with a small stack, waiting to read. Pings
+// come from one wheel, once a second for the connections of one slot; what is to
+// be written wakes a writer that lives only while there is something. Neither the
+// log nor another connection ever waits for a slow one.
+type sockets struct {
+	e        *Endpoint
+	upgrader websocket.Upgrader
+	wg       sync.WaitGroup // readers, writers, beats
+
+	mu      sync.Mutex
+	closed  bool
+	wheel   [slots]map[*conn]struct{}
+	at      int // the slot that was pinged last
+	frames  map[frameKey]*websocket.PreparedMessage
+	written []frameKey // of frames, oldest first
+}
+
+const (
+	slots     = int(pingEvery / time.Second)
+	maxFrames = 512
+)
+
+// frameKey names a notice as one kind of reader sees it.
+type frameKey struct {
+	epoch, seq uint64
+	kind       notice.Kind
+	lang       phrase.Lang
+	mine       bool
+}
+
+func newSockets(e *Endpoint) *sockets {
+	ss := &sockets{e: e, frames: map[frameKey]*websocket.PreparedMessage{}}
+	ss.upgrader = websocket.Upgrader{
+		// Small buffers of our own: the server's 4 KiB would be pinned for as long as
+		// the connection lives, which is most of what an idle one costs.
+		ReadBufferSize: 512, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{},
+		Subprotocols: []string{api.NoticesProtocol}, HandshakeTimeout: bodyTimeout,
+		CheckOrigin: sameOrigin,
+	}
+	for i := range ss.wheel {
+		ss.wheel[i] = map[*conn]struct{}{}
+	}
+	return ss
+}
+
+// enter counts a connection that is about to be made. False: no more are taken.
+func (ss *sockets) enter() bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if !ss.closed {
+		ss.wg.Add(1)
+	}
+	return !ss.closed
+}
+
+func (ss *sockets) leave() { ss.wg.Done() }
+
+// join puts a connection on the wheel, its first ping somewhere in the second
+// half of a turn, so that those who come together are not pinged together.
+func (ss *sockets) join(c *conn) (going bool) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	c.slot = (ss.at + slots/2 + rand.IntN(slots/2)) % slots
+	ss.wheel[c.slot][c] = struct{}{}
+	return ss.closed
+}
+
+func (ss *sockets) part(c *conn) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	delete(ss.wheel[c.slot], c)
+}
+
+// run turns the wheel until ctx ends; then it sends everyone away and waits.
+func (ss *sockets) run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-tick.C:
+			ss.turn()
+		case <-ctx.Done():
+		}
+	}
+	ss.mu.Lock()
+	ss.closed = true
+	for _, slot := range ss.wheel {
+		for c := range slot {
+			c.close(websocket.CloseServiceRestart, "this node is going: connect to another")
+		}
+	}
+	ss.mu.Unlock()
+	ss.wg.Wait()
+}
+
+// turn pings the connections of the next slot, and sends those away whose user
+// may not be here any more.
+func (ss *sockets) turn() {
+	ss.mu.Lock()
+	ss.at = (ss.at + 1) % slots
+	due := make([]*conn, 0, len(ss.wheel[ss.at]))
+	for c := range ss.wheel[ss.at] {
+		due = append(due, c)
+	}
+	ss.mu.Unlock()
+	if len(due) == 0 {
+		return
+	}
+	barred := map[*conn]bool{}
+	ss.e.gw.View(func(s *license.State) {
+		for _, c := range due {
+			if known(s, c.caller.User) != nil {
+				barred[c] = true
+			}
+		}
+	})
+	for _, c := range due {
+		if barred[c] {
+			c.close(api.CloseBlocked, "this user may not connect")
+			continue
+		}
+		c.ping()
+	}
+}
+
+// frame is a notice made ready to be written, once for all who read it alike.
+func (ss *sockets) frame(n *notice.Notice, lang phrase.Lang, mine bool) *websocket.PreparedMessage {
+	key := frameKey{n.Epoch, n.Seq, n.Kind, lang, mine}
+	ss.mu.Lock()
+	f := ss.frames[key]
+	ss.mu.Unlock()
+	if f != nil {
+		return f
+	}
+	f = prepare(api.Frame{Type: api.FrameNotice, Notice: ss.e.word(n, lang, mine)})
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if ss.frames[key] == nil {
+		if len(ss.written) == maxFrames {
+			delete(ss.frames, ss.written[0])
+			ss.written = append(ss.written[:0], ss.written[1:]...)
+		}
+		ss.frames[key] = f
+		ss.written = append(ss.written, key)
+	}
+	return f
+}
+
+// word makes a notice the API's, with its sentence.
+func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Notice {
+	product := ""
+	if n.Product != "" {
+		e.gw.View(func(s *license.State) { product = productName(s, n.Product) })
+	}
+	out := &api.Notice{Epoch: n.Epoch, Seq: n.Seq, At: n.At.Std(), Kind: string(n.Kind), Mine: mine, Reason: n.Reason,
+		Product: string(n.Product), License: string(n.License), Machine: machineName(n.Machine), By: n.By, Note: n.Note,
+		Until: n.Until.Std()}
+	if !n.ID.IsZero() {
+		out.ID = n.ID.String()
+	}
+	out.Text = phrase.Notice(lang, phrase.Told{Kind: out.Kind, Reason: n.Reason, Mine: mine, Product: product,
+		Machine: n.Machine, By: n.By, Note: n.Note, Until: n.Until})
+	return out
+}
+
+func prepare(f api.Frame) *websocket.PreparedMessage {
+	b, err := json.Marshal(f)
+	if err != nil {
+		panic(err) // our own types
+	}
+	m, err := websocket.NewPreparedMessage(websocket.TextMessage, b)
+	if err != nil {
+		panic(err) // a text frame can always be framed
+	}
+	return m
+}
