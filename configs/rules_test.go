@@ -1,0 +1,42 @@
+package configs_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/configs"
+	"sitegate/license"
+)
+
+func TestRulesBecomeTheSitesSettings(t *testing.T) {
+	c, _, err := load(t, configs.SingleNode+"rules: {session_scope: license, lease_ttl: 10m, autonomy_capped: 0s, checkout_max: 14d}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, zero := c.Rules.Settings(), time.Duration(0)
+	want := license.Settings{SessionScope: license.ScopeLicense, CheckoutScope: license.ScopeLicense, LeaseTTL: 10 * time.Minute,
+		AutonomyCapped: &zero, CheckoutMax: 14 * 24 * time.Hour, SaveGrace: license.DefaultSaveGrace}
+	if !license.SettingsEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestDefaultRulesAreTheRulesOwnDefaults(t *testing.T) {
+	got := configs.Default().Rules.Settings()
+	if got.TTL() != new(license.Settings).TTL() || got.SaveGrace != license.DefaultSaveGrace ||
+		got.SessionScope != license.ScopeUser || got.CheckoutScope != license.ScopeLicense || got.AutonomyCapped != nil {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestLogger(t *testing.T) {
+	var b bytes.Buffer
+	log := configs.Log{Level: "warn", Format: "json"}.Logger(&b)
+	log.Info("too quiet")
+	log.Warn("loud enough", "node", "gw1")
+	if got := b.String(); strings.Contains(got, "too quiet") || !strings.Contains(got, `"msg":"loud enough","node":"gw1"`) {
+		t.Errorf("got %s", got)
+	}
+}
