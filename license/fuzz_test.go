@@ -1,0 +1,298 @@
+package license
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// FuzzApply makes entries of its bytes and holds the rules to what must always
+// be so; see witness.
+func FuzzApply(f *testing.F) {
+	for seed := range uint64(8) {
+		f.Add(randomScript(seed, 300))
+	}
+	f.Fuzz(func(t *testing.T, script []byte) {
+		if len(script) > 1000 { // what opens more and more takes longer and longer to look at
+			script = script[:1000]
+		}
+		witnessScript(t, script)
+	})
+}
+
+// TestApplyAlwaysHolds does the same for many random sequences, so that every
+// test run does some of the fuzzer's work.
+func TestApplyAlwaysHolds(t *testing.T) {
+	sequences := uint64(400)
+	if testing.Short() {
+		sequences = 30
+	}
+	for seed := range sequences {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			witnessScript(t, randomScript(seed, 600))
+		})
+	}
+}
+
+func randomScript(seed uint64, n int) []byte {
+	r := rand.New(rand.NewPCG(seed, 2025))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
+func witnessScript(t *testing.T, bytes []byte) {
+	w := newWitness(t)
+	script := &script{bytes: bytes}
+	w.found(script)
+	for !script.done() {
+		w.see(script.entry(w.state))
+	}
+}
+
+// script turns bytes into choices; when they are used up, every choice is the
+// first.
+type script struct {
+	bytes []byte
+	at    Time
+	page  int
+	ids   int
+
+	// The world of one script: the smaller, the more happens at one place.
+	users    []UserID
+	machines []Machine
+	products []ProductID
+}
+
+func (s *script) done() bool { return len(s.bytes) == 0 }
+
+func (s *script) pick(n int) int {
+	if len(s.bytes) == 0 {
+		return 0
+	}
+	b := s.bytes[0]
+	s.bytes = s.bytes[1:]
+	return int(b) % n
+}
+
+func oneOf[T any](s *script, choices ...T) T { return choices[s.pick(len(choices))] }
+
+func (s *script) user() UserID       { return oneOf(s, s.users...) }
+func (s *script) product() ProductID { return oneOf(s, s.products...) }
+func (s *script) machine() Machine   { return oneOf(s, s.machines...) }
+
+// world chooses what the script is about.
+func (s *script) world() {
+	s.users = oneOf(s, []UserID{"ann"}, []UserID{"ann", "ann", "ann", "bob", "bob", "eve"})
+	s.products = oneOf(s, []ProductID{"micro", "stad"}, []ProductID{"micro", "stad", "view"},
+		[]ProductID{"micro", "micro", "stad", "stad", "view", "odd", "none"})
+	s.machines = oneOf(s,
+		[]Machine{{ID: "1", Name: "WS-1"}, {ID: "2", Name: "LT-7"}, {ID: "3", Name: "WS-3"}},
+		[]Machine{{Name: "WS-1"}, {Name: "ws-1.corp.example"}, {Name: "10.0.0.5"}, {Name: "10.0.0.6"}},
+		// Two ids with one name, that name alone: which is which is not clear then.
+		[]Machine{{ID: "1", Name: "WS-1"}, {ID: "2", Name: `CORP\ws-1`}, {Name: "ws-1"}, {ID: "2"}},
+		[]Machine{{ID: "1", Name: "WS-1"}, {ID: "2", Name: "LT-7"}, {Name: "lt-7"}, {Name: "WS-1"}, {ID: "4", Name: "WS-1"}, {}})
+}
+
+// id is mostly a new one.
+func (s *script) id() ID {
+	if s.pick(4) == 0 {
+		return ID{byte(s.pick(8)), byte(s.ids >> 8), 7}
+	}
+	s.ids++
+	return ID{byte(s.ids), byte(s.ids >> 8), 7}
+}
+
+func (s *script) running(state *State) ID {
+	var ids []ID
+	state.EachActive(func(a *Active) bool {
+		for i := range a.Sessions {
+			ids = append(ids, a.Sessions[i].ID)
+		}
+		return true
+	})
+	if len(ids) == 0 || s.pick(8) == 0 {
+		return s.id()
+	}
+	return oneOf(s, ids...)
+}
+
+func (s *script) checkedOut(state *State) ID {
+	var ids []ID
+	state.EachActive(func(a *Active) bool {
+		for i := range a.Checkouts {
+			ids = append(ids, a.Checkouts[i].ID)
+		}
+		return true
+	})
+	if len(ids) == 0 || s.pick(8) == 0 {
+		return s.id()
+	}
+	return oneOf(s, ids...)
+}
+
+func (s *script) notAfter() Time {
+	return oneOf(s, 0, 0, s.at.Add(30*time.Second), s.at.Add(-time.Second))
+}
+
+func (s *script) entry(state *State) Entry {
+	s.at = s.at.Add(oneOf(s, 0, 0, 0, 0, 0, 0, time.Millisecond, time.Second, time.Second, 10*time.Second, 29*time.Second, 30*time.Second,
+		60*time.Second, 10*time.Minute, 24*time.Hour, -10*time.Second))
+	return Entry{At: s.at, Command: s.command(state)}
+}
+
+func (s *script) command(state *State) Command {
+	switch s.pick(33) {
+	case 31, 32:
+		// Something runs under a checkout.
+		if x := state.Checkout(s.checkedOut(state)); x != nil {
+			return Start{ID: s.id(), User: x.User, Product: x.Product, Machine: x.Machine}
+		}
+		return CheckOut{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: true, Until: s.at.Add(time.Minute)}
+	case 29, 30:
+		// Someone waits for what is kept, what runs, or what is checked out.
+		user := s.user()
+		if a := state.Active(user); a != nil && a.Reservation != nil {
+			return Wait{ID: s.id(), User: user, Product: oneOf(s, a.Reservation.Product, s.product()), Machine: s.machine()}
+		}
+		if x := state.Session(s.running(state)); x != nil && s.pick(2) > 0 {
+			return Wait{ID: s.id(), User: x.User, Product: x.Product, Machine: s.machine()}
+		}
+		if x := state.Checkout(s.checkedOut(state)); x != nil {
+			return Wait{ID: s.id(), User: x.User, Product: x.Product, Machine: s.machine()}
+		}
+		return Wait{ID: s.id(), User: user, Product: s.product(), Machine: s.machine(), NotAfter: s.notAfter()}
+	case 28:
+		// What was kept is taken.
+		user := s.user()
+		if a := state.Active(user); a != nil && a.Reservation != nil {
+			return Start{ID: s.id(), User: user, Product: a.Reservation.Product, Machine: a.Reservation.Machine, Agreed: true}
+		}
+		return CheckOut{ID: s.id(), User: user, Product: s.product(), Machine: s.machine(), Agreed: true, Until: s.at.Add(time.Hour)}
+	case 0, 1, 2, 3, 4, 5:
+		return Start{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: s.pick(3) > 0, NotAfter: s.notAfter()}
+	case 6, 7, 8, 9, 18, 19:
+		if x := state.Session(s.running(state)); x != nil && s.pick(8) > 0 {
+			return Stop{ID: x.ID, User: x.User, Machine: x.Machine}
+		}
+		return Stop{ID: s.id(), User: s.user(), Machine: s.machine()}
+	case 10, 11:
+		c := Expire{ID: s.running(state), Generation: 1}
+		if x := state.Session(c.ID); x != nil && s.pick(4) > 0 {
+			c.Generation = x.Generation
+		}
+		return c
+	case 12, 13, 14:
+		return CheckOut{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: s.pick(5) > 0, NotAfter: s.notAfter(),
+			Until: s.at.Add(oneOf(s, time.Second, 30*time.Second, time.Minute, time.Hour, 24*time.Hour, 0, 24*365*time.Hour))}
+	case 15, 16:
+		if x := state.Checkout(s.checkedOut(state)); x != nil && s.pick(8) > 0 {
+			return Return{ID: x.ID, User: x.User, Machine: x.Machine}
+		}
+		return Return{ID: s.id(), User: s.user(), Machine: s.machine()}
+	case 17:
+		return Wait{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), NotAfter: s.notAfter()}
+	case 20:
+		user := s.user()
+		if a := state.Active(user); a != nil && s.pick(4) > 0 {
+			if a.Reservation != nil {
+				return EndWait{ID: a.Reservation.Wait, User: user}
+			} else if a.Waiter != nil {
+				return EndWait{ID: a.Waiter.ID, User: user}
+			}
+		}
+		return EndWait{ID: s.id(), User: user}
+	case 21:
+		return oneOf[Command](s, EndCheckout{ID: s.checkedOut(state)}, EndReservation{User: s.user()})
+	case 22:
+		return Release{Session: s.running(state), By: oneOf(s, "root", "")}
+	case 23:
+		return Conflict{Session: s.running(state), Machine: s.machine()}
+	case 24:
+		return oneOf[Command](s, Confirm{Session: s.running(state)}, UsageSent{Through: uint64(s.pick(60))},
+			Refused{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}}, Found{Cluster: oneOf(s, "here", "there")})
+	case 25:
+		up := s.pick(2) > 0
+		return Link{Up: up, Contact: s.at}
+	case 26:
+		return s.mirror(state)
+	default:
+		if s.pick(4) > 0 {
+			return s.mirror(state)
+		}
+		return s.configure()
+	}
+}
+
+func (s *script) configure() Command {
+	day := 24 * time.Hour
+	return Configure{Settings: Settings{SessionScope: Scope(s.pick(4)), CheckoutScope: Scope(s.pick(4)),
+		CheckoutMax: oneOf(s, 0, day, time.Minute), AutonomyCapped: oneOf(s, nil, &day, new(time.Duration)),
+		SaveGrace: oneOf(s, 0, time.Minute)}}
+}
+
+func (s *script) mirror(state *State) Command {
+	s.page++
+	c := Mirror{From: state.Head().Cursor, Cursor: fmt.Sprint("page-", s.page), Full: s.pick(6) == 0}
+	if s.pick(8) == 0 {
+		c.From = oneOf(s, "", "elsewhere")
+	}
+	for range s.pick(3) {
+		c.Changes = append(c.Changes, s.change())
+	}
+	return c
+}
+
+func (s *script) change() Change {
+	if s.pick(2) > 0 {
+		return oneOf(s, siteRecords()...)
+	}
+	switch s.pick(8) {
+	case 0:
+		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0}}
+	case 1:
+		return Change{Product: &Product{ID: s.product(), Capped: Capped(s.pick(3))}}
+	case 2:
+		return Change{DeleteUser: s.user()}
+	case 3:
+		return Change{DeleteProduct: s.product()}
+	case 4:
+		return Change{DeleteLicense: s.license()}
+	case 5:
+		return Change{Account: &Account{ID: "acme", AutonomyCapped: oneOf(s, 0, time.Hour), AutonomyUncapped: time.Hour}}
+	default:
+		return Change{License: &License{ID: s.license(), Product: s.product(), Assignee: oneOf[UserID](s, "ann", "bob", ""),
+			Kind: Kind(s.pick(6) / 5)}}
+	}
+}
+
+func (s *script) license() LicenseID {
+	return oneOf[LicenseID](s, "L1", "L2", "L3", "L4", "L5", "L6", "L7")
+}
+
+// found founds a site.
+func (w *witness) found(s *script) {
+	s.world()
+	s.at = TimeOf(time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC))
+	w.see(Entry{s.at, Found{Cluster: "here"}})
+	w.see(Entry{s.at, Configure{Settings: Settings{SessionScope: Scope(s.pick(3)), CheckoutScope: Scope(s.pick(3))}}})
+	w.see(Entry{s.at, Mirror{Cursor: "first", Changes: siteRecords(), Full: true, Last: true}})
+	w.see(Entry{s.at, Link{Up: true, Contact: s.at}})
+}
+
+// siteRecords are three users, four products and their licenses.
+func siteRecords() []Change {
+	return []Change{
+		{Account: &Account{ID: "acme", AutonomyCapped: 72 * time.Hour, AutonomyUncapped: 7 * 24 * time.Hour}},
+		{User: &User{ID: "ann"}}, {User: &User{ID: "bob"}}, {User: &User{ID: "eve"}},
+		{Product: &Product{ID: "micro", Capped: CappedYes}}, {Product: &Product{ID: "stad", Capped: CappedYes}},
+		{Product: &Product{ID: "view", Capped: CappedNo}}, {Product: &Product{ID: "odd"}},
+		{License: &License{ID: "L1", Product: "micro", Assignee: "ann"}}, {License: &License{ID: "L2", Product: "stad", Assignee: "ann"}},
+		{License: &License{ID: "L3", Product: "view", Assignee: "ann"}}, {License: &License{ID: "L4", Product: "odd", Assignee: "ann"}},
+		{License: &License{ID: "L5", Product: "micro", Assignee: "bob"}}, {License: &License{ID: "L6", Product: "stad", Assignee: "bob"}},
+		{License: &License{ID: "L7", Product: "micro", Assignee: "ann"}},
+	}
+}

@@ -1,0 +1,241 @@
+package license
+
+import (
+	"slices"
+	"strings"
+)
+
+// ledger keeps what is granted, from the events alone, and knows the rule of one
+// machine as a person would say it: of one user, no two machines have
+//
+//   - the same license, as a session or a checkout;
+//   - two capped sessions, where sessions hold the user;
+//   - a checkout and anything else, where checkouts hold the user.
+//
+// A session under its machine's own checkout counts as part of the checkout.
+// When that is over it counts for itself, or has lost its right.
+type ledger struct {
+	witness *witness
+	grants  []grant // in the order of their grant
+	ended   map[ID]Time
+	waiting map[UserID]Waiter
+	kept    map[UserID]Waiter
+}
+
+type grant struct {
+	id       ID
+	user     UserID
+	product  ProductID
+	license  LicenseID
+	machine  Machine
+	checkout bool
+	until    Time // of a checkout
+	capped   bool // of a session: when it was granted
+	under    ID   // of a session: the checkout it is part of
+	lost     bool // of a session: what it ran under is over, and another has the right
+}
+
+// sameMachine: by id; where one has none, by the name before the first dot.
+// Addresses are names without dots to cut at.
+func sameMachine(a, b Machine) bool {
+	if a.ID != "" && b.ID != "" {
+		return a.ID == b.ID
+	}
+	short := func(name string) string {
+		name = strings.ToLower(name[strings.LastIndex(name, `\`)+1:])
+		if !strings.HasPrefix(name, "10.") {
+			name, _, _ = strings.Cut(name, ".")
+		}
+		return name
+	}
+	return short(a.Name) != "" && short(a.Name) == short(b.Name)
+}
+
+func (l *ledger) clash(a, b *grant) bool {
+	settings := l.witness.state.head.Settings
+	if a.user != b.user || sameMachine(a.machine, b.machine) || !a.checkout && !a.capped || !b.checkout && !b.capped {
+		return false
+	}
+	part := func(g *grant) bool { return !g.checkout && (!g.under.IsZero() || g.lost) }
+	switch {
+	case a.license == b.license:
+		return true
+	case part(a) || part(b):
+		return false
+	case a.checkout || b.checkout:
+		return settings.CheckoutScope == ScopeUser
+	default:
+		return settings.SessionScope != ScopeLicense
+	}
+}
+
+// note takes the events of one entry down and looks whether each grant may be.
+func (l *ledger) note(c Command, events []Event) {
+	for i, e := range events {
+		l.queue(e.Fact)
+		switch f := e.Fact.(type) {
+		case Started:
+			x := f.Session
+			g := grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, capped: l.single(x.Product)}
+			if own := l.find(func(h *grant) bool {
+				return h.checkout && h.user == g.user && h.license == g.license && sameMachine(h.machine, g.machine)
+			}); own >= 0 {
+				g.under = l.grants[own].id
+			}
+			l.add(g)
+		case CheckedOut:
+			x := f.Checkout
+			l.add(grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, until: x.Until, checkout: true})
+		case Stopped:
+			l.remove(f.Session.ID)
+		case Expired:
+			l.remove(f.Session.ID)
+		case Returned:
+			l.remove(f.Checkout.ID)
+			heir := ID{}
+			if _, renewed := c.(CheckOut); renewed && i+1 < len(events) {
+				heir = events[i+1].Fact.(CheckedOut).Checkout.ID
+			}
+			l.uncover(f.Checkout.ID, heir)
+		case CheckoutEnded:
+			l.remove(f.Checkout.ID)
+			l.uncover(f.Checkout.ID, ID{})
+		}
+	}
+	l.agrees()
+	for i := range l.grants {
+		for j := range i {
+			a, b := &l.grants[i], &l.grants[j]
+			if a.license == b.license && !l.over(a) && !l.over(b) && l.clash(a, b) {
+				l.witness.fail("two machines have one license: %+v and %+v", *a, *b)
+			}
+		}
+	}
+}
+
+func (l *ledger) single(id ProductID) bool {
+	p := l.witness.state.Product(id)
+	return p == nil || p.Capped != CappedNo
+}
+
+func (l *ledger) over(g *grant) bool { return g.checkout && g.until <= l.witness.state.head.Now }
+
+func (l *ledger) find(f func(*grant) bool) int {
+	return slices.IndexFunc(l.grants, func(g grant) bool { return !l.over(&g) && f(&g) })
+}
+
+func (l *ledger) add(g grant) {
+	now := l.witness.state.head.Now
+	if at, ok := l.ended[g.id]; ok && now < at.Add(TombstoneLife) {
+		l.witness.fail("%v ended at %v and is granted again at %v", g.id, at, now)
+	}
+	if i := l.find(func(h *grant) bool { return l.clash(&g, h) }); i >= 0 {
+		l.witness.fail("two machines: %+v was granted beside %+v", g, l.grants[i])
+	}
+	l.grants = append(l.grants, g)
+}
+
+func (l *ledger) remove(id ID) {
+	i := slices.IndexFunc(l.grants, func(g grant) bool { return g.id == id })
+	if i < 0 {
+		l.witness.fail("%v ended and was not open", id)
+	}
+	l.grants = slices.Delete(l.grants, i, i+1)
+	l.ended[id] = l.witness.state.head.Now
+}
+
+// queue takes down who waits and for whom something is kept.
+func (l *ledger) queue(f Fact) {
+	taken := func(user UserID, product ProductID, m Machine) {
+		if w, ok := l.kept[user]; ok && w.Product == product && sameMachine(w.Machine, m) {
+			delete(l.kept, user)
+		}
+	}
+	switch f := f.(type) {
+	case Started:
+		taken(f.Session.User, f.Session.Product, f.Session.Machine)
+	case CheckedOut:
+		taken(f.Checkout.User, f.Checkout.Product, f.Checkout.Machine)
+	case WaitBegan:
+		if w, ok := l.waiting[f.Waiter.User]; ok {
+			l.witness.fail("two wait: %+v and %+v", w, f.Waiter)
+		}
+		l.waiting[f.Waiter.User] = f.Waiter
+	case WaitEnded:
+		delete(l.waiting, f.Waiter.User)
+	case Reserved:
+		if w, ok := l.kept[f.Waiter.User]; ok {
+			l.witness.fail("kept for %+v while it is kept for %+v", f.Waiter, w)
+		}
+		delete(l.waiting, f.Waiter.User)
+		l.kept[f.Waiter.User] = f.Waiter
+	case ReservationEnded:
+		delete(l.kept, f.User)
+	}
+}
+
+// agrees: the events have told everything that is open, and nothing else is.
+func (l *ledger) agrees() {
+	s, kept, waiting := l.witness.state, 0, 0
+	if n := len(s.sessions) + len(s.checkouts); n != len(l.grants) {
+		l.witness.fail("%d sessions and checkouts are open, the events told of %d", n, len(l.grants))
+	}
+	for _, g := range l.grants {
+		if g.checkout && s.Checkout(g.id) == nil || !g.checkout && s.Session(g.id) == nil {
+			l.witness.fail("%+v is not open any more, and no event told so", g)
+		}
+	}
+	s.EachActive(func(a *Active) bool {
+		if a.Waiter != nil {
+			waiting++
+			l.witness.equal("who waits", *a.Waiter, l.waiting[a.User])
+		}
+		if a.Reservation != nil {
+			kept++
+			l.witness.equal("what is kept", a.Reservation.Wait, l.kept[a.User].ID)
+		}
+		for i := range a.Sessions {
+			x := &a.Sessions[i]
+			if own := s.Checkout(x.UnderCheckout); !x.UnderCheckout.IsZero() && x.Renewable(s.head.Now) &&
+				(own == nil || own.License != x.License || !own.Machine.Is(x.Machine)) {
+				l.witness.fail("runs under a checkout that is not there: %+v", *x)
+			}
+			if x.Holds && !x.UnderCheckout.IsZero() {
+				l.witness.fail("has a hold and a checkout: %+v", *x)
+			}
+		}
+		return true
+	})
+	if waiting != len(l.waiting) || kept != len(l.kept) {
+		l.witness.fail("%d wait and for %d something is kept, the events told of %d and %d", waiting, kept, len(l.waiting), len(l.kept))
+	}
+}
+
+// uncover: what ran under a checkout runs under its heir, or by a hold of its
+// own, or has lost its right and is not renewed.
+func (l *ledger) uncover(checkout, heir ID) {
+	for i := range l.grants {
+		g := &l.grants[i]
+		if g.checkout || g.under != checkout {
+			continue
+		}
+		if g.under = heir; !heir.IsZero() {
+			continue
+		}
+		x := l.witness.state.Session(g.id)
+		if x == nil {
+			continue // stopped by the entry itself
+		}
+		g.capped = l.single(g.product)
+		g.lost = g.capped && !x.Holds
+		if x.Holds && !g.capped {
+			l.witness.fail("an uncapped session took up a hold: %+v", *x)
+		}
+		if g.lost && x.Renewable(l.witness.state.head.Now) {
+			l.witness.fail("%+v has neither a hold nor a checkout and is renewed", *x)
+		}
+		if j := l.find(func(h *grant) bool { return h != g && l.clash(g, h) }); j >= 0 {
+			l.witness.fail("two machines: %+v took up a hold beside %+v", *g, l.grants[j])
+		}
+	}
+}

@@ -1,0 +1,265 @@
+package license
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+)
+
+// witness sees entries applied and says when something is not as it must always
+// be:
+//
+//   - one machine (I1): ledger, which knows the rule and not its code;
+//   - same log, same state (I6): a twin that is fed the same and read back from
+//     its records now and then is equal record by record;
+//   - what TakeChanged names is all that changed;
+//   - the indexes are what the records say;
+//   - Clone copies, and shares nothing that changes;
+//   - a denial leaves only what was due;
+//   - what Check refuses, Apply refuses for the same reason;
+//   - Due proposes what Apply accepts, and nothing after that;
+//   - events are numbered without a gap, and time does not run backwards;
+//   - who waits is offered what is free.
+type witness struct {
+	t      *testing.T
+	state  *State
+	twin   *State
+	stored map[Key]string // by TakeChanged alone
+	ledger ledger
+	count  int
+	diary  []happening
+}
+
+type happening struct {
+	Entry   Entry
+	Outcome Outcome
+	Events  []Event
+}
+
+func newWitness(t *testing.T) *witness {
+	w := &witness{t: t, state: NewState(), twin: NewState(), stored: map[Key]string{}}
+	w.ledger = ledger{witness: w, ended: map[ID]Time{}, waiting: map[UserID]Waiter{}, kept: map[UserID]Waiter{}}
+	return w
+}
+
+func (w *witness) fail(format string, args ...any) {
+	w.t.Helper()
+	for _, h := range w.diary[max(0, len(w.diary)-25):] {
+		w.t.Logf("%v %T%s\n -> %s %s", h.Entry.At, h.Entry.Command, text(h.Entry.Command), text(h.Outcome), text(h.Events))
+	}
+	w.t.Fatalf(format, args...)
+}
+
+func (w *witness) see(e Entry) {
+	w.t.Helper()
+	w.count++
+	s := w.state
+	before, now, seq := s.Clone(), s.head.Now, s.head.Seq
+	user := UserID("")
+	if c, ok := e.Command.(settler); ok {
+		user = c.subject(s)
+	}
+	starved := w.starved(user)
+
+	checked := Check(s, e.At, e.Command)
+	w.dueIsAccepted(max(e.At, now))
+	w.sameState("Check and Due, which only read", s, before)
+
+	out, events := Apply(s, e)
+	w.diary = append(w.diary, happening{e, out, events})
+	if s.head.Now != max(now, e.At) {
+		w.fail("time is %v after an entry at %v upon %v", s.head.Now, e.At, now)
+	}
+	for i, ev := range events {
+		if ev.Seq != seq+uint64(i)+1 || ev.At != s.head.Now {
+			w.fail("event %d has seq %d at %v, want %d at %v", i, ev.Seq, ev.At, seq+uint64(i)+1, s.head.Now)
+		}
+	}
+	if s.head.Seq != seq+uint64(len(events)) {
+		w.fail("seq went from %d to %d with %d events", seq, s.head.Seq, len(events))
+	}
+	if checked != nil && (out.Denial == nil || out.Denial.Reason != checked.Reason) {
+		w.fail("Check refuses with %v, Apply gives %v", text(checked), text(out.Denial))
+	}
+	if out.Denial != nil {
+		// EndReservation does nothing but what is due.
+		_, settled := Apply(before, Entry{e.At, EndReservation{User: user}})
+		w.sameState("a denial", s, before)
+		w.equal("the events of a denial", events, settled)
+	}
+
+	twinOut, twinEvents := Apply(w.twin, e)
+	w.equal("the twin's outcome", twinOut, out)
+	w.equal("the twin's events", twinEvents, events)
+	w.sameState("the twin", w.twin, s)
+
+	for _, k := range s.TakeChanged() {
+		if r := s.Record(k); r != nil {
+			w.stored[k] = text(r)
+		} else {
+			delete(w.stored, k)
+		}
+	}
+	w.indexes()
+	if w.count%20 == 0 {
+		w.same("what a store has that keeps what TakeChanged names", w.stored, records(s))
+		w.twin = w.readBack(w.stored)
+	}
+	w.ledger.note(e.Command, events)
+
+	switch e.Command.(type) {
+	case Mirror, Configure: // wide as they are, they offer nothing
+	default:
+		if !starved && w.starved(user) {
+			w.fail("%s waits for what is free", user)
+		}
+	}
+}
+
+// dueIsAccepted: what Due proposes is done by Apply, all of it, for good.
+func (w *witness) dueIsAccepted(at Time) {
+	w.t.Helper()
+	c := w.state.Clone()
+	due := Due(w.state, at)
+	for _, command := range due {
+		if out, _ := Apply(c, Entry{at, command}); out.Denial != nil {
+			w.fail("due %T is refused: %s", command, text(out))
+		}
+	}
+	if again := Due(c, at); len(again) > 0 {
+		w.fail("still due after all of it was done: %s, first %s", text(again), text(due))
+	}
+	c.EachActive(func(a *Active) bool {
+		if a.overdue(at) >= 0 || a.Reservation != nil && a.Reservation.Until <= at {
+			w.fail("Due does not name all that is due at %v: left is %s", at, text(a))
+		}
+		return true
+	})
+}
+
+// starved reports whether the user's waiting machine could start.
+func (w *witness) starved(user UserID) bool {
+	a, now := w.state.Active(user), w.state.head.Now
+	if a == nil || a.Waiter == nil || a.Reservation != nil && a.Reservation.Until > now || a.overdue(now) >= 0 {
+		return false
+	}
+	d := Check(w.state, now, Start{ID: ID{255}, User: user, Product: a.Waiter.Product, Machine: a.Waiter.Machine, Agreed: true})
+	return d == nil
+}
+
+// indexes: the state is what its records say and nothing more.
+func (w *witness) indexes() {
+	w.t.Helper()
+	s, fresh := w.state, w.state.Clone()
+	w.sameState("the clone", fresh, s)
+	w.equal("the index of sessions", s.sessions, fresh.sessions)
+	w.equal("the index of checkouts", s.checkouts, fresh.checkouts)
+	w.equal("the index of assignments", s.assigned, fresh.assigned)
+	byID := func(a, b ID) int { return slices.Compare(a[:], b[:]) }
+	w.equal("the graves", slices.SortedFunc(slices.Values(s.graves), byID), slices.SortedFunc(slices.Values(fresh.graves), byID))
+	if !slices.IsSortedFunc(s.graves, func(a, b ID) int { return cmp.Compare(s.tombs[a].Until, s.tombs[b].Until) }) {
+		w.fail("the graves are not in the order of their time")
+	}
+	for i := range s.due {
+		if i > 0 && s.due.Less(i, (i-1)/2) {
+			w.fail("the heap of what is due is not a heap at %d", i)
+		}
+	}
+	for _, x := range fresh.due {
+		if !slices.Contains(s.due, x) {
+			w.fail("nothing is planned for %s at %v", x.user, x.at)
+		}
+	}
+	for user, a := range s.active {
+		if a.empty() || a.User != user {
+			w.fail("the user %q has an empty Active, or another's: %s", user, text(a))
+		}
+	}
+	for id := range s.tombs {
+		if s.sessions[id] != "" || s.checkouts[id] != "" {
+			w.fail("%v has ended and has not", id)
+		}
+	}
+}
+
+// records are a state's records as text.
+func records(s *State) map[Key]string {
+	m := map[Key]string{}
+	for _, k := range s.Keys() {
+		m[k] = text(s.Record(k))
+	}
+	return m
+}
+
+// readBack makes a state from records, as a store does at its start; what it
+// reads comes in no particular order of value.
+func (w *witness) readBack(held map[Key]string) *State {
+	w.t.Helper()
+	s := NewState()
+	for _, k := range slices.SortedFunc(maps.Keys(held), Key.compare) {
+		r, err := NewRecord(k.Kind)
+		if err == nil {
+			err = json.Unmarshal([]byte(held[k]), r)
+		}
+		if err == nil {
+			err = s.Put(r)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	s.Loaded()
+	return s
+}
+
+func text(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func (w *witness) equal(what string, got, want any) {
+	w.t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		w.fail("%s: got\n%s\nwant\n%s", what, text(got), text(want))
+	}
+}
+
+// sameState compares all that Put takes.
+func (w *witness) sameState(what string, got, want *State) {
+	w.t.Helper()
+	if reflect.DeepEqual(got.head, want.head) {
+		if reflect.DeepEqual(got.active, want.active) && maps.Equal(got.tombs, want.tombs) && samePointed(got.users, want.users) &&
+			samePointed(got.products, want.products) && samePointed(got.licenses, want.licenses) {
+			return
+		}
+	}
+	w.same(what, records(got), records(want))
+	w.fail("%s differs", what)
+}
+
+func samePointed[K, V comparable](a, b map[K]*V) bool {
+	return maps.EqualFunc(a, b, func(x, y *V) bool { return *x == *y })
+}
+
+func (w *witness) same(what string, got, want map[Key]string) {
+	w.t.Helper()
+	if maps.Equal(got, want) {
+		return
+	}
+	for k, v := range want {
+		if got[k] != v {
+			w.fail("%s: record %d %q is\n%s\nwant\n%s", what, k.Kind, k.ID, got[k], v)
+		}
+	}
+	for k, v := range got {
+		if _, ok := want[k]; !ok {
+			w.fail("%s: has the record %d %q:\n%s", what, k.Kind, k.ID, v)
+		}
+	}
+}
