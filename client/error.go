@@ -1,0 +1,137 @@
+package client
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"sitegate/api"
+)
+
+// Reason is the stable name of a refusal or a failure, to be found with
+// errors.Is. The constants are those that programs branch on; any other code of
+// the gateway works the same: errors.Is(err, client.Reason("license-ended")).
+type Reason string
+
+// Error is the reason's name.
+func (r Reason) Error() string { return "sitegate: " + string(r) }
+
+// What the gateway's rules refuse.
+const (
+	ErrActiveElsewhere Reason = "machine-active"    // another machine is active
+	ErrReserved        Reason = "reserved"          // free, but kept for a machine that waited
+	ErrNotAssigned     Reason = "not-assigned"      // no license of the product is assigned
+	ErrLicenseEnded    Reason = "license-ended"     // its term is over
+	ErrCloudNeeded     Reason = "cloud-needed"      // the link is down and the site may not decide alone
+	ErrCheckoutTooLong Reason = "checkout-too-long" // beyond the license's term or the maximum
+	ErrUnknownUser     Reason = "unknown-user"      // not in the site's account
+	ErrUserBlocked     Reason = "user-blocked"      // blocked in the account
+	ErrUnknownProduct  Reason = "unknown-product"   // not in the site's account
+	ErrUnknownSession  Reason = "unknown-session"   // not running any more
+	ErrUnknownCheckout Reason = "unknown-checkout"  // not open any more
+	ErrAlreadyEnded    Reason = "already-ended"     // it was, and is over
+)
+
+// What else goes wrong.
+const (
+	ErrNoQuorum     Reason = api.CodeNoQuorum     // most nodes cannot be reached
+	ErrUnknown      Reason = api.CodeUnknown      // it is not known whether it was done
+	ErrNotReady     Reason = api.CodeNotReady     // the site has not read its licenses yet
+	ErrUnauthorized Reason = api.CodeUnauthorized // no token, or one that does not hold
+	ErrTooMany      Reason = api.CodeTooMany      // asked too often
+	ErrUnreachable  Reason = "unreachable"        // no node answers
+	ErrLeaseLost    Reason = "lease-lost"         // no heartbeat was acknowledged in time
+	ErrWaitEnded    Reason = "wait-ended"         // another machine waits instead
+	ErrReplaced     Reason = "replaced"           // this instance has connected again elsewhere
+	ErrClosed       Reason = "closed"             // the client was closed
+)
+
+// Error is a problem as the gateway told it, or one the client found itself and
+// shaped alike: Detail is a sentence for the person at the desktop, Next what
+// they can do.
+type Error struct {
+	api.Problem
+	Node   string      // base URL of the node that answered
+	Ending *api.Ending // why a session lost its right, where the gateway said so
+	Cause  error       // what lies behind, if anything
+}
+
+// Error is the sentence; the cause follows where the client found the problem.
+func (e *Error) Error() string {
+	s := e.Detail
+	if s == "" {
+		s = e.Title
+	}
+	if s == "" {
+		s = e.Code
+	}
+	if e.Cause != nil {
+		s += " (" + e.Cause.Error() + ")"
+	}
+	return s
+}
+
+// Is reports whether target is this problem's Reason.
+func (e *Error) Is(target error) bool {
+	r, ok := target.(Reason)
+	return ok && string(r) == e.Code
+}
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// notDenials are codes that say nothing about the user's right.
+var notDenials = []string{
+	api.CodeNoQuorum, api.CodeUnknown, api.CodeNotReady, api.CodeUnauthorized, api.CodeForbidden, api.CodeNotFound,
+	api.CodeMethod, api.CodeTooLarge, api.CodeMediaType, api.CodeMalformed, api.CodeTooMany, api.CodeInternal,
+	string(ErrUnreachable), string(ErrReplaced), string(ErrClosed), codeUnexpected, "",
+}
+
+// Denied reports whether the rules refused: asking again changes nothing until
+// something else has changed.
+func (e *Error) Denied() bool { return !slices.Contains(notDenials, e.Code) }
+
+// Denied reports whether err is a refusal by the rules.
+func Denied(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Denied()
+}
+
+// retry reports whether another node, or the same a little later, may answer
+// better. Denials are never asked again.
+func (e *Error) retry() bool {
+	switch e.Code {
+	case api.CodeNoQuorum, api.CodeUnknown, api.CodeNotReady, api.CodeTooMany, string(ErrUnreachable):
+		return true
+	}
+	return false
+}
+
+// unreachable is what the client says where no node's answer can be had.
+func unreachable(node string, cause error) *Error {
+	return &Error{Node: node, Cause: cause, Problem: api.Problem{
+		Type: api.ProblemBase + string(ErrUnreachable), Code: string(ErrUnreachable), Status: http.StatusServiceUnavailable,
+		Title:  "No license gateway answers",
+		Detail: "The license gateway of this site cannot be reached.",
+		Next:   []string{"Check that this computer is on the site's network.", "Ask IT whether the license gateway is running."},
+	}}
+}
+
+func waitEnded() *Error {
+	return &Error{Problem: api.Problem{
+		Type: api.ProblemBase + string(ErrWaitEnded), Code: string(ErrWaitEnded), Title: "This machine waits no more",
+		Detail: "This machine does not wait for the license any more: another one of yours does, or the wait was given up.",
+		Next:   []string{"Ask again on the machine that is to wait."},
+	}}
+}
+
+func leaseLost() *Error {
+	return &Error{Problem: api.Problem{
+		Type: api.ProblemBase + string(ErrLeaseLost), Code: string(ErrLeaseLost), Title: "The license lease has run out",
+		Detail: "The license gateway has not confirmed this session in time; the license may be given to another machine.",
+		Next:   []string{"Save your work and start again when the gateway can be reached."},
+	}}
+}
+
+// codeUnexpected is an answer that is none of a gateway's.
+const codeUnexpected = "unexpected"

@@ -1,0 +1,174 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"sitegate/api"
+)
+
+// recheck is how often a wait asks how things are while it cannot be told.
+const recheck = 30 * time.Second
+
+// Wait is a machine that waits for a product.
+type Wait struct {
+	ID      string
+	Product string
+
+	c      *Client
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu    sync.Mutex
+	until time.Time
+	err   error
+}
+
+// Wait asks to be told when the product can be started here. What becomes free
+// is kept for the machine for a short while (Until); one machine of a user waits
+// at a time, the last wins. ctx is for asking; the wait itself lives until it
+// is told, cancelled, or the client is closed.
+func (c *Client) Wait(ctx context.Context, product string) (*Wait, error) {
+	id, err := newID()
+	if err != nil {
+		return nil, err
+	}
+	w := &Wait{ID: id, Product: product, c: c, done: make(chan struct{})}
+	life, cancel := context.WithCancel(c.ctx)
+	w.cancel = cancel
+	notices := c.Watch(life) // before asking, so that nothing falls in between
+	greeting := notices.Ready()
+	select {
+	case <-greeting:
+		greeting = nil
+	default: // what happens until then is not told: ask
+	}
+	got, err := w.ask(ctx)
+	if err != nil {
+		cancel()
+		notices.Close()
+		return nil, err
+	}
+	if got.Free {
+		w.end(nil)
+		notices.Close()
+		return w, nil
+	}
+	if !c.spawn(func() { w.run(life, notices, greeting) }) {
+		w.end(ErrClosed)
+		notices.Close()
+	}
+	return w, nil
+}
+
+func (w *Wait) ask(ctx context.Context) (api.Wait, error) {
+	var got api.Wait
+	_, err := w.c.call(ctx, http.MethodPost, api.PathWaits, api.WaitRequest{ID: w.ID, Product: w.Product, Machine: w.c.cfg.Machine}, &got)
+	return got, err
+}
+
+// Done closes when the machine need not wait any more: start now, if Err is nil.
+func (w *Wait) Done() <-chan struct{} { return w.done }
+
+// Err is nil while waiting and after it was told to start; otherwise why it will
+// not be: ErrWaitEnded where another machine of the user waits instead.
+func (w *Wait) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// Until is how long what is free is kept for this machine; zero: not kept.
+func (w *Wait) Until() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.until
+}
+
+// Cancel gives the wait up, and what was kept for it.
+func (w *Wait) Cancel(ctx context.Context) error {
+	w.end(context.Canceled)
+	_, err := w.c.call(ctx, http.MethodDelete, api.PathWaits+"/"+url.PathEscape(w.ID), nil, nil)
+	return err
+}
+
+// end is the end of waiting; the first one counts.
+func (w *Wait) end(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cancel()
+	select {
+	case <-w.done:
+	default:
+		w.err = err
+		close(w.done)
+	}
+}
+
+// run waits for the notice. It asks how things are after a gap, after a greeting
+// that came later than the wait began, and now and then while there is no
+// connection on which to be told.
+func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct{}) {
+	defer notices.Close()
+	look := time.NewTicker(recheck)
+	defer look.Stop()
+	told := notices.Notices()
+	for {
+		again := false
+		select {
+		case <-ctx.Done():
+			w.end(ErrClosed) // unless it was cancelled, which came first
+			return
+		case <-greeting:
+			greeting, again = nil, true
+		case n, ok := <-told:
+			switch {
+			case !ok:
+				told = nil // asking is all that is left
+			case n.Kind == api.KindYours && n.ID == w.ID:
+				w.mu.Lock()
+				w.until = n.Until
+				w.mu.Unlock()
+				w.end(nil)
+				return
+			case n.Kind == api.KindWaitEnded && n.ID == w.ID:
+				w.end(waitEnded())
+				return
+			case n.Kind == KindGap:
+				again = true
+			}
+		case <-look.C:
+			again = told == nil || !notices.l.up()
+		}
+		if !again {
+			continue
+		}
+		if me, err := w.c.Me(ctx); err == nil && w.read(me.Waiting) {
+			return
+		}
+	}
+}
+
+// read ends the wait if the site does not have it any more. Asking again would
+// take the place of another machine that waits since.
+func (w *Wait) read(now *api.Wait) bool {
+	switch {
+	case now == nil, now.ID == w.ID && now.Free:
+		w.end(nil) // it was kept, or nothing is in the way
+	case now.ID != w.ID:
+		w.end(waitEnded())
+	default:
+		return false
+	}
+	return true
+}
+
+// up reports whether there is a connection.
+func (l *link) up() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn != nil
+}
