@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -32,6 +33,8 @@ type sending struct {
 	// out: an answer to a repetition speaks of that one.
 	first    instant
 	repeated bool
+	// maybe: a node may have carried it out without our hearing of it.
+	maybe bool
 }
 
 // call sends a request until a node has answered it for good, on the next node
@@ -50,24 +53,32 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) (se
 	if err != nil {
 		return s, err
 	}
-	maybe, renewed := false, false
+	renewed := false
 	var last *Error
+	var told *Error // the last that a node said; it tells more than a node that does not answer
 	for n := 0; ; n++ {
 		url, wait := c.nodes.pick()
 		if last != nil && last.Code == api.CodeTooMany {
 			wait = max(wait, after(last)) // the limit is the user's, on every node
 		}
 		if !sleep(ctx, c.ctx, max(wait, backoff(n))) {
-			return s, c.gaveUp(ctx, last)
+			return s, c.gaveUp(ctx, cmp.Or(told, last))
 		}
 		sent := c.now()
-		if !maybe {
+		if !s.maybe {
 			s.first = sent
 		}
 		last = c.try(ctx, url, token, method, path, body, out)
-		switch {
-		case last == nil:
+		if last == nil {
 			return s, nil
+		}
+		if last.Code != string(ErrUnreachable) {
+			told = last
+		}
+		if last.Code == string(ErrUnreachable) || last.Code == api.CodeUnknown {
+			s.maybe = true
+		}
+		switch {
 		case last.Code == api.CodeUnauthorized && !renewed:
 			renewed = true
 			old := token
@@ -77,12 +88,9 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) (se
 		case !last.retry():
 			return s, last
 		case ctx.Err() != nil || c.ctx.Err() != nil:
-			return s, c.gaveUp(ctx, last)
+			return s, c.gaveUp(ctx, cmp.Or(told, last))
 		case certificate(last) && n+1 >= len(c.nodes.all()):
 			return s, last // waiting does not help
-		}
-		if last.Code == string(ErrUnreachable) || last.Code == api.CodeUnknown {
-			maybe = true
 		}
 		s.repeated = true
 		c.log.Debug("request will be repeated", "node", url, "path", path, "code", last.Code)

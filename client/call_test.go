@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -313,4 +314,27 @@ func TestWhatIsNoGatewayIsTold(t *testing.T) {
 			t.Errorf("Me = %v, want an error that is no denial", err)
 		}
 	})
+}
+
+func TestWhatANodeSaysOutweighsANodeThatIsDown(t *testing.T) {
+	g := &clienttest.Gateway{Users: map[string]string{"t": "ada@firm.example"}, Products: []string{"p"},
+		Before: func(*http.Request) *api.Problem {
+			return &api.Problem{Code: api.CodeNoQuorum, Status: http.StatusServiceUnavailable, Detail: "Most nodes cannot be reached."}
+		}}
+	up := httptest.NewServer(g)
+	defer up.Close()
+	down := httptest.NewServer(g)
+	down.Close()
+	for _, nodes := range [][]string{{up.URL, down.URL}, {down.URL, up.URL}} {
+		c, err := client.New(client.Config{Nodes: nodes, Machine: api.Machine{ID: "m"}, Token: func(context.Context) (string, error) { return "t", nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		if _, err := c.Start(ctx, "p"); !errors.Is(err, client.ErrNoQuorum) {
+			t.Errorf("asking %v: got %v, want what the node said", nodes, err)
+		}
+		cancel()
+		c.Close()
+	}
 }

@@ -68,7 +68,7 @@ func (c *Client) Start(ctx context.Context, product string, opts ...StartOption)
 	var got api.Session
 	asked, err := c.call(ctx, http.MethodPost, api.PathSessions, req, &got)
 	if err != nil {
-		if errors.Is(err, ErrUnreachable) || errors.Is(err, ErrUnknown) {
+		if asked.maybe && !Denied(err) {
 			c.takeBack(req.ID)
 		}
 		return nil, err
