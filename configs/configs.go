@@ -94,6 +94,8 @@ type Connect struct {
 type Cloud struct {
 	URL    string `key:"url"`
 	SiteID string `key:"site_id"`
+	// Issuer gives the site its access tokens there; empty takes the first of SignIn.
+	Issuer string `key:"issuer"`
 	// SecretFile holds the site's own credential there.
 	SecretFile string `key:"secret_file,path"`
 	// AskTimeout is how long a start waits for the cloud's agreement: 1 s to 30 s.
@@ -186,6 +188,10 @@ func (c *Config) derive(told func(key, from string)) {
 			cl.Listen = cl.Advertise
 			told("cluster.listen", "cluster.advertise")
 		}
+	}
+	if c.Cloud != nil && c.Cloud.Issuer == "" && len(c.SignIn) > 0 {
+		c.Cloud.Issuer = c.SignIn[0].Issuer
+		told("cloud.issuer", "sign_in[1].issuer")
 	}
 	if c.API.URL == "" && reachable(c.API.Listen) {
 		c.API.URL = "https://" + c.API.Listen

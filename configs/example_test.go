@@ -40,7 +40,7 @@ func TestExampleEqualsTheDefaultsItShows(t *testing.T) {
 	want := configs.Default()
 	want.API.URL, want.API.Nodes = "https://127.0.0.1:8443", []string{"https://127.0.0.1:8443"}
 	want.Cloud = &configs.Cloud{
-		URL: "https://entitlements.example.com", SiteID: "site-4711",
+		URL: "https://entitlements.example.com", SiteID: "site-4711", Issuer: "https://sign-in.example.com",
 		SecretFile: filepath.Join(filepath.Dir(file), "cloud.secret"), AskTimeout: 5 * time.Second,
 	}
 	want.Egress.Direct = true

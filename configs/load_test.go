@@ -229,6 +229,7 @@ api:
   listen: 127.0.0.1:8101
   nodes: [https://127.0.0.1:8101, https://127.0.0.1:8102]
 sign_in: [{issuer: "https://127.0.0.1:9443", audience: a}]
+egress: {direct: true}
 `
 
 func TestDurations(t *testing.T) {

@@ -34,7 +34,7 @@ func (c Config) Validate() error {
 	if c.Cloud != nil {
 		c.Cloud.validate(&p)
 	}
-	c.Egress.validate(&p, c.Cloud != nil || c.Connect != nil)
+	c.Egress.validate(&p, c.Cloud != nil || c.Connect != nil || len(c.SignIn) > 0)
 	if len(c.SignIn) == 0 {
 		p.add("sign_in", "is missing; without an issuer nobody can sign in: list at least one with issuer and audience")
 	}
@@ -136,6 +136,9 @@ func (cn *Connect) validate(p *Problems) {
 
 func (cl *Cloud) validate(p *Problems) {
 	p.url("cloud.url", cl.URL, true)
+	if cl.Issuer != "" {
+		p.url("cloud.issuer", cl.Issuer, true)
+	}
 	if cl.SiteID == "" {
 		p.add("cloud.site_id", "is missing; it is in the vendor's letter about this site's gateway")
 	}
@@ -150,7 +153,7 @@ func (e *Egress) validate(p *Problems, needed bool) {
 	case e.Proxy != nil && e.Direct:
 		p.add("egress.direct", "and egress.proxy are both set; choose one")
 	case e.Proxy == nil && !e.Direct && needed:
-		p.add("egress", "says no way out, and cloud or connect needs one: set egress.proxy.address, or egress.direct: true")
+		p.add("egress", "says no way out, and the cloud and the issuers of sign_in need one: set egress.proxy.address, or egress.direct: true")
 	}
 	if q := e.Proxy; q != nil {
 		if strings.Contains(q.Address, "@") {
