@@ -100,17 +100,22 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	a := s.open(c.User)
 	claimed := s.claim(a, c.Product, c.Machine)
 	// A new checkout of the same license on the same machine takes the place of
-	// the one it renews or shortens.
+	// the one it renews or shortens, and keeps the id the machine was known by: its
+	// name alone may be another's too.
+	machine := c.Machine
 	if i := slices.IndexFunc(a.Checkouts, func(y Checkout) bool { return y.License == lic.ID && y.Machine.Is(c.Machine) }); i >= 0 {
 		old := s.take(a, i)
 		s.emit(Returned{Checkout: old})
+		if machine.ID == "" {
+			machine.ID = old.Machine.ID
+		}
 		for j := range a.Sessions {
 			if a.Sessions[j].UnderCheckout == old.ID {
 				a.Sessions[j].UnderCheckout = c.ID
 			}
 		}
 	}
-	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine,
+	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: machine,
 		Version: c.Version, Since: at, Until: c.Until, Token: s.head.Seq + 1}
 	a.Checkouts = append(a.Checkouts, x)
 	s.checkouts[x.ID] = c.User

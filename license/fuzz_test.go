@@ -24,7 +24,7 @@ func FuzzApply(f *testing.F) {
 // TestApplyAlwaysHolds does the same for many random sequences, so that every
 // test run does some of the fuzzer's work.
 func TestApplyAlwaysHolds(t *testing.T) {
-	sequences := uint64(400)
+	sequences := uint64(150)
 	if testing.Short() {
 		sequences = 30
 	}
