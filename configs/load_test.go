@@ -45,6 +45,7 @@ func TestFileThenEnvironmentThenFlags(t *testing.T) {
 		"rules.autonomy_capped":      "2d | environment SITEGATE_RULES_AUTONOMY_CAPPED",
 		"connect.allow":              "a.example:443, b.example:8443 | environment SITEGATE_CONNECT_ALLOW",
 		"cloud.secret_file":          filepath.Join(dir, "cloud.secret") + " | file " + file + ":5",
+		"cloud.issuer":               "https://sign-in.example.com | from sign_in[1].issuer",
 		"cloud.ask_timeout":          "5s | default",
 		"sign_in[1]":                 "issuer=https://sign-in.example.com audience=site-gateway | file " + file + ":9",
 	} {
