@@ -82,7 +82,7 @@ func (p *program) showStatus(s api.Status) error {
 	if s.Usage.Sent >= s.Usage.Seq {
 		row("usage", "all delivered (event %d)", s.Usage.Seq)
 	} else {
-		row("usage", "delivered to event %d of %d", s.Usage.Sent, s.Usage.Seq)
+		row("usage", "delivered up to event %d; the site is at event %d", s.Usage.Sent, s.Usage.Seq)
 	}
 	row("autonomy", "without the cloud: capped products %s, others %s",
 		span(time.Duration(s.Autonomy.CappedMS)*time.Millisecond), span(time.Duration(s.Autonomy.UncappedMS)*time.Millisecond))

@@ -58,7 +58,7 @@ cluster   blue, led by gw2 (term 7, index 1234)
 link      down, the cloud last answered 3 h ago
 mirror    1000 users, 10 products, 2000 licenses, 1800 of them assigned
 running   12 sessions, 2 of them provisional; 1 checkout
-usage     delivered to event 70 of 90
+usage     delivered up to event 70; the site is at event 90
 autonomy  without the cloud: capped products never, others 7 days
 time      2026-11-21T12:00:00Z
 `
