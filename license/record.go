@@ -43,7 +43,9 @@ func (s *State) TakeChanged() []Key {
 	for k := range s.changed {
 		keys = append(keys, k)
 	}
-	clear(s.changed)
+	// A map that was large once stays slow to walk: the first fill of the mirror
+	// would be paid for with every call after it.
+	s.changed = map[Key]struct{}{}
 	slices.SortFunc(keys, Key.compare)
 	return keys
 }
