@@ -1,0 +1,240 @@
+package sitegate_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// layer is what one package may import. Test files may import anything.
+type layer struct {
+	may []string // packages of this module
+	std bool     // and otherwise the standard library only
+	why string   // said when the rule is broken
+}
+
+// The arrows of ARCHITECTURE.md. They point inward: what is asked knows nothing of
+// who asks.
+var layers = map[string]layer{
+	"license": {std: true, why: "the rules are a pure function of the log, so that every node, story, fuzzer and model decides alike"},
+	"api":     {std: true, why: "clients in other programs take these types without the gateway behind them"},
+	"notice":  {may: []string{"license"}, std: true, why: "who is told what follows from events alone"},
+	"phrase":  {may: []string{"license"}, std: true, why: "a sentence follows from a denial or an event alone"},
+	"siteca":  {std: true, why: "certificates are made and checked without the rest of the gateway"},
+
+	"raftstore": {may: []string{"license", "siteca"}, why: "the log carries commands to the rules and knows of no request, cloud or client"},
+	"gateway":   {may: []string{"license", "notice"}, why: "what a node does names the small interfaces it needs (Log, Cloud); cmd/sitegate plugs raftstore and upstream in"},
+	"endpoint":  {may: []string{"gateway", "notice", "phrase", "license", "api", "upstream/cloudapi"}, why: "what comes in asks the gateway, and never the log or the cloud behind its back"},
+	"configs":   {may: []string{"license", "upstream/egress"}, why: "settings are values; egress reads secrets, so that check and serve agree on them"},
+
+	"upstream":          {may: []string{"license", "upstream/cloudapi", "upstream/egress"}, why: "the vendor's cloud is spoken to in the words of the rules, through the one way out"},
+	"upstream/cloudapi": {std: true, why: "the vendor's wire is types and nothing else"},
+	"upstream/egress":   {std: true, why: "the way out is small enough to be read as a whole"},
+
+	"client":            {may: []string{"api"}, why: "other programs take it as their client, and must not get a gateway with it"},
+	"client/clienttest": {may: []string{"api"}, why: "a client is tested against the contract, not against one gateway"},
+	"client/signin":     {std: true, why: "signing in is the issuer's business, not the gateway's"},
+	"emulator":          {may: []string{"upstream/cloudapi", "emulator/proxy"}, why: "the cloud's stand-in decides by itself: sharing the rules, it could not find them wrong"},
+	"emulator/proxy":    {std: true, why: "the stand-in for a corporate proxy must not share the code that it tests"},
+
+	"cmd/sitegate":      {may: []string{"*"}, why: "the wiring knows all parts"},
+	"cmd/seat":          {may: []string{"client", "client/signin", "api"}, why: "the desktop's tool is a client like any other"},
+	"cmd/cloudemu":      {may: []string{"emulator", "emulator/proxy", "upstream/egress", "upstream/cloudapi"}, why: "it is the emulator alone"},
+	"integration/model": {may: []string{"license"}, why: "a history is checked against the rules themselves, and nothing else of the gateway"},
+
+	"integration": {may: []string{"*"}, why: "it runs everything together"},
+}
+
+func TestArrows(t *testing.T) {
+	for _, f := range sources(t) {
+		l, known := layers[f.pkg]
+		if !known {
+			t.Errorf("%s: package %s has no place yet: say in arch_test.go what it may import, and why, and put it into ARCHITECTURE.md", f.path, f.pkg)
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			inner, ours := strings.CutPrefix(path, "sitegate/")
+			switch {
+			case ours && !slices.Contains(l.may, inner) && !slices.Contains(l.may, "*"):
+				t.Errorf("%s: %s imports %s and may import %v: %s", f.at(spec), f.pkg, inner, l.may, l.why)
+			case ours && strings.HasPrefix(inner, "cmd/"):
+				t.Errorf("%s: nothing imports a command", f.at(spec))
+			case !ours && l.std && strings.Contains(strings.SplitN(path, "/", 2)[0], "."):
+				t.Errorf("%s: %s imports %s and may import the standard library only: %s", f.at(spec), f.pkg, path, l.why)
+			}
+		}
+	}
+}
+
+func TestEveryPlaceIsTaken(t *testing.T) {
+	there := map[string]bool{}
+	for _, f := range sources(t) {
+		there[f.pkg] = true
+	}
+	for pkg := range layers {
+		if !there[pkg] {
+			t.Errorf("arch_test.go has a place for %s, which there is not: take it out", pkg)
+		}
+	}
+}
+
+// pure are the packages that the rules may use: none of them knows the time, the
+// machine, chance or another goroutine.
+var pure = []string{
+	"bytes", "cmp", "container/heap", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json", "errors", "fmt", "hash", "hash/fnv",
+	"iter", "maps", "math", "math/bits", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
+}
+
+// clocks are what package time has that is not a value.
+var clocks = []string{"Now", "Since", "Until", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer", "Sleep", "Local", "LoadLocation"}
+
+func TestRulesArePure(t *testing.T) {
+	const why = "license must decide the same on every node and whenever the log is replayed"
+	for _, f := range sources(t) {
+		if f.pkg != "license" {
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			if path, _ := strconv.Unquote(spec.Path.Value); !slices.Contains(pure, path) {
+				t.Errorf("%s: imports %s: %s; add it to the list in arch_test.go if it knows no time, machine, chance or goroutine", f.at(spec), path, why)
+			}
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks, n.Sel.Name) {
+					t.Errorf("%s: time.%s is this machine's clock: %s; time comes in the entry's At", f.at(n), n.Sel.Name, why)
+				}
+			case *ast.GoStmt, *ast.SelectStmt, *ast.SendStmt, *ast.ChanType:
+				t.Errorf("%s: goroutines and channels have an order of their own: %s", f.at(n), why)
+			}
+			return true
+		})
+	}
+}
+
+// ways are the ways to the outside that do not go through upstream/egress.
+var ways = map[string][]string{
+	"net":       {"Dial", "DialTimeout", "DialTCP", "DialUDP", "DialIP", "Dialer", "LookupHost", "LookupIP", "LookupAddr", "Resolver", "DefaultResolver"},
+	"tls":       {"Dial", "DialWithDialer", "Dialer"},
+	"http":      {"Get", "Head", "Post", "PostForm", "DefaultClient", "DefaultTransport", "ProxyFromEnvironment", "Transport"},
+	"websocket": {"Dialer", "DefaultDialer"},
+	"smtp":      {"Dial", "SendMail"},
+	"exec":      {"Command", "CommandContext"},
+}
+
+// defaults go out by whatever the environment says; nobody uses them.
+var defaults = map[string][]string{
+	"http":      {"Get", "Head", "Post", "PostForm", "DefaultClient", "DefaultTransport", "ProxyFromEnvironment"},
+	"websocket": {"DefaultDialer"},
+	"rpc":       {"Dial", "DialHTTP"},
+}
+
+// Everything that leaves the site goes out through upstream/egress, or the proxy
+// is forgotten in one of the places that leave.
+func TestOneWayOut(t *testing.T) {
+	inside := []string{"upstream", "upstream/cloudapi", "gateway", "endpoint", "notice", "phrase", "configs", "api"}
+	for _, f := range sources(t) {
+		banned, why := defaults, "it follows the environment's proxy settings, or none; say which client or dialer"
+		if slices.Contains(inside, f.pkg) {
+			banned, why = ways, "what leaves a gateway leaves through upstream/egress, with the site's proxy and its CAs"
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Obj == nil && slices.Contains(banned[x.Name], n.Sel.Name) {
+					if x.Name+"."+n.Sel.Name == "http.Transport" && f.pkg == "upstream" && isPointed(f.ast, n) {
+						return true // what egress made, handed on
+					}
+					t.Errorf("%s: %s uses %s.%s: %s", f.at(n), f.pkg, x.Name, n.Sel.Name, why)
+				}
+			case *ast.CompositeLit:
+				if s, ok := n.Type.(*ast.SelectorExpr); ok && isName(s, "http", "Client") && !hasField(n, "Transport") {
+					t.Errorf("%s: an http.Client without a Transport takes the default one: %s", f.at(n), why)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// isPointed reports whether s stands behind a star: as the type of a pointer, and
+// not as something that is being made.
+func isPointed(file *ast.File, s *ast.SelectorExpr) bool {
+	found := false
+	ast.Inspect(file, func(n ast.Node) bool {
+		if star, ok := n.(*ast.StarExpr); ok && star.X == s {
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+func isName(s *ast.SelectorExpr, pkg, name string) bool {
+	x, ok := s.X.(*ast.Ident)
+	return ok && x.Name == pkg && s.Sel.Name == name
+}
+
+func hasField(l *ast.CompositeLit, name string) bool {
+	return slices.ContainsFunc(l.Elts, func(e ast.Expr) bool {
+		kv, ok := e.(*ast.KeyValueExpr)
+		if !ok {
+			return false
+		}
+		key, ok := kv.Key.(*ast.Ident)
+		return ok && key.Name == name
+	})
+}
+
+// source is one file of this module that is not a test.
+type source struct {
+	path string
+	pkg  string // the folder
+	ast  *ast.File
+	set  *token.FileSet
+}
+
+func (s source) at(n ast.Node) string { return s.set.Position(n.Pos()).String() }
+
+// sources parses the module's files, without nested modules and test data.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var list []source
+	set := token.NewFileSet()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			name := d.Name()
+			if path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "bench" || name == "bin" || name == "dist") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		list = append(list, source{path, filepath.ToSlash(filepath.Dir(path)), file, set})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) < 50 {
+		t.Fatalf("found %d files, which cannot be all", len(list))
+	}
+	return list
+}
