@@ -19,7 +19,6 @@ import (
 const (
 	tokenGrace = 25 * time.Second // after the access token's end
 	maxInbox   = 8                // frames of the client that wait to be dealt with
-	maxStray   = 100              // frames read past after a close
 )
 
 // conn is one client's notice connection.
@@ -59,7 +58,7 @@ func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.
 			defer ss.leave()
 			defer s.Drop()
 			s.Shut(api.CloseBudget, err.Error())
-			c.readPast()
+			s.Drain()
 		}()
 		return
 	}
@@ -115,14 +114,11 @@ func (c *conn) read() {
 			c.hand(data)
 			continue
 		case errors.Is(err, errBudget):
-			c.close(api.CloseBudget, "too many frames: wait")
-			c.readPast()
+			c.refuse(api.CloseBudget, "too many frames: wait")
 		case errors.Is(err, errNotText):
-			c.close(api.CloseBadFrame, "one JSON object a text frame")
-			c.readPast()
+			c.refuse(api.CloseBadFrame, "one JSON object a text frame")
 		case errors.Is(err, errNotUTF8):
-			c.close(websocket.CloseInvalidFramePayloadData, "not UTF-8")
-			c.readPast()
+			c.refuse(websocket.CloseInvalidFramePayloadData, "not UTF-8")
 		}
 		break
 	}
@@ -138,14 +134,17 @@ func (c *conn) read() {
 	c.ss.e.log.Debug("notices closed", "id", c.id, "user", string(c.caller.User), "machine", c.machine.ID, "code", code)
 }
 
-// readPast reads until the client has seen the close, or time is up.
-func (c *conn) readPast() {
-	for range maxStray {
-		_, err := c.s.Receive()
-		if err != nil && !errors.Is(err, errBudget) && !errors.Is(err, errNotText) && !errors.Is(err, errNotUTF8) {
-			return
-		}
+// refuse ends the connection from its reader, which will not read another frame:
+// it waits for the client to have seen the close.
+func (c *conn) refuse(code int, why string) {
+	c.mu.Lock()
+	if c.code == 0 {
+		c.code, c.why = code, why
 	}
+	code, why = c.code, c.why
+	c.mu.Unlock()
+	c.s.Shut(code, why)
+	c.s.Drain()
 }
 
 // close ends the connection with a code, after what is being written. The first

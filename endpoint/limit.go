@@ -70,17 +70,16 @@ func (l *limits) look(who string, n int) (time.Duration, bool) {
 	return 0, n == 0 || b.bucket.AllowN(now, n)
 }
 
-// evict forgets who was idle for long; where that is not enough, those whose
-// bucket is the fullest lose the least by it: anyone of a few.
+// evict forgets, now and then, who was idle for long; where there is no room all
+// the same, those whose bucket is the fullest lose the least by it: anyone of a
+// few.
 func (s *limitShard) evict(now time.Time) {
-	full := len(s.known) >= limitPerPart
-	if !full && now.Sub(s.swept) < limitIdle/2 {
-		return
-	}
-	s.swept = now
-	for who, b := range s.known {
-		if now.Sub(b.used) > limitIdle {
-			delete(s.known, who)
+	if now.Sub(s.swept) > limitIdle/2 {
+		s.swept = now
+		for who, b := range s.known {
+			if now.Sub(b.used) > limitIdle {
+				delete(s.known, who)
+			}
 		}
 	}
 	if len(s.known) < limitPerPart {

@@ -18,10 +18,11 @@ const (
 	pongIn    = 35 * time.Second // without a sign of life the connection is over
 	writeIn   = 5 * time.Second
 	closeIn   = 2 * time.Second // for the other side to answer a close
+	maxDrain  = 1 << 20         // bytes
 )
 
-// socket is what a connection needs of a websocket. Receive is called by one
-// goroutine; Send and Ping by one at a time; Shut and Drop by any.
+// socket is what a connection needs of a websocket. Receive and Drain are called
+// by one goroutine; Send and Ping by one at a time; Shut and Drop by any.
 type socket interface {
 	// Receive waits for the next text message.
 	Receive() ([]byte, error)
@@ -31,6 +32,9 @@ type socket interface {
 	Ping() error
 	// Shut sends a close frame; Receive then ends soon.
 	Shut(code int, why string)
+	// Drain throws away what still comes after Shut, until the client closes, for a
+	// moment at most: bytes left unread would tear the close frame away.
+	Drain()
 	// Drop closes the connection.
 	Drop()
 }
@@ -127,6 +131,10 @@ func (s *wsSocket) Shut(code int, why string) {
 	s.shut.Store(true)
 	s.conn.SetReadDeadline(time.Now().Add(closeIn))
 	s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, why), time.Now().Add(writeIn))
+}
+
+func (s *wsSocket) Drain() {
+	io.CopyN(io.Discard, s.conn.NetConn(), maxDrain)
 }
 
 func (s *wsSocket) Drop() { s.conn.Close() }

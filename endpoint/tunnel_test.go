@@ -1,0 +1,330 @@
+package endpoint
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// wayOut dials whatever name at one address of loopback, as a proxy that
+// resolves names would, and remembers what it was asked for.
+type wayOut struct {
+	to    string
+	err   error
+	hang  bool
+	mu    sync.Mutex
+	asked []string
+}
+
+func (w *wayOut) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	w.mu.Lock()
+	w.asked = append(w.asked, addr)
+	w.mu.Unlock()
+	if w.hang {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if w.err != nil {
+		return nil, w.err
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, w.to)
+}
+
+// target is a server of plain TCP on loopback.
+func target(t *testing.T, serve func(*net.TCPConn)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(wg.Wait)
+	t.Cleanup(func() { ln.Close() })
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				serve(c.(*net.TCPConn))
+			})
+		}
+	})
+	return ln.Addr().String()
+}
+
+func echo(c *net.TCPConn) { io.Copy(c, c) }
+
+// door is a CONNECT door on loopback.
+type door struct {
+	*Tunnel
+	r    *rig
+	addr string
+	out  *wayOut
+}
+
+func newDoor(t *testing.T, out *wayOut, change ...func(*TunnelConfig)) *door {
+	t.Helper()
+	r := newRig(t, filled(t))
+	cfg := TunnelConfig{Dialer: out, Allow: []string{"Login.Vendor.example:443"}}
+	for _, f := range change {
+		f(&cfg)
+	}
+	tun, err := r.e.Tunnel(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(tun)
+	t.Cleanup(srv.Close)
+	t.Cleanup(func() { tun.Close() })
+	return &door{tun, r, srv.Listener.Addr().String(), out}
+}
+
+// knock sends a request line with what follows and reads the answer's head.
+func (d *door) knock(t *testing.T, method, what, more string) (*net.TCPConn, *bufio.Reader, string, http.Header, string) {
+	t.Helper()
+	c, err := net.Dial("tcp", d.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: whatever\r\n\r\n%s", method, what, more); err != nil {
+		t.Fatal(err)
+	}
+	rd := bufio.NewReader(c)
+	if method == "CONNECT" {
+		// The head as bytes: clients are picky about it.
+		line, err := rd.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(line, "HTTP/1.1 200 ") {
+			end, err := rd.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c.(*net.TCPConn), rd, line + end, nil, ""
+		}
+		rd = bufio.NewReader(io.MultiReader(strings.NewReader(line), rd))
+	}
+	resp, err := http.ReadResponse(rd, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.(*net.TCPConn), rd, resp.Status, resp.Header, string(body)
+}
+
+const established = "HTTP/1.1 200 Connection Established\r\n\r\n"
+
+// Bytes go through unchanged both ways, also those that came before the answer;
+// each side's end is passed on while the other still speaks.
+func TestATunnelCarriesEverything(t *testing.T) {
+	summed := target(t, func(c *net.TCPConn) {
+		data, err := io.ReadAll(c) // to the client's end
+		if err == nil {
+			sum := sha256.Sum256(data)
+			c.Write(sum[:])
+			c.Write(data)
+		}
+	})
+	d := newDoor(t, &wayOut{to: summed})
+	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB
+	c, rd, head, _, _ := d.knock(t, "CONNECT", "login.vendor.example:443", "early bytes;")
+	if head != established {
+		t.Fatalf("answered %q; want %q", head, established)
+	}
+	if _, err := c.Write(big); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(rd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append([]byte("early bytes;"), big...)
+	sum := sha256.Sum256(want)
+	if !bytes.Equal(got, append(sum[:], want...)) {
+		t.Errorf("%d bytes came back; want %d", len(got), len(want)+len(sum))
+	}
+	eventually(t, "one line at the close tells all", func() bool {
+		return strings.Contains(d.r.log.String(), fmt.Sprintf(`"host":"login.vendor.example:443","up":%d,"down":%d`, len(want), len(got))) &&
+			strings.Contains(d.r.log.String(), `"reason":"done"`)
+	})
+	if got := d.r.metric(t, "sitegate_tunnel_bytes_total", "direction=up"); got != float64(len(want)) {
+		t.Errorf("%v bytes up were counted; want %d", got, len(want))
+	}
+	if len(d.out.asked) != 1 || d.out.asked[0] != "login.vendor.example:443" {
+		t.Errorf("the way out was asked for %q; want the name as it is", d.out.asked)
+	}
+}
+
+func TestTheListIsExactAndLookedAtFirst(t *testing.T) {
+	out := &wayOut{to: target(t, echo)}
+	d := newDoor(t, out)
+	refused := []string{
+		"login.vendor.example:80", "login.vendor.example:0443", "login.vendor.example:+443", "vendor.example:443", "evil-login.vendor.example:443",
+		"login.vendor.example.evil.example:443", "login.vendor.example", "login.vendor.example..:443", "127.0.0.1:443", "[::1]:443", "0x7f000001:443",
+		"2130706433:443", "127.1:443", "user@login.vendor.example:443", "login.vendor.example:443@evil.example:443", "login.vendor.example:https",
+		"login.vendor.example:443/path", strings.Repeat("a", 300) + ":443", "login%2evendor.example:443", "*.vendor.example:443", ":443",
+	}
+	for _, target := range refused {
+		_, _, status, h, body := d.knock(t, "CONNECT", target, "")
+		// What the HTTP library itself cannot read is a 400 already.
+		if status != "400 Bad Request" && (status != "403 Forbidden" || h.Get("X-Sitegate-Error") != "host_not_allowed" || !strings.HasPrefix(h.Get("Content-Type"), "text/plain") || body == "") {
+			t.Errorf("%.60s: %s, %v, %q; want refused", target, status, h, body)
+		}
+	}
+	_, _, _, _, body := d.knock(t, "CONNECT", "other.vendor.example:443", "")
+	if !strings.Contains(body, `ask IT to add "other.vendor.example:443"`) {
+		t.Errorf("the page says %q; want what to ask for", body)
+	}
+	if len(out.asked) != 0 {
+		t.Errorf("the way out was asked for %q; want nothing", out.asked)
+	}
+	for _, target := range []string{"login.vendor.example:443", "LOGIN.vendor.EXAMPLE:443", "login.vendor.example.:443"} {
+		if _, _, head, _, _ := d.knock(t, "CONNECT", target, ""); head != established {
+			t.Errorf("%s: %q; want it opened", target, head)
+		}
+	}
+	for _, bad := range []string{"10.0.0.1:443", "vendor.example", "*.vendor.example:443", "vendor.example:0"} {
+		if _, err := d.r.e.Tunnel(TunnelConfig{Dialer: out, Allow: []string{bad}}); err == nil {
+			t.Errorf("the list takes %q", bad)
+		}
+	}
+}
+
+func TestTheDoorIsNoGeneralProxy(t *testing.T) {
+	d := newDoor(t, &wayOut{})
+	_, _, status, h, _ := d.knock(t, "GET", "http://login.vendor.example/", "")
+	if status != "405 Method Not Allowed" || h.Get("Allow") != "CONNECT" {
+		t.Errorf("a GET: %s, %v", status, h)
+	}
+	shut := newDoor(t, &wayOut{}, func(c *TunnelConfig) { c.Clients = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
+	_, _, status, h, _ = shut.knock(t, "CONNECT", "login.vendor.example:443", "")
+	if status != "403 Forbidden" || h.Get("X-Sitegate-Error") != "client_not_allowed" {
+		t.Errorf("from a network it is not for: %s, %v", status, h)
+	}
+	if len(shut.out.asked) != 0 {
+		t.Error("and the way out was asked")
+	}
+}
+
+func TestADialThatFailsIsTold(t *testing.T) {
+	broken := newDoor(t, &wayOut{err: errors.New("proxy p1 refused with user svc")})
+	_, _, status, h, body := broken.knock(t, "CONNECT", "login.vendor.example:443", "")
+	if status != "502 Bad Gateway" || h.Get("X-Sitegate-Error") != "dial_failed" || strings.Contains(body, "svc") || !strings.Contains(body, h.Get("X-Request-Id")) {
+		t.Errorf("%s, %v, %q", status, h, body)
+	}
+	if !strings.Contains(broken.r.log.String(), "proxy p1 refused") {
+		t.Error("the log does not tell the cause")
+	}
+	slow := newDoor(t, &wayOut{hang: true}, func(c *TunnelConfig) { c.Handshake = 20 * time.Millisecond })
+	if _, _, status, h, _ = slow.knock(t, "CONNECT", "login.vendor.example:443", ""); status != "504 Gateway Timeout" || h.Get("X-Sitegate-Error") != "dial_timeout" {
+		t.Errorf("%s, %v", status, h)
+	}
+}
+
+func TestTunnelsAreBounded(t *testing.T) {
+	out := &wayOut{to: target(t, echo)}
+	perClient := newDoor(t, out, func(c *TunnelConfig) { c.PerClient = 2 })
+	var open []*net.TCPConn
+	for range 2 {
+		c, _, head, _, _ := perClient.knock(t, "CONNECT", "login.vendor.example:443", "")
+		if head != established {
+			t.Fatalf("answered %q", head)
+		}
+		open = append(open, c)
+	}
+	_, _, status, h, _ := perClient.knock(t, "CONNECT", "login.vendor.example:443", "")
+	if status != "429 Too Many Requests" || h.Get("Retry-After") == "" {
+		t.Errorf("a third of one client: %s, %v", status, h)
+	}
+	open[0].Close()
+	eventually(t, "there is room again", func() bool {
+		_, _, head, _, _ := perClient.knock(t, "CONNECT", "login.vendor.example:443", "")
+		return head == established
+	})
+	all := newDoor(t, out, func(c *TunnelConfig) { c.Max = 1 })
+	all.knock(t, "CONNECT", "login.vendor.example:443", "")
+	if _, _, status, _, _ := all.knock(t, "CONNECT", "login.vendor.example:443", ""); status != "503 Service Unavailable" {
+		t.Errorf("a second of all: %s", status)
+	}
+}
+
+func TestTunnelsEndAtTheirLimits(t *testing.T) {
+	out := &wayOut{to: target(t, echo)}
+	tests := map[string]func(*TunnelConfig){
+		"idle": func(c *TunnelConfig) { c.Idle = 40 * time.Millisecond },
+		"life": func(c *TunnelConfig) { c.Life = 40 * time.Millisecond },
+	}
+	for reason, limit := range tests {
+		t.Run(reason, func(t *testing.T) {
+			d := newDoor(t, out, limit)
+			_, rd, head, _, _ := d.knock(t, "CONNECT", "login.vendor.example:443", "")
+			if head != established {
+				t.Fatalf("answered %q", head)
+			}
+			if _, err := rd.ReadByte(); err == nil || errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the tunnel ended with %v; want closed", err)
+			}
+			eventually(t, "the log tells why", func() bool { return strings.Contains(d.r.log.String(), `"reason":"`+reason+`"`) })
+		})
+	}
+}
+
+// A tunnel that is used lives on, however often the copies look up.
+func TestAUsedTunnelIsNotIdle(t *testing.T) {
+	d := newDoor(t, &wayOut{to: target(t, echo)}, func(c *TunnelConfig) { c.Idle = 200 * time.Millisecond })
+	c, rd, _, _, _ := d.knock(t, "CONNECT", "login.vendor.example:443", "")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for i := range 40 { // four times the idle limit
+		<-tick.C
+		if _, err := c.Write([]byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := rd.ReadByte(); err != nil || b != byte(i) {
+			t.Fatalf("byte %d came back as %d, %v", i, b, err)
+		}
+	}
+}
+
+func TestCloseEndsAllTunnels(t *testing.T) {
+	d := newDoor(t, &wayOut{to: target(t, echo)})
+	_, rd, head, _, _ := d.knock(t, "CONNECT", "login.vendor.example:443", "")
+	if head != established {
+		t.Fatalf("answered %q", head)
+	}
+	d.Close()
+	if _, err := rd.ReadByte(); err == nil {
+		t.Error("a byte came out of a closed tunnel")
+	}
+	if _, _, status, _, _ := d.knock(t, "CONNECT", "login.vendor.example:443", ""); status != "503 Service Unavailable" {
+		t.Errorf("after Close: %s", status)
+	}
+	if got := d.r.metric(t, "sitegate_tunnels_open"); got != 0 {
+		t.Errorf("%v tunnels are open", got)
+	}
+}
