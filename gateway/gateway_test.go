@@ -83,6 +83,23 @@ func TestSecondMachineIsRefusedWithoutAskingTheCloud(t *testing.T) {
 	})
 }
 
+func TestMachineThatLetGoIsNotInTheWayOfTheNext(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.books.set(func() { s.books.slow = 100 * time.Millisecond })
+		s.start(t, 1, ws101)
+		s.stop(t, 1, ws101)
+		wantGranted(t, s.start(t, 2, ws202), false)
+	})
+}
+
+func TestWhatAnEarlierLeaderFreedIsNotInTheWay(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.books.set(func() { s.books.holds["ada"] = license.CloudHold{Key: "ada", Machine: ws101} })
+		s.holds.lead() // this leader knows nothing of it
+		wantGranted(t, s.start(t, 1, ws202), false)
+	})
+}
+
 func TestMachineAtAnotherSiteIsNamed(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {
 		s.books.set(func() { s.books.other["ada"] = license.Machine{Name: "HQ-7"} })

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -13,20 +14,47 @@ import (
 // holds keeps the cloud's books in step with the site's: what the site holds is
 // renewed from its full list, what was freed is given back at once, what the
 // site granted alone is confirmed or found to be in conflict.
+//
+// What a user's machine has freed is given back before the cloud is asked for
+// another one of theirs, so that the cloud never refuses a machine for one of
+// this site that has just let go.
 type holds struct {
-	g     *Gateway
-	freed chan license.CloudHold
-	wake  chan struct{}
+	g    *Gateway
+	wake chan struct{}
+	one  sync.Mutex // one renewal at a time
 
-	mu         sync.Mutex
-	unfinished map[license.ID]license.CloudHold // being decided; mu guards it
+	mu         sync.Mutex // guards all below
+	unfinished map[license.ID]license.CloudHold
+	freed      map[license.UserID][]license.CloudHold // not given back yet
+	// behind: the cloud may still have what the site has freed, because an earlier
+	// leader knew of it or giving it back failed. The next renewal settles it.
+	behind bool
 }
 
-const renewEvery = time.Minute // a third of the cloud's lease
+const (
+	renewEvery = time.Minute // a third of the cloud's lease
+	maxFreed   = 10_000      // users with something to give back; the rest is for the full list
+)
 
 func newHolds(g *Gateway) *holds {
-	return &holds{g: g, freed: make(chan license.CloudHold, 1024), wake: make(chan struct{}, 1),
-		unfinished: map[license.ID]license.CloudHold{}}
+	return &holds{g: g, wake: make(chan struct{}, 1), unfinished: map[license.ID]license.CloudHold{},
+		freed: map[license.UserID][]license.CloudHold{}}
+}
+
+// lead begins a leadership: of what was freed before it nothing is known.
+func (h *holds) lead() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.freed)
+	h.behind = true
+}
+
+// catchUp has the full list sent: confirmations wait for it.
+func (h *holds) catchUp() {
+	h.mu.Lock()
+	h.behind = true
+	h.mu.Unlock()
+	h.poke()
 }
 
 // begin notes a hold that is being asked for, so that a full list sent meanwhile
@@ -77,7 +105,7 @@ func (g *Gateway) Observe(events []license.Event) {
 			g.holds.free(checkoutHold(&f.Checkout))
 		case license.LinkChanged:
 			if f.Up {
-				g.holds.poke()
+				g.holds.catchUp()
 			}
 		}
 	}
@@ -93,13 +121,17 @@ func checkoutHold(x *license.Checkout) license.CloudHold {
 		Ref: x.ID, User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Until: x.Until}
 }
 
-// free never blocks: what finds no room is given back by the next full list.
+// free notes what is to be given back. It never blocks: what finds no room is
+// left out of the next full list.
 func (h *holds) free(hold license.CloudHold) {
-	select {
-	case h.freed <- hold:
-	default:
-		h.poke()
+	h.mu.Lock()
+	if len(h.freed) < maxFreed || h.freed[hold.User] != nil {
+		h.freed[hold.User] = append(h.freed[hold.User], hold)
+	} else {
+		h.behind = true
 	}
+	h.mu.Unlock()
+	h.poke()
 }
 
 func (h *holds) poke() {
@@ -109,43 +141,100 @@ func (h *holds) poke() {
 	}
 }
 
+// run gives back what was freed and renews the full list, while this node leads.
 func (h *holds) run(ctx context.Context) {
-	h.poke() // a new leader begins with the full list
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
+	h.renew(ctx) // a new leader begins with the full list
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case hold := <-h.freed:
-			h.giveBack(ctx, hold)
 		case <-h.wake:
-			h.renew(ctx)
+			h.giveAllBack(ctx)
+			if h.isBehind() {
+				h.renew(ctx)
+			}
 		case <-tick.C:
 			h.renew(ctx)
 		}
 	}
 }
 
-// giveBack tells the cloud that one session or checkout is over. Its id is never
-// used again, so this cannot take back what was asked for since.
-func (h *holds) giveBack(ctx context.Context, hold license.CloudHold) {
-	if !h.g.link.up() {
-		return // the full list that follows the link's return leaves it out
-	}
-	ctx, cancel := context.WithTimeout(ctx, h.g.askTimeout)
-	defer cancel()
-	if err := h.g.cloud.Release(ctx, h.g.fence(), hold); err != nil {
-		h.g.logger.Warn("a hold could not be given back to the cloud; the next full list does it", "user", hold.User, "machine", hold.Machine.Name, "err", err)
-		h.g.link.suspect()
+func (h *holds) isBehind() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.behind
+}
+
+func (h *holds) giveAllBack(ctx context.Context) {
+	h.mu.Lock()
+	users := slices.Collect(maps.Keys(h.freed))
+	h.mu.Unlock()
+	for _, user := range users {
+		unlock, err := h.g.users.lock(ctx, string(user))
+		if err != nil {
+			return
+		}
+		h.giveBack(ctx, user)
+		unlock()
 	}
 }
 
-// renew sends the full list and acts on what comes back.
-func (h *holds) renew(ctx context.Context) {
-	if !h.g.link.up() {
+// giveBack tells the cloud what a user's machines have freed. The caller holds
+// the user's lock, so that nothing is asked for them meanwhile.
+func (h *holds) giveBack(ctx context.Context, user license.UserID) {
+	h.mu.Lock()
+	freed := h.freed[user]
+	delete(h.freed, user)
+	h.mu.Unlock()
+	for i, hold := range freed {
+		err := errLinkDown
+		if h.g.link.up() {
+			ask, cancel := context.WithTimeout(ctx, h.g.askTimeout)
+			err = h.g.cloud.Release(ask, h.g.fence(), hold)
+			cancel()
+		}
+		if err == nil {
+			continue
+		}
+		h.mu.Lock()
+		h.behind = true
+		h.mu.Unlock()
+		if err != errLinkDown && ctx.Err() == nil {
+			h.g.logger.Warn("what was freed could not be given back to the cloud; the next full list does it",
+				"user", user, "holds", len(freed)-i, "err", err)
+			h.g.link.suspect()
+		}
 		return
 	}
+}
+
+var errLinkDown = errors.New("the link to the cloud is down")
+
+// ask asks the cloud for a hold. A refusal is asked about again where the cloud
+// may have refused for something that this site has given up. The caller holds
+// the user's lock.
+func (h *holds) ask(ctx context.Context, hold license.CloudHold) (*license.Denial, error) {
+	h.giveBack(ctx, hold.User)
+	d, err := h.g.cloud.Hold(ctx, h.g.fence(), hold)
+	if err == nil && d != nil && d.Reason == license.MachineActive && h.isBehind() && h.renew(ctx) {
+		return h.g.cloud.Hold(ctx, h.g.fence(), hold)
+	}
+	return d, err
+}
+
+// renew sends the full list and acts on what comes back; it reports whether the
+// cloud's books are this site's now.
+func (h *holds) renew(ctx context.Context) bool {
+	h.one.Lock()
+	defer h.one.Unlock()
+	if !h.g.link.up() {
+		return false
+	}
+	h.mu.Lock()
+	h.behind = false // what fails from now on sets it again
+	h.mu.Unlock()
 	fence := h.g.fence() // before the list: what is asked for from now on is not missing from it
 	// The unfinished first: what is finished by the time of the view is in the view.
 	h.mu.Lock()
@@ -166,10 +255,14 @@ func (h *holds) renew(ctx context.Context) {
 			h.g.logger.Warn("the site's holds could not be renewed in the cloud", "holds", len(list), "err", err)
 			h.g.link.suspect()
 		}
-		return
+		h.mu.Lock()
+		h.behind = true
+		h.mu.Unlock()
+		return false
 	}
 	h.g.link.heard()
 	h.reconcile(ctx, list, conflicts)
+	return true
 }
 
 // reconcile confirms what the cloud agrees to and puts on notice what it does

@@ -48,6 +48,7 @@ func (g *Gateway) lead(ctx context.Context) {
 	errands := []func(context.Context){g.configure, g.settle, g.refuseJournal}
 	if g.cloud != nil {
 		g.link.begin()
+		g.holds.lead()
 		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox)
 	}
 	var wg sync.WaitGroup

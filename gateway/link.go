@@ -111,12 +111,15 @@ func (l *link) run(ctx context.Context) {
 }
 
 func (l *link) probe(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ask, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	err := l.g.cloud.Ping(ctx)
+	err := l.g.cloud.Ping(ask)
 	if err == nil {
 		l.heard()
 		return
+	}
+	if ctx.Err() != nil {
+		return // the leadership has ended, not the link
 	}
 	l.mu.Lock()
 	was := l.answers

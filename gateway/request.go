@@ -235,10 +235,11 @@ func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, do
 	done = g.holds.begin(hold)
 	ask, cancel := context.WithTimeout(ctx, g.askTimeout)
 	defer cancel()
-	d, err := g.cloud.Hold(ask, g.fence(), hold)
+	d, err := g.holds.ask(ask, hold)
 	if err != nil {
 		g.logger.Warn("the cloud was not heard on a hold", "user", hold.User, "machine", hold.Machine.Name, "product", hold.Product, "err", err)
 		g.link.suspect()
+		g.holds.catchUp()
 		return false, done, nil
 	}
 	if d != nil {

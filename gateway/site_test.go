@@ -117,15 +117,15 @@ type books struct {
 	other  map[string]license.Machine // active at another site, by hold key
 	usage  map[string]int             // deliveries kept, by record
 	asked  int
-	forget bool // keep the usage of the next delivery, but lose the answer
-	news   chan struct{}
+	forget bool          // keep the usage of the next delivery, but lose the answer
+	slow   time.Duration // of a release
 }
 
 var errCut = errors.New("the cloud cannot be reached: connection refused")
 
 func newBooks(feed ...license.Change) *books {
 	return &books{feed: feed, holds: map[string]license.CloudHold{}, other: map[string]license.Machine{},
-		usage: map[string]int{}, news: make(chan struct{})}
+		usage: map[string]int{}}
 }
 
 func (b *books) set(f func()) {
@@ -164,11 +164,15 @@ func (b *books) Hold(_ context.Context, _ license.Fence, h license.CloudHold) (*
 	if m, ok := b.other[h.Key]; ok {
 		return &license.Denial{Reason: license.MachineActive, Machine: m}, nil
 	}
+	if old, ok := b.holds[h.Key]; ok && !old.Machine.Is(h.Machine) {
+		return &license.Denial{Reason: license.MachineActive, Machine: old.Machine}, nil
+	}
 	b.holds[h.Key] = h
 	return nil, nil
 }
 
 func (b *books) Release(_ context.Context, _ license.Fence, h license.CloudHold) error {
+	time.Sleep(b.slow)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down {
