@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,7 +61,7 @@ func (p *program) showStatus(s api.Status) error {
 	if s.Cluster.Leader != "" {
 		leader = "led by " + s.Cluster.Leader
 	}
-	row("cluster", "%s, %s (term %d, index %d)", s.Cluster.ID, leader, s.Cluster.Term, s.Cluster.Index)
+	row("cluster", "%s, %s (term %d, index %d)", cmp.Or(s.Cluster.ID, "not begun"), leader, s.Cluster.Term, s.Cluster.Index)
 	for _, m := range s.Cluster.Members {
 		row("  "+m.Name, "%s", strings.Join(memberWords(s, m), ", "))
 	}
@@ -86,7 +87,11 @@ func (p *program) showStatus(s api.Status) error {
 	}
 	row("autonomy", "without the cloud: capped products %s, others %s",
 		span(time.Duration(s.Autonomy.CappedMS)*time.Millisecond), span(time.Duration(s.Autonomy.UncappedMS)*time.Millisecond))
-	row("time", "%s", s.Time.UTC().Format(time.RFC3339))
+	if s.Time.IsZero() {
+		row("time", "not known yet: no entry has been decided")
+	} else {
+		row("time", "%s", s.Time.UTC().Format(time.RFC3339))
+	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("writing the status: %w", err)
 	}

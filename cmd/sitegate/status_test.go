@@ -67,6 +67,17 @@ time      2026-11-21T12:00:00Z
 	}
 }
 
+func TestStatusBeforeTheFirstLeader(t *testing.T) {
+	file := writeSingle(t)
+	answerAt(t, file, statusOf(api.Status{Node: "gw1", Version: "v1"}))
+	_, stdout, _ := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file))
+	for _, want := range []string{"not begun, no leader", "down, the cloud has not answered yet", "not filled yet", "time      not known yet"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+}
+
 func TestStatusAsJSONIsWhatTheNodeSaid(t *testing.T) {
 	file := writeSingle(t)
 	want := api.Status{Node: "gw1", Time: at, Cluster: api.ClusterStatus{ID: "blue", Term: 3, Members: []api.Member{}}}
