@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"sitegate/api"
+	"sitegate/gateway"
 	"sitegate/phrase"
 )
 
@@ -149,7 +150,7 @@ func (e *Endpoint) serve(rt route) http.HandlerFunc {
 				return
 			}
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+		ctx, cancel := context.WithTimeout(gateway.WithRequest(r.Context(), c.id), callTimeout)
 		defer cancel()
 		c.ctx = ctx
 		rep, err := rt.do(c)

@@ -9,10 +9,12 @@ import (
 	"sitegate/license"
 )
 
-// request is one request on its way between nodes; exactly one field is set. It
+// request is one request on its way between nodes; exactly one command is set. It
 // travels as JSON between nodes that may be a version apart: fields are only
 // ever added.
 type request struct {
+	ID string `json:"id,omitempty"` // of the client's request, for the leader's log
+
 	Start    *license.Start    `json:"start,omitempty"`
 	Stop     *license.Stop     `json:"stop,omitempty"`
 	CheckOut *license.CheckOut `json:"check_out,omitempty"`
@@ -38,7 +40,21 @@ var crossing = map[string]error{
 	"timeout":    context.DeadlineExceeded,
 }
 
+type requestKey struct{}
+
+// WithRequest notes the id of a client's request, which the log lines about it
+// carry on whichever node they are written.
+func WithRequest(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey{}, id)
+}
+
+func requestOf(ctx context.Context) string {
+	id, _ := ctx.Value(requestKey{}).(string)
+	return id
+}
+
 func (g *Gateway) forward(ctx context.Context, r request) (Answer, error) {
+	r.ID = requestOf(ctx)
 	body, err := json.Marshal(r)
 	if err != nil {
 		return Answer{}, fmt.Errorf("packing a request for the leader: %w", err)
@@ -67,7 +83,7 @@ func (g *Gateway) Serve(ctx context.Context, body []byte) ([]byte, error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return nil, fmt.Errorf("reading a forwarded request: %w", err)
 	}
-	answer, err := g.decide(ctx, r)
+	answer, err := g.decide(WithRequest(ctx, r.ID), r)
 	rep := reply{Answer: &answer}
 	if err != nil {
 		rep = reply{Error: "error", Text: err.Error()}

@@ -237,7 +237,7 @@ func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, do
 	defer cancel()
 	d, err := g.holds.ask(ask, hold)
 	if err != nil {
-		g.logger.Warn("the cloud was not heard on a hold", "user", hold.User, "machine", hold.Machine.Name, "product", hold.Product, "err", err)
+		g.logger.Warn("the cloud was not heard on a hold", "id", requestOf(ctx), "user", hold.User, "machine", hold.Machine.Name, "product", hold.Product, "err", err)
 		g.link.suspect()
 		g.holds.catchUp()
 		return false, done, nil
