@@ -19,6 +19,7 @@ import (
 	"sitegate/api"
 	"sitegate/license"
 	"sitegate/notice"
+	"sitegate/phrase"
 )
 
 // desktop is a client's end of the notices.
@@ -478,11 +479,12 @@ func TestAFrameIsMadeOnce(t *testing.T) {
 	r := newRig(t, filled(t))
 	n := &notice.Notice{Epoch: 1, Seq: 9, Kind: notice.LinkUp}
 	ss := r.e.sockets
-	if ss.frame(n, 0, false) != ss.frame(n, 0, false) || ss.frame(n, 0, false) == ss.frame(n, 1, false) {
+	first := ss.frame(n, phrase.English, false)
+	if again := ss.frame(n, phrase.English, false); again != first || ss.frame(n, phrase.French, false) == first {
 		t.Error("the same frame was made twice, or two languages share one")
 	}
 	for seq := range uint64(maxFrames + 10) {
-		ss.frame(&notice.Notice{Epoch: 2, Seq: seq, Kind: notice.LinkUp}, 0, false)
+		ss.frame(&notice.Notice{Epoch: 2, Seq: seq, Kind: notice.LinkUp}, phrase.English, false)
 	}
 	if len(ss.frames) != maxFrames || len(ss.written) != maxFrames {
 		t.Errorf("%d frames are kept; want %d", len(ss.frames), maxFrames)
