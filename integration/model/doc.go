@@ -21,7 +21,9 @@
 //
 // An operation whose answer was lost may have happened at any time after it was
 // asked, or never. It is Unknown, and Close leaves it open until the end of the
-// history: at the very end it is as good as never.
+// history: at the very end it is as good as never. Each of them doubles what there
+// is to search: a history wants few, a client that repeats its request with the
+// same id until it is answered has none.
 //
 // Requests that certainly did not reach the rules (no quorum, rate limited, not
 // signed in) are no part of a history. Waits, releases and the mirror are not

@@ -2,8 +2,10 @@ package model
 
 import (
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/anishathalye/porcupine"
 
@@ -62,7 +64,7 @@ type Site struct {
 // moment is when everything happens.
 const moment license.Time = 1_000_000_000_000
 
-// state is the part of the site that concerns one user; nil before the first
+// state is the part of the site that concerns one user; zero before the first
 // operation tells whose it is.
 type state struct {
 	rules *license.State
@@ -71,13 +73,16 @@ type state struct {
 
 // New returns the model of a site. Its inputs are Input, its outputs Output.
 func New(site Site) porcupine.Model {
+	m := &model{site: site, users: map[license.UserID]state{}, decided: map[question]answer{}}
+	seed := maphash.MakeSeed()
 	return porcupine.Model{
 		Partition: byUser,
 		Init:      func() any { return state{} },
 		Step: func(before, input, output any) (bool, any) {
-			return site.step(before.(state), input.(Input), output.(Output))
+			return m.step(before.(state), input.(Input), output.(Output))
 		},
 		Equal:             func(a, b any) bool { return a.(state).mark == b.(state).mark },
+		Hash:              func(s any) uint64 { return maphash.String(seed, s.(state).mark) },
 		DescribeOperation: func(in, out any) string { return in.(Input).String() + ": " + out.(Output).String() },
 		DescribeState:     func(s any) string { return s.(state).mark },
 	}
@@ -100,48 +105,82 @@ func byUser(history []porcupine.Operation) [][]porcupine.Operation {
 	return parts
 }
 
-// step says whether the answer is one the rules could have given, and what is
-// then.
-func (site *Site) step(before state, in Input, out Output) (bool, state) {
-	if before.rules == nil {
-		before = site.begin(in.User)
-	}
-	if in.Op == Beat {
-		return beats(before, in, out), before
-	}
-	after := before.rules.Clone()
-	got, _ := license.Apply(after, license.Entry{At: moment, Command: command(before.rules, in)})
-	switch {
-	case out.Unknown:
-	case out.Denied == "" && got.Denial == nil:
-	case out.Denied == "":
-		return false, before
-	case ofTime(out.Denied):
-		return true, before
-	case got.Repeat && forgotten(in.Op, out.Denied):
-		return true, before
-	case got.Denial == nil || got.Denial.Reason != out.Denied:
-		return false, before
-	case out.Active != "" && !got.Denial.Machine.Is(license.Machine{Name: out.Active}):
-		return false, before
-	}
-	if got.Denial != nil {
-		return true, before
-	}
-	return true, state{after, mark(after, in.User)}
+// model remembers what the rules decide: the search for an order asks the same of
+// equal states again and again, of several users at the same time.
+type model struct {
+	site Site
+
+	mu      sync.Mutex
+	users   map[license.UserID]state // before their first operation
+	decided map[question]answer
 }
 
-// beats: a heartbeat is acknowledged only while its session runs, and reads only.
-func beats(s state, in Input, out Output) bool {
-	lease := license.Renew(s.rules, moment, license.Renewal{Session: in.ID, User: in.User, Machine: in.Machine})
+type question struct {
+	mark string
+	in   Input
+}
+
+type answer struct {
+	denial *license.Denial
+	repeat bool
+	after  state
+}
+
+// decide asks the rules.
+func (m *model) decide(before state, in Input) answer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q := question{before.mark, in}
+	a, known := m.decided[q]
+	if known {
+		return a
+	}
+	if in.Op == Beat {
+		lease := license.Renew(before.rules, moment, license.Renewal{Session: in.ID, User: in.User, Machine: in.Machine})
+		a = answer{denial: lease.Denial, after: before}
+	} else {
+		rules := before.rules.Clone()
+		out, _ := license.Apply(rules, license.Entry{At: moment, Command: command(before.rules, in)})
+		a = answer{denial: out.Denial, repeat: out.Repeat, after: before}
+		if out.Denial == nil {
+			a.after = state{rules, mark(rules, in.User)}
+		}
+	}
+	m.decided[q] = a
+	return a
+}
+
+// begin is the user's state before the first operation.
+func (m *model) begin(user license.UserID) state {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, known := m.users[user]
+	if !known {
+		s = m.site.begin(user)
+		m.users[user] = s
+	}
+	return s
+}
+
+// step says whether the answer is one the rules could have given, and what is
+// then.
+func (m *model) step(before state, in Input, out Output) (bool, state) {
+	if before.rules == nil {
+		before = m.begin(in.User)
+	}
+	got := m.decide(before, in)
 	switch {
 	case out.Unknown:
-		return true
+		return true, got.after
 	case out.Denied == "":
-		return lease.Denial == nil
-	default:
-		return lease.Denial != nil && lease.Denial.Reason == out.Denied
+		return got.denial == nil, got.after
+	case ofTime(out.Denied), got.repeat && forgotten(in.Op, out.Denied):
+		return true, before
+	case got.denial == nil || got.denial.Reason != out.Denied:
+		return false, before
 	}
+	named := out.Active == "" || got.denial.Machine.Is(license.Machine{Name: out.Active})
+	return named, before
 }
 
 // begin is the user before the first operation, without what depends on time.

@@ -283,7 +283,7 @@ func TestConcurrentHistory(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(client), 5))
 			m, user := []license.Machine{desk, room, laptop}[client/2], users[client%2]
 			var open []model.Input
-			for n := range 60 {
+			for n := range 50 {
 				in := model.Input{Op: model.Start, User: user, ID: id(client<<8 | n), Machine: m, Product: "micro"}
 				switch k := r.IntN(6); {
 				case k > 2 && len(open) > 0:
@@ -299,7 +299,7 @@ func TestConcurrentHistory(t *testing.T) {
 					in.Product = "stad"
 				}
 				out := h.Do(client, in, func() model.Output {
-					switch r.IntN(30) {
+					switch r.IntN(50) {
 					case 0:
 						return model.Unknown() // never asked
 					case 1:
