@@ -41,7 +41,7 @@ type oneNode struct {
 	lone  bool // no leader
 }
 
-func newNode(t *testing.T) *oneNode {
+func newNode(t testing.TB) *oneNode {
 	t.Helper()
 	n := &oneNode{state: license.NewState(), hub: notice.New(0, 0), agree: true}
 	n.do(t, license.Found{Cluster: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f"})
@@ -50,7 +50,7 @@ func newNode(t *testing.T) *oneNode {
 
 // filled is a node that has read its licenses: ada and ben have the capped
 // product road, ada also flow; max is blocked, and eve has nothing.
-func filled(t *testing.T) *oneNode {
+func filled(t testing.TB) *oneNode {
 	t.Helper()
 	n := newNode(t)
 	n.do(t, license.Mirror{Full: true, Last: true, Cursor: "c1", Changes: []license.Change{
@@ -68,7 +68,7 @@ func filled(t *testing.T) *oneNode {
 	return n
 }
 
-func (n *oneNode) do(t *testing.T, c license.Command) license.Outcome {
+func (n *oneNode) do(t testing.TB, c license.Command) license.Outcome {
 	t.Helper()
 	a, err := n.apply(c)
 	if err != nil || a.Outcome.Denial != nil {
@@ -181,7 +181,7 @@ type realIssuer struct {
 	down  bool
 }
 
-func newRealIssuer(t *testing.T) *realIssuer {
+func newRealIssuer(t testing.TB) *realIssuer {
 	t.Helper()
 	is := &realIssuer{}
 	is.rotate(t, "k1")
@@ -206,7 +206,7 @@ func newRealIssuer(t *testing.T) *realIssuer {
 	return is
 }
 
-func (is *realIssuer) rotate(t *testing.T, kid string) {
+func (is *realIssuer) rotate(t testing.TB, kid string) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -234,7 +234,7 @@ type claims struct {
 }
 
 // token signs a token for a user, good for an hour unless changed.
-func (is *realIssuer) token(t *testing.T, user string, change ...func(*claims, *jose.SignerOptions, *jose.SigningKey)) string {
+func (is *realIssuer) token(t testing.TB, user string, change ...func(*claims, *jose.SignerOptions, *jose.SigningKey)) string {
 	t.Helper()
 	is.mu.Lock()
 	key := jose.SigningKey{Algorithm: jose.ES256, Key: is.keys[0]}
@@ -284,7 +284,7 @@ type rig struct {
 	stop   func() // Run, and wait for it
 }
 
-func newRig(t *testing.T, node *oneNode, change ...func(*Config)) *rig {
+func newRig(t testing.TB, node *oneNode, change ...func(*Config)) *rig {
 	t.Helper()
 	r := &rig{node: node, issuer: newRealIssuer(t), log: &logBook{}, reg: prometheus.NewRegistry()}
 	cfg := Config{Gateway: node, Hub: node.hub, Logger: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -313,14 +313,14 @@ type answer struct {
 	raw []byte
 }
 
-func (a answer) into(t *testing.T, v any) {
+func (a answer) into(t testing.TB, v any) {
 	t.Helper()
 	if err := json.Unmarshal(a.raw, v); err != nil {
 		t.Fatalf("the answer %s: %v", a.raw, err)
 	}
 }
 
-func (a answer) problem(t *testing.T) api.Problem {
+func (a answer) problem(t testing.TB) api.Problem {
 	t.Helper()
 	if got := a.Header.Get("Content-Type"); got != api.ProblemType {
 		t.Fatalf("Content-Type %q; want %q: %d %s", got, api.ProblemType, a.StatusCode, a.raw)
@@ -333,7 +333,7 @@ func (a answer) problem(t *testing.T) api.Problem {
 type header map[string]string
 
 // call sends a request as a user; body is JSON as text, or a value to encode.
-func (r *rig) call(t *testing.T, user, method, path string, body any, headers ...header) answer {
+func (r *rig) call(t testing.TB, user, method, path string, body any, headers ...header) answer {
 	t.Helper()
 	var rd io.Reader
 	if s, ok := body.(string); ok {
@@ -373,7 +373,7 @@ func (r *rig) call(t *testing.T, user, method, path string, body any, headers ..
 }
 
 // want calls and expects a status.
-func (r *rig) want(t *testing.T, status int, user, method, path string, body any, headers ...header) answer {
+func (r *rig) want(t testing.TB, status int, user, method, path string, body any, headers ...header) answer {
 	t.Helper()
 	a := r.call(t, user, method, path, body, headers...)
 	if a.StatusCode != status {
@@ -382,7 +382,7 @@ func (r *rig) want(t *testing.T, status int, user, method, path string, body any
 	return a
 }
 
-func newUUID(t *testing.T) string {
+func newUUID(t testing.TB) string {
 	t.Helper()
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -398,7 +398,7 @@ var (
 
 // metric is the value of a counter or gauge, summed over its labels that match
 // "name=value" pairs.
-func (r *rig) metric(t *testing.T, name string, labels ...string) float64 {
+func (r *rig) metric(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := r.reg.Gather()
 	if err != nil {
@@ -427,7 +427,7 @@ func (r *rig) metric(t *testing.T, name string, labels ...string) float64 {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(10 * time.Second)
 	defer deadline.Stop()
