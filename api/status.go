@@ -53,8 +53,9 @@ type Counts struct {
 
 // UsageStatus is how far usage has been delivered.
 type UsageStatus struct {
-	Seq  uint64 `json:"seq"`  // of the last event
-	Sent uint64 `json:"sent"` // usage up to here is with the cloud
+	Seq     uint64 `json:"seq"`     // of the last event
+	Sent    uint64 `json:"sent"`    // usage up to here is with the cloud
+	Waiting uint64 `json:"waiting"` // records that are not
 }
 
 // AutonomyStatus is how long after the last contact the site may decide alone.

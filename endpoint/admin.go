@@ -24,7 +24,7 @@ func (e *Endpoint) status(*call) (reply, error) {
 		st.Mirror = api.MirrorStatus{Filled: h.Filled, Cursor: h.Cursor}
 		st.Counts = api.Counts{Users: n.Users, Products: n.Products, Licenses: n.Licenses, Assigned: n.Assigned,
 			Sessions: n.Sessions, Checkouts: n.Checkouts, Provisional: n.Provisional}
-		st.Usage = api.UsageStatus{Seq: h.Seq, Sent: h.UsageSent}
+		st.Usage = api.UsageStatus{Seq: h.Seq, Sent: h.UsageSent, Waiting: h.UsageMade - h.UsageKept}
 		st.Autonomy = api.AutonomyStatus{CappedMS: s.Autonomy(true).Milliseconds(), UncappedMS: s.Autonomy(false).Milliseconds()}
 		st.Time = h.Now.Std()
 	})

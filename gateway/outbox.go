@@ -68,7 +68,7 @@ func (g *Gateway) deliver(ctx context.Context, after uint64) (uint64, error) {
 		return after, err
 	}
 	g.link.heard()
-	if _, err := g.log.Propose(ctx, license.UsageSent{Through: through}); err != nil {
+	if _, err := g.log.Propose(ctx, license.UsageSent{Through: through, Records: uint64(len(usage))}); err != nil {
 		return after, err
 	}
 	return through, nil

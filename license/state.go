@@ -18,6 +18,10 @@ type Head struct {
 	UsageSent uint64    `cbor:"9,keyasint,omitempty"`  // usage up to this seq is with the cloud
 	Filled    bool      `cbor:"10,keyasint,omitempty"` // the mirror has been read to its end once
 	Cluster   string    `cbor:"11,keyasint,omitempty"` // the site's identity, a UUID
+	// UsageMade and UsageKept count usage records: those there were, and those the
+	// cloud has acknowledged.
+	UsageMade uint64 `cbor:"12,keyasint,omitempty"`
+	UsageKept uint64 `cbor:"13,keyasint,omitempty"`
 }
 
 // State is everything the rules decide from, in memory and indexed. It is not
@@ -183,6 +187,10 @@ func (s *State) end() []Event {
 func (s *State) emit(f Fact) uint64 {
 	s.head.Seq++
 	s.events = append(s.events, Event{Seq: s.head.Seq, At: s.head.Now, Fact: f})
+	switch f.(type) {
+	case Stopped, Expired, Returned, CheckoutEnded: // those of UsageOf
+		s.head.UsageMade++
+	}
 	return s.head.Seq
 }
 

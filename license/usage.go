@@ -63,11 +63,13 @@ func UsageOf(e Event) (Usage, bool) {
 // UsageSent says that the cloud has acknowledged the usage up to a seq.
 type UsageSent struct {
 	Through uint64 `cbor:"1,keyasint"`
+	Records uint64 `cbor:"2,keyasint,omitempty"` // how many those were, since the last
 }
 
 // UsageAcknowledged: usage up to a seq is with the cloud.
 type UsageAcknowledged struct {
 	Through uint64 `cbor:"1,keyasint"`
+	Records uint64 `cbor:"2,keyasint,omitempty"`
 }
 
 func (c UsageSent) decide(s *State, _ Time) *Denial {
@@ -83,6 +85,7 @@ func (c UsageSent) do(s *State, at Time) Outcome {
 		return Outcome{Repeat: true}
 	}
 	s.head.UsageSent = c.Through
+	s.head.UsageKept = min(s.head.UsageKept+c.Records, s.head.UsageMade)
 	s.emit(UsageAcknowledged(c))
 	return Outcome{}
 }

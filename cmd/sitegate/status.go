@@ -80,10 +80,10 @@ func (p *program) showStatus(s api.Status) error {
 		row("mirror", "not filled yet: nothing can be granted before the cloud has been read once")
 	}
 	row("running", "%s, %d of them provisional; %s", count(s.Counts.Sessions, "session"), s.Counts.Provisional, count(s.Counts.Checkouts, "checkout"))
-	if s.Usage.Sent >= s.Usage.Seq {
-		row("usage", "all delivered (event %d)", s.Usage.Seq)
+	if s.Usage.Waiting == 0 {
+		row("usage", "all delivered")
 	} else {
-		row("usage", "delivered up to event %d; the site is at event %d", s.Usage.Sent, s.Usage.Seq)
+		row("usage", "%s waiting to be delivered", count(int(s.Usage.Waiting), "record"))
 	}
 	row("autonomy", "without the cloud: capped products %s, others %s",
 		span(time.Duration(s.Autonomy.CappedMS)*time.Millisecond), span(time.Duration(s.Autonomy.UncappedMS)*time.Millisecond))

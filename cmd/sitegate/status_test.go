@@ -46,7 +46,7 @@ func TestStatusOfAClusterWithoutTheCloud(t *testing.T) {
 		Link:     api.LinkState{Contact: at.Add(-3 * time.Hour)},
 		Mirror:   api.MirrorStatus{Filled: true},
 		Counts:   api.Counts{Users: 1000, Products: 10, Licenses: 2000, Assigned: 1800, Sessions: 12, Checkouts: 1, Provisional: 2},
-		Usage:    api.UsageStatus{Seq: 90, Sent: 70},
+		Usage:    api.UsageStatus{Seq: 90, Sent: 70, Waiting: 3},
 		Autonomy: api.AutonomyStatus{CappedMS: 0, UncappedMS: (7 * 24 * time.Hour).Milliseconds()},
 	}))
 	status, stdout, stderr := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file))
@@ -58,7 +58,7 @@ cluster   blue, led by gw2 (term 7, index 1234)
 link      down, the cloud last answered 3 h ago
 mirror    1000 users, 10 products, 2000 licenses, 1800 of them assigned
 running   12 sessions, 2 of them provisional; 1 checkout
-usage     delivered up to event 70; the site is at event 90
+usage     3 records waiting to be delivered
 autonomy  without the cloud: capped products never, others 7 days
 time      2026-11-21T12:00:00Z
 `
