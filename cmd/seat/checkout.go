@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+func checkoutFlags(fs *pflag.FlagSet, o *options) {
+	fs.StringVar(&o.product, "product", "", "`ID` of the product to take along")
+	fs.StringVar(&o.until, "until", "", "`TIME` of the end: 2006-01-02, \"2006-01-02 15:04\" (local) or RFC 3339")
+	fs.DurationVar(&o.duration, "for", 0, "how long, as in 72h")
+	jsonFlag(fs, o)
+}
+
+// checkOut takes a license along.
+func checkOut(ctx context.Context, s *seat, o *options, args []string) error {
+	if o.product == "" || len(args) > 0 {
+		return usagef("which product? Write: seat checkout --product ID --for 72h")
+	}
+	end, err := o.end(time.Now())
+	if err != nil {
+		return err
+	}
+	c, err := s.open(o)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	got, err := c.CheckOut(ctx, o.product, end)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return printJSON(s.stdout, got)
+	}
+	fmt.Fprintf(s.stdout, "%s is checked out on this machine until %s.\nGive it back earlier with: seat return %s\n",
+		plain(got.Product), clock(got.Until), plain(got.ID))
+	return nil
+}
+
+// end is when a checkout is to end.
+func (o *options) end(now time.Time) (time.Time, error) {
+	if (o.until == "") == (o.duration == 0) {
+		return time.Time{}, usagef("until when? Give either --until or --for")
+	}
+	if o.duration != 0 {
+		if o.duration < 0 {
+			return time.Time{}, usagef("--for must be more than nothing")
+		}
+		return now.Add(o.duration), nil
+	}
+	if t, err := time.Parse(time.RFC3339, o.until); err == nil {
+		return t, nil
+	}
+	if t, err := time.ParseInLocation("2006-01-02 15:04", o.until, time.Local); err == nil {
+		return t, nil
+	}
+	if t, err := time.ParseInLocation(time.DateOnly, o.until, time.Local); err == nil {
+		return t.AddDate(0, 0, 1).Add(-time.Second), nil // through that day
+	}
+	return time.Time{}, usagef("--until %q: write it as 2006-01-02, \"2006-01-02 15:04\" or RFC 3339", o.until)
+}
+
+// giveBack returns a checkout.
+func giveBack(ctx context.Context, s *seat, o *options, args []string) error {
+	if len(args) != 1 {
+		return usagef("which checkout? Write: seat return ID; seat status shows the ids")
+	}
+	c, err := s.open(o)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	if err := c.Return(ctx, args[0]); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.stdout, "Given back.")
+	return nil
+}

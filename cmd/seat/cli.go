@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"sitegate/client"
+)
+
+// The exit statuses, as in sysexits.h where it has one. A program that seat runs
+// passes its own on.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 64  // the command line, or a file it names, is wrong
+	exitUnavailable = 69  // no gateway answers, or it cannot decide now
+	exitDenied      = 77  // refused
+	exitNotRunnable = 126 // the program is there and cannot be run
+	exitNotFound    = 127 // there is no such program
+	exitSignal      = 128 // and the number of the signal
+	exitInterrupted = exitSignal + 2
+)
+
+// command is one row of the table of commands.
+type command struct {
+	name, args string
+	brief      string // one line of help
+	example    string
+	flags      func(fs *pflag.FlagSet, o *options)
+	run        func(ctx context.Context, s *seat, o *options, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"run", "--product P [flags] -- PROGRAM [ARGS…]", "run a program under a license",
+			"seat run --product 3101 --wait -- gable model.dgn", runFlags, runProgram},
+		{"watch", "", "print notices until interrupted",
+			"seat watch --json", jsonFlag, watch},
+		{"status", "", "show who is signed in, the licenses, and where they are in use",
+			"seat status", jsonFlag, status},
+		{"checkout", "--product P (--until T | --for D)", "take a license along, away from the network",
+			"seat checkout --product 3101 --for 72h", checkoutFlags, checkOut},
+		{"return", "ID", "give a checkout back",
+			"seat return 019a9f3e-7a10-7c5e-9d8a-1f0e6a2b3c4d", nil, giveBack},
+		{"login", "--issuer URL --email E --password-file F", "sign in and keep the token",
+			"seat login --issuer https://ims.example --email ann@site.example --password-file ~/.pw", loginFlags, login},
+	}
+}
+
+// seat is what surrounds a command.
+type seat struct {
+	getenv         func(string) string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// exitError is an error that ends seat with a status of its own. Without an
+// error nothing more is said.
+type exitError struct {
+	status int
+	err    error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.status)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// run carries out a command line and returns the exit status. Whatever a command
+// has started has ended by then.
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	s := &seat{getenv, stdin, stdout, stderr}
+	err := s.dispatch(ctx, args)
+	if err == nil {
+		return exitOK
+	}
+	status, said := s.explain(err)
+	if said != "" {
+		fmt.Fprint(stderr, said)
+	}
+	return status
+}
+
+// explain is the exit status of an error and what to say of it: the sentence,
+// then what one can do.
+func (s *seat) explain(err error) (status int, said string) {
+	if exit, ok := errors.AsType[*exitError](err); ok {
+		if exit.err == nil {
+			return exit.status, ""
+		}
+		return exit.status, "seat: " + plain(exit.Error()) + "\n"
+	}
+	e, ok := errors.AsType[*client.Error](err)
+	if !ok {
+		return exitFailed, "seat: " + plain(err.Error()) + "\n"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "seat: %s\n", plain(err.Error()))
+	for _, n := range e.Next {
+		fmt.Fprintf(&b, "  - %s\n", plain(n))
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, "  (request %s)\n", plain(e.RequestID))
+	}
+	switch {
+	case e.Denied() || errors.Is(err, client.ErrUnauthorized):
+		return exitDenied, b.String()
+	case errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrNoQuorum), errors.Is(err, client.ErrNotReady),
+		errors.Is(err, client.ErrUnknown), errors.Is(err, client.ErrTooMany):
+		return exitUnavailable, b.String()
+	}
+	return exitFailed, b.String()
+}
+
+// dispatch finds the command in args and runs it. The common flags may stand
+// before and after its name.
+func (s *seat) dispatch(ctx context.Context, args []string) error {
+	o := defaults(s.getenv)
+	global := s.flags("seat", &o)
+	global.SetInterspersed(false)
+	global.Usage = func() { s.help(global) }
+	if err := global.Parse(args); err != nil {
+		return parsed(err)
+	}
+	if global.NArg() == 0 {
+		s.help(global)
+		return &exitError{status: exitUsage}
+	}
+	name, rest := global.Arg(0), global.Args()[1:]
+	if name == "help" && len(rest) > 0 {
+		name, rest = rest[0], []string{"--help"}
+	}
+	for _, c := range commands() {
+		if c.name != name {
+			continue
+		}
+		fs := s.flags("seat "+c.name, &o)
+		fs.SetInterspersed(c.name != "run") // what follows is the program's
+		if c.flags != nil {
+			c.flags(fs, &o)
+		}
+		fs.Usage = func() {
+			fmt.Fprintf(s.stdout, "seat %s: %s\n\n  %s\n\nExample:\n\n  %s\n\nFlags:\n\n%s",
+				c.name, c.brief, strings.TrimSpace("seat "+c.name+" "+c.args), c.example, fs.FlagUsages())
+		}
+		if err := fs.Parse(rest); err != nil {
+			return parsed(err)
+		}
+		// What runs a program hears of signals itself; for all else they are the end.
+		if c.name != "run" {
+			var stop context.CancelFunc
+			ctx, stop = signal.NotifyContext(ctx, os.Interrupt, terminate)
+			defer stop()
+		}
+		return c.run(ctx, s, &o, fs.Args())
+	}
+	if name == "help" {
+		s.help(global)
+		return nil
+	}
+	return usagef("there is no command %q; try seat --help", name)
+}
+
+func parsed(err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
+		return nil
+	}
+	return usagef("%w; try seat --help", err)
+}
+
+func (s *seat) flags(name string, o *options) *pflag.FlagSet {
+	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	fs.SetOutput(io.Discard) // errors are told once, by explain
+	fs.SortFlags = false
+	o.common(fs)
+	return fs
+}
+
+func (s *seat) help(global *pflag.FlagSet) {
+	var b strings.Builder
+	b.WriteString("seat holds a license of your site's gateway while a program runs.\n\nCommands:\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %s\n      %s\n      e.g.  %s\n\n", strings.TrimSpace("seat "+c.name+" "+c.args), c.brief, c.example)
+	}
+	b.WriteString("Flags of all commands:\n\n" + global.FlagUsages())
+	b.WriteString(`
+Exit status: 0, or that of the program that was run (128 and n for signal n);
+64 the command line is wrong, 69 no gateway answers, 77 refused.
+`)
+	fmt.Fprint(s.stdout, b.String())
+}
+
+// plain is text from elsewhere without what a terminal would obey.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"sitegate/api"
+	"sitegate/client"
+)
+
+// options are the flags.
+type options struct {
+	gateways      []string
+	ca            string
+	tokenFile     string
+	machineName   string
+	machineID     string
+	clientVersion string
+	lang          string
+	timeout       time.Duration
+	verbose       bool
+
+	json     bool
+	product  string
+	version  string
+	wait     bool
+	until    string
+	duration time.Duration
+	issuer   issuerOptions
+
+	dir string // of what seat keeps; empty: there is no such place
+}
+
+// defaults are the environment's, and this computer's.
+func defaults(getenv func(string) string) options {
+	o := options{ca: getenv("SITEGATE_CA"), tokenFile: getenv("SITEGATE_TOKEN_FILE"), lang: language(getenv), timeout: 15 * time.Second,
+		dir: configDir(getenv)}
+	if v := getenv("SITEGATE_GATEWAY"); v != "" {
+		o.gateways = strings.Split(v, ",")
+	}
+	if o.tokenFile == "" && o.dir != "" {
+		o.tokenFile = o.keeps("token.json")
+	}
+	return o
+}
+
+// language is en, fr or de, as the locale has it.
+func language(getenv func(string) string) string {
+	for _, k := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if v := getenv(k); v != "" {
+			if len(v) >= 2 && (v[:2] == "fr" || v[:2] == "de") {
+				return v[:2]
+			}
+			break
+		}
+	}
+	return "en"
+}
+
+// common adds the flags of all commands. What was set before stays the default.
+func (o *options) common(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&o.gateways, "gateway", o.gateways, "`URL`s of the gateway's nodes, with commas between (SITEGATE_GATEWAY)")
+	fs.StringVar(&o.ca, "ca", o.ca, "`FILE` with the authority the nodes' certificates come from, in PEM (SITEGATE_CA)")
+	fs.StringVar(&o.tokenFile, "token-file", o.tokenFile, "`FILE` with the access token, readable by you alone (SITEGATE_TOKEN_FILE)")
+	fs.StringVar(&o.machineName, "machine-name", o.machineName, "`NAME` of this computer that others see (default the host name)")
+	fs.StringVar(&o.machineID, "machine-id", o.machineID, "`ID` of this computer (default made once and kept)")
+	fs.StringVar(&o.clientVersion, "client-version", o.clientVersion, "`VERSION` of the CONNECTION Client this speaks for")
+	fs.StringVar(&o.lang, "lang", o.lang, "language of the sentences: en, fr, de")
+	fs.DurationVar(&o.timeout, "timeout", o.timeout, "how long to look for a gateway")
+	fs.BoolVar(&o.verbose, "verbose", o.verbose, "say on stderr what goes on")
+}
+
+func jsonFlag(fs *pflag.FlagSet, o *options) {
+	fs.BoolVar(&o.json, "json", false, "print JSON")
+}
+
+// open makes the client that the options describe.
+func (s *seat) open(o *options) (*client.Client, error) {
+	if len(o.gateways) == 0 {
+		return nil, usagef("where is the gateway? Give --gateway https://HOST:PORT or set SITEGATE_GATEWAY")
+	}
+	if o.timeout <= 0 {
+		return nil, usagef("--timeout must be more than nothing")
+	}
+	if o.tokenFile == "" {
+		return nil, usagef("where is the access token? Give --token-file FILE, or sign in with: seat login")
+	}
+	cfg := client.Config{Nodes: o.gateways, Client: o.clientVersion, Lang: o.lang}
+	if o.ca != "" {
+		pem, err := os.ReadFile(o.ca)
+		if err != nil {
+			return nil, usagef("reading --ca: %w", err)
+		}
+		cfg.CA = pem
+	}
+	tokens := &tokenFile{path: o.tokenFile}
+	if _, err := tokens.load(); err != nil {
+		return nil, usagef("%w", err)
+	}
+	cfg.Token = tokens.Token
+	m, err := o.machine()
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	cfg.Machine = m
+	if o.verbose {
+		cfg.Logger = slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	c, err := client.New(cfg)
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	return c, nil
+}
+
+// machine is this computer.
+func (o *options) machine() (api.Machine, error) {
+	m := api.Machine{ID: o.machineID, Name: o.machineName}
+	if m.Name == "" {
+		var err error
+		if m.Name, err = os.Hostname(); err != nil {
+			return m, err
+		}
+	}
+	if m.ID == "" {
+		var err error
+		if m.ID, err = o.keptID(); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"sitegate/api"
+	"sitegate/client"
+)
+
+const (
+	// killAfter is how long a program may take to end once it was asked to: less
+	// than the 15 s that are left before the license can be given away.
+	killAfter   = 12 * time.Second
+	stopTimeout = 5 * time.Second
+	waitPause   = 2 * time.Second // between two waits, where the first was none
+)
+
+func runFlags(fs *pflag.FlagSet, o *options) {
+	fs.StringVar(&o.product, "product", "", "`ID` of the product to hold a license of")
+	fs.StringVar(&o.version, "version", "", "`VERSION` of the product, four-part")
+	fs.BoolVar(&o.wait, "wait", false, "if it is in use on another machine, wait until it is free")
+}
+
+// runProgram runs a program while a license is held.
+func runProgram(ctx context.Context, s *seat, o *options, args []string) error {
+	switch {
+	case o.product == "":
+		return usagef("which product? Give --product ID")
+	case len(args) == 0:
+		return usagef("which program? Write it after --, as in: seat run --product %s -- PROGRAM", o.product)
+	}
+	path, err := exec.LookPath(args[0]) // before a license is taken for nothing
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return &exitError{exitNotRunnable, fmt.Errorf("running %s: %w", args[0], err)}
+	case err != nil:
+		return &exitError{exitNotFound, fmt.Errorf("running %s: %w", args[0], err)}
+	}
+	c, err := s.open(o)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, passed()...)
+	defer signal.Stop(signals)
+
+	notices := c.Watch(ctx)
+	session, err := s.acquire(ctx, c, o, signals)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(path, args[1:]...)
+	cmd.Args[0] = args[0]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.stdin, s.stdout, s.stderr
+	cmd.WaitDelay = time.Second // its children may keep the pipes longer than it lives
+	status, err := s.supervise(ctx, cmd, session, notices, signals)
+	notices.Close()
+	s.release(ctx, session)
+	if err != nil {
+		return err
+	}
+	return &exitError{status: status}
+}
+
+// acquire starts a session, waiting for it if the options say so. A signal gives
+// up, and gives back.
+func (s *seat) acquire(ctx context.Context, c *client.Client, o *options, signals <-chan os.Signal) (*client.Session, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	gaveUp := make(chan *exitError, 1)
+	go func() {
+		select {
+		case sig := <-signals:
+			gaveUp <- interrupted(sig)
+			cancel()
+		case <-ctx.Done():
+			gaveUp <- nil
+		}
+	}()
+	session, err := s.startOrWait(ctx, c, o)
+	cancel()
+	if e := <-gaveUp; e != nil {
+		if session != nil {
+			s.release(ctx, session)
+		}
+		return nil, e
+	}
+	return session, err
+}
+
+// release gives the license back, as well as it can be done.
+func (s *seat) release(ctx context.Context, session *client.Session) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := session.Stop(ctx); err != nil {
+		s.sayf("the license could not be given back; it will be free within %v (%v)", time.Duration(session.TTLMS)*time.Millisecond, err)
+	}
+}
+
+func interrupted(sig os.Signal) *exitError {
+	if n, ok := sig.(syscall.Signal); ok {
+		return &exitError{status: exitSignal + int(n)}
+	}
+	return &exitError{status: exitInterrupted}
+}
+
+func (s *seat) startOrWait(ctx context.Context, c *client.Client, o *options) (*client.Session, error) {
+	for {
+		asking, cancel := context.WithTimeout(ctx, o.timeout)
+		session, err := c.Start(asking, o.product, client.WithVersion(o.version))
+		cancel()
+		if err == nil || !o.wait || !errors.Is(err, client.ErrActiveElsewhere) && !errors.Is(err, client.ErrReserved) {
+			return session, err
+		}
+		s.sayf("%v", err)
+		s.sayf("waiting until it is free")
+		began := time.Now()
+		if err := s.await(ctx, c, o); err != nil {
+			return nil, err
+		}
+		if time.Since(began) >= waitPause {
+			continue
+		}
+		select { // free for the site and yet refused: not at once again
+		case <-time.After(waitPause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (s *seat) await(ctx context.Context, c *client.Client, o *options) error {
+	asking, cancel := context.WithTimeout(ctx, o.timeout)
+	w, err := c.Wait(asking, o.product)
+	cancel()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-w.Done():
+		return w.Err()
+	case <-ctx.Done():
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		w.Cancel(leaving) // else it ends by itself, unused
+		return ctx.Err()
+	}
+}
+
+// supervise runs the program to its end and returns its exit status.
+func (s *seat) supervise(ctx context.Context, cmd *exec.Cmd, session *client.Session, notices *client.Watcher, signals <-chan os.Signal) (int, error) {
+	if err := cmd.Start(); err != nil {
+		return 0, &exitError{exitNotRunnable, fmt.Errorf("running %s: %w", cmd.Args[0], err)}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var kill <-chan time.Time
+	told, lost, cancelled := notices.Notices(), session.Lost(), ctx.Done()
+	finish := func() {
+		end(cmd.Process) // if it is gone already, so much the better
+		if kill == nil {
+			kill = time.After(killAfter)
+		}
+	}
+	keyboard := isTerminal(s.stdin)
+	for {
+		select {
+		case err := <-ended:
+			if cmd.ProcessState == nil {
+				return 0, err
+			}
+			return exitStatus(cmd.ProcessState), nil
+		case sig := <-signals:
+			if !keyboard || !fromKeyboard(sig) {
+				cmd.Process.Signal(sig)
+			}
+		case n, ok := <-told:
+			switch {
+			case !ok:
+				told = nil
+			case n.Kind != api.KindGranted || n.ID != session.ID:
+				s.sayf("%s", n.Text)
+			}
+		case w := <-session.Warnings():
+			s.warn(w)
+		case <-lost:
+			lost = nil
+			s.sayf("the license is lost: %v", session.Err())
+			s.sayf("ending %s", cmd.Args[0])
+			finish()
+		case <-cancelled:
+			cancelled = nil
+			finish()
+		case <-kill:
+			cmd.Process.Kill()
+		}
+	}
+}
+
+func (s *seat) warn(w client.Warning) {
+	left := w.Left.Round(time.Second)
+	switch e := w.Ending; {
+	case e == nil:
+		s.sayf("the license gateway does not answer; if it goes on so, the program is ended in %v: save your work", left)
+	case e.Until.IsZero():
+		s.sayf("this session has lost its license (%s); the program is ended in %v: save your work", e.Reason, left)
+	default:
+		s.sayf("this session has lost its license (%s) and is renewed until %s only: save your work", e.Reason, clock(e.Until))
+	}
+}
+
+// sayf writes a line on stderr, beside what the program writes.
+func (s *seat) sayf(format string, args ...any) {
+	fmt.Fprintf(s.stderr, "seat: %s\n", plain(fmt.Sprintf(format, args...)))
+}
+
+// isTerminal reports whether somebody's keyboard is behind r.
+func isTerminal(r any) bool {
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"sitegate/api"
+)
+
+// status shows what the site knows of the user.
+func status(ctx context.Context, s *seat, o *options, args []string) error {
+	if len(args) > 0 {
+		return usagef("status takes no arguments")
+	}
+	c, err := s.open(o)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	me, err := c.Me(ctx)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return printJSON(s.stdout, me)
+	}
+	m, err := o.machine()
+	if err != nil {
+		return err
+	}
+	return show(s.stdout, me, m)
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// show prints it for people: who, what, where, and whom to ask (R21, R23).
+func show(out io.Writer, me *api.Me, here api.Machine) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(head, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t%s\n", head, plain(fmt.Sprintf(format, args...)))
+	}
+	where := func(m api.Machine) string {
+		if m.ID == here.ID {
+			return cmp.Or(m.Name, m.ID) + " (this machine)"
+		}
+		return cmp.Or(m.Name, m.ID)
+	}
+	line("signed in", "%s", me.Email)
+	for _, l := range me.Licenses {
+		ends := ""
+		if !l.Ends.IsZero() {
+			ends = ", until " + clock(l.Ends)
+		}
+		capped := ""
+		if l.Capped == "yes" {
+			capped = ", one machine at a time"
+		}
+		line("license", "%s %s: %s%s%s", l.Product, l.ProductName, l.LicenseType, capped, ends)
+	}
+	if len(me.Licenses) == 0 {
+		line("license", "none is assigned to you")
+	}
+	for _, x := range me.Sessions {
+		provisional := ""
+		if x.Provisional {
+			provisional = ", not yet confirmed by the cloud"
+		}
+		line("active", "%s on %s since %s%s", x.Product, where(x.Machine), clock(x.Since), provisional)
+	}
+	for _, x := range me.Checkouts {
+		line("checked out", "%s on %s until %s (%s)", x.Product, where(x.Machine), clock(x.Until), x.ID)
+	}
+	if x := me.Waiting; x != nil {
+		what := "waits for"
+		if x.Free {
+			what = "may now start"
+		}
+		line("waiting", "%s %s %s", where(x.Machine), what, x.Product)
+	}
+	for _, a := range me.Administrators {
+		line("ask", "%s <%s>", a.Name, a.Email)
+	}
+	switch l := me.Link; {
+	case l.Up:
+		line("cloud", "reached")
+	case l.Contact.IsZero():
+		line("cloud", "not reached yet")
+	default:
+		line("cloud", "not reached since %s", clock(l.Contact))
+	}
+	return w.Flush()
+}

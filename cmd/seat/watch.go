@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"sitegate/client"
+)
+
+// watch prints notices until it is interrupted.
+func watch(ctx context.Context, s *seat, o *options, args []string) error {
+	if len(args) > 0 {
+		return usagef("watch takes no arguments")
+	}
+	c, err := s.open(o)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	// One request tells better than the websocket why nothing can be had.
+	asking, cancel := context.WithTimeout(ctx, o.timeout)
+	_, err = c.Me(asking)
+	cancel()
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w := c.Watch(ctx)
+	ready := w.Ready()
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			if me, _, ok := w.State(); ok {
+				s.sayf("listening for %s", me.Email)
+			}
+		case n, ok := <-w.Notices():
+			switch {
+			case !ok && ctx.Err() != nil:
+				return nil
+			case !ok:
+				return w.Err()
+			case o.json:
+				if err := json.NewEncoder(s.stdout).Encode(n); err != nil {
+					return err
+				}
+			case n.Kind == client.KindGap:
+				fmt.Fprintf(s.stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), n.Text)
+			default:
+				fmt.Fprintf(s.stdout, "%s  %s\n", n.At.Local().Format(time.TimeOnly), plain(n.Text))
+			}
+		}
+	}
+}
+
+// clock is a time as people of this computer read it.
+func clock(t time.Time) string {
+	t = t.Local()
+	if now := time.Now(); t.Year() == now.Year() && t.YearDay() == now.YearDay() {
+		return t.Format("15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}
