@@ -24,6 +24,9 @@ const (
 	// CheckoutInPast: the end is not in the future.
 	CheckoutInPast Reason = "checkout-in-past"
 
+	// TooManySessions: the user has MaxSessions running already.
+	TooManySessions Reason = "too-many-sessions"
+
 	UnknownUser     Reason = "unknown-user"     // not in the mirror
 	UserBlocked     Reason = "user-blocked"     // blocked in the account
 	UnknownProduct  Reason = "unknown-product"  // not in the mirror
@@ -39,7 +42,7 @@ const (
 // Reasons are all reasons, in a fixed order.
 var reasons = [...]Reason{
 	MachineActive, KeptForWaiter, NotAssigned, LicenseEnded, LicenseNotStarted, CloudNeeded,
-	CheckoutTooLong, CheckoutInPast, UnknownUser, UserBlocked, UnknownProduct, UnknownSession,
+	CheckoutTooLong, CheckoutInPast, TooManySessions, UnknownUser, UserBlocked, UnknownProduct, UnknownSession,
 	UnknownCheckout, NotYours, AlreadyEnded, IDInUse, TooLate, BadCommand,
 }
 

@@ -12,6 +12,10 @@ const Practitioner = "Practitioner"
 // long as a first copy of its command can be under way, twice over.
 const TombstoneLife = 60 * time.Second
 
+// MaxSessions is how many sessions one user may have: more than anyone works
+// with, and few enough that a client gone wild does not weigh on the others.
+const MaxSessions = 100
+
 // Session is a product running on a machine.
 type Session struct {
 	ID      ID        `cbor:"1,keyasint"`
@@ -132,6 +136,9 @@ func (c Start) decide(s *State, at Time) *Denial {
 	}
 	if d := s.startBlocked(c.User, product, lic, c.Machine, at); d != nil {
 		return d
+	}
+	if a := s.active[c.User]; a != nil && len(a.Sessions) >= MaxSessions {
+		return &Denial{Reason: TooManySessions, Product: c.Product, License: lic.ID}
 	}
 	alone := !c.Agreed && s.ownCheckout(c.User, lic.ID, c.Machine, at) == nil
 	if alone && at >= s.aloneUntil(product.Single()) {

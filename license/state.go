@@ -1,6 +1,7 @@
 package license
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -22,6 +23,9 @@ type Head struct {
 	// cloud has acknowledged.
 	UsageMade uint64 `cbor:"12,keyasint,omitempty"`
 	UsageKept uint64 `cbor:"13,keyasint,omitempty"`
+	// Refilling: the mirror is being read anew from the beginning; what is not named
+	// again is gone, and its reader deletes it with the last page.
+	Refilling bool `cbor:"14,keyasint,omitempty"`
 }
 
 // State is everything the rules decide from, in memory and indexed. It is not
@@ -134,6 +138,11 @@ func (s *State) EachActive(f func(*Active) bool) {
 			return
 		}
 	}
+}
+
+// Mirrored lists the ids of everything mirrored, each kind in order.
+func (s *State) Mirrored() (users []UserID, products []ProductID, licenses []LicenseID) {
+	return slices.Sorted(maps.Keys(s.users)), slices.Sorted(maps.Keys(s.products)), slices.Sorted(maps.Keys(s.licenses))
 }
 
 // Counts are the sizes of the state's parts.

@@ -90,6 +90,11 @@ var german = catalog{
 			detail: "Diese Ausleihe gibt es nicht oder nicht mehr.",
 			next:   []string{"Sehen Sie in der Liste Ihrer Ausleihen nach."},
 		},
+		"too-many-sessions": {
+			title:  "Zu viele Sitzungen",
+			detail: "Sie haben schon hundert laufende Sitzungen.",
+			next:   []string{"Schließen Sie einige, oder warten Sie drei Minuten, bis die eines abgestürzten Programms enden."},
+		},
 		"not-yours": {
 			title:  "Nicht Ihres",
 			detail: "Das gehört zu einem anderen Benutzer oder einem anderen Rechner.",

@@ -91,6 +91,11 @@ var english = catalog{
 			detail: "There is no such checkout, or not any more.",
 			next:   []string{"Look at the list of your checkouts."},
 		},
+		"too-many-sessions": {
+			title:  "Too many sessions",
+			detail: "You have a hundred sessions running already.",
+			next:   []string{"Close some, or wait three minutes for those of a crashed program to end."},
+		},
 		"not-yours": {
 			title:  "Not yours",
 			detail: "This belongs to another user or to another machine.",

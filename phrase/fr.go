@@ -90,6 +90,11 @@ var french = catalog{
 			detail: "Cet emprunt n’existe pas, ou plus.",
 			next:   []string{"Consultez la liste de vos emprunts."},
 		},
+		"too-many-sessions": {
+			title:  "Trop de sessions",
+			detail: "Vous avez déjà cent sessions en cours.",
+			next:   []string{"Fermez-en quelques-unes, ou attendez trois minutes que celles d’un programme arrêté brutalement prennent fin."},
+		},
 		"not-yours": {
 			title:  "Pas à vous",
 			detail: "Ceci appartient à un autre utilisateur ou à un autre poste.",
