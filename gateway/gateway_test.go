@@ -83,6 +83,30 @@ func TestSecondMachineIsRefusedWithoutAskingTheCloud(t *testing.T) {
 	})
 }
 
+func TestWhatALostCursorDoesNotNameAgainIsGone(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.start(t, 1, ws101)
+		s.books.set(func() { // the license of ada is gone, and so is the cursor
+			s.books.feed = append(s.books.feed[:4:4], s.books.feed[5])
+			s.books.reset = true
+		})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.log.View(func(st *license.State) {
+			if st.License("L1") != nil || st.License("L2") == nil || st.User("ada") == nil {
+				t.Errorf("got L1 %v, L2 %v, ada %v; want only L1 gone", st.License("L1"), st.License("L2"), st.User("ada"))
+			}
+			if x := st.Session(license.ID{1}); x == nil || x.Notice == nil || x.Notice.Reason != license.EndUnassigned {
+				t.Errorf("got %+v, want the session on notice", x)
+			}
+			if st.Head().Refilling {
+				t.Error("still refilling")
+			}
+		})
+		wantDenied(t, s.start(t, 2, ws101), license.NotAssigned)
+	})
+}
+
 func TestMachineThatLetGoIsNotInTheWayOfTheNext(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {
 		s.books.set(func() { s.books.slow = 100 * time.Millisecond })

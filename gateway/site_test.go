@@ -119,6 +119,7 @@ type books struct {
 	asked  int
 	forget bool          // keep the usage of the next delivery, but lose the answer
 	slow   time.Duration // of a release
+	reset  bool          // the next cursor is not known any more
 }
 
 var errCut = errors.New("the cloud cannot be reached: connection refused")
@@ -138,6 +139,10 @@ func (b *books) Changes(ctx context.Context, cursor string, wait time.Duration) 
 	at := 0
 	fmt.Sscanf(cursor, "c%d", &at)
 	b.mu.Lock()
+	reset := b.reset && cursor != ""
+	if reset {
+		b.reset, at = false, 0
+	}
 	down, n := b.down, len(b.feed)
 	changes := b.feed[at:n]
 	b.mu.Unlock()
@@ -151,7 +156,7 @@ func (b *books) Changes(ctx context.Context, cursor string, wait time.Duration) 
 		case <-time.After(wait):
 		}
 	}
-	return license.Page{Cursor: fmt.Sprintf("c%d", n), Changes: changes}, nil
+	return license.Page{Cursor: fmt.Sprintf("c%d", n), Changes: changes, Reset: reset}, nil
 }
 
 func (b *books) Hold(_ context.Context, _ license.Fence, h license.CloudHold) (*license.Denial, error) {
