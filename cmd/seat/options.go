@@ -24,13 +24,14 @@ type options struct {
 	timeout       time.Duration
 	verbose       bool
 
-	json     bool
-	product  string
-	version  string
-	wait     bool
-	until    string
-	duration time.Duration
-	issuer   issuerOptions
+	json      bool
+	product   string
+	version   string
+	killAfter time.Duration
+	wait      bool
+	until     string
+	duration  time.Duration
+	issuer    issuerOptions
 
 	dir string // of what seat keeps; empty: there is no such place
 }

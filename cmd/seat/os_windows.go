@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"os/exec"
+	"strconv"
 	"syscall"
 )
 
@@ -15,9 +17,11 @@ func passed() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
 // itself: all of them.
 func fromKeyboard(os.Signal) bool { return true }
 
-// end ends a program. There is no asking: it has been warned on stderr and by the
-// gateway's notices.
-func end(p *os.Process) error { return p.Kill() }
+// end asks a program to end: its windows are told to close, so that it can ask
+// its user to save.
+func end(p *os.Process) error {
+	return exec.Command("taskkill", "/PID", strconv.Itoa(p.Pid)).Run()
+}
 
 func exitStatus(state *os.ProcessState) int { return state.ExitCode() }
 

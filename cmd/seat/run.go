@@ -18,16 +18,14 @@ import (
 )
 
 const (
-	// killAfter is how long a program may take to end once it was asked to: less
-	// than the 15 s that are left before the license can be given away.
-	killAfter   = 12 * time.Second
 	stopTimeout = 5 * time.Second
-	waitPause   = 2 * time.Second // between two waits, where the first was none
+	waitPause   = 200 * time.Millisecond // between two waits, where the first was none
 )
 
 func runFlags(fs *pflag.FlagSet, o *options) {
 	fs.StringVar(&o.product, "product", "", "`ID` of the product to hold a license of")
 	fs.StringVar(&o.version, "version", "", "`VERSION` of the product, four-part")
+	fs.DurationVar(&o.killAfter, "kill-after", 0, "kill the program if it has not ended `DURATION` after it was asked to; 0: never, its work may not be saved")
 	fs.BoolVar(&o.wait, "wait", false, "if it is in use on another machine, wait until it is free")
 }
 
@@ -64,7 +62,7 @@ func runProgram(ctx context.Context, s *seat, o *options, args []string) error {
 	cmd.Args[0] = args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.stdin, s.stdout, s.stderr
 	cmd.WaitDelay = time.Second // its children may keep the pipes longer than it lives
-	status, err := s.supervise(ctx, cmd, session, notices, signals)
+	status, err := s.supervise(ctx, o, cmd, session, notices, signals)
 	notices.Close()
 	s.release(ctx, session)
 	if err != nil {
@@ -159,7 +157,7 @@ func (s *seat) await(ctx context.Context, c *client.Client, o *options) error {
 }
 
 // supervise runs the program to its end and returns its exit status.
-func (s *seat) supervise(ctx context.Context, cmd *exec.Cmd, session *client.Session, notices *client.Watcher, signals <-chan os.Signal) (int, error) {
+func (s *seat) supervise(ctx context.Context, o *options, cmd *exec.Cmd, session *client.Session, notices *client.Watcher, signals <-chan os.Signal) (int, error) {
 	if err := cmd.Start(); err != nil {
 		return 0, &exitError{exitNotRunnable, fmt.Errorf("running %s: %w", cmd.Args[0], err)}
 	}
@@ -169,8 +167,8 @@ func (s *seat) supervise(ctx context.Context, cmd *exec.Cmd, session *client.Ses
 	told, lost, cancelled := notices.Notices(), session.Lost(), ctx.Done()
 	finish := func() {
 		end(cmd.Process) // if it is gone already, so much the better
-		if kill == nil {
-			kill = time.After(killAfter)
+		if kill == nil && o.killAfter > 0 {
+			kill = time.After(o.killAfter)
 		}
 	}
 	keyboard := isTerminal(s.stdin)
@@ -212,9 +210,9 @@ func (s *seat) warn(w client.Warning) {
 	left := w.Left.Round(time.Second)
 	switch e := w.Ending; {
 	case e == nil:
-		s.sayf("the license gateway does not answer; if it goes on so, the program is ended in %v: save your work", left)
+		s.sayf("the license gateway does not answer; if it goes on so, the program is asked to end in %v: save your work", left)
 	case e.Until.IsZero():
-		s.sayf("this session has lost its license (%s); the program is ended in %v: save your work", e.Reason, left)
+		s.sayf("this session has lost its license (%s); the program is asked to end in %v: save your work", e.Reason, left)
 	default:
 		s.sayf("this session has lost its license (%s) and is renewed until %s only: save your work", e.Reason, clock(e.Until))
 	}
