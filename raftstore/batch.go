@@ -1,0 +1,204 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"sitegate/license"
+)
+
+// batcher puts commands into log entries: one entry carries whatever has queued,
+// up to the bounds of an entry, so that the busier the site, the fewer fsyncs a
+// command costs. There is no timer: a lonely command goes at once.
+type batcher struct {
+	codec   *codec
+	metrics *metrics
+	raft    *raft.Raft
+	stamp   func() license.Time
+	queue   chan *proposal
+	flights chan struct{} // entries under way
+	done    chan struct{}
+	down    chan struct{} // closed: raft is, and answers no more
+	pending sync.WaitGroup
+}
+
+const (
+	queueLength   = 4096
+	maxFlights    = 4
+	enqueueWithin = 5 * time.Second
+)
+
+// proposal is one command on its way.
+type proposal struct {
+	command []byte
+	claimed atomic.Bool // by the batch, or by a caller who gave up before
+	answer  chan proposed
+}
+
+type proposed struct {
+	outcome license.Outcome
+	err     error
+}
+
+func newBatcher(c *codec, m *metrics, r *raft.Raft, stamp func() license.Time) *batcher {
+	return &batcher{codec: c, metrics: m, raft: r, stamp: stamp, queue: make(chan *proposal, queueLength),
+		flights: make(chan struct{}, maxFlights), done: make(chan struct{}), down: make(chan struct{})}
+}
+
+// do proposes one command and waits for its outcome.
+func (b *batcher) do(ctx context.Context, c license.Command) (license.Outcome, error) {
+	encoded, err := b.codec.command(c)
+	if err != nil {
+		return license.Outcome{}, err
+	}
+	p := &proposal{command: encoded, answer: make(chan proposed, 1)}
+	select {
+	case b.queue <- p:
+	case <-ctx.Done():
+		return license.Outcome{}, fmt.Errorf("waiting to propose: %w", context.Cause(ctx))
+	case <-b.done:
+		return license.Outcome{}, ErrClosed
+	}
+	select {
+	case a := <-p.answer:
+		return a.outcome, a.err
+	case <-ctx.Done():
+		if !p.claimed.Swap(true) {
+			return license.Outcome{}, fmt.Errorf("waiting to propose: %w", context.Cause(ctx))
+		}
+		return license.Outcome{}, errors.Join(ErrUnknown, context.Cause(ctx))
+	case <-b.done:
+		select {
+		case a := <-p.answer:
+			return a.outcome, a.err
+		default:
+		}
+		if !p.claimed.Swap(true) {
+			return license.Outcome{}, ErrClosed
+		}
+		return license.Outcome{}, errors.Join(ErrUnknown, ErrClosed)
+	}
+}
+
+// run batches until ctx ends, and returns when every entry under way has been
+// answered.
+func (b *batcher) run(ctx context.Context) {
+	defer close(b.done)
+	defer b.pending.Wait()
+	var held *proposal // did not fit into the last entry
+	for {
+		select {
+		case b.flights <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		var batch []*proposal
+		batch, held = b.gather(ctx, held)
+		if len(batch) == 0 {
+			return
+		}
+		commands := make([][]byte, len(batch))
+		for i, p := range batch {
+			commands[i] = p.command
+		}
+		entry := b.codec.entry(b.stamp(), commands)
+		start := time.Now()
+		future := b.raft.Apply(entry, enqueueWithin) // in this order into the log
+		b.pending.Go(func() {
+			b.settle(batch, future)
+			b.metrics.committed(len(batch), time.Since(start))
+			<-b.flights
+		})
+	}
+}
+
+// gather waits for a first command and takes what has queued behind it.
+func (b *batcher) gather(ctx context.Context, held *proposal) (batch []*proposal, rest *proposal) {
+	size := 0
+	for {
+		p := held
+		held = nil
+		if p == nil {
+			if len(batch) == 0 {
+				select {
+				case p = <-b.queue:
+				case <-ctx.Done():
+					return nil, nil
+				}
+			} else {
+				select {
+				case p = <-b.queue:
+				default:
+					return batch, nil
+				}
+			}
+			if p.claimed.Swap(true) {
+				continue // its caller has given up
+			}
+		}
+		if len(batch) > 0 && size+len(p.command) > MaxBatchBytes {
+			return batch, p
+		}
+		batch = append(batch, p)
+		size += len(p.command)
+		if len(batch) == MaxBatch || size >= MaxBatchBytes {
+			return batch, nil
+		}
+	}
+}
+
+func (b *batcher) settle(batch []*proposal, future raft.ApplyFuture) {
+	err := b.await(future)
+	var outcomes []license.Outcome
+	if err == nil {
+		switch r := future.Response().(type) {
+		case []license.Outcome:
+			outcomes = r
+		case error:
+			err = errors.Join(ErrUnknown, r)
+		}
+		if err == nil && len(outcomes) != len(batch) {
+			err = fmt.Errorf("%w: %d outcomes for %d commands", ErrUnknown, len(outcomes), len(batch))
+		}
+	}
+	for i, p := range batch {
+		a := proposed{err: err}
+		if err == nil {
+			a.outcome = outcomes[i]
+		}
+		p.answer <- a
+	}
+}
+
+// await waits for raft's answer. raft leaves entries unanswered that were
+// committed but not applied when it was shut down.
+func (b *batcher) await(future raft.ApplyFuture) error {
+	answered := make(chan error, 1)
+	go func() { answered <- proposalError(future.Error()) }()
+	select {
+	case err := <-answered:
+		return err
+	case <-b.down:
+		return errors.Join(ErrUnknown, ErrClosed)
+	}
+}
+
+// abandon lets go of what raft will not answer any more, after it was shut down.
+func (b *batcher) abandon() { close(b.down) }
+
+// Propose decides and carries out a command: it returns once a majority has
+// fsynced the entry and this node, the leader, has applied it. ErrNotLeader,
+// ErrTooLarge: nothing was done. ErrUnknown: the leadership was lost, or ctx
+// ended, in between.
+func (s *Store) Propose(ctx context.Context, c license.Command) (license.Outcome, error) {
+	if _, ok := s.Leading(); !ok {
+		return license.Outcome{}, ErrNotLeader
+	}
+	return s.batcher.do(ctx, c)
+}

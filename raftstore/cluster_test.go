@@ -1,0 +1,227 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"sitegate/license"
+)
+
+func TestThreeNodesAgree(t *testing.T) {
+	c := newCluster(t, nil)
+	leader := c.leader()
+	c.do(fill(20))
+	var group sync.WaitGroup
+	for n := range 20 {
+		group.Go(func() { c.do(start(n+1, n, "WS-1")) })
+	}
+	group.Wait()
+	c.alike()
+	for name, s := range c.nodes {
+		if got := len(s.Cluster().Members); got != 3 {
+			t.Errorf("%s knows %d members, want 3", name, got)
+		}
+		if got := s.Cluster().Leader; got != leader.cfg.Node {
+			t.Errorf("%s takes %q for the leader, want %s", name, got, leader.cfg.Node)
+		}
+		if err := s.Flush(limited(t)); err != nil {
+			t.Fatal(err)
+		}
+		events, err := s.Journal(limited(t), 0, 1000)
+		if err != nil || uint64(len(events)) != leader.fsm.lastSeq() {
+			t.Errorf("%s has %d events in its journal, %v; want %d", name, len(events), err, leader.fsm.lastSeq())
+		}
+	}
+	if _, err := c.follower().Propose(limited(t), fill(1)); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("proposing on a follower: got %v, want %v", err, ErrNotLeader)
+	}
+	if err := c.follower().Fresh(limited(t)); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("Fresh on a follower: got %v, want %v", err, ErrNotLeader)
+	}
+	if err := leader.Fresh(limited(t)); err != nil {
+		t.Errorf("Fresh on the leader: %v", err)
+	}
+}
+
+func TestAnyNodeForwardsToTheLeader(t *testing.T) {
+	c := newCluster(t, func(cfg *Config) { cfg.LeaderWait = time.Second })
+	leader := c.leader()
+	for name, s := range c.nodes {
+		got, err := s.Forward(limited(t), []byte("hi"))
+		if want := leader.cfg.Node + " answers hi"; err != nil || string(got) != want {
+			t.Errorf("Forward on %s: got %q, %v; want %q", name, got, err, want)
+		}
+	}
+	follower := c.follower()
+	for name := range c.nodes {
+		if name != follower.cfg.Node {
+			c.stop(name)
+		}
+	}
+	eventually(t, func() error { // it may have been handed the leadership
+		if _, err := follower.Forward(limited(t), []byte("hi")); !errors.Is(err, ErrNoLeader) {
+			return fmt.Errorf("Forward without a leader: got %v, want %v", err, ErrNoLeader)
+		}
+		return nil
+	})
+}
+
+func TestLeaderChangeLosesNothing(t *testing.T) {
+	for _, how := range []string{"closed", "crashed"} {
+		t.Run(how, func(t *testing.T) {
+			c := newCluster(t, nil)
+			old := c.leader()
+			c.do(fill(1))
+			var mu sync.Mutex
+			acked := map[license.ID]bool{}
+			var group sync.WaitGroup
+			under := make(chan struct{}, 16)
+			for w := range 8 {
+				group.Go(func() {
+					defer func() { under <- struct{}{} }()
+					for i := 0; ; i++ {
+						id := 1000*(w+1) + i
+						out, err := old.Propose(context.Background(), start(id, 0, "WS-1"))
+						if err != nil {
+							return
+						}
+						if out.Denial == nil {
+							mu.Lock()
+							acked[testID(id)] = true
+							mu.Unlock()
+						}
+						if i == 20 {
+							under <- struct{}{}
+						}
+					}
+				})
+			}
+			for range 8 {
+				receive(t, under)
+			}
+			if how == "closed" {
+				c.stop(old.cfg.Node)
+			} else {
+				c.crash(old.cfg.Node)
+			}
+			began := time.Now()
+			group.Wait()
+			leader := c.leader()
+			t.Logf("%d acknowledged; %s led after %v", len(acked), leader.cfg.Node, time.Since(began))
+			if err := leader.Fresh(limited(t)); err != nil {
+				t.Fatal(err)
+			}
+			leader.View(func(st *license.State) {
+				for id := range acked {
+					if st.Session(id) == nil {
+						t.Errorf("session %s was acknowledged and is lost", id)
+					}
+				}
+			})
+			c.restart(old.cfg.Node)
+			c.do(stop(1000, 0, "WS-1"))
+			c.alike()
+		})
+	}
+}
+
+func TestFollowerCatchesUpBySnapshot(t *testing.T) {
+	c := newCluster(t, func(cfg *Config) {
+		cfg.TrailingEntries, cfg.SnapshotEntries, cfg.SnapshotEvery = 4, 8, 20*time.Millisecond
+		cfg.FlushEvery = 10 * time.Millisecond
+	})
+
+	c.do(fill(1))
+	behind := c.follower().cfg.Node
+	c.stop(behind)
+	for n := range 60 {
+		c.do(start(n+1, 0, "WS-1"))
+	}
+	eventually(t, func() error {
+		leader := c.leader()
+		first, err := leader.logs.FirstIndex()
+		if err == nil && first < 40 {
+			err = fmt.Errorf("the leader's log still begins at %d", first)
+		}
+		return err
+	})
+	s := c.restart(behind)
+	c.alike()
+	if s.disk.name == "000001" {
+		t.Errorf("%s was not caught up by a snapshot", behind)
+	}
+	c.do(stop(1, 0, "WS-1")) // and follows on
+	c.alike()
+	c.crash(behind)
+	c.restart(behind)
+	c.alike()
+	events, err := s.disk.journal(0, 10)
+	if !errors.Is(err, ErrClosed) {
+		t.Errorf("the journal of a crashed store: got %d events, %v; want %v", len(events), err, ErrClosed)
+	}
+}
+
+func TestLeadRunsWithTheLeadership(t *testing.T) {
+	c := newCluster(t, nil)
+	type turn struct {
+		node  string
+		begin bool
+	}
+	turns := make(chan turn, 100)
+	ctx, cancel := context.WithCancel(limited(t))
+	defer cancel()
+	var group sync.WaitGroup
+	for name, s := range c.nodes {
+		group.Go(func() {
+			s.Lead(ctx, func(ctx context.Context) {
+				turns <- turn{name, true}
+				<-ctx.Done()
+				turns <- turn{name, false}
+			})
+		})
+	}
+	first := receive(t, turns)
+	if !first.begin {
+		t.Fatalf("first turn: got the end of one on %s", first.node)
+	}
+	if err := c.nodes[first.node].StepDown(limited(t)); err != nil && !errors.Is(err, ErrNotLeader) {
+		t.Fatal(err)
+	}
+	if got, want := receive(t, turns), (turn{first.node, false}); got != want {
+		t.Errorf("after stepping down: got %+v, want %+v", got, want)
+	}
+	next := receive(t, turns)
+	if !next.begin {
+		t.Errorf("then: got %+v, want another beginning", next)
+	}
+	cancel()
+	if got, want := receive(t, turns), (turn{next.node, false}); got != want {
+		t.Errorf("after the end: got %+v, want %+v", got, want)
+	}
+	group.Wait()
+}
+
+func TestLeave(t *testing.T) {
+	c := newCluster(t, nil)
+	for _, left := range []int{2, 1} {
+		leader := c.leader() // the leader leaves, which is the harder case
+		if err := leader.Leave(limited(t)); err != nil {
+			t.Fatalf("%s leaves: %v", leader.cfg.Node, err)
+		}
+		c.stop(leader.cfg.Node)
+		eventually(t, func() error {
+			if got := c.leader().voters(); got != left {
+				return fmt.Errorf("%d voters, want %d", got, left)
+			}
+			return nil
+		})
+		c.do(license.Link{Up: left == 2})
+	}
+	if err := c.leader().Leave(limited(t)); err == nil {
+		t.Error("the last voter left")
+	}
+}

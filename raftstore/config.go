@@ -1,0 +1,187 @@
+package raftstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sitegate/license"
+)
+
+// Config is what a Store is made of. Dir, Node and Logger are needed; a node
+// with Peers needs Cluster, Listener and both TLS configurations too.
+type Config struct {
+	// Dir is the node's data folder. It is made if need be and locked while open.
+	Dir string
+	// Node is this node's name in the cluster: it stays the same for ever.
+	Node string
+	// Cluster is the site's identity, a UUID. A single node may leave it empty: one
+	// is drawn and kept in the data folder.
+	Cluster string
+	// Peers are all members of the first cluster, this node among them. Empty: this
+	// node is alone. They count only while the data folder is empty.
+	Peers []Peer
+
+	// Listener takes the other nodes' connections. The Store closes it.
+	Listener net.Listener
+	// Advertise is the address under which the others reach Listener; empty is this
+	// node's address in Peers.
+	Advertise string
+	// ServerTLS and ClientTLS carry this node's certificate and the cluster's CA
+	// (ClientCAs and RootCAs). A node is who its certificate's URI says:
+	// sitegate://<cluster>/node/<name>. Host names are not looked at.
+	ServerTLS, ClientTLS *tls.Config
+
+	// Tempo is how soon a silent leader is replaced: default LAN.
+	Tempo Tempo
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil: metrics are kept but not shown
+
+	// OnEvents hears of every event in commit order, on every node. It must not
+	// block. A jump in Seq means that the node was caught up by a snapshot: what is
+	// missing is in the Journal. After a restart the events since the last flush are
+	// told again.
+	OnEvents func(epoch uint64, events []license.Event)
+	// Serve answers requests that other nodes forward to this one while it leads.
+	Serve func(ctx context.Context, request []byte) ([]byte, error)
+	// Clock is the wall clock: default time.Now.
+	Clock func() time.Time
+
+	// FlushEvery is how often changes are written behind the log: default 100 ms.
+	FlushEvery time.Duration
+	// LeaseTick is how often the leader looks for leases that have run out: default
+	// 250 ms.
+	LeaseTick time.Duration
+	// LeaderWait is how long Forward and Renew wait for a leader to be elected:
+	// default 3 s.
+	LeaderWait time.Duration
+	// SnapshotEvery, SnapshotEntries and TrailingEntries say when the log is cut:
+	// every SnapshotEvery (default 30 s) if it has grown by SnapshotEntries (default
+	// 4,096), leaving TrailingEntries (default 16,384; an entry is a batch) for
+	// followers to catch up from.
+	SnapshotEvery   time.Duration
+	SnapshotEntries uint64
+	TrailingEntries uint64
+}
+
+// Peer is a member of the first cluster.
+type Peer struct {
+	Name    string
+	Address string // host:port of its peer listener
+}
+
+// Tempo is how soon a silent leader is replaced. Half of the nodes' pauses and
+// delays must stay well below it.
+type Tempo string
+
+// The tempos.
+const (
+	LAN Tempo = "lan" // 200 ms
+	VM  Tempo = "vm"  // 500 ms: virtual machines that are paused for moments, slow disks
+	WAN Tempo = "wan" // 1 s: nodes in several places
+)
+
+func (t Tempo) heartbeat() time.Duration {
+	switch t {
+	case VM:
+		return 500 * time.Millisecond
+	case WAN:
+		return time.Second
+	default:
+		return 200 * time.Millisecond
+	}
+}
+
+var nodeName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62})$`)
+
+// complete fills in the defaults and reports everything that is wrong.
+func (c *Config) complete() error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if c.Dir == "" {
+		bad("no data folder is set")
+	}
+	if !nodeName.MatchString(c.Node) {
+		bad("node name %q: use 1 to 63 letters, digits, dots, dashes or underscores", c.Node)
+	}
+	if c.Cluster != "" && !nodeName.MatchString(c.Cluster) {
+		bad("cluster id %q: use a UUID", c.Cluster)
+	}
+	if c.Tempo == "" {
+		c.Tempo = LAN
+	}
+	if c.Tempo != LAN && c.Tempo != VM && c.Tempo != WAN {
+		bad("tempo %q: use lan, vm or wan", c.Tempo)
+	}
+	if len(c.Peers) > 0 {
+		problems = append(problems, c.completePeers())
+	}
+	if c.Logger == nil {
+		bad("no logger is set")
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	def(&c.FlushEvery, 100*time.Millisecond)
+	def(&c.LeaseTick, 250*time.Millisecond)
+	def(&c.LeaderWait, 3*time.Second)
+	def(&c.SnapshotEvery, 30*time.Second)
+	def(&c.SnapshotEntries, 4096)
+	def(&c.TrailingEntries, 16384)
+	return errors.Join(problems...)
+}
+
+func (c *Config) completePeers() error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	seen := map[string]bool{}
+	for _, p := range c.Peers {
+		if !nodeName.MatchString(p.Name) {
+			bad("peer name %q: use 1 to 63 letters, digits, dots, dashes or underscores", p.Name)
+		}
+		if _, _, err := net.SplitHostPort(p.Address); err != nil {
+			bad("peer %s: address %q is not host:port: %w", p.Name, p.Address, err)
+		}
+		if seen[p.Name] || seen[p.Address] {
+			bad("peer %s at %s is listed twice", p.Name, p.Address)
+		}
+		seen[p.Name], seen[p.Address] = true, true
+		if p.Name == c.Node && c.Advertise == "" {
+			c.Advertise = p.Address
+		}
+	}
+	if !seen[c.Node] {
+		bad("node %s is not among its own peers", c.Node)
+	}
+	if c.Cluster == "" {
+		bad("nodes with peers need the cluster's id")
+	}
+	if c.Listener == nil || c.ServerTLS == nil || c.ClientTLS == nil {
+		bad("nodes with peers need a listener and TLS certificates for both directions")
+	}
+	return errors.Join(problems...)
+}
+
+func def[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+// makeDir makes a folder that only this user reads.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the folder %s: %w", dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,287 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"sitegate/license"
+)
+
+// disk is the state as Badger keeps it: always the state at exactly one index of
+// the log, its position. The database lives in a numbered folder; the file
+// CURRENT names the one that counts, so that a snapshot from the leader takes its
+// place in one step.
+type disk struct {
+	dir   string
+	codec *codec
+	log   *slog.Logger
+
+	mu   sync.RWMutex // held for reading by who uses db, for writing by a swap
+	db   *badger.DB
+	name string // of the database's folder
+
+	posMu sync.Mutex
+	pos   position
+	seq   uint64    // of the last event at pos
+	at    watermark // pos.Index
+}
+
+// loaded is a state as it was read from disk.
+type loaded struct {
+	state *license.State
+	pos   position
+}
+
+const currentFile = "CURRENT"
+
+// openDisk opens the current database, or makes the first, and reads it.
+func openDisk(dir string, c *codec, log *slog.Logger) (*disk, loaded, error) {
+	if err := makeDir(dir); err != nil {
+		return nil, loaded{}, err
+	}
+	d := &disk{dir: dir, codec: c, log: log}
+	name, err := d.current()
+	if err != nil {
+		return nil, loaded{}, err
+	}
+	if name == "" {
+		name = "000001"
+		if err := makeDir(filepath.Join(dir, name)); err != nil {
+			return nil, loaded{}, err
+		}
+		if err := d.setCurrent(name); err != nil {
+			return nil, loaded{}, err
+		}
+	}
+	if err := d.sweep(name); err != nil {
+		return nil, loaded{}, err
+	}
+	db, err := openBadger(filepath.Join(dir, name), log)
+	if err != nil {
+		return nil, loaded{}, err
+	}
+	l, err := readState(db, c)
+	if err != nil {
+		return nil, loaded{}, errors.Join(err, db.Close())
+	}
+	d.db, d.name = db, name
+	d.moved(l.pos, l.state.Head().Seq)
+	return d, l, nil
+}
+
+// openBadger opens a database with the settings of a small appliance: little
+// memory, no value log, every transaction on disk before it returns (without
+// that, what is left after a power loss is not a prefix of what was written).
+func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
+	db, err := badger.Open(badger.DefaultOptions(dir).
+		WithSyncWrites(true).
+		WithMemTableSize(16 << 20).
+		WithNumMemtables(2).
+		WithNumCompactors(2).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(6).
+		WithValueLogFileSize(16 << 20).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithDetectConflicts(false).
+		WithMetricsEnabled(false).
+		WithLogger(badgerLog{log}))
+	if err != nil {
+		return nil, fmt.Errorf("opening the state in %s (is the disk full?): %w", dir, err)
+	}
+	return db, nil
+}
+
+// readState rebuilds the state in memory from its records.
+func readState(db *badger.DB, c *codec) (loaded, error) {
+	l := loaded{state: license.NewState()}
+	err := db.View(func(txn *badger.Txn) error {
+		var err error
+		if l.pos, err = readPosition(txn, c); err != nil {
+			return err
+		}
+		it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256, Prefix: []byte{tableRecord}})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			key, err := parseRecordKey(it.Item().Key())
+			if err != nil {
+				return err
+			}
+			err = it.Item().Value(func(b []byte) error {
+				r, err := c.decodeRecord(key.Kind, b)
+				if err != nil {
+					return err
+				}
+				return l.state.Put(r)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return loaded{}, fmt.Errorf("reading the state from disk: %w", err)
+	}
+	l.state.Loaded()
+	return l, nil
+}
+
+// readPosition reads the position; a new database is at zero.
+func readPosition(txn *badger.Txn, c *codec) (p position, err error) {
+	item, err := txn.Get(positionKey())
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return position{}, nil
+	}
+	if err != nil {
+		return position{}, fmt.Errorf("reading the position: %w", err)
+	}
+	err = item.Value(func(b []byte) error { p, err = c.decodePosition(b); return err })
+	return p, err
+}
+
+// position is where in the log the state on disk is, and the seq of its last event.
+func (d *disk) position() (position, uint64) {
+	d.posMu.Lock()
+	defer d.posMu.Unlock()
+	return d.pos, d.seq
+}
+
+func (d *disk) moved(p position, seq uint64) {
+	d.posMu.Lock()
+	d.pos, d.seq = p, seq
+	d.posMu.Unlock()
+	d.at.raise(p.Index)
+}
+
+// close waits for readers and closes the database.
+func (d *disk) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.db == nil {
+		return nil
+	}
+	db := d.db
+	d.db = nil
+	if err := db.Close(); err != nil {
+		return fmt.Errorf("closing the state: %w", err)
+	}
+	return nil
+}
+
+// view runs f on a consistent view of the database that stays as it is.
+func (d *disk) view(f func(txn *badger.Txn) error) error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.db == nil {
+		return ErrClosed
+	}
+	return d.db.View(f)
+}
+
+// swap makes the database in the folder name the current one and reads it. What
+// was there before is removed. When swap fails, the disk is closed: the node has
+// to be started anew, with whichever database CURRENT names.
+func (d *disk) swap(name string) (loaded, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.db == nil {
+		return loaded{}, ErrClosed
+	}
+	old, oldName := d.db, d.name
+	d.db = nil
+	if err := old.Close(); err != nil {
+		return loaded{}, fmt.Errorf("closing the old state: %w", err)
+	}
+	if err := d.setCurrent(name); err != nil {
+		return loaded{}, err
+	}
+	db, err := openBadger(filepath.Join(d.dir, name), d.log)
+	if err != nil {
+		return loaded{}, err
+	}
+	l, err := readState(db, d.codec)
+	if err != nil {
+		return loaded{}, errors.Join(err, db.Close())
+	}
+	d.db, d.name = db, name
+	d.moved(l.pos, l.state.Head().Seq)
+	if err := os.RemoveAll(filepath.Join(d.dir, oldName)); err != nil {
+		d.log.Warn("an old state could not be removed", "folder", oldName, "err", err)
+	}
+	return l, nil
+}
+
+func (d *disk) current() (string, error) {
+	b, err := os.ReadFile(filepath.Join(d.dir, currentFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading which state is the current one: %w", err)
+	}
+	name := strings.TrimSpace(string(b))
+	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+		return "", fmt.Errorf("%s names no state: %.40q; restore the data folder from a backup, or empty it to join anew", filepath.Join(d.dir, currentFile), name)
+	}
+	return name, nil
+}
+
+func (d *disk) setCurrent(name string) error {
+	return writeFileSync(filepath.Join(d.dir, currentFile), []byte(name+"\n"))
+}
+
+// sweep removes what a crash has left: databases that never became, or are no
+// longer, the current one.
+func (d *disk) sweep(current string) error {
+	entries, err := os.ReadDir(d.dir)
+	if err != nil {
+		return fmt.Errorf("looking for old states: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() == current || e.Name() == currentFile {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(d.dir, e.Name())); err != nil {
+			return fmt.Errorf("removing an old state: %w", err)
+		}
+	}
+	return nil
+}
+
+// writeFileSync replaces a file in one step; it is on disk when it returns.
+func writeFileSync(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, errors.Join(err, os.Remove(f.Name())))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("syncing %s: %w", dir, err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("syncing %s: %w", dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package raftstore
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"sitegate/license"
+)
+
+// termReport is what a node says when it is asked for its term.
+type termReport struct {
+	Term    uint64       `cbor:"1,keyasint"`
+	Wall    license.Time `cbor:"2,keyasint"`           // its wall clock
+	Now     license.Time `cbor:"3,keyasint,omitempty"` // the cluster's time, as it knows it
+	Leading bool         `cbor:"4,keyasint,omitempty"` // it leads and serves
+}
+
+// termAnswer reads the term after the question has arrived: whoever was elected
+// before that has raised it on a majority of the nodes.
+func (s *Store) termAnswer() []byte {
+	_, leading := s.Leading()
+	b, err := s.codec.enc.Marshal(termReport{Term: s.raft.CurrentTerm(), Wall: license.TimeOf(s.cfg.Clock()),
+		Now: s.clock.now(), Leading: leading})
+	if err != nil {
+		return nil // which no node takes for a term
+	}
+	return b
+}
+
+func (p *peer) term(ctx context.Context) (termReport, error) {
+	var t termReport
+	b, err := p.call(ctx, methodTerm, nil)
+	if err == nil {
+		err = p.s.codec.dec.Unmarshal(b, &t)
+	}
+	return t, err
+}
+
+// freshness batches the callers of Fresh: one check is under way, who comes
+// meanwhile waits for the next, which begins after the call.
+type freshness struct {
+	mu      sync.Mutex
+	waiting []chan error
+	running bool
+}
+
+// Fresh returns once a majority has confirmed, by an exchange begun after the
+// call, that this node still leads, and everything committed before the call has
+// been applied here: what View shows then is as fresh as a write. ErrNotLeader
+// otherwise.
+//
+// raft's own VerifyLeader counts answers that were under way before the call; a
+// leader that was paused would believe them.
+func (s *Store) Fresh(ctx context.Context) error {
+	ch := make(chan error, 1)
+	f := &s.fresh
+	f.mu.Lock()
+	f.waiting = append(f.waiting, ch)
+	if !f.running {
+		f.running = s.spawn(s.confirm)
+		if !f.running {
+			f.waiting = nil
+			f.mu.Unlock()
+			return ErrClosed
+		}
+	}
+	f.mu.Unlock()
+	select {
+	case err := <-ch:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *Store) confirm() {
+	f := &s.fresh
+	for {
+		f.mu.Lock()
+		batch := f.waiting
+		f.waiting = nil
+		if len(batch) == 0 {
+			f.running = false
+			f.mu.Unlock()
+			return
+		}
+		f.mu.Unlock()
+		err := s.confirmOnce()
+		for _, ch := range batch {
+			ch <- err
+		}
+	}
+}
+
+// confirmLimit bounds one check; a leader that is cut off loses its leadership
+// before that.
+const confirmLimit = 3 * time.Second
+
+func (s *Store) confirmOnce() error {
+	rg := s.reigning()
+	if rg == nil {
+		return ErrNotLeader
+	}
+	ctx, cancel := context.WithTimeout(rg.ctx, confirmLimit)
+	defer cancel()
+	committed := s.raft.CommitIndex()
+	if !s.majorityAt(ctx, rg.term) {
+		return ErrNotLeader
+	}
+	if s.raft.State() != raft.Leader || s.raft.CurrentTerm() != rg.term {
+		return ErrNotLeader
+	}
+	if err := s.caughtUp(ctx, committed); err != nil {
+		return ErrNotLeader
+	}
+	return nil
+}
+
+// majorityAt reports whether a majority of the voters, this one among them, has
+// not seen a term after this one.
+func (s *Store) majorityAt(ctx context.Context, term uint64) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	voters, self := 0, 0
+	votes := make(chan bool, 16)
+	for _, m := range s.members() {
+		if !m.voter {
+			continue
+		}
+		voters++
+		if m.name == s.cfg.Node {
+			self = 1
+			continue
+		}
+		ask := func() {
+			t, err := s.peer(m.name, m.address).term(ctx)
+			votes <- err == nil && t.Term != 0 && t.Term <= term
+		}
+		if voters > cap(votes) || !s.spawn(ask) {
+			return false
+		}
+	}
+	yes, no := self, 0
+	for need := voters/2 + 1; yes < need; {
+		if no > voters-need {
+			return false
+		}
+		select {
+		case v := <-votes:
+			if v {
+				yes++
+			} else {
+				no++
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// caughtUp waits until the commands up to an index have been applied. Entries
+// that raft keeps to itself do not count: they never reach the state.
+func (s *Store) caughtUp(ctx context.Context, index uint64) error {
+	applied := s.fsm.applied.get()
+	for ; index > applied; index-- {
+		var l raft.Log
+		if err := s.logs.GetLog(index, &l); err != nil {
+			return nil // cut off already, so it was applied
+		}
+		if l.Type == raft.LogCommand || l.Type == raft.LogConfiguration {
+			return s.fsm.applied.wait(ctx, index)
+		}
+	}
+	return nil
+}
+
+// wallMedian asks the nodes for their wall clocks and returns the median of
+// those that answer, with this node's own.
+func (s *Store) wallMedian(ctx context.Context) license.Time {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	walls := []license.Time{license.TimeOf(s.cfg.Clock())}
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for _, m := range s.others() {
+		group.Go(func() {
+			if t, err := s.peer(m.name, m.address).term(ctx); err == nil && t.Wall != 0 {
+				mu.Lock()
+				walls = append(walls, t.Wall)
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	slices.Sort(walls)
+	return walls[(len(walls)-1)/2]
+}

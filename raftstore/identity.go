@@ -1,0 +1,80 @@
+package raftstore
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+)
+
+// identity says whose data folder it is. Instance tells two folders of the same
+// node apart: a folder that was copied or emptied from the one in use.
+type identity struct {
+	Cluster  string `json:"cluster"`
+	Node     string `json:"node"`
+	Instance string `json:"instance"`
+}
+
+// lockDir keeps a data folder to this process until the file is closed.
+func lockDir(dir string) (*os.File, error) {
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the data folder: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("the data folder %s is in use by another running node (%w); stop that one, or set another folder", dir, err), f.Close())
+	}
+	return f, nil
+}
+
+// identify reads the folder's identity, or gives it one, and refuses a folder of
+// another node or cluster. An empty cluster takes what the folder has, or draws
+// a new one.
+func identify(dir, node, cluster string) (identity, error) {
+	path := filepath.Join(dir, "identity.json")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return newIdentity(path, node, cluster)
+	}
+	if err != nil {
+		return identity{}, fmt.Errorf("reading whose data folder it is: %w", err)
+	}
+	var id identity
+	if err := json.Unmarshal(b, &id); err != nil || id.Instance == "" || id.Node == "" || id.Cluster == "" {
+		return identity{}, fmt.Errorf("%s is damaged (%v); restore the data folder from a backup, or empty it to join anew", path, err)
+	}
+	if id.Node != node {
+		return identity{}, fmt.Errorf("the data folder %s belongs to node %q, this node is %q; set the right folder, or the right name", dir, id.Node, node)
+	}
+	if cluster != "" && id.Cluster != cluster {
+		return identity{}, fmt.Errorf("the data folder %s belongs to cluster %s, this node is of %s; set the right folder, or the right cluster", dir, id.Cluster, cluster)
+	}
+	return id, nil
+}
+
+func newIdentity(path, node, cluster string) (identity, error) {
+	instance, err := uuid.NewRandom()
+	if err != nil {
+		return identity{}, fmt.Errorf("drawing an id for the data folder: %w", err)
+	}
+	if cluster == "" {
+		drawn, err := uuid.NewRandom()
+		if err != nil {
+			return identity{}, fmt.Errorf("drawing an id for the cluster: %w", err)
+		}
+		cluster = drawn.String()
+	}
+	id := identity{Cluster: cluster, Node: node, Instance: instance.String()}
+	b, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return identity{}, fmt.Errorf("writing whose data folder it is: %w", err)
+	}
+	return id, writeFileSync(path, append(b, '\n'))
+}

@@ -1,0 +1,56 @@
+package raftstore
+
+import (
+	"context"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"sitegate/license"
+)
+
+// MaxJournal is how many events one Journal call returns at the most.
+const MaxJournal = 10_000
+
+// Journal returns up to limit events (at most MaxJournal) after a seq, in order,
+// as far as they are fsynced on this node.
+func (s *Store) Journal(ctx context.Context, after uint64, limit int) ([]license.Event, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.disk.journal(after, limit)
+}
+
+func (d *disk) journal(after uint64, limit int) ([]license.Event, error) {
+	var events []license.Event
+	_, last := d.position()
+	if after >= last || limit <= 0 {
+		return nil, nil
+	}
+	limit = min(limit, MaxJournal)
+	err := d.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: min(limit, 256), Prefix: []byte{tableJournal}})
+		defer it.Close()
+		for it.Seek(journalKey(after + 1)); it.Valid() && len(events) < limit; it.Next() {
+			seq, err := parseJournalKey(it.Item().Key())
+			if err != nil {
+				return err
+			}
+			if seq > last {
+				return nil
+			}
+			err = it.Item().Value(func(b []byte) error {
+				e, err := d.codec.decodeEvent(seq, b)
+				events = append(events, e)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
+}

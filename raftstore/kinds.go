@@ -1,0 +1,92 @@
+package raftstore
+
+import (
+	"fmt"
+	"reflect"
+
+	"sitegate/license"
+)
+
+// The stable numbers of commands and facts. They are in logs and journals: a
+// number is never changed or used anew, and a command whose meaning changes gets
+// a new one.
+func commandKinds() map[uint64]license.Command {
+	return map[uint64]license.Command{
+		1:  license.Found{},
+		2:  license.Configure{},
+		3:  license.Mirror{},
+		4:  license.Link{},
+		5:  license.Start{},
+		6:  license.Stop{},
+		7:  license.Expire{},
+		8:  license.CheckOut{},
+		9:  license.Return{},
+		10: license.EndCheckout{},
+		11: license.Release{},
+		12: license.Wait{},
+		13: license.EndWait{},
+		14: license.EndReservation{},
+		15: license.Confirm{},
+		16: license.Conflict{},
+		17: license.Refused{},
+		18: license.UsageSent{},
+	}
+}
+
+func factKinds() map[uint64]license.Fact {
+	return map[uint64]license.Fact{
+		1:  license.Started{},
+		2:  license.Stopped{},
+		3:  license.Expired{},
+		4:  license.Released{},
+		5:  license.CheckedOut{},
+		6:  license.Returned{},
+		7:  license.CheckoutEnded{},
+		8:  license.WaitBegan{},
+		9:  license.WaitEnded{},
+		10: license.Reserved{},
+		11: license.ReservationEnded{},
+		12: license.Mirrored{},
+		13: license.Assigned{},
+		14: license.Unassigned{},
+		15: license.LinkChanged{},
+		16: license.Configured{},
+		17: license.Confirmed{},
+		18: license.Conflicted{},
+		19: license.Attempted{},
+		20: license.UsageAcknowledged{},
+	}
+}
+
+// kinds is one of the tables above, to be read in both directions.
+type kinds struct {
+	word   string
+	number map[reflect.Type]uint64
+	typ    map[uint64]reflect.Type
+}
+
+func newKinds[T any](word string, table map[uint64]T) kinds {
+	k := kinds{word: word, number: map[reflect.Type]uint64{}, typ: map[uint64]reflect.Type{}}
+	for n, zero := range table {
+		t := reflect.TypeOf(zero)
+		k.number[t], k.typ[n] = n, t
+	}
+	return k
+}
+
+func (k *kinds) of(v any) (uint64, error) {
+	n, ok := k.number[reflect.TypeOf(v)]
+	if !ok {
+		return 0, fmt.Errorf("%T has no number as a %s", v, k.word)
+	}
+	return n, nil
+}
+
+// make returns a pointer to a new value of the number's type.
+func (k *kinds) make(n uint64) (reflect.Value, error) {
+	t, ok := k.typ[n]
+	if !ok {
+		return reflect.Value{}, fmt.Errorf("%s number %d is of a newer version than this program knows; install that version on this node", k.word, n)
+	}
+	return reflect.New(t), nil
+}

@@ -1,0 +1,259 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"sitegate/license"
+)
+
+// reign is one leadership of this node, from when it may serve.
+type reign struct {
+	term uint64
+	ctx  context.Context // ends with the leadership
+}
+
+// watch follows raft's word on who leads, until the store closes.
+func (s *Store) watch() {
+	seen := make(chan raft.Observation, 16)
+	observer := raft.NewObserver(seen, false, func(o *raft.Observation) bool {
+		_, ok := o.Data.(raft.LeaderObservation)
+		return ok
+	})
+	s.raft.RegisterObserver(observer)
+	defer s.raft.DeregisterObserver(observer)
+	end := func() {}
+	defer func() { end() }()
+	for {
+		select {
+		case up := <-s.raft.LeaderCh():
+			end() // a loss and a new win between two looks is one message
+			end = func() {}
+			if up {
+				end = s.rule()
+			}
+		case o := <-seen:
+			if l, ok := o.Data.(raft.LeaderObservation); ok && l.LeaderID != "" {
+				s.log.Info("the cluster has a leader", "leader", string(l.LeaderID), "term", s.raft.CurrentTerm())
+			}
+		case <-s.ctx.Done():
+			return
+		}
+		s.changed()
+	}
+}
+
+// changed wakes those who wait for a leader.
+func (s *Store) changed() { s.changes.raise(s.changes.get() + 1) }
+
+// rule begins a leadership; the function it returns ends it.
+func (s *Store) rule() (end func()) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	done := make(chan struct{})
+	s.metrics.leads.Inc()
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			err := s.serveAsLeader(ctx)
+			if err == nil || ctx.Err() != nil {
+				return
+			}
+			s.log.Warn("this node leads but cannot serve yet", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	return func() {
+		s.reign.Store(nil)
+		cancel()
+		<-done
+	}
+}
+
+// serveAsLeader makes ready, lets this node serve, and watches the leases until
+// ctx ends. Ready is: all earlier entries are applied, the clock is set, every
+// session has a fresh full lease.
+func (s *Store) serveAsLeader(ctx context.Context) error {
+	term := s.raft.CurrentTerm()
+	median := s.wallMedian(ctx)
+	if err := s.barrier(ctx); err != nil {
+		return fmt.Errorf("applying what earlier leaders have decided: %w", err)
+	}
+	s.fsm.mu.RLock()
+	head := s.fsm.state.Head()
+	s.clock.lead(head.Now, median)
+	s.leases.begin(s.fsm.state)
+	s.fsm.mu.RUnlock()
+	defer s.leases.end()
+	if err := s.found(ctx, head); err != nil {
+		return err
+	}
+	if s.raft.State() != raft.Leader || s.raft.CurrentTerm() != term {
+		return ErrNotLeader
+	}
+	s.log.Info("this node leads", "term", term)
+	s.reign.Store(&reign{term: term, ctx: ctx})
+	s.changed()
+	defer s.log.Info("this node does not lead any more", "term", term)
+	defer s.reign.Store(nil)
+	s.expire(ctx)
+	return nil
+}
+
+// barrier returns once everything in the log before it has been applied.
+func (s *Store) barrier(ctx context.Context) error {
+	future := s.raft.Barrier(enqueueWithin)
+	done := make(chan error, 1)
+	go func() { done <- future.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// found gives a new site its identity, and stops a node whose log is another's.
+func (s *Store) found(ctx context.Context, head license.Head) error {
+	if head.Cluster == "" {
+		out, err := s.batcher.do(ctx, license.Found{Cluster: s.identity.Cluster})
+		if err != nil {
+			return fmt.Errorf("founding the site: %w", err)
+		}
+		if out.Denial == nil {
+			return nil
+		}
+		s.View(func(st *license.State) { head = st.Head() })
+	}
+	if head.Cluster != s.identity.Cluster {
+		err := fmt.Errorf("the log is of site %s, this node is of %s; set the right folder, or the right cluster", head.Cluster, s.identity.Cluster)
+		s.halt(err)
+		return err
+	}
+	return nil
+}
+
+// reigning is this node's leadership, or nil where it does not lead, or not yet.
+func (s *Store) reigning() *reign {
+	rg := s.reign.Load()
+	if rg == nil || s.raft.State() != raft.Leader || s.raft.CurrentTerm() != rg.term {
+		return nil
+	}
+	return rg
+}
+
+// Leading reports whether this node leads and may serve, and in which term.
+func (s *Store) Leading() (term uint64, ok bool) {
+	if rg := s.reigning(); rg != nil {
+		return rg.term, true
+	}
+	return 0, false
+}
+
+// Lead calls f while this node leads, with a context that ends with its
+// leadership, once for each leadership. It returns when ctx ends, or the store
+// closes, and f has returned.
+func (s *Store) Lead(ctx context.Context, f func(ctx context.Context)) error {
+	for {
+		mark := s.changes.get()
+		if rg := s.reigning(); rg != nil {
+			s.leadOnce(ctx, rg, f)
+		}
+		if err := s.waitChange(ctx, mark, 0); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) leadOnce(ctx context.Context, rg *reign, f func(ctx context.Context)) {
+	during, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(rg.ctx, cancel)
+	defer stop()
+	f(during)
+	<-during.Done() // f may have been done early; it is not called again for this one
+}
+
+// waitChange waits until a leader has come or gone since mark, at most for limit
+// if that is not zero.
+func (s *Store) waitChange(ctx context.Context, mark uint64, limit time.Duration) error {
+	wait, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.ctx, func() { cancel(ErrClosed) })()
+	if limit > 0 {
+		var stop context.CancelFunc
+		wait, stop = context.WithTimeoutCause(wait, limit, errLimit)
+		defer stop()
+	}
+	err := s.changes.wait(wait, mark+1)
+	if errors.Is(err, errLimit) {
+		return nil
+	}
+	return err
+}
+
+var errLimit = errors.New("the time limit is over")
+
+// awaitReign waits while this node leads and makes ready to serve.
+func (s *Store) awaitReign(ctx context.Context) error {
+	for {
+		mark := s.changes.get()
+		if s.reigning() != nil {
+			return nil
+		}
+		if s.raft.State() != raft.Leader {
+			return ErrNotLeader
+		}
+		if err := s.waitChange(ctx, mark, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// atLeader carries out a request on the leader: here where this node leads, there
+// over a peer. What has not been done is tried again until LeaderWait is over,
+// then ErrNoLeader; what may have been done only if again says that repeating
+// does no harm.
+func (s *Store) atLeader(ctx context.Context, again bool, here func(ctx context.Context) error, there func(ctx context.Context, p *peer) error) error {
+	limit := time.NewTimer(s.cfg.LeaderWait)
+	defer limit.Stop()
+	for {
+		mark := s.changes.get()
+		err := s.tryLeader(ctx, here, there)
+		undone := errors.Is(err, ErrNotLeader) || errors.Is(err, ErrNoLeader) || neverSent(err)
+		if !undone && !(again && errors.Is(err, ErrUnknown)) {
+			return err
+		}
+		select {
+		case <-limit.C:
+			if undone {
+				return ErrNoLeader
+			}
+			return err
+		default:
+		}
+		if err := s.waitChange(ctx, mark, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) tryLeader(ctx context.Context, here func(ctx context.Context) error, there func(ctx context.Context, p *peer) error) error {
+	address, name := s.raft.LeaderWithID()
+	switch {
+	case s.raft.State() == raft.Leader:
+		if err := s.awaitReign(ctx); err != nil {
+			return err
+		}
+		return here(ctx)
+	case name == "" || string(name) == s.cfg.Node || s.mux == nil:
+		return ErrNoLeader
+	}
+	return there(ctx, s.peer(string(name), string(address)))
+}

@@ -1,0 +1,418 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"sitegate/license"
+)
+
+// Store is one node's replicated log and state. Its methods may be called at
+// once from many goroutines.
+type Store struct {
+	cfg      Config
+	log      *slog.Logger
+	identity identity
+	codec    *codec
+	metrics  *metrics
+	mono     func() time.Duration
+	clock    *clock
+	leases   *leaseTable
+
+	lock    *os.File
+	disk    *disk
+	behind  *behind
+	fsm     *fsm
+	wal     *logStore
+	logs    raft.LogStore // wal behind a cache
+	mux     *mux          // nil: a single node
+	raft    *raft.Raft
+	up      chan struct{} // closed once raft is set
+	batcher *batcher
+	fresh   freshness
+	renewer renewer
+
+	reign   atomic.Pointer[reign] // not nil: this node leads and serves
+	changes watermark             // moves whenever a leader comes or goes
+
+	peersMu sync.Mutex
+	peers   map[string]*peer
+
+	ctx    context.Context // ends when the store closes or halts
+	cancel context.CancelCauseFunc
+	groups struct {
+		sync.Mutex
+		closed bool
+		wait   sync.WaitGroup
+	}
+	batches sync.WaitGroup
+	stopAll context.CancelFunc // ends the batcher
+
+	haltOnce sync.Once
+	halted   chan struct{}
+	err      error // why, once halted is closed
+	closing  sync.Once
+	closed   error
+}
+
+// Open takes up the data folder and joins the other nodes. An empty folder
+// begins a new cluster of cfg.Peers; one with a state goes on from there. It
+// fails, with the reason, for a folder in use or of another node or cluster, and
+// where the other nodes do not want this one: a second node of its name, a node
+// of another cluster.
+//
+// OnEvents may be called before Open returns.
+func Open(cfg Config) (*Store, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, fmt.Errorf("the store's settings: %w", err)
+	}
+	s := &Store{cfg: cfg, log: cfg.Logger, mono: monotonic(), up: make(chan struct{}), halted: make(chan struct{}), peers: map[string]*peer{}}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.renewer.s = s
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.shut())
+	}
+	return s, nil
+}
+
+func (s *Store) open() (err error) {
+	if s.codec, err = newCodec(); err != nil {
+		return err
+	}
+	s.leases = newLeaseTable(s.mono)
+	s.metrics = newMetrics(func() float64 { return float64(s.leases.size()) })
+	s.clock = &clock{wall: s.cfg.Clock, mono: s.mono, alarm: func(text string, by time.Duration) {
+		s.log.Warn("the time of this site", "state", text, "off_ms", by.Milliseconds())
+	}}
+	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
+		return err
+	}
+	if s.identity, err = identify(s.cfg.Dir, s.cfg.Node, s.cfg.Cluster); err != nil {
+		return err
+	}
+	if err := s.openState(); err != nil {
+		return err
+	}
+	if s.wal, err = openLog(filepath.Join(s.cfg.Dir, "log"), raftLog(s.log), s.metrics, s.halt); err != nil {
+		return err
+	}
+	pos, _ := s.disk.position()
+	if err := alignLog(s.wal, pos, s.log); err != nil {
+		return err
+	}
+	if s.logs, err = raft.NewLogCache(logCache, s.wal); err != nil {
+		return fmt.Errorf("setting up the log's cache: %w", err)
+	}
+	transport, err := s.transport()
+	if err != nil {
+		return err
+	}
+	if err := s.startRaft(transport); err != nil {
+		if t, ok := transport.(raft.WithClose); ok {
+			err = errors.Join(err, t.Close())
+		}
+		return err
+	}
+	if err := s.metrics.register(s.cfg.Registerer); err != nil {
+		return err
+	}
+	s.start()
+	return nil
+}
+
+// logCache is how many recent entries followers are served from memory.
+const logCache = 512
+
+func (s *Store) openState() error {
+	d, l, err := openDisk(filepath.Join(s.cfg.Dir, "state"), s.codec, s.log)
+	if err != nil {
+		return err
+	}
+	s.disk = d
+	if l.pos.Cluster != "" && l.pos.Cluster != s.identity.Cluster {
+		return fmt.Errorf("the state in %s is of cluster %s, this node is of %s; set the right folder, or the right cluster", s.cfg.Dir, l.pos.Cluster, s.identity.Cluster)
+	}
+	s.fsm = &fsm{codec: s.codec, log: s.log, metrics: s.metrics, disk: d, leases: s.leases, clock: s.clock,
+		cluster: s.identity.Cluster, tell: s.cfg.OnEvents, halt: s.halt, state: l.state, pos: l.pos}
+	s.fsm.applied.raise(l.pos.Index)
+	s.fsm.snaps = &snapshots{ctx: s.ctx, disk: d, codec: s.codec, log: s.log, cluster: s.identity.Cluster, builts: map[string]built{}}
+	s.behind = newBehind(d, s.metrics, s.halt, s.fsm.applied.get)
+	s.fsm.behind = s.behind
+	s.clock.seen(l.state.Head().Now)
+	return nil
+}
+
+// transport connects to the other nodes, or to nobody.
+func (s *Store) transport() (raft.Transport, error) {
+	if len(s.cfg.Peers) == 0 {
+		_, t := raft.NewInmemTransport(raft.ServerAddress(s.cfg.Node))
+		return t, nil
+	}
+	s.mux = &mux{
+		self:  hello{Protocol: protocol, Cluster: s.identity.Cluster, Node: s.cfg.Node, Instance: s.identity.Instance},
+		codec: s.codec, log: s.log, server: serverTLS(s.cfg.ServerTLS), client: clientTLS(s.cfg.ClientTLS),
+		listen: s.cfg.Listener, addr: raft.ServerAddress(s.cfg.Advertise), serve: s.serveRPC, nameAt: s.nameAt,
+		dials:     net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 4}},
+		strangers: make(chan struct{}, maxStrangers), toRaft: make(chan net.Conn),
+		conns: map[net.Conn]struct{}{}, known: map[string]*known{},
+	}
+	s.mux.ctx, s.mux.cancel = context.WithCancel(context.Background())
+	if err := s.introduce(); err != nil {
+		return nil, err
+	}
+	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: raftLayer{s.mux}, MaxPool: 3, Timeout: 5 * time.Second, Logger: raftLog(s.log),
+		// No pipelining: when a pipeline ends while raft 1.7.3 is sending on it, sender
+		// and reader wait for each other for good, and with them this follower's
+		// replication and raft's shutdown. Entries are batches; one at a time is enough.
+		MaxRPCsInFlight: 1,
+	}), nil
+}
+
+// introduce says hello to every peer that answers, before this node takes part
+// in anything.
+func (s *Store) introduce() error {
+	ctx, cancel := context.WithTimeout(s.ctx, 2*time.Second)
+	defer cancel()
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	var refused, strange []error
+	welcome := false
+	for _, p := range s.cfg.Peers {
+		if p.Name == s.cfg.Node {
+			continue
+		}
+		group.Go(func() {
+			c, err := s.mux.dial(ctx, streamRPC, p.Name, p.Address)
+			mu.Lock()
+			defer mu.Unlock()
+			var r *refusal
+			switch {
+			case err == nil:
+				welcome = true
+				c.Close()
+			case errors.As(err, &r) && r.sure:
+				refused = append(refused, err)
+			case errors.As(err, &r):
+				strange = append(strange, err)
+			default:
+				s.log.Info("a peer does not answer yet", "peer", p.Name, "address", p.Address, "err", err)
+			}
+		})
+	}
+	group.Wait()
+	if len(refused) > 0 {
+		return errors.Join(refused...)
+	}
+	if len(strange) > 0 && !welcome {
+		return errors.Join(strange...)
+	}
+	for _, err := range strange {
+		s.log.Error("a peer does not accept this node", "err", err)
+	}
+	return nil
+}
+
+func (s *Store) startRaft(transport raft.Transport) error {
+	beat := s.cfg.Tempo.heartbeat()
+	conf := raft.DefaultConfig()
+	conf.LocalID = raft.ServerID(s.cfg.Node)
+	conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = beat, beat, beat/2
+	conf.CommitTimeout = 5 * time.Millisecond
+	conf.SnapshotInterval, conf.SnapshotThreshold, conf.TrailingLogs = s.cfg.SnapshotEvery, s.cfg.SnapshotEntries, s.cfg.TrailingEntries
+	conf.NoSnapshotRestoreOnStart = true
+	conf.NoLegacyTelemetry = true
+	conf.Logger = raftLog(s.log)
+	known, err := raft.HasExistingState(s.logs, s.wal, s.fsm.snaps)
+	if err != nil {
+		return fmt.Errorf("reading the log: %w", err)
+	}
+	if !known {
+		if err := raft.BootstrapCluster(conf, s.logs, s.wal, s.fsm.snaps, transport, s.firstMembers()); err != nil {
+			return fmt.Errorf("beginning a new cluster: %w", err)
+		}
+	}
+	if s.raft, err = raft.NewRaft(conf, s.fsm, s.logs, s.wal, s.fsm.snaps, transport); err != nil {
+		return fmt.Errorf("starting raft: %w", err)
+	}
+	close(s.up)
+	return nil
+}
+
+// firstMembers is the same list on every node of a new cluster.
+func (s *Store) firstMembers() raft.Configuration {
+	var c raft.Configuration
+	if len(s.cfg.Peers) == 0 {
+		c.Servers = []raft.Server{{ID: raft.ServerID(s.cfg.Node), Address: raft.ServerAddress(s.cfg.Node)}}
+	}
+	for _, p := range s.cfg.Peers {
+		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(p.Name), Address: raft.ServerAddress(p.Address)})
+	}
+	return c
+}
+
+func (s *Store) start() {
+	s.batcher = newBatcher(s.codec, s.metrics, s.raft, s.clock.stamp)
+	ctx, stop := context.WithCancel(context.Background())
+	s.stopAll = stop
+	s.batches.Go(func() { s.batcher.run(ctx) })
+	s.spawn(s.watch)
+	s.spawn(s.flushing)
+	if s.mux != nil {
+		s.spawn(s.look)
+		s.mux.run()
+	}
+}
+
+// flushing writes the state behind the log, now and then.
+func (s *Store) flushing() {
+	tick := time.NewTicker(s.cfg.FlushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.fsm.seal()
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// spawn runs f unless the store is closing; Close waits for it.
+func (s *Store) spawn(f func()) bool {
+	s.groups.Lock()
+	defer s.groups.Unlock()
+	if s.groups.closed {
+		return false
+	}
+	s.groups.wait.Go(f)
+	return true
+}
+
+// halt stops the node for good where going on would be guessing: Done is closed
+// and Err tells why. The store must still be closed.
+func (s *Store) halt(err error) {
+	s.haltOnce.Do(func() {
+		s.err = err
+		s.log.Error("this node has stopped", "err", err)
+		close(s.halted)
+		s.cancel(err)
+		s.spawn(func() {
+			<-s.up
+			s.raft.Shutdown()
+		})
+	})
+}
+
+// refused hears that a peer will not have this node.
+func (s *Store) refused(r *refusal) {
+	if r.sure {
+		s.halt(r)
+		return
+	}
+	s.log.Error("a peer does not accept this node", "err", r)
+}
+
+// Done is closed when the node has stopped by itself; Err tells why.
+func (s *Store) Done() <-chan struct{} { return s.halted }
+
+// Err is why the node has stopped by itself, or nil.
+func (s *Store) Err() error {
+	select {
+	case <-s.halted:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// View reads the applied state. f must not keep or change anything of it, nor
+// call the Store.
+func (s *Store) View(f func(st *license.State)) {
+	s.fsm.mu.RLock()
+	defer s.fsm.mu.RUnlock()
+	f(s.fsm.state)
+}
+
+// Now is the cluster's time: what a command proposed now would be stamped.
+func (s *Store) Now() license.Time { return s.clock.now() }
+
+// Flush returns once everything applied here before the call is in the state on
+// disk, its events in the journal.
+func (s *Store) Flush(ctx context.Context) error { return s.fsm.flush(ctx) }
+
+// Close hands over the leadership, lets what is under way finish, and stops:
+// no new proposals, raft, the last flush, the databases. ctx bounds handing over
+// and finishing, not the rest. A second call waits for the first.
+func (s *Store) Close(ctx context.Context) error {
+	s.closing.Do(func() {
+		if s.raft.State() == raft.Leader && s.voters() > 1 && s.Err() == nil {
+			if err := s.StepDown(ctx); err != nil {
+				s.log.Info("the leadership could not be handed over", "err", err)
+			}
+		}
+		s.stopAll()
+		finished := make(chan struct{})
+		go func() { s.batches.Wait(); close(finished) }()
+		select {
+		case <-finished:
+		case <-ctx.Done():
+		case <-time.After(2 * time.Second): // without a majority it never would
+		}
+		s.closed = s.shut()
+	})
+	return s.closed
+}
+
+// shut ends what open has begun, as far as it has come.
+func (s *Store) shut() error {
+	s.cancel(ErrClosed)
+	s.groups.Lock()
+	s.groups.closed = true
+	s.groups.Unlock()
+	var err error
+	if s.raft != nil {
+		down := s.raft.Shutdown()
+		if s.mux != nil {
+			s.mux.close() // raft waits for what it has on the wire
+		}
+		err = down.Error()
+	} else if s.mux != nil {
+		s.mux.close()
+	}
+	if s.raft == nil {
+		close(s.up)
+	}
+	s.groups.wait.Wait()
+	if s.batcher != nil {
+		s.batcher.abandon()
+		s.batches.Wait()
+	}
+	if s.behind != nil {
+		s.fsm.seal()
+		s.behind.close()
+	}
+	if s.disk != nil {
+		err = errors.Join(err, s.disk.close())
+	}
+	if s.wal != nil {
+		err = errors.Join(err, s.wal.Close())
+	}
+	if s.mux == nil && s.cfg.Listener != nil {
+		err = errors.Join(err, s.cfg.Listener.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}
