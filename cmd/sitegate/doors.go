@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"sitegate/api"
+	"sitegate/configs"
+	"sitegate/endpoint"
+	"sitegate/raftstore"
+	"sitegate/upstream/egress"
+)
+
+// door is one listener and what answers behind it.
+type door struct {
+	name   string
+	ln     net.Listener
+	server *http.Server
+	tunnel *endpoint.Tunnel // of the CONNECT door; nil elsewhere
+}
+
+type doors []*door
+
+// The bounds of a door.
+const (
+	headerTime  = 5 * time.Second
+	idleTime    = 2 * time.Minute
+	drainTime   = 5 * time.Second // requests under way when the door closes
+	headerBytes = 64 << 10
+)
+
+// openDoors listens on all of the node's addresses, or on none.
+func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate tls.Certificate, out *egress.Dialer) (ds doors, err error) {
+	defer func() {
+		if err != nil {
+			ds.close()
+		}
+	}()
+	ln, err := net.Listen("tcp", c.API.Listen)
+	if err != nil {
+		return ds, fmt.Errorf("listening for clients (api.listen): %w", err)
+	}
+	// HTTP/1.1 only: the websocket needs it, and one dead connection then takes
+	// one request with it.
+	ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	ds = append(ds, newDoor("api", ln, ep.Handler()))
+
+	socket := c.OperatorSocket()
+	if ln, err = listenUnix(socket); err != nil {
+		return ds, fmt.Errorf("listening for the operator on %s: %w", socket, err)
+	}
+	ds = append(ds, newDoor("operator", ln, operatorHandler(ep, store)))
+
+	if c.Connect != nil {
+		tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: dialFunc(out.DialContext), Allow: c.Connect.Allow, Clients: c.Connect.From})
+		if err != nil {
+			return ds, fmt.Errorf("the door for sign-in pages (connect): %w", err)
+		}
+		if ln, err = net.Listen("tcp", c.Connect.Listen); err != nil {
+			return ds, fmt.Errorf("listening for sign-in pages (connect.listen): %w", err)
+		}
+		d := newDoor("connect", ln, tunnel)
+		d.tunnel = tunnel
+		ds = append(ds, d)
+	}
+	return ds, nil
+}
+
+// api is the address that clients come to.
+func (ds doors) api() net.Addr { return ds[0].ln.Addr() }
+
+func newDoor(name string, ln net.Listener, h http.Handler) *door {
+	return &door{name: name, ln: ln, server: &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
+		ErrorLog: log.New(discard{}, "", 0), // broken handshakes: anybody can make them
+	}}
+}
+
+type discard struct{}
+
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// run answers until ctx ends, and then lets what is under way finish.
+func (d *door) run(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- d.server.Serve(d.ln) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("the %s door: %w", d.name, err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	err := d.server.Shutdown(drain)
+	if d.tunnel != nil {
+		err = errors.Join(err, d.tunnel.Close())
+	}
+	<-failed
+	if errors.Is(err, context.DeadlineExceeded) {
+		return d.server.Close()
+	}
+	return err
+}
+
+// close is for doors that were opened and never run; after run it does nothing.
+func (ds doors) close() {
+	for _, d := range ds {
+		d.server.Close()
+		d.ln.Close()
+	}
+}
+
+// listenUnix makes the operator's socket, which only this user opens. A socket
+// that a killed node left behind is replaced; the data folder's lock has made
+// sure that nobody uses it.
+func listenUnix(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close()
+		return nil, err
+	}
+	return ln, nil
+}
+
+// operatorHandler is the operator's socket: the endpoint's, and what concerns
+// the node itself.
+func operatorHandler(ep *endpoint.Endpoint, store *raftstore.Store) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+pathLeave, func(w http.ResponseWriter, r *http.Request) {
+		if err := store.Leave(r.Context()); err != nil {
+			w.Header().Set("Content-Type", api.ProblemType)
+			w.WriteHeader(http.StatusConflict)
+			json.NewEncoder(w).Encode(api.Problem{Type: api.ProblemBase + "cannot-leave", Code: "cannot-leave", Status: http.StatusConflict,
+				Title: "The node cannot leave its cluster", Detail: err.Error()}) // who has gone reads no answer
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.Handle("/", ep.Operator())
+	return mux
+}

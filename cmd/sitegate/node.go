@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+
+	"sitegate/gateway"
+	"sitegate/license"
+	"sitegate/raftstore"
+)
+
+// nodeLog is the store as the gateway sees it: the same methods, with the
+// gateway's words for what goes wrong. It is there before the store is, because
+// the store tells of events while it is being opened.
+type nodeLog struct {
+	store atomic.Pointer[raftstore.Store]
+}
+
+var _ gateway.Log = (*nodeLog)(nil)
+
+// translate turns the store's errors into the gateway's.
+func translate(err error) error {
+	for from, to := range map[error]error{
+		raftstore.ErrNotLeader: gateway.ErrNotLeader,
+		raftstore.ErrNoLeader:  gateway.ErrNoLeader,
+		raftstore.ErrUnknown:   gateway.ErrUnknown,
+		raftstore.ErrClosed:    gateway.ErrNoLeader,
+	} {
+		if errors.Is(err, from) {
+			return to
+		}
+	}
+	return err
+}
+
+func (l *nodeLog) Propose(ctx context.Context, c license.Command) (license.Outcome, error) {
+	out, err := l.store.Load().Propose(ctx, c)
+	return out, translate(err)
+}
+
+func (l *nodeLog) Fresh(ctx context.Context) error {
+	return translate(l.store.Load().Fresh(ctx))
+}
+
+func (l *nodeLog) View(f func(*license.State)) { l.store.Load().View(f) }
+
+func (l *nodeLog) Now() license.Time { return l.store.Load().Now() }
+
+func (l *nodeLog) Renew(ctx context.Context, r []license.Renewal) ([]license.Lease, error) {
+	leases, err := l.store.Load().Renew(ctx, r)
+	return leases, translate(err)
+}
+
+func (l *nodeLog) Forward(ctx context.Context, request []byte) ([]byte, error) {
+	answer, err := l.store.Load().Forward(ctx, request)
+	return answer, translate(err)
+}
+
+func (l *nodeLog) Journal(ctx context.Context, after uint64, limit int) ([]license.Event, error) {
+	return l.store.Load().Journal(ctx, after, limit)
+}
+
+// Leading is false until the store is there.
+func (l *nodeLog) Leading() (uint64, bool) {
+	s := l.store.Load()
+	if s == nil {
+		return 0, false
+	}
+	return s.Leading()
+}
+
+func (l *nodeLog) Lead(ctx context.Context, f func(context.Context)) error {
+	return l.store.Load().Lead(ctx, f)
+}
+
+func (l *nodeLog) Cluster() gateway.Cluster {
+	c := l.store.Load().Cluster()
+	seen := gateway.Cluster{Node: c.Node, Leader: c.Leader, Term: c.Term, Index: c.Index}
+	for _, m := range c.Members {
+		seen.Members = append(seen.Members, gateway.Member(m))
+	}
+	return seen
+}
+
+// dialFunc is a way out as the CONNECT door asks for it.
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func (f dialFunc) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return f(ctx, network, addr)
+}

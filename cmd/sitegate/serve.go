@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"sitegate/configs"
+	"sitegate/endpoint"
+	"sitegate/gateway"
+	"sitegate/license"
+	"sitegate/notice"
+	"sitegate/raftstore"
+	"sitegate/siteca"
+	"sitegate/upstream"
+	"sitegate/upstream/egress"
+)
+
+const serveHelp = `
+Usage: sitegate serve [--config FILE]
+
+Runs this machine's node until SIGTERM or SIGINT: it then hands over, finishes
+what is under way, and ends with status 0.
+
+Example:
+  sitegate serve --config /etc/sitegate/sitegate.yaml
+`
+
+// shutdownTime bounds how long a node takes to end once it has been asked to.
+const shutdownTime = 15 * time.Second
+
+func serve(ctx context.Context, p *program, args []string) error {
+	f := p.flags("serve", serveHelp)
+	p.configFlags(f)
+	if err := p.parseNone(f, args); err != nil {
+		return err
+	}
+	c, _, err := p.loadChecked(f)
+	if err != nil {
+		return err
+	}
+	return runNode(ctx, c, c.Log.Logger(p.stderr))
+}
+
+// runNode is all the wiring of a node, once, from the disk upwards. It is taken
+// down in the opposite order: the doors close and clients are sent elsewhere,
+// the leader's errands end, the leadership is handed over, the log and the
+// state are written and closed.
+func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error) {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return fmt.Errorf("making the data folder: %w", err)
+	}
+	log = log.With("node", c.Node)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	// The way out, and the cloud behind it.
+	dialer, err := egress.New(egressConfig(c.Egress))
+	if err != nil {
+		return fmt.Errorf("the way out (egress): %w", err)
+	}
+	var cloud gateway.Cloud
+	if c.Cloud != nil {
+		client, err := upstream.New(upstream.Config{API: c.Cloud.URL, Issuer: c.Cloud.Issuer, SiteID: c.Cloud.SiteID,
+			SecretFile: c.Cloud.SecretFile, Dialer: dialer, Logger: log})
+		if err != nil {
+			return fmt.Errorf("the cloud: %w", err)
+		}
+		defer client.Close()
+		cloud = client
+	}
+
+	// What the node decides, and who is told. The hub hears of every event the log
+	// applies, from the first.
+	node := &nodeLog{}
+	hub := notice.New(0, 0)
+	gw := gateway.New(gateway.Config{Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.Rules.Settings()})
+
+	// The log and its state.
+	sc, err := storeConfig(c, log, registry)
+	if err != nil {
+		return err
+	}
+	sc.Serve = gw.Serve
+	var telling sync.Mutex
+	sc.OnEvents = func(epoch uint64, events []license.Event) {
+		telling.Lock()
+		hub.Publish(epoch, events)
+		telling.Unlock()
+		gw.Observe(events)
+	}
+	store, err := raftstore.Open(sc)
+	if err != nil {
+		return fmt.Errorf("opening the node's log and state in %s: %w", c.DataDir, err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		defer cancel()
+		err = errors.Join(err, store.Close(ctx))
+	}()
+	node.store.Store(store)
+	beginHub(hub, store, &telling)
+
+	// The doors.
+	ep, err := endpoint.New(endpointConfig(c, gw, hub, log, registry, dialer))
+	if err != nil {
+		return err
+	}
+	certificate, err := servingCertificate(c, store.Cluster().ID, log)
+	if err != nil {
+		return err
+	}
+	doors, err := openDoors(c, ep, store, certificate, dialer)
+	if err != nil {
+		return err
+	}
+	defer doors.close()
+
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return untilDone(gctx, gw.Run(gctx)) })
+	g.Go(func() error { return untilDone(gctx, ep.Run(gctx)) })
+	for _, d := range doors {
+		g.Go(func() error { return d.run(gctx) })
+	}
+	g.Go(func() error {
+		select {
+		case <-store.Done():
+			return fmt.Errorf("this node has stopped: %w", store.Err())
+		case <-gctx.Done():
+			return nil
+		}
+	})
+	log.Info("node is up", "api", c.API.URL, "listen", doors.api().String(), "data_dir", c.DataDir)
+	err = g.Wait()
+	log.Info("node is going down")
+	return err
+}
+
+// untilDone drops the error of something that ended because it was asked to.
+func untilDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// beginHub tells the hub where the state it has not heard of stands.
+func beginHub(hub *notice.Hub, store *raftstore.Store, telling *sync.Mutex) {
+	var head license.Head
+	store.View(func(s *license.State) { head = s.Head() })
+	telling.Lock()
+	defer telling.Unlock()
+	if hub.Position().Before(notice.Token{Epoch: head.Epoch, Seq: head.Seq}) {
+		hub.Reset(head.Epoch, head.Seq)
+	}
+}
+
+func askTimeout(c configs.Config) time.Duration {
+	if c.Cloud == nil {
+		return 0
+	}
+	return c.Cloud.AskTimeout
+}
+
+func egressConfig(e configs.Egress) egress.Config {
+	out := egress.Config{Direct: e.Direct}
+	if e.Proxy != nil {
+		out.Proxy = egress.Proxy{Address: e.Proxy.Address, Username: e.Proxy.Username, PasswordFile: e.Proxy.PasswordFile}
+	}
+	for _, ca := range e.ExtraCA {
+		out.ExtraCA = append(out.ExtraCA, egress.ExtraCA(ca))
+	}
+	return out
+}
+
+func storeConfig(c configs.Config, log *slog.Logger, registry *prometheus.Registry) (raftstore.Config, error) {
+	sc := raftstore.Config{Dir: filepath.Join(c.DataDir, "store"), Node: c.Node, Logger: log, Registerer: registry}
+	if c.Cluster == nil {
+		return sc, nil
+	}
+	peer, err := siteca.LoadPeer(c.Cluster.ID, c.Node, c.Cluster.CAFile, c.Cluster.CertFile, c.Cluster.KeyFile)
+	if err != nil {
+		return sc, fmt.Errorf("this node's certificates (cluster.ca_file, cert_file, key_file): %w", err)
+	}
+	sc.Cluster, sc.Tempo, sc.Advertise = c.Cluster.ID, raftstore.Tempo(c.Cluster.Tempo), c.Cluster.Advertise
+	sc.ServerTLS, sc.ClientTLS = peer.ServerTLS(), peer.ClientTLS("")
+	for _, p := range c.Cluster.Peers {
+		sc.Peers = append(sc.Peers, raftstore.Peer(p))
+	}
+	if sc.Listener, err = net.Listen("tcp", c.Cluster.Listen); err != nil {
+		return sc, fmt.Errorf("listening for the other nodes (cluster.listen): %w", err)
+	}
+	return sc, nil
+}
+
+func endpointConfig(c configs.Config, gw *gateway.Gateway, hub *notice.Hub, log *slog.Logger, registry *prometheus.Registry, dialer *egress.Dialer) endpoint.Config {
+	ec := endpoint.Config{Gateway: gw, Hub: hub, Logger: log, Registry: registry, KeysDir: filepath.Join(c.DataDir, "keys"),
+		Version: buildVersion(), Nodes: c.API.Nodes, MetricsAllow: c.API.MetricsFrom,
+		Rate: endpoint.Rate{PerSecond: c.Limits.RequestsPerSecond, Burst: c.Limits.Burst}}
+	out := &http.Client{Transport: dialer.Transport(), Timeout: 15 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, s := range c.SignIn {
+		ec.Issuers = append(ec.Issuers, endpoint.Issuer{URL: s.Issuer, Audience: s.Audience, Client: out})
+	}
+	return ec
+}
+
+// servingCertificate is what the API shows: the configured one, or one of a site
+// CA that is made in the data folder at the first start.
+func servingCertificate(c configs.Config, cluster string, log *slog.Logger) (tls.Certificate, error) {
+	if c.API.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.API.CertFile, c.API.KeyFile)
+		if err != nil {
+			return tls.Certificate{}, fmt.Errorf("the API's certificate (api.cert_file, api.key_file): %w", err)
+		}
+		return pair, nil
+	}
+	dir := filepath.Join(c.DataDir, "ca")
+	ca, made, err := siteca.Ensure(dir, cluster, time.Now())
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("the site CA: %w", err)
+	}
+	if made {
+		log.Info("made a site CA; clients that are to trust this node need it", "file", filepath.Join(dir, siteca.CAFile), "fingerprint", ca.Fingerprint())
+	}
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if u, err := url.Parse(c.API.URL); err == nil && u.Hostname() != "" {
+		hosts = append(hosts, u.Hostname())
+	}
+	pair, err := ca.EnsureServing(filepath.Join(c.DataDir, "api"), c.Node, hosts, time.Now())
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("the API's certificate: %w", err)
+	}
+	return pair, nil
+}
