@@ -1,0 +1,179 @@
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Process is a program this test started. It is killed at the end of the test if
+// it still runs then, and what it wrote is shown if the test failed.
+type Process struct {
+	Name string
+
+	cmd  *exec.Cmd
+	out  output
+	done chan struct{} // closed when it has ended
+	err  error         // of Wait; read after done
+}
+
+// StartProcess starts a program, with more in its environment. Its standard output
+// and error are kept together.
+func StartProcess(t testing.TB, name string, env []string, path string, args ...string) *Process {
+	t.Helper()
+	p := &Process{Name: name, cmd: exec.Command(path, args...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.Env = append(append(os.Environ(), "NO_COLOR=1"), env...)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("starting %s: %v", name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", name, p.Output())
+		}
+	})
+	return p
+}
+
+// Kill ends the process at once, as a power cut would (SIGKILL), and waits for
+// its end.
+func (p *Process) Kill() {
+	p.cmd.Process.Signal(syscall.SIGCONT)
+	p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Stop asks the process to end (SIGTERM) and reports how it did.
+func (p *Process) Stop(t testing.TB) {
+	t.Helper()
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+		if p.err != nil {
+			t.Errorf("%s ended with %v after SIGTERM, want status 0", p.Name, p.err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Errorf("%s still runs 30 s after SIGTERM", p.Name)
+		p.Kill()
+	}
+}
+
+// Pause stops the process in its tracks (SIGSTOP) until Resume.
+func (p *Process) Pause() { p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (p *Process) Resume() { p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Wait waits for the process to end by itself and returns its exit status.
+func (p *Process) Wait(t testing.TB, atMost time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(atMost):
+		t.Fatalf("%s still runs after %v; it wrote:\n%s", p.Name, atMost, p.Output())
+		return -1
+	}
+}
+
+// Ended reports whether the process has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Output is what the process wrote so far (the last of it, if that is much).
+func (p *Process) Output() string { return p.out.String() }
+
+// output keeps the last of what is written to it.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+const maxOutput = 1 << 20
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.buf.Len() > maxOutput {
+		o.buf.Next(o.buf.Len() / 2)
+	}
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// programs are built once for all tests of a run.
+type programs struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+var built programs
+
+// Program returns the path of one of this module's programs ("sitegate", "seat",
+// "cloudemu"), built with the race detector where the tests are.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "sitegate-programs-"); built.err != nil {
+			return
+		}
+		args := []string{"build", "-o", built.dir}
+		if raceEnabled {
+			args = append(args, "-race")
+		}
+		cmd := exec.Command("go", append(args, "sitegate/cmd/sitegate", "sitegate/cmd/seat", "sitegate/cmd/cloudemu")...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("building the programs: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return filepath.Join(built.dir, name)
+}
+
+// RemovePrograms removes what Program built. TestMain calls it last.
+func RemovePrograms() {
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
+}
+
+// Eventually waits until what holds, and fails the test if it does not in time.
+func Eventually(t testing.TB, atMost time.Duration, what string, holds func() error) {
+	t.Helper()
+	deadline := time.Now().Add(atMost)
+	for {
+		err := holds()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v: %v", what, atMost, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

@@ -1,0 +1,241 @@
+package integration
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sitegate/api"
+	"sitegate/client"
+	"sitegate/emulator"
+	"sitegate/emulator/proxy"
+)
+
+// The names of a Site's cloud; they exist at its proxy only.
+const (
+	CloudHost = "entitlement.cloud.example"
+	LoginHost = "sign-in.cloud.example"
+	Issuer    = "https://" + LoginHost
+
+	siteID    = "site-7"
+	proxyUser = `CORP\svc-sitegate`
+)
+
+// Site is a whole site on loopback: the cloud's stand-in and the proxy that is
+// the only way to it, in this process, and nodes as processes of their own.
+type Site struct {
+	Dir   string
+	Cloud *emulator.Emulator
+	Proxy *proxy.Proxy
+	Nodes []*Node
+	CA    *x509.CertPool // of the nodes' certificates
+	CAPEM []byte
+	Env   []string // of nodes that are started from now on
+}
+
+// Node is one node of a Site. Its peers reach it through Link.
+type Node struct {
+	Name, URL, Door, Config string
+	Link                    *Link
+	*Process                // the latest
+}
+
+// NewSite starts a site of one or three nodes with that many users in its cloud,
+// and returns once every node is ready. env are settings beyond its config files.
+func NewSite(t testing.TB, nodes, users int, env ...string) *Site {
+	t.Helper()
+	s := &Site{Dir: t.TempDir(), Env: env}
+	s.openCloud(t, users)
+	s.write(t, nodes)
+	for i := range s.Nodes {
+		s.Start(t, i)
+	}
+	for _, n := range s.Nodes {
+		s.AwaitReady(t, n)
+	}
+	return s
+}
+
+func (s *Site) openCloud(t testing.TB, users int) {
+	t.Helper()
+	s.Cloud = &emulator.Emulator{Issuer: Issuer, Sites: map[string]string{siteID: "the site's secret"}}
+	s.Cloud.Seed(users)
+	gate := emulator.NewOnlyFrom(listen(t))
+	server, err := emulator.Serve(gate, s.Cloud, CloudHost, LoginHost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	s.Proxy = proxy.Start(listen(t), proxy.Config{
+		Users:  map[string]string{proxyUser: "p@ss: wörd%"},
+		Hosts:  map[string]string{CloudHost + ":443": server.Addr(), LoginHost + ":443": server.Addr()},
+		Opened: gate.Register, Closed: gate.Unregister,
+	})
+	t.Cleanup(func() { s.Proxy.Close() })
+	for name, content := range map[string]string{"cloud.secret": "the site's secret", "proxy.password": "p@ss: wörd%", "cloud-ca.pem": string(server.CAPEM)} {
+		if err := os.WriteFile(filepath.Join(s.Dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+// FreePorts finds addresses that nothing listens on.
+func FreePorts(t testing.TB, n int) []string {
+	t.Helper()
+	var addrs []string
+	for range n {
+		ln := listen(t)
+		defer ln.Close() // all together, so that none comes twice
+		addrs = append(addrs, ln.Addr().String())
+	}
+	return addrs
+}
+
+// write makes the nodes' folders with "sitegate cluster init". Each node's peer
+// address is the near end of a link to where it really listens.
+func (s *Site) write(t testing.TB, nodes int) {
+	t.Helper()
+	ports := FreePorts(t, 3*nodes)
+	args := []string{"cluster", "init", filepath.Join(s.Dir, "site")}
+	for i := range nodes {
+		n := &Node{Name: fmt.Sprintf("node%d", i+1), URL: "https://" + ports[3*i+1], Door: "http://" + ports[3*i+2]}
+		n.Link = NewLink(t, ports[3*i])
+		n.Config = filepath.Join(s.Dir, "site", n.Name, "sitegate.yaml")
+		args = append(args, fmt.Sprintf("%s=%s,api=%s,connect=%s", n.Name, n.Link.Addr(), ports[3*i+1], ports[3*i+2]))
+		s.Nodes = append(s.Nodes, n)
+	}
+	args = append(args, "--cloud-url", "https://"+CloudHost, "--site-id", siteID, "--cloud-secret", filepath.Join(s.Dir, "cloud.secret"),
+		"--issuer", Issuer, "--audience", emulator.UserAudience,
+		"--proxy", s.Proxy.Addr(), "--proxy-user", proxyUser, "--proxy-password", filepath.Join(s.Dir, "proxy.password"),
+		"--extra-ca", filepath.Join(s.Dir, "cloud-ca.pem"))
+	if out, err := exec.Command(Program(t, "sitegate"), args...).CombinedOutput(); err != nil {
+		t.Fatalf("cluster init: %v\n%s", err, out)
+	}
+	var err error
+	if s.CAPEM, err = os.ReadFile(filepath.Join(s.Dir, "site", "ca", "site-ca.pem")); err != nil {
+		t.Fatal(err)
+	}
+	s.CA = x509.NewCertPool()
+	s.CA.AppendCertsFromPEM(s.CAPEM)
+}
+
+// Start starts a node, or starts it again.
+func (s *Site) Start(t testing.TB, i int) {
+	t.Helper()
+	n := s.Nodes[i]
+	n.Process = StartProcess(t, n.Name, append([]string{"SITEGATE_CLUSTER_LISTEN=" + n.Link.to}, s.Env...), Program(t, "sitegate"), "serve", "--config", n.Config)
+}
+
+// AwaitReady waits until a node answers requests.
+func (s *Site) AwaitReady(t testing.TB, n *Node) {
+	t.Helper()
+	Eventually(t, 30*time.Second, n.Name+" is ready", func() error {
+		if n.Ended() {
+			t.Fatalf("%s has ended; it wrote:\n%s", n.Name, n.Output())
+		}
+		resp, err := s.HTTP().Get(n.URL + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			b, _ := io.ReadAll(resp.Body)
+			return fmt.Errorf("%s: %s", resp.Status, b)
+		}
+		return nil
+	})
+}
+
+// HTTP is a plain client that trusts the nodes.
+func (s *Site) HTTP() *http.Client {
+	return &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: s.CA, MinVersion: tls.VersionTLS12}}}
+}
+
+// Status asks a node over its operator's socket.
+func (s *Site) Status(n *Node) (api.Status, error) {
+	var st api.Status
+	c := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.Config), "data", "operator.sock"))
+		}}}
+	resp, err := c.Get("http://operator" + api.PathStatus)
+	if err != nil {
+		return st, err
+	}
+	defer resp.Body.Close()
+	return st, json.NewDecoder(resp.Body).Decode(&st)
+}
+
+// Leader is the index of the node that leads, by the word of one that answers.
+func (s *Site) Leader(t testing.TB) int {
+	t.Helper()
+	found := -1
+	Eventually(t, 15*time.Second, "a leader", func() error {
+		for _, n := range s.Nodes {
+			if n.Ended() {
+				continue
+			}
+			st, err := s.Status(n)
+			if err != nil {
+				continue
+			}
+			for i, l := range s.Nodes {
+				if l.Name == st.Cluster.Leader && !l.Ended() {
+					found = i
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("no node knows one")
+	})
+	return found
+}
+
+// Token is an access token of a user, as the cloud's sign-in makes them.
+func (s *Site) Token(t testing.TB, user string) string {
+	t.Helper()
+	token, err := s.Cloud.UserToken(Issuer, user, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// Client is a client for a machine of a user, that begins at one node; it ends
+// with the test.
+func (s *Site) Client(t testing.TB, user, machine string, first int) *client.Client {
+	t.Helper()
+	token := s.Token(t, user)
+	var nodes []string
+	for i := range s.Nodes {
+		nodes = append(nodes, s.Nodes[(first+i)%len(s.Nodes)].URL)
+	}
+	c, err := client.New(client.Config{Nodes: nodes, CA: s.CAPEM, Client: "25.00.01.10",
+		Machine: api.Machine{ID: "machine-" + machine, Name: machine},
+		Token:   func(context.Context) (string, error) { return token, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
