@@ -2,7 +2,7 @@ GO       ?= go
 FUZZTIME ?= 30s
 BENCH    ?= .
 
-.PHONY: help check test race demo bench build fuzz
+.PHONY: help check test race history demo bench build fuzz
 
 help: ## print the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s  %s\n", $$1, $$2}'
@@ -15,6 +15,9 @@ test: ## the tests
 
 race: ## the tests with the race detector
 	$(GO) test -race ./...
+
+history: ## a recorded history of four minutes, with a killed leader and an expiry
+	@.ci/run history
 
 demo: ## the main job, step by step; stays up afterwards
 	$(GO) run ./cmd/sitegate demo
