@@ -11,6 +11,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"sitegate/client/signin"
 	"sitegate/emulator"
 )
 
@@ -18,11 +19,12 @@ func TestSignIn(t *testing.T) {
 	c := newCloud(t, 5)
 	c.Issuer = c.url
 	a, _ := c.User(emulator.UserA)
-	raw, err := emulator.SignIn(t.Context(), http.DefaultClient, c.url, a.Email, emulator.Password(a.ID))
+	in := signin.Config{Issuer: c.url}
+	tokens, err := signin.SignIn(t.Context(), in, a.Email, emulator.Password(a.ID))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tok, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	tok, err := jwt.ParseSigned(tokens.Access, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,16 +51,16 @@ func TestSignIn(t *testing.T) {
 		}
 	}
 
-	if _, err := emulator.SignIn(t.Context(), http.DefaultClient, c.url, a.Email, "guess"); err == nil {
+	if _, err := signin.SignIn(t.Context(), in, a.Email, "guess"); err == nil {
 		t.Error("wrong password: got a token")
 	}
 	c.SetPassword(a.ID, "changed")
-	if _, err := emulator.SignIn(t.Context(), http.DefaultClient, c.url, strings.ToUpper(a.Email), "changed"); err != nil {
+	if _, err := signin.SignIn(t.Context(), in, strings.ToUpper(a.Email), "changed"); err != nil {
 		t.Errorf("changed password: got %v", err)
 	}
 	a.Blocked = true
 	c.PutUser(a)
-	if _, err := emulator.SignIn(t.Context(), http.DefaultClient, c.url, a.Email, "changed"); err == nil {
+	if _, err := signin.SignIn(t.Context(), in, a.Email, "changed"); err == nil {
 		t.Error("blocked: got a token")
 	}
 }

@@ -6,13 +6,13 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"sitegate/emulator"
-	"sitegate/upstream/egress"
+	"sitegate/client/signin"
 )
 
 func TestServesThroughItsProxyUntilTold(t *testing.T) {
@@ -44,17 +44,15 @@ func TestServesThroughItsProxyUntilTold(t *testing.T) {
 		t.Fatalf("got %q, stderr %q, want it to be ready", said, &stderr)
 	}
 
-	d, err := egress.New(egress.Config{Proxy: egress.Proxy{Address: said["proxy"], Username: "svc", PasswordFile: secret},
-		ExtraCA: []egress.ExtraCA{{File: ca, Hosts: []string{"cloud.test"}}}})
+	pem, err := os.ReadFile(ca)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := d.Transport()
+	way := &url.URL{Scheme: "http", Host: said["proxy"], User: url.UserPassword("svc", "made-up")}
 	user := strings.Fields(said["user"]) // the last one printed
-	if _, err := emulator.SignIn(ctx, &http.Client{Transport: tr}, "https://cloud.test", user[1], user[2]); err != nil {
+	if _, err := signin.SignIn(ctx, signin.Config{Issuer: "https://cloud.test", Proxy: way, CA: pem}, user[1], user[2]); err != nil {
 		t.Errorf("signing in through the proxy: %v", err)
 	}
-	tr.CloseIdleConnections()
 	resp, err := http.Get(said["control"] + "/faults")
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -21,6 +20,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/client"
+	"sitegate/client/signin"
 	"sitegate/configs"
 	"sitegate/emulator"
 	"sitegate/emulator/proxy"
@@ -279,16 +279,11 @@ func (s *stage) desktop(ctx context.Context, user, machine, version string) (*de
 	}
 	i := len(s.desktops) % len(s.nodes)
 	door := &url.URL{Scheme: "http", Host: s.nodes[i].config.Connect.Listen}
-	browser := &http.Client{Transport: &http.Transport{
-		Proxy:           http.ProxyURL(door),
-		TLSClientConfig: &tls.Config{RootCAs: s.cloudCA, MinVersion: tls.VersionTLS12},
-	}}
-	defer browser.CloseIdleConnections()
-	access, err := emulator.SignIn(ctx, browser, demoIssuer, u.Email, emulator.Password(user))
+	tokens, err := signin.SignIn(ctx, signin.Config{Issuer: demoIssuer, Proxy: door, Roots: s.cloudCA}, u.Email, emulator.Password(user))
 	if err != nil {
 		return nil, fmt.Errorf("signing %s in through %s: %w", u.Email, door, err)
 	}
-	d := &desktop{email: u.Email, more: make(chan struct{}), token: func(context.Context) (string, error) { return access, nil }}
+	d := &desktop{email: u.Email, more: make(chan struct{}), token: func(context.Context) (string, error) { return tokens.Access, nil }}
 	var nodes []string
 	for j := range s.nodes {
 		nodes = append(nodes, s.nodes[(i+j)%len(s.nodes)].config.API.URL)
