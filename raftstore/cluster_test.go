@@ -75,7 +75,7 @@ func TestLeaderChangeLosesNothing(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			c := newCluster(t, nil)
 			old := c.leader()
-			c.do(fill(1))
+			c.do(fill(9))
 			var mu sync.Mutex
 			acked := map[license.ID]bool{}
 			var group sync.WaitGroup
@@ -85,7 +85,7 @@ func TestLeaderChangeLosesNothing(t *testing.T) {
 					defer func() { under <- struct{}{} }()
 					for i := 0; ; i++ {
 						id := 1000*(w+1) + i
-						out, err := old.Propose(context.Background(), start(id, 0, "WS-1"))
+						out, err := old.Propose(context.Background(), start(id, w+1, "WS-1"))
 						if err != nil {
 							return
 						}
@@ -123,7 +123,7 @@ func TestLeaderChangeLosesNothing(t *testing.T) {
 				}
 			})
 			c.restart(old.cfg.Node)
-			c.do(stop(1000, 0, "WS-1"))
+			c.do(start(1, 0, "WS-1"))
 			c.alike()
 		})
 	}

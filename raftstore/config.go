@@ -71,6 +71,8 @@ type Config struct {
 	SnapshotEvery   time.Duration
 	SnapshotEntries uint64
 	TrailingEntries uint64
+
+	mono func() time.Duration // a clock that nobody sets; tests turn it
 }
 
 // Peer is a member of the first cluster.
@@ -130,6 +132,9 @@ func (c *Config) complete() error {
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.mono == nil {
+		c.mono = monotonic()
 	}
 	def(&c.FlushEvery, 100*time.Millisecond)
 	def(&c.LeaseTick, 250*time.Millisecond)

@@ -167,8 +167,27 @@ func newCluster(t testing.TB, change func(*Config)) *cluster {
 		c.peers = append(c.peers, Peer{Name: name, Address: l.Addr().String()})
 		c.dirs[name] = t.TempDir()
 	}
+	var group sync.WaitGroup // all at once, as they may be
+	var mu sync.Mutex
 	for name, l := range listeners {
-		c.start(name, l)
+		cfg := c.config(name, l)
+		group.Go(func() {
+			s, err := Open(cfg)
+			if err != nil {
+				t.Errorf("opening %s: %v", name, err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			c.nodes[name] = s
+		})
+	}
+	group.Wait()
+	for _, s := range c.nodes {
+		t.Cleanup(func() { closeStore(t, s) })
+	}
+	if len(c.nodes) != len(listeners) {
+		t.FailNow()
 	}
 	return c
 }

@@ -111,6 +111,11 @@ func readFrame(r io.Reader) (id uint64, kind byte, body []byte, err error) {
 
 // serveRPC answers the requests of one connection until it ends.
 func (s *Store) serveRPC(ctx context.Context, c net.Conn, from string) {
+	select {
+	case <-s.up:
+	case <-ctx.Done():
+		return
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w := &frameWriter{conn: c, w: bufio.NewWriter(c)}

@@ -76,7 +76,7 @@ func Open(cfg Config) (*Store, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("the store's settings: %w", err)
 	}
-	s := &Store{cfg: cfg, log: cfg.Logger, mono: monotonic(), up: make(chan struct{}), halted: make(chan struct{}), peers: map[string]*peer{}}
+	s := &Store{cfg: cfg, log: cfg.Logger, mono: cfg.mono, up: make(chan struct{}), halted: make(chan struct{}), peers: map[string]*peer{}}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.renewer.s = s
 	if err := s.open(); err != nil {
@@ -167,6 +167,7 @@ func (s *Store) transport() (raft.Transport, error) {
 		conns: map[net.Conn]struct{}{}, known: map[string]*known{},
 	}
 	s.mux.ctx, s.mux.cancel = context.WithCancel(context.Background())
+	s.mux.run() // who starts at the same time is answered at once; requests wait for raft
 	if err := s.introduce(); err != nil {
 		return nil, err
 	}
@@ -270,7 +271,6 @@ func (s *Store) start() {
 	s.spawn(s.flushing)
 	if s.mux != nil {
 		s.spawn(s.look)
-		s.mux.run()
 	}
 }
 
@@ -309,7 +309,9 @@ func (s *Store) halt(err error) {
 		s.cancel(err)
 		s.spawn(func() {
 			<-s.up
-			s.raft.Shutdown()
+			if s.raft != nil {
+				s.raft.Shutdown()
+			}
 		})
 	})
 }
