@@ -18,20 +18,22 @@ import (
 // maxDepth is how deep a body may nest; ours nest twice.
 const maxDepth = 8
 
-// decode reads one JSON object and nothing else: an unknown field, a field given
-// twice, something behind the object or broken text is malformed, and said so.
-func decode(r io.Reader, into any) error {
+// readAll reads a body to its end.
+func readAll(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(r)
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return &trouble{code: api.CodeTooLarge}
+		return nil, &trouble{code: api.CodeTooLarge}
 	case err != nil:
-		return malformed("the body could not be read to its end")
+		return nil, malformed("the body could not be read to its end")
 	}
-	return unmarshal(data, into)
+	return data, nil
 }
 
+// unmarshal reads one JSON object and nothing else: an unknown field, a field
+// given twice, something behind the object or broken text is malformed, and said
+// so.
 func unmarshal(data []byte, into any) error {
 	if !utf8.Valid(data) {
 		return malformed("the body is not valid UTF-8")

@@ -27,6 +27,10 @@ const maxBody = 64 << 10
 // bodyTimeout is how long a client may take to send one.
 const bodyTimeout = 10 * time.Second
 
+// answerTimeout is when a request must be over, its answer written to a client
+// that reads slowly.
+const answerTimeout = bodyTimeout + callTimeout + 10*time.Second
+
 // call is a request on its way through the endpoint.
 type call struct {
 	ctx    context.Context
@@ -87,6 +91,7 @@ func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (e *Endpoint) front(mux http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
+		hurry(w, r)
 		rec := &recorder{ResponseWriter: w, route: "unknown"}
 		rec.call = call{ctx: r.Context(), r: r, w: rec, id: requestID(r), lang: phrase.Accept(r.Header.Get("Accept-Language"))}
 		h := w.Header()
@@ -108,6 +113,17 @@ func (e *Endpoint) front(mux http.Handler) http.Handler {
 		}
 		mux.ServeHTTP(rec, r)
 	})
+}
+
+// hurry bounds how long the client may take: with its body too where nobody asks
+// for it, since the server waits for that before it answers. A writer that knows
+// no deadlines needs none; who takes the connection over starts without.
+func hurry(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	rc.SetWriteDeadline(time.Now().Add(answerTimeout))
+	if r.ContentLength != 0 {
+		rc.SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
 }
 
 func (e *Endpoint) finish(w *recorder, took time.Duration) {
@@ -207,10 +223,13 @@ func (c *call) read(into any) error {
 	if err != nil || mt != "application/json" {
 		return &trouble{code: api.CodeMediaType}
 	}
-	rc := http.NewResponseController(c.w)
-	rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // not supported by every writer, and then not needed
-	defer rc.SetReadDeadline(time.Time{})
-	return decode(http.MaxBytesReader(c.w, c.r.Body, maxBody), into)
+	data, err := readAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	if err != nil {
+		return err
+	}
+	// It is all there. From now on the server only watches whether the client stays.
+	http.NewResponseController(c.w).SetReadDeadline(time.Time{})
+	return unmarshal(data, into)
 }
 
 // requestID takes the caller's id where it is a sane one, else makes one.

@@ -110,6 +110,7 @@ type refusal struct {
 // ServeHTTP opens a tunnel, or says why not: never 407, which would make clients
 // ask for a password that there is none of.
 func (t *Tunnel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	hurry(w, r)
 	id, begun := requestID(r), time.Now()
 	w.Header().Set("X-Request-Id", id)
 	target, no := t.check(r)
