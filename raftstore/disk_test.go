@@ -215,6 +215,22 @@ func TestStoppedWhileTakingOverASnapshot(t *testing.T) {
 	}
 }
 
+func TestLargeEntriesLeaveAShorterLog(t *testing.T) {
+	l := &logStore{}
+	if got, want := l.trailing(16384), uint64(16384); got != want {
+		t.Errorf("before any entry: got %d, want %d", got, want)
+	}
+	l.entries.Store(100)
+	l.bytes.Store(100 * 200)
+	if got, want := l.trailing(16384), uint64(16384); got != want {
+		t.Errorf("small entries: got %d, want %d", got, want)
+	}
+	l.bytes.Store(100 * (256<<10 - 64))
+	if got, want := l.trailing(16384), uint64(1024); got != want {
+		t.Errorf("full entries: got %d, want %d", got, want)
+	}
+}
+
 func TestDamagedLogEntryIsNoticed(t *testing.T) {
 	dir := t.TempDir()
 	halted := make(chan error, 1)

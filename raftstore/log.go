@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,6 +21,8 @@ type logStore struct {
 	metrics *metrics
 	halt    func(error)
 	limit   time.Duration // for one append
+
+	entries, bytes atomic.Uint64 // appended since the start
 }
 
 var (
@@ -53,8 +56,26 @@ func (l *logStore) StoreLogs(logs []*raft.Log) error {
 		return err
 	}
 	l.metrics.fsync.Observe(time.Since(start).Seconds())
+	for _, entry := range logs {
+		l.bytes.Add(uint64(len(entry.Data)))
+	}
+	l.entries.Add(uint64(len(logs)))
 	return nil
 }
+
+// trailing is how many entries to leave in the log for followers to catch up
+// from: limit, or fewer where entries are so large that these would take more
+// than trailingBytes.
+func (l *logStore) trailing(limit uint64) uint64 {
+	entries := l.entries.Load()
+	if entries == 0 {
+		return limit
+	}
+	each := l.bytes.Load()/entries + 64
+	return min(limit, max(trailingBytes/each, 64))
+}
+
+const trailingBytes = 256 << 20
 
 // StoreLog appends one entry.
 func (l *logStore) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }

@@ -274,17 +274,31 @@ func (s *Store) start() {
 	}
 }
 
-// flushing writes the state behind the log, now and then.
+// flushing writes the state behind the log, now and then, and keeps what is left
+// of the log to a bounded size.
 func (s *Store) flushing() {
 	tick := time.NewTicker(s.cfg.FlushEvery)
 	defer tick.Stop()
+	measure := time.NewTicker(10 * time.Second)
+	defer measure.Stop()
 	for {
 		select {
 		case <-tick.C:
 			s.fsm.seal()
+		case <-measure.C:
+			s.trim()
 		case <-s.ctx.Done():
 			return
 		}
+	}
+}
+
+// trim tells raft how many entries to leave in the log.
+func (s *Store) trim() {
+	conf := s.raft.ReloadableConfig()
+	conf.TrailingLogs = s.wal.trailing(s.cfg.TrailingEntries)
+	if err := s.raft.ReloadConfig(conf); err != nil {
+		s.log.Warn("the length of the log could not be set", "err", err)
 	}
 }
 
