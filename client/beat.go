@@ -71,7 +71,7 @@ func (c *Client) beatRequest(ctx context.Context, session string) (sent instant,
 	}
 	path := api.PathSessions + "/" + url.PathEscape(session) + "/heartbeat"
 	sent = c.now()
-	if e := c.try(ctx, node, token, http.MethodPost, path, body, &l); e != nil {
+	if _, e := c.try(ctx, node, token, http.MethodPost, path, body, &l); e != nil {
 		return sent, l, node, e
 	}
 	if l.TTLMS <= 0 {

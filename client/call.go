@@ -12,7 +12,9 @@ import (
 	"math/rand/v2"
 	"mime"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"sitegate/api"
@@ -68,15 +70,17 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) (se
 		if !s.maybe {
 			s.first = sent
 		}
-		last = c.try(ctx, url, token, method, path, body, out)
+		var reached bool
+		reached, last = c.try(ctx, url, token, method, path, body, out)
 		if last == nil {
 			return s, nil
 		}
 		if last.Code != string(ErrUnreachable) {
 			told = last
 		}
-		if last.Code == string(ErrUnreachable) || last.Code == api.CodeUnknown {
-			s.maybe = true
+		switch last.Code {
+		case string(ErrUnreachable), api.CodeUnknown, api.CodeInternal:
+			s.maybe = s.maybe || reached
 		}
 		switch {
 		case last.Code == api.CodeUnauthorized && !renewed:
@@ -129,14 +133,17 @@ func (c *Client) token(ctx context.Context) (string, error) {
 	return t, nil
 }
 
-// try sends a request to one node, once, and keeps book of the node.
-func (c *Client) try(ctx context.Context, url, token, method, path string, body []byte, out any) *Error {
+// try sends a request to one node, once, and keeps book of the node. reached: the
+// request may have come to it, whatever became of the answer.
+func (c *Client) try(ctx context.Context, url, token, method, path string, body []byte, out any) (reached bool, _ *Error) {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
+	var written atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }})
 	req, err := http.NewRequestWithContext(ctx, method, url+path, bytes.NewReader(body))
 	if err != nil {
-		return unreachable(url, err)
+		return written.Load(), unreachable(url, err)
 	}
 	c.head(req.Header, token)
 	req.Header.Set("Accept", "application/json, "+api.ProblemType)
@@ -146,23 +153,23 @@ func (c *Client) try(ctx context.Context, url, token, method, path string, body 
 	resp, err := c.http.Do(req)
 	if err != nil {
 		c.nodes.failed(url, 0)
-		return unreachable(url, err)
+		return written.Load(), unreachable(url, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		c.nodes.failed(url, 0)
-		return unreachable(url, err)
+		return written.Load(), unreachable(url, err)
 	}
 	if resp.StatusCode/100 == 2 {
 		if out != nil {
 			if err := json.Unmarshal(answer, out); err != nil {
 				c.nodes.failed(url, 0)
-				return unreachable(url, fmt.Errorf("the answer cannot be read: %w", err))
+				return written.Load(), unreachable(url, fmt.Errorf("the answer cannot be read: %w", err))
 			}
 		}
 		c.nodes.answered(url)
-		return nil
+		return true, nil
 	}
 	e := problem(url, resp, answer)
 	switch e.Code {
@@ -173,7 +180,7 @@ func (c *Client) try(ctx context.Context, url, token, method, path string, body 
 	default:
 		c.nodes.answered(url)
 	}
-	return e
+	return true, e
 }
 
 func (c *Client) head(h http.Header, token string) {

@@ -10,7 +10,8 @@ import (
 )
 
 // CheckOut takes a license along until then, to be used on this machine away
-// from the network.
+// from the network. Where it is not known whether that was done, it is given
+// back.
 func (c *Client) CheckOut(ctx context.Context, product string, until time.Time) (*api.Checkout, error) {
 	id, err := newID()
 	if err != nil {
@@ -18,7 +19,7 @@ func (c *Client) CheckOut(ctx context.Context, product string, until time.Time) 
 	}
 	req := api.CheckoutRequest{ID: id, Product: product, Machine: c.cfg.Machine, Client: c.cfg.Client, Until: until.UTC()}
 	var got api.Checkout
-	if _, err := c.call(ctx, http.MethodPost, api.PathCheckouts, req, &got); err != nil {
+	if _, err := c.obtain(ctx, api.PathCheckouts, c.own(api.PathCheckouts, id), req, &got); err != nil {
 		return nil, err
 	}
 	return &got, nil

@@ -76,7 +76,8 @@ type Client struct {
 	mu       sync.Mutex
 	closed   bool
 	running  sync.WaitGroup
-	link     *link // the notices connection; nil until somebody needs it
+	undoing  sync.WaitGroup // ends by itself, within undoTime
+	link     *link          // the notices connection; nil until somebody needs it
 	sessions map[string]*Session
 }
 
@@ -126,12 +127,15 @@ func New(cfg Config) (*Client, error) {
 
 // Close ends the notices connection, all heartbeats and waits, and returns when
 // no goroutine of the client is left. It stops no session: those not stopped are
-// lost, with ErrClosed, and end at the gateway with their lease.
+// lost, with ErrClosed, and end at the gateway with their lease. What may have
+// been granted though the answer was lost is given back before, if that can be
+// done within three seconds.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	link := c.link
 	c.mu.Unlock()
+	c.undoing.Wait()
 	c.cancel()
 	c.running.Wait()
 	if link != nil {

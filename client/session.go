@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -66,11 +65,8 @@ func (c *Client) Start(ctx context.Context, product string, opts ...StartOption)
 		o(&req)
 	}
 	var got api.Session
-	asked, err := c.call(ctx, http.MethodPost, api.PathSessions, req, &got)
+	asked, err := c.obtain(ctx, api.PathSessions, c.own(api.PathSessions, req.ID), req, &got)
 	if err != nil {
-		if asked.maybe && !Denied(err) {
-			c.takeBack(req.ID)
-		}
 		return nil, err
 	}
 	if got.ID != req.ID || got.TTLMS <= 0 {
@@ -93,21 +89,6 @@ func (c *Client) Start(ctx context.Context, product string, opts ...StartOption)
 	}
 	c.notices() // heartbeats travel there, once it is up
 	return s, nil
-}
-
-// takeBack stops, as well as it can be done, a session that may have started
-// though nobody was told.
-func (c *Client) takeBack(id string) {
-	c.spawn(func() {
-		ctx, cancel := context.WithTimeout(c.ctx, dialTimeout)
-		defer cancel()
-		c.call(ctx, http.MethodDelete, c.own(api.PathSessions, id), nil, nil)
-	})
-}
-
-// own is the path to something of this machine's that is to be given back.
-func (c *Client) own(path, id string) string {
-	return path + "/" + url.PathEscape(id) + "?machine=" + url.QueryEscape(c.cfg.Machine.ID)
 }
 
 func (c *Client) forget(s *Session) {
@@ -218,6 +199,7 @@ func (s *Session) lose(err error) {
 	s.err = err
 	close(s.lost)
 	s.cancel()
+	s.c.forget(s) // whether or not anybody calls Stop
 	s.c.log.Warn("session lost", "session", s.ID, "product", s.Product, "err", err)
 }
 

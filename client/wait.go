@@ -66,9 +66,11 @@ func (c *Client) Wait(ctx context.Context, product string) (*Wait, error) {
 
 func (w *Wait) ask(ctx context.Context) (api.Wait, error) {
 	var got api.Wait
-	_, err := w.c.call(ctx, http.MethodPost, api.PathWaits, api.WaitRequest{ID: w.ID, Product: w.Product, Machine: w.c.cfg.Machine}, &got)
+	_, err := w.c.obtain(ctx, api.PathWaits, w.path(), api.WaitRequest{ID: w.ID, Product: w.Product, Machine: w.c.cfg.Machine}, &got)
 	return got, err
 }
+
+func (w *Wait) path() string { return api.PathWaits + "/" + url.PathEscape(w.ID) }
 
 // Done closes when the machine need not wait any more: start now, if Err is nil.
 func (w *Wait) Done() <-chan struct{} { return w.done }
@@ -91,7 +93,7 @@ func (w *Wait) Until() time.Time {
 // Cancel gives the wait up, and what was kept for it.
 func (w *Wait) Cancel(ctx context.Context) error {
 	w.end(context.Canceled)
-	_, err := w.c.call(ctx, http.MethodDelete, api.PathWaits+"/"+url.PathEscape(w.ID), nil, nil)
+	_, err := w.c.call(ctx, http.MethodDelete, w.path(), nil, nil)
 	return err
 }
 
