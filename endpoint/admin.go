@@ -41,12 +41,9 @@ func (e *Endpoint) release(c *call, in api.ReleaseRequest) (reply, error) {
 	if in.By == "" || !plain(in.By) || !plain(in.Note) {
 		return reply{}, malformed("by is missing, or by or note is longer than 256 bytes or has control characters")
 	}
-	a, err := e.gw.Release(c.ctx, license.Release{Session: id, By: in.By, Note: in.Note})
+	a, err := decided(e.gw.Release(c.ctx, license.Release{Session: id, By: in.By, Note: in.Note}))
 	if err != nil {
 		return reply{}, err
-	}
-	if a.Outcome.Denial != nil {
-		return reply{}, denied{*a.Outcome.Denial}
 	}
 	e.log.InfoContext(c.ctx, "session released", "id", c.id, "session", id.String(), "by", in.By)
 	return reply{status: http.StatusOK, body: session(a.Outcome.Session, a.Epoch)}, nil

@@ -10,27 +10,17 @@ import (
 // checkOut is POST /v1/checkouts.
 func (e *Endpoint) checkOut(c *call, in api.CheckoutRequest) (reply, error) {
 	c.client = in.Client
-	id, err := parseID(in.ID)
+	id, m, err := asked(in.ID, in.Machine, in.Product, in.Version, in.Client)
 	if err != nil {
-		return reply{}, err
-	}
-	m, err := machine(in.Machine)
-	if err != nil {
-		return reply{}, err
-	}
-	if err := words(in.Product, in.Version, in.Client); err != nil {
 		return reply{}, err
 	}
 	if in.Until.IsZero() {
 		return reply{}, malformed("until is missing")
 	}
-	a, err := e.gw.CheckOut(c.ctx, license.CheckOut{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
-		Machine: m, Version: in.Version, Until: license.TimeOf(in.Until)})
+	a, err := decided(e.gw.CheckOut(c.ctx, license.CheckOut{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
+		Machine: m, Version: in.Version, Until: license.TimeOf(in.Until)}))
 	if err != nil {
 		return reply{}, err
-	}
-	if a.Outcome.Denial != nil {
-		return reply{}, denied{*a.Outcome.Denial}
 	}
 	return reply{status: created(a.Outcome.Repeat), body: checkout(a.Outcome.Checkout, a.Epoch)}, nil
 }
@@ -54,12 +44,8 @@ func (e *Endpoint) giveBack(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a, err := e.gw.Return(c.ctx, license.Return{ID: id, User: c.caller.User, Machine: m})
-	if err != nil {
+	if _, err := decided(e.gw.Return(c.ctx, license.Return{ID: id, User: c.caller.User, Machine: m})); err != nil {
 		return reply{}, err
-	}
-	if a.Outcome.Denial != nil {
-		return reply{}, denied{*a.Outcome.Denial}
 	}
 	return reply{status: http.StatusNoContent}, nil
 }
@@ -67,25 +53,15 @@ func (e *Endpoint) giveBack(c *call) (reply, error) {
 // wait is POST /v1/waits: 201 while something stands in the way, 200 with free
 // set where nothing does.
 func (e *Endpoint) wait(c *call, in api.WaitRequest) (reply, error) {
-	id, err := parseID(in.ID)
+	id, m, err := asked(in.ID, in.Machine, in.Product)
 	if err != nil {
 		return reply{}, err
 	}
-	m, err := machine(in.Machine)
+	a, err := decided(e.gw.Wait(c.ctx, license.Wait{ID: id, User: c.caller.User, Product: license.ProductID(in.Product), Machine: m}))
 	if err != nil {
 		return reply{}, err
 	}
-	if err := words(in.Product); err != nil {
-		return reply{}, err
-	}
-	a, err := e.gw.Wait(c.ctx, license.Wait{ID: id, User: c.caller.User, Product: license.ProductID(in.Product), Machine: m})
-	if err != nil {
-		return reply{}, err
-	}
-	switch {
-	case a.Outcome.Denial != nil:
-		return reply{}, denied{*a.Outcome.Denial}
-	case a.Outcome.Waiter == nil:
+	if a.Outcome.Waiter == nil {
 		return reply{status: http.StatusOK, body: api.Wait{ID: in.ID, Product: in.Product, Machine: in.Machine, Free: true}}, nil
 	}
 	return reply{status: created(a.Outcome.Repeat), body: waiting(a.Outcome.Waiter)}, nil
@@ -97,12 +73,8 @@ func (e *Endpoint) endWait(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a, err := e.gw.EndWait(c.ctx, license.EndWait{ID: id, User: c.caller.User})
-	if err != nil {
+	if _, err := decided(e.gw.EndWait(c.ctx, license.EndWait{ID: id, User: c.caller.User})); err != nil {
 		return reply{}, err
-	}
-	if a.Outcome.Denial != nil {
-		return reply{}, denied{*a.Outcome.Denial}
 	}
 	return reply{status: http.StatusNoContent}, nil
 }

@@ -36,6 +36,14 @@ type denied struct{ denial license.Denial }
 
 func (d denied) Error() string { return string(d.denial.Reason) }
 
+// decided is an answer of the gateway's, a denial in it an error.
+func decided(a gateway.Answer, err error) (gateway.Answer, error) {
+	if err == nil && a.Outcome.Denial != nil {
+		err = denied{*a.Outcome.Denial}
+	}
+	return a, err
+}
+
 // statuses are the statuses of the reasons and codes; a denial that is not here
 // is a 409.
 var statuses = map[string]int{
@@ -127,9 +135,7 @@ func (e *Endpoint) describe(c *call, err error) (p api.Problem, auth string) {
 		p = text(c, api.CodeMethod, "")
 	default:
 		p = text(c, codeOf(err), "")
-		if p.Code == api.CodeInternal {
-			c.w.err = err
-		}
+		c.w.err = err
 	}
 	p.Type, p.Status, p.RequestID = api.ProblemBase+p.Code, statusOf(p.Code), c.id
 	if after == 0 {

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"sitegate/api"
@@ -11,24 +12,14 @@ import (
 // start is POST /v1/sessions.
 func (e *Endpoint) start(c *call, in api.StartRequest) (reply, error) {
 	c.client = in.Client
-	id, err := parseID(in.ID)
+	id, m, err := asked(in.ID, in.Machine, in.Product, in.Version, in.Client)
 	if err != nil {
 		return reply{}, err
 	}
-	m, err := machine(in.Machine)
+	a, err := decided(e.gw.Start(c.ctx, license.Start{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
+		Machine: m, Version: in.Version, Client: in.Client}))
 	if err != nil {
 		return reply{}, err
-	}
-	if err := words(in.Product, in.Version, in.Client); err != nil {
-		return reply{}, err
-	}
-	a, err := e.gw.Start(c.ctx, license.Start{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
-		Machine: m, Version: in.Version, Client: in.Client})
-	if err != nil {
-		return reply{}, err
-	}
-	if a.Outcome.Denial != nil {
-		return reply{}, denied{*a.Outcome.Denial}
 	}
 	return reply{status: created(a.Outcome.Repeat), body: session(a.Outcome.Session, a.Epoch)}, nil
 }
@@ -87,12 +78,8 @@ func (e *Endpoint) stop(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a, err := e.gw.Stop(c.ctx, license.Stop{ID: id, User: c.caller.User, Machine: m})
-	if err != nil {
+	if _, err := decided(e.gw.Stop(c.ctx, license.Stop{ID: id, User: c.caller.User, Machine: m})); err != nil {
 		return reply{}, err
-	}
-	if a.Outcome.Denial != nil {
-		return reply{}, denied{*a.Outcome.Denial}
 	}
 	return reply{status: http.StatusNoContent}, nil
 }
@@ -122,17 +109,22 @@ func created(repeat bool) int {
 	return http.StatusCreated
 }
 
-// words checks free text of a request: bounded, and without control characters.
-func words(product string, more ...string) error {
-	if product == "" {
-		return malformed("product is missing")
+// asked reads what all that asks for a product has: its id, the machine, and free
+// text, bounded and without control characters.
+func asked(id string, m api.Machine, product string, more ...string) (license.ID, license.Machine, error) {
+	asker, err := machine(m)
+	switch {
+	case err != nil:
+	case product == "":
+		err = malformed("product is missing")
+	case slices.ContainsFunc(append(more, product), func(s string) bool { return !plain(s) }):
+		err = malformed("a field is longer than 256 bytes or has control characters")
 	}
-	for _, s := range append(more, product) {
-		if !plain(s) {
-			return malformed("a field is longer than 256 bytes or has control characters")
-		}
+	if err != nil {
+		return license.ID{}, asker, err
 	}
-	return nil
+	parsed, err := parseID(id)
+	return parsed, asker, err
 }
 
 // session is a session as the API shows it.
