@@ -73,7 +73,8 @@ func writeNew(file string, data []byte) error {
 	return nil
 }
 
-// Ensure is the CA in dir, made for the cluster if there is none yet.
+// Ensure is the CA in dir, made for the cluster if there is none yet. Half a CA is
+// an error, and is left as it is.
 func Ensure(dir, cluster string, now time.Time) (ca *CA, created bool, err error) {
 	ca, err = Load(dir)
 	if err == nil {
@@ -84,6 +85,13 @@ func Ensure(dir, cluster string, now time.Time) (ca *CA, created bool, err error
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, false, err
+	}
+	for _, pair := range [][2]string{{CAFile, CAKeyFile}, {CAKeyFile, CAFile}} {
+		there, lost := pair[0], pair[1]
+		if _, gone := os.Lstat(filepath.Join(dir, there)); !errors.Is(gone, fs.ErrNotExist) {
+			return nil, false, fmt.Errorf("the site CA in %s has its %s, but not its %s: put it back, "+
+				"or move the other away as well and a new CA is made, whose certificate all clients need: %w", dir, there, lost, err)
+		}
 	}
 	if ca, err = New(cluster, now); err != nil {
 		return nil, false, err

@@ -284,3 +284,33 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestHalfACAIsLeftAlone: where the CA's key was taken away, as it should be, or
+// the certificate got lost, nothing is written beside what is left.
+func TestHalfACAIsLeftAlone(t *testing.T) {
+	for _, lost := range []string{siteca.CAFile, siteca.CAKeyFile} {
+		t.Run(lost, func(t *testing.T) {
+			dir := t.TempDir()
+			if _, _, err := siteca.Ensure(dir, "site", time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			away := filepath.Join(t.TempDir(), lost)
+			if err := os.Rename(filepath.Join(dir, lost), away); err != nil {
+				t.Fatal(err)
+			}
+			_, _, err := siteca.Ensure(dir, "site", time.Now())
+			if err == nil || !strings.Contains(err.Error(), lost) || !strings.Contains(err.Error(), "back") {
+				t.Errorf("got %v, want an error that names %s and what to do", err, lost)
+			}
+			if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+				t.Errorf("got files %v, %v; want only what was left", files, err)
+			}
+			if err := os.Rename(away, filepath.Join(dir, lost)); err != nil {
+				t.Fatal(err)
+			}
+			if _, created, err := siteca.Ensure(dir, "site", time.Now()); err != nil || created {
+				t.Errorf("with both files again: got created %t, %v", created, err)
+			}
+		})
+	}
+}
