@@ -87,7 +87,7 @@ func TestHistoryIsLinearizableThoughTheLeaderIsKilled(t *testing.T) {
 	}
 	m, info, err := h.Check(site, 2*time.Minute)
 	if err != nil {
-		t.Errorf("%v", err)
+		t.Errorf("%v\n%s", err, model.Stuck(ops, info))
 		if dir := os.Getenv("SITEGATE_HISTORIES"); dir != "" {
 			file := filepath.Join(dir, fmt.Sprintf("history-%d.html", seed))
 			if err := porcupine.VisualizePath(m, info, file); err == nil {

@@ -208,6 +208,26 @@ func TestUsersApart(t *testing.T) {
 	}
 }
 
+func TestStuckNamesTheOperationsInTheWay(t *testing.T) {
+	h := model.Begin()
+	h.Add(0, model.Input{Op: model.Start, User: "ann", ID: id(1), Product: "micro", Machine: desk}, model.Granted(), 0, 1)
+	h.Add(1, model.Input{Op: model.Start, User: "ann", ID: id(2), Product: "micro", Machine: room}, model.Granted(), 2, 3)
+	h.Add(2, model.Input{Op: model.Start, User: "bob", ID: id(3), Product: "micro", Machine: room}, model.Granted(), 2, 3)
+	_, info, err := h.Check(site("ann", "bob"), time.Minute)
+	if !errors.Is(err, model.ErrImpossible) {
+		t.Fatalf("got %v, want %v", err, model.ErrImpossible)
+	}
+	got := model.Stuck(h.Operations(), info)
+	for _, want := range []string{"ann: 1 of 2 operations", id(2).String(), "client 1"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%swant %q in it", got, want)
+		}
+	}
+	if strings.Contains(got, "bob") {
+		t.Errorf("got\n%swant nothing of bob, whose operations are in order", got)
+	}
+}
+
 // Sites may hold by license: the model decides by the site's settings.
 func TestSettingsDecide(t *testing.T) {
 	s := site("ann")
