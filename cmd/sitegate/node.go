@@ -22,15 +22,13 @@ var _ gateway.Log = (*nodeLog)(nil)
 
 // translate turns the store's errors into the gateway's.
 func translate(err error) error {
-	for from, to := range map[error]error{
-		raftstore.ErrNotLeader: gateway.ErrNotLeader,
-		raftstore.ErrNoLeader:  gateway.ErrNoLeader,
-		raftstore.ErrUnknown:   gateway.ErrUnknown,
-		raftstore.ErrClosed:    gateway.ErrNoLeader,
-	} {
-		if errors.Is(err, from) {
-			return to
-		}
+	switch {
+	case errors.Is(err, raftstore.ErrUnknown): // first: what comes with it must not say that nothing was done
+		return gateway.ErrUnknown
+	case errors.Is(err, raftstore.ErrNotLeader):
+		return gateway.ErrNotLeader
+	case errors.Is(err, raftstore.ErrNoLeader), errors.Is(err, raftstore.ErrClosed):
+		return gateway.ErrNoLeader
 	}
 	return err
 }
