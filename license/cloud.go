@@ -37,7 +37,8 @@ func HoldKey(kind HoldKind, user UserID, lic LicenseID) string {
 }
 
 // CloudHolds lists everything this site holds: what the cloud's leases are
-// renewed from. Several sessions of one user on one machine are one hold.
+// renewed from. Several sessions of one user on one machine share a key, and each
+// is listed: what ends one of them leaves the others in the cloud's books.
 func CloudHolds(s *State) []CloudHold {
 	var holds []CloudHold
 	s.EachActive(func(a *Active) bool {
@@ -52,10 +53,6 @@ func (a *Active) cloudHolds() []CloudHold {
 	for i := range a.Sessions {
 		x := &a.Sessions[i]
 		if !x.Holds {
-			continue
-		}
-		if len(holds) > 0 && holds[0].Machine.Is(x.Machine) {
-			holds[0].Provisional = holds[0].Provisional || x.Provisional
 			continue
 		}
 		holds = append(holds, CloudHold{Key: HoldKey(HoldSession, x.User, x.License), Kind: HoldSession, Ref: x.ID,
@@ -94,9 +91,10 @@ func WouldHold(s *State, at Time, c Command) (CloudHold, bool) {
 }
 
 // HoldConflict is a hold of this site that the cloud does not agree to: another
-// machine is active in its books.
+// machine is active in its books or, with no machine, the right itself is gone.
 type HoldConflict struct {
 	Key     string
+	Ref     ID // of the hold
 	Machine Machine
 	Since   Time
 }

@@ -202,7 +202,7 @@ func TestHolds(t *testing.T) {
 	alone.License, alone.Provisional, alone.Machine.ID = l, true, ""
 	f.Order++
 	conflicts, err := s.RenewHolds(t.Context(), f, []license.CloudHold{ws1, alone})
-	if err != nil || len(conflicts) != 1 || conflicts[0].Key != emulator.UserAdmin || conflicts[0].Machine.Name != "HOME" || conflicts[0].Since == 0 {
+	if err != nil || len(conflicts) != 1 || conflicts[0].Key != emulator.UserAdmin || conflicts[0].Ref != alone.Ref || conflicts[0].Machine.Name != "HOME" || conflicts[0].Since == 0 {
 		t.Errorf("renewal: got %+v, %v, want a conflict with HOME", conflicts, err)
 	}
 	if got := s.cloud.Holds("north"); len(got) != 1 || got[0].MachineName != "WS-1" {

@@ -52,10 +52,10 @@ func (c *Client) RenewHolds(ctx context.Context, f license.Fence, holds []licens
 		return nil, fmt.Errorf("renewing holds: the site has %d, more than the %d that one renewal takes", len(holds), cloudapi.MaxHolds)
 	}
 	req := cloudapi.RenewRequest{Fence: fromFence(f), Holds: make([]cloudapi.Hold, 0, len(holds))}
-	asked := make(map[string]bool, len(holds))
+	asked := make(map[string]license.CloudHold, len(holds)) // by reference
 	for _, h := range holds {
 		req.Holds = append(req.Holds, fromHold(h))
-		asked[h.Key] = true
+		asked[h.Ref.String()] = h
 	}
 	body, err := json.Marshal(req)
 	if err != nil {
@@ -71,10 +71,11 @@ func (c *Client) RenewHolds(ctx context.Context, f license.Fence, holds []licens
 	}
 	var conflicts []license.HoldConflict
 	for _, x := range got.Conflicts {
-		if !asked[x.Key] {
+		h, ok := asked[x.Ref]
+		if !ok || h.Key != x.Key {
 			return nil, fmt.Errorf("renewing holds: %w: a conflict about a hold that was not asked for", ErrGarbage)
 		}
-		k := license.HoldConflict{Key: x.Key, Machine: license.Machine{Name: cut(x.MachineName)}}
+		k := license.HoldConflict{Key: x.Key, Ref: h.Ref, Machine: license.Machine{Name: cut(x.MachineName)}}
 		if x.Since != nil {
 			k.Since = license.TimeOf(*x.Since)
 		}
