@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	feedWait = 25 * time.Second // how long the cloud may hold a question open
-	feedPage = 500              // changes in one entry of the log
+	feedWait  = 25 * time.Second // how long the cloud may hold a question open
+	feedPause = time.Second      // between questions, where the cloud answers at once that there is nothing
+	feedPage  = 500              // changes in one entry of the log
 )
 
 // mirror reads the cloud's change feed into the log, while this node leads. Each
@@ -35,6 +36,7 @@ func (g *Gateway) mirror(ctx context.Context) {
 		if !head.Filled || head.Refilling {
 			wait = 0
 		}
+		asked := time.Now()
 		page, err := g.cloud.Changes(ctx, cursor, wait)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -46,7 +48,7 @@ func (g *Gateway) mirror(ctx context.Context) {
 		}
 		g.link.heard()
 		delay = 0
-		anew := head.Filled && (page.Reset || cursor == "")
+		anew := (head.Filled || head.Cursor != "") && (page.Reset || cursor == "")
 		if anew {
 			named = &names{}
 			g.logger.Warn("the cloud no longer knows the mirror's cursor; reading everything anew")
@@ -58,6 +60,7 @@ func (g *Gateway) mirror(ctx context.Context) {
 			}
 		}
 		if len(page.Changes) == 0 && page.Cursor == head.Cursor && head.Filled && named == nil {
+			delay = max(0, feedPause-time.Since(asked))
 			continue
 		}
 		if !g.bring(ctx, page, head.Cursor, anew, named != nil || !head.Filled) {

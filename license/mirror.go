@@ -117,8 +117,9 @@ func (c Mirror) do(s *State, at Time) Outcome {
 	for i := range c.Changes {
 		s.change(&c.Changes[i], c.Full)
 	}
+	anew := c.Full && c.From == "" && (s.head.Filled || s.head.Cursor != "")
 	s.head.Cursor = c.Cursor
-	s.head.Refilling = !c.Last && (s.head.Refilling || s.head.Filled && c.Full && c.From == "")
+	s.head.Refilling = !c.Last && (s.head.Refilling || anew)
 	s.head.Filled = s.head.Filled || c.Last
 	if len(c.Changes) > 0 {
 		s.emit(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last})
