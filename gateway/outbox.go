@@ -10,7 +10,8 @@ import (
 
 const (
 	outboxEvery = 500 * time.Millisecond
-	outboxRead  = 1000 // events looked through at a time
+	outboxMax   = 30 * time.Second // between tries of what is not taken
+	outboxRead  = 1000             // events looked through at a time
 )
 
 // outbox delivers usage in the order of the journal, while this node leads. What
@@ -19,7 +20,8 @@ const (
 func (g *Gateway) outbox(ctx context.Context) {
 	var at uint64
 	g.log.View(func(s *license.State) { at = s.Head().UsageSent })
-	for pause(ctx, outboxEvery) {
+	delay := outboxEvery
+	for pause(ctx, delay) {
 		for ctx.Err() == nil && g.link.up() {
 			next, err := g.deliver(ctx, at)
 			if err != nil {
@@ -27,8 +29,10 @@ func (g *Gateway) outbox(ctx context.Context) {
 					g.logger.Warn("usage could not be delivered; it is kept", "after", at, "err", err)
 					g.link.suspect()
 				}
+				delay = min(2*delay, outboxMax)
 				break
 			}
+			delay = outboxEvery
 			if next == at {
 				break
 			}

@@ -15,12 +15,18 @@ import (
 // per user, machine and reason a minute, 50 a second for the site. The active
 // machine's client, the refusals list and the audit trail hear of them so.
 type refusals struct {
-	queue  chan license.Refused
+	queue  chan refused
 	limit  *rate.Limiter
 	logger *slog.Logger
+	full   rate.Sometimes // tells that there are too many, now and then
 
 	mu   sync.Mutex
 	seen map[refusal]time.Time // when last noted; mu guards it
+}
+
+type refused struct {
+	at      time.Time
+	command license.Refused
 }
 
 type refusal struct {
@@ -36,9 +42,10 @@ const (
 
 func newRefusals(logger *slog.Logger) *refusals {
 	return &refusals{
-		queue:  make(chan license.Refused, 4*refusalsSecond),
+		queue:  make(chan refused, 4*refusalsSecond),
 		limit:  rate.NewLimiter(refusalsSecond, refusalsSecond),
 		logger: logger,
+		full:   rate.Sometimes{Interval: time.Second},
 		seen:   map[refusal]time.Time{},
 	}
 }
@@ -65,6 +72,11 @@ func (r *refusals) note(user license.UserID, m license.Machine, client string, d
 		r.mu.Unlock()
 		return
 	}
+	if !r.limit.Allow() {
+		r.mu.Unlock()
+		r.tooMany(user, m, d.Reason)
+		return
+	}
 	if len(r.seen) > 20*refusalsSecond {
 		for k, at := range r.seen {
 			if now.Sub(at) >= refusalPeriod {
@@ -72,27 +84,33 @@ func (r *refusals) note(user license.UserID, m license.Machine, client string, d
 			}
 		}
 	}
-	if !r.limit.Allow() {
-		r.mu.Unlock()
-		r.logger.Warn("refusals come faster than they are journalled", "user", user, "machine", m.Name, "reason", d.Reason)
-		return
-	}
 	r.seen[key] = now
 	r.mu.Unlock()
 	select {
-	case r.queue <- license.Refused{User: user, Machine: m, Denial: *d, Client: client}:
+	case r.queue <- refused{now, license.Refused{User: user, Machine: m, Denial: *d, Client: client}}:
 	default:
-		r.logger.Warn("a refusal could not be journalled: the queue is full", "user", user, "machine", m.Name, "reason", d.Reason)
+		r.tooMany(user, m, d.Reason)
 	}
 }
 
-// run proposes what was noted, while this node leads.
+func (r *refusals) tooMany(user license.UserID, m license.Machine, reason license.Reason) {
+	r.full.Do(func() {
+		r.logger.Warn("refusals come faster than they are journalled", "user", user, "machine", m.Name, "reason", reason)
+	})
+}
+
+// run proposes what was noted, while this node leads. What an earlier leadership
+// has left is no news any more.
 func (r *refusals) run(ctx context.Context, log Log) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case c := <-r.queue:
+		case noted := <-r.queue:
+			if time.Since(noted.at) >= refusalPeriod {
+				continue
+			}
+			c := noted.command
 			if _, err := log.Propose(ctx, c); err != nil && ctx.Err() == nil {
 				r.logger.Warn("a refusal could not be journalled", "user", c.User, "machine", c.Machine.Name, "reason", c.Denial.Reason, "err", err)
 			}
