@@ -42,7 +42,7 @@ func wantGranted(t *testing.T, out license.Outcome, provisional bool) {
 func TestStartIsConfirmedByTheCloud(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {
 		wantGranted(t, s.start(t, 1, ws101), false)
-		if h := s.books.holds["ada"]; h.Machine != ws101 {
+		if h := s.books.of("ada"); h != ws101 {
 			t.Fatalf("the cloud's books have %+v, want %s", h, ws101.Name)
 		}
 		s.stop(t, 1, ws101)
@@ -118,7 +118,7 @@ func TestMachineThatLetGoIsNotInTheWayOfTheNext(t *testing.T) {
 
 func TestWhatAnEarlierLeaderFreedIsNotInTheWay(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {
-		s.books.set(func() { s.books.holds["ada"] = license.CloudHold{Key: "ada", Machine: ws101} })
+		s.books.set(func() { s.books.holds[license.ID{99}] = license.CloudHold{Key: "ada", Machine: ws101} })
 		s.holds.lead() // this leader knows nothing of it
 		wantGranted(t, s.start(t, 1, ws202), false)
 	})
@@ -159,7 +159,7 @@ func TestLinkDownIsDecidedByTheTermsAndConfirmedLater(t *testing.T) {
 				t.Fatalf("after the link came back the session is %+v, want it confirmed", x)
 			}
 		})
-		if h := s.books.holds["ada"]; h.Machine != ws101 {
+		if h := s.books.of("ada"); h != ws101 {
 			t.Fatalf("the cloud's books have %+v, want %s", h, ws101.Name)
 		}
 	})

@@ -21,24 +21,36 @@ import (
 type holds struct {
 	g    *Gateway
 	wake chan struct{}
-	one  sync.Mutex // one renewal at a time
+	one  chan struct{} // room for one renewal at a time
 
 	mu         sync.Mutex // guards all below
-	unfinished map[license.ID]license.CloudHold
+	unfinished map[license.ID]unfinished
 	freed      map[license.UserID][]license.CloudHold // not given back yet
 	// behind: the cloud may still have what the site has freed, because an earlier
 	// leader knew of it or giving it back failed. The next renewal settles it.
 	behind bool
+	given  uint64 // releases begun
+	// overtaken: releases were begun while the last full list was on its way, which
+	// may have brought back what they gave.
+	overtaken bool
+}
+
+// unfinished is a hold that is being asked for. until is zero, or it is not known
+// whether it was granted: then it still may be, until then.
+type unfinished struct {
+	hold  license.CloudHold
+	until time.Time
 }
 
 const (
 	renewEvery = time.Minute // a third of the cloud's lease
 	maxFreed   = 10_000      // users with something to give back; the rest is for the full list
+	manyFreed  = 100         // users for whom one full list is less than a release each
 )
 
 func newHolds(g *Gateway) *holds {
-	return &holds{g: g, wake: make(chan struct{}, 1), unfinished: map[license.ID]license.CloudHold{},
-		freed: map[license.UserID][]license.CloudHold{}}
+	return &holds{g: g, wake: make(chan struct{}, 1), one: make(chan struct{}, 1),
+		unfinished: map[license.ID]unfinished{}, freed: map[license.UserID][]license.CloudHold{}}
 }
 
 // lead begins a leadership: of what was freed before it nothing is known.
@@ -58,26 +70,48 @@ func (h *holds) catchUp() {
 }
 
 // begin notes a hold that is being asked for, so that a full list sent meanwhile
-// has it; the func it returns ends that.
-func (h *holds) begin(hold license.CloudHold) func() {
+// has it, until it is decided.
+func (h *holds) begin(hold license.CloudHold) {
 	h.mu.Lock()
-	h.unfinished[hold.Ref] = hold
-	h.mu.Unlock()
-	return func() {
+	defer h.mu.Unlock()
+	h.unfinished[hold.Ref] = unfinished{hold: hold}
+}
+
+func (h *holds) end(hold license.CloudHold) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.unfinished, hold.Ref)
+}
+
+// decided hears what became of a hold that was asked for. What led to nothing is
+// given back. What is not known stays in the list for as long as it may yet be
+// applied.
+func (h *holds) decided(hold license.CloudHold, out license.Outcome, err error) {
+	if errors.Is(err, ErrUnknown) {
 		h.mu.Lock()
-		delete(h.unfinished, hold.Ref)
+		h.unfinished[hold.Ref] = unfinished{hold, time.Now().Add(Life)}
 		h.mu.Unlock()
+		return
+	}
+	h.end(hold)
+	if err != nil || out.Denial != nil {
+		h.free(hold)
 	}
 }
 
-// of returns the unfinished hold behind an id, or nil.
-func (h *holds) of(id license.ID) *license.CloudHold {
+// underWay lists the unfinished holds and forgets those that came to nothing.
+func (h *holds) underWay() []license.CloudHold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if hold, ok := h.unfinished[id]; ok {
-		return &hold
+	var list []license.CloudHold
+	for id, u := range h.unfinished {
+		if !u.until.IsZero() && time.Now().After(u.until) {
+			delete(h.unfinished, id)
+			continue
+		}
+		list = append(list, u.hold)
 	}
-	return nil
+	return list
 }
 
 // Observe hears of every applied event, on every node; it must not block. The
@@ -167,8 +201,14 @@ func (h *holds) isBehind() bool {
 	return h.behind
 }
 
+// giveAllBack tells the cloud what was freed: each by itself or, where it is much
+// or the cloud does not answer, by the full list.
 func (h *holds) giveAllBack(ctx context.Context) {
 	h.mu.Lock()
+	if len(h.freed) > manyFreed {
+		clear(h.freed)
+		h.behind = true
+	}
 	users := slices.Collect(maps.Keys(h.freed))
 	h.mu.Unlock()
 	for _, user := range users {
@@ -176,14 +216,18 @@ func (h *holds) giveAllBack(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		h.giveBack(ctx, user)
+		given := h.giveBack(ctx, user)
 		unlock()
+		if !given {
+			return
+		}
 	}
 }
 
-// giveBack tells the cloud what a user's machines have freed. The caller holds
-// the user's lock, so that nothing is asked for them meanwhile.
-func (h *holds) giveBack(ctx context.Context, user license.UserID) {
+// giveBack tells the cloud what a user's machines have freed, and reports whether
+// it took all of it. The caller holds the user's lock, so that nothing is asked
+// for them meanwhile.
+func (h *holds) giveBack(ctx context.Context, user license.UserID) bool {
 	h.mu.Lock()
 	freed := h.freed[user]
 	delete(h.freed, user)
@@ -191,9 +235,7 @@ func (h *holds) giveBack(ctx context.Context, user license.UserID) {
 	for i, hold := range freed {
 		err := errLinkDown
 		if h.g.link.up() {
-			ask, cancel := context.WithTimeout(ctx, h.g.askTimeout)
-			err = h.g.cloud.Release(ask, h.g.fence(), hold)
-			cancel()
+			err = h.giveOneBack(ctx, hold)
 		}
 		if err == nil {
 			continue
@@ -206,8 +248,49 @@ func (h *holds) giveBack(ctx context.Context, user license.UserID) {
 				"user", user, "holds", len(freed)-i, "err", err)
 			h.g.link.suspect()
 		}
-		return
+		return false
 	}
+	return true
+}
+
+// giveOneBack gives a hold back. What runs on when a checkout is over takes up its
+// user's hold: that is asked for first, and what the cloud has against it comes
+// with the full list.
+func (h *holds) giveOneBack(ctx context.Context, hold license.CloudHold) error {
+	ctx, cancel := context.WithTimeout(ctx, h.g.askTimeout)
+	defer cancel()
+	for _, runs := range h.runOn(hold) {
+		d, err := h.g.cloud.Hold(ctx, h.g.fence(), runs)
+		if err != nil {
+			return err
+		}
+		if d != nil {
+			h.catchUp()
+		}
+	}
+	h.mu.Lock()
+	h.given++
+	h.mu.Unlock()
+	return h.g.cloud.Release(ctx, h.g.fence(), hold)
+}
+
+// runOn lists the sessions that hold their user now that a checkout is over.
+func (h *holds) runOn(over license.CloudHold) (list []license.CloudHold) {
+	if over.Kind != license.HoldCheckout {
+		return nil
+	}
+	h.g.log.View(func(s *license.State) {
+		a := s.Active(over.User)
+		if a == nil {
+			return
+		}
+		for i := range a.Sessions {
+			if x := &a.Sessions[i]; x.Holds && x.License == over.License && x.Machine.Is(over.Machine) {
+				list = append(list, sessionHold(x))
+			}
+		}
+	})
+	return list
 }
 
 var errLinkDown = errors.New("the link to the cloud is down")
@@ -218,32 +301,46 @@ var errLinkDown = errors.New("the link to the cloud is down")
 func (h *holds) ask(ctx context.Context, hold license.CloudHold) (*license.Denial, error) {
 	h.giveBack(ctx, hold.User)
 	d, err := h.g.cloud.Hold(ctx, h.g.fence(), hold)
-	if err == nil && d != nil && d.Reason == license.MachineActive && h.isBehind() && h.renew(ctx) {
-		return h.g.cloud.Hold(ctx, h.g.fence(), hold)
+	if err != nil || d == nil || d.Reason != license.MachineActive || !h.inDoubt() || !h.renew(ctx) {
+		return d, err
 	}
-	return d, err
+	again, err := h.g.cloud.Hold(ctx, h.g.fence(), hold)
+	if err != nil {
+		return d, nil // it has refused; not hearing it any more is no permission
+	}
+	return again, nil
+}
+
+// inDoubt reports whether the cloud may have what the site has freed.
+func (h *holds) inDoubt() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.behind || h.overtaken
 }
 
 // renew sends the full list and acts on what comes back; it reports whether the
 // cloud's books are this site's now.
 func (h *holds) renew(ctx context.Context) bool {
-	h.one.Lock()
-	defer h.one.Unlock()
+	select {
+	case h.one <- struct{}{}:
+		defer func() { <-h.one }()
+	case <-ctx.Done():
+		return false
+	}
 	if !h.g.link.up() {
 		return false
 	}
 	h.mu.Lock()
 	h.behind = false // what fails from now on sets it again
+	given := h.given
 	h.mu.Unlock()
 	fence := h.g.fence() // before the list: what is asked for from now on is not missing from it
 	// The unfinished first: what is finished by the time of the view is in the view.
-	h.mu.Lock()
-	under := slices.Collect(maps.Values(h.unfinished))
-	h.mu.Unlock()
+	under := h.underWay()
 	var list []license.CloudHold
 	h.g.log.View(func(s *license.State) { list = license.CloudHolds(s) })
 	for _, u := range under {
-		if !slices.ContainsFunc(list, func(x license.CloudHold) bool { return x.Key == u.Key && x.Machine.Is(u.Machine) }) {
+		if !slices.ContainsFunc(list, func(x license.CloudHold) bool { return x.Ref == u.Ref }) {
 			list = append(list, u)
 		}
 	}
@@ -260,6 +357,9 @@ func (h *holds) renew(ctx context.Context) bool {
 		h.mu.Unlock()
 		return false
 	}
+	h.mu.Lock()
+	h.overtaken = h.given != given
+	h.mu.Unlock()
 	h.g.link.heard()
 	h.reconcile(ctx, list, conflicts)
 	return true
@@ -268,35 +368,28 @@ func (h *holds) renew(ctx context.Context) bool {
 // reconcile confirms what the cloud agrees to and puts on notice what it does
 // not.
 func (h *holds) reconcile(ctx context.Context, list []license.CloudHold, conflicts []license.HoldConflict) {
-	inConflict := map[string]license.HoldConflict{}
+	inConflict := map[license.ID]license.HoldConflict{}
 	for _, c := range conflicts {
-		inConflict[c.Key] = c
+		inConflict[c.Ref] = c
 	}
 	for _, hold := range list {
-		conflict, bad := inConflict[hold.Key]
-		if !bad && !hold.Provisional {
+		conflict, bad := inConflict[hold.Ref]
+		if hold.Kind != license.HoldSession || !bad && !hold.Provisional {
 			continue
 		}
-		var sessions []license.ID
-		h.g.log.View(func(s *license.State) {
-			if a := s.Active(hold.User); a != nil && hold.Kind == license.HoldSession {
-				for i := range a.Sessions {
-					if x := &a.Sessions[i]; x.Holds && x.Machine.Is(hold.Machine) && (bad || x.Provisional) {
-						sessions = append(sessions, x.ID)
-					}
-				}
+		var c license.Command = license.Confirm{Session: hold.Ref}
+		if bad {
+			var known bool
+			h.g.log.View(func(s *license.State) { x := s.Session(hold.Ref); known = x == nil || x.Notice != nil })
+			if known {
+				continue
 			}
-		})
-		for _, id := range sessions {
-			var c license.Command = license.Confirm{Session: id}
-			if bad {
-				c = license.Conflict{Session: id, Machine: conflict.Machine}
-				h.g.logger.Warn("the cloud knows another active machine", "user", hold.User, "machine", hold.Machine.Name, "other", conflict.Machine.Name)
-			}
-			if _, err := h.g.log.Propose(ctx, c); err != nil {
-				h.poke() // the next leader, or this one again
-				return
-			}
+			c = license.Conflict{Session: hold.Ref, Machine: conflict.Machine}
+			h.g.logger.Warn("the cloud does not agree to a session", "user", hold.User, "machine", hold.Machine.Name, "other", conflict.Machine.Name)
+		}
+		if _, err := h.g.log.Propose(ctx, c); err != nil {
+			h.catchUp() // the next leader, or this one again
+			return
 		}
 	}
 }

@@ -19,6 +19,9 @@ type Gateway struct {
 	askTimeout time.Duration
 	settings   license.Settings
 
+	begun sync.Mutex
+	term  uint64 // the last leadership that was begun; begun guards it
+
 	users    keyLock
 	order    atomic.Uint64 // of requests to the cloud
 	refusals *refusals
@@ -46,9 +49,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 // lead runs the errands of one leadership and returns when all have ended.
 func (g *Gateway) lead(ctx context.Context) {
 	errands := []func(context.Context){g.configure, g.settle, g.refuseJournal}
+	g.begin()
 	if g.cloud != nil {
-		g.link.begin()
-		g.holds.lead()
 		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox)
 	}
 	var wg sync.WaitGroup
@@ -56,6 +58,23 @@ func (g *Gateway) lead(ctx context.Context) {
 		wg.Go(func() { errand(ctx) })
 	}
 	wg.Wait()
+}
+
+// begin reports whether this node leads, and makes ready for a new leadership:
+// its first request may come before its errands run.
+func (g *Gateway) begin() bool {
+	term, leading := g.log.Leading()
+	if !leading {
+		return false
+	}
+	g.begun.Lock()
+	defer g.begun.Unlock()
+	if term > g.term {
+		g.term = term
+		g.link.begin()
+		g.holds.lead()
+	}
+	return true
 }
 
 func (g *Gateway) refuseJournal(ctx context.Context) { g.refusals.run(ctx, g.log) }

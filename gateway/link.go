@@ -15,6 +15,7 @@ type link struct {
 	g    *Gateway
 	wake chan struct{}
 
+	asking  sync.Mutex // one asks for all, see sure
 	mu      sync.Mutex
 	answers bool      // mu guards these
 	contact time.Time // of the last answer
@@ -44,6 +45,20 @@ func (l *link) up() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.answers
+}
+
+// sure is up, but of an answer: a leadership that has not heard the cloud yet asks
+// it first.
+func (l *link) sure(ctx context.Context) bool {
+	l.asking.Lock()
+	defer l.asking.Unlock()
+	l.mu.Lock()
+	unheard := l.answers && l.contact.IsZero()
+	l.mu.Unlock()
+	if unheard {
+		l.probe(ctx)
+	}
+	return l.up()
 }
 
 // heard notes an answer of the cloud.
@@ -133,7 +148,9 @@ func (l *link) probe(ctx context.Context) {
 func (l *link) tell(ctx context.Context, up bool) bool {
 	c := license.Link{Up: up}
 	if up {
-		c.Contact = l.g.log.Now()
+		l.mu.Lock()
+		c.Contact = l.g.log.Now().Add(-time.Since(l.contact)) // heard since the last probe was due
+		l.mu.Unlock()
 	}
 	_, err := l.g.log.Propose(ctx, c)
 	return err == nil

@@ -107,7 +107,7 @@ func retryable(err error) bool {
 
 // decide carries a request out on the leader.
 func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
-	if _, leading := g.log.Leading(); !leading {
+	if !g.begin() {
 		return Answer{}, ErrNotLeader
 	}
 	var out license.Outcome
@@ -122,7 +122,7 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 	case r.Return != nil:
 		out, err = g.log.Propose(ctx, *r.Return)
 	case r.Wait != nil:
-		out, err = g.log.Propose(ctx, *r.Wait)
+		out, err = g.wait(ctx, *r.Wait)
 	case r.EndWait != nil:
 		out, err = g.log.Propose(ctx, *r.EndWait)
 	case r.Release != nil:
@@ -138,61 +138,62 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 	return a, nil
 }
 
-// start is the order of design: refuse from this site's state, ask the cloud,
-// propose. One start or checkout per user is under way at a time.
 func (g *Gateway) start(ctx context.Context, c license.Start) (license.Outcome, error) {
-	unlock, err := g.users.lock(ctx, string(c.User))
-	if err != nil {
-		return license.Outcome{}, err
-	}
-	defer unlock()
-
-	probe := c
-	probe.Agreed = true
-	if d, err := g.refuse(ctx, probe); d != nil || err != nil {
-		g.refusals.note(c.User, c.Machine, c.Client, d)
-		return license.Outcome{Denial: d}, err
-	}
-	agreed, done, d := g.agree(ctx, c)
-	defer done()
-	if d != nil {
-		g.refusals.note(c.User, c.Machine, c.Client, d)
-		return license.Outcome{Denial: d}, nil
-	}
-	c.Agreed = agreed
-	out, err := g.log.Propose(ctx, c)
-	if hold := g.holds.of(c.ID); out.Denial != nil && hold != nil {
-		g.holds.free(*hold) // agreed to for nothing
-	}
-	g.refusals.note(c.User, c.Machine, c.Client, out.Denial)
-	return out, err
+	return g.grant(ctx, c.User, c.Machine, c.Client, func(agreed bool) license.Command {
+		c.Agreed = agreed
+		return c
+	})
 }
 
 func (g *Gateway) checkOut(ctx context.Context, c license.CheckOut) (license.Outcome, error) {
-	unlock, err := g.users.lock(ctx, string(c.User))
+	return g.grant(ctx, c.User, c.Machine, "", func(agreed bool) license.Command {
+		c.Agreed = agreed
+		return c
+	})
+}
+
+func (g *Gateway) wait(ctx context.Context, c license.Wait) (license.Outcome, error) {
+	var filled bool
+	g.log.View(func(s *license.State) { filled = s.Head().Filled })
+	if !filled {
+		return license.Outcome{}, ErrNotReady
+	}
+	return g.log.Propose(ctx, c)
+}
+
+// grant is the order of a start or a checkout: refuse from this site's state, ask
+// the cloud, propose. One per user is under way at a time.
+func (g *Gateway) grant(ctx context.Context, user license.UserID, m license.Machine, client string, command func(agreed bool) license.Command) (license.Outcome, error) {
+	unlock, err := g.users.lock(ctx, string(user))
 	if err != nil {
 		return license.Outcome{}, err
 	}
 	defer unlock()
 
-	probe := c
-	probe.Agreed = true
-	if d, err := g.refuse(ctx, probe); d != nil || err != nil {
-		g.refusals.note(c.User, c.Machine, "", d)
-		return license.Outcome{Denial: d}, err
+	d, err := g.refuse(ctx, command(true))
+	if err != nil {
+		return license.Outcome{}, err
 	}
-	agreed, done, d := g.agree(ctx, c)
-	defer done()
+	var out license.Outcome
+	if out.Denial = d; d == nil {
+		out, err = g.agreeAndPropose(ctx, command)
+	}
+	g.refusals.note(user, m, client, out.Denial)
+	return out, err
+}
+
+func (g *Gateway) agreeAndPropose(ctx context.Context, command func(agreed bool) license.Command) (license.Outcome, error) {
+	agreed, hold, d := g.agree(ctx, command(false))
 	if d != nil {
-		g.refusals.note(c.User, c.Machine, "", d)
 		return license.Outcome{Denial: d}, nil
 	}
-	c.Agreed = agreed
-	out, err := g.log.Propose(ctx, c)
-	if hold := g.holds.of(c.ID); out.Denial != nil && hold != nil {
-		g.holds.free(*hold) // agreed to for nothing
+	out, err := license.Outcome{}, ctx.Err()
+	if err == nil {
+		out, err = g.log.Propose(ctx, command(agreed))
+	} // else who asked has gone, and nothing is proposed
+	if hold != nil {
+		g.holds.decided(*hold, out, err)
 	}
-	g.refusals.note(c.User, c.Machine, "", out.Denial)
 	return out, err
 }
 
@@ -218,38 +219,46 @@ func (g *Gateway) refuse(ctx context.Context, c license.Command) (*license.Denia
 }
 
 // agree asks the cloud to keep the hold that c would open. agreed is false where
-// it could not be asked: the rules then say how far the site may go alone. done
-// must be called when c has been decided.
-func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, done func(), d *license.Denial) {
-	done = func() {}
-	var hold license.CloudHold
-	var needed bool
+// it was not asked or could not be: the rules then say how far the site may go
+// alone. hold is what the cloud was asked for, to be decided; nil with a denial.
+func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, hold *license.CloudHold, d *license.Denial) {
+	var would license.CloudHold
+	var needed, uncapped bool
 	now := g.log.Now()
-	g.log.View(func(s *license.State) { hold, needed = license.WouldHold(s, now, c) })
-	if g.cloud == nil || !g.link.up() {
-		return false, done, nil
+	g.log.View(func(s *license.State) {
+		would, needed = license.WouldHold(s, now, c)
+		if start, ok := c.(license.Start); ok {
+			p := s.Product(start.Product)
+			uncapped = p != nil && !p.Single()
+		}
+	})
+	switch {
+	case g.cloud == nil || !g.link.up():
+		return false, nil, nil
+	case !needed:
+		// An uncapped product needs a cloud that answers. What runs under a checkout
+		// needs nothing, and if that ends meanwhile, the cloud was not asked.
+		return uncapped && g.link.sure(ctx), nil, nil
 	}
-	if !needed {
-		return true, done, nil
-	}
-	done = g.holds.begin(hold)
+	g.holds.begin(would)
 	ask, cancel := context.WithTimeout(ctx, g.askTimeout)
 	defer cancel()
-	d, err := g.holds.ask(ask, hold)
+	d, err := g.holds.ask(ask, would)
 	if err != nil {
-		g.logger.Warn("the cloud was not heard on a hold", "id", requestOf(ctx), "user", hold.User, "machine", hold.Machine.Name, "product", hold.Product, "err", err)
+		g.logger.Warn("the cloud was not heard on a hold", "id", requestOf(ctx), "user", would.User, "machine", would.Machine.Name, "product", would.Product, "err", err)
 		g.link.suspect()
 		g.holds.catchUp()
-		return false, done, nil
+		return false, &would, nil
 	}
 	if d != nil {
-		d.Product, d.License, d.Elsewhere = hold.Product, hold.License, true
+		g.holds.end(would)
+		d.Product, d.License, d.Elsewhere = would.Product, would.License, true
 		if d.Holding == "" && d.Reason == license.MachineActive {
-			d.Holding = hold.License
+			d.Holding = would.License
 		}
-		return false, done, d
+		return false, nil, d
 	}
-	return true, done, nil
+	return true, &would, nil
 }
 
 // fence orders this leader's requests to the cloud.

@@ -19,17 +19,40 @@ type soloLog struct {
 	state   *license.State
 	journal []license.Event
 	leading bool
-	lost    bool // the next proposal is applied, and then its outcome is lost
+	term    uint64
+	slow    chan struct{} // not nil: a proposal is applied when it is closed, though its caller may be gone
+	lost    bool          // the next proposal is applied, and then its outcome is lost
 	observe func([]license.Event)
 }
 
 func newSoloLog() *soloLog {
-	l := &soloLog{state: license.NewState(), leading: true}
+	l := &soloLog{state: license.NewState(), leading: true, term: 1}
 	license.Apply(l.state, license.Entry{At: l.Now(), Command: license.Found{Cluster: "site-1"}})
 	return l
 }
 
-func (l *soloLog) Propose(_ context.Context, c license.Command) (license.Outcome, error) {
+func (l *soloLog) Propose(ctx context.Context, c license.Command) (license.Outcome, error) {
+	l.mu.Lock()
+	if slow := l.slow; slow != nil && l.leading {
+		l.mu.Unlock()
+		applied := make(chan error, 1)
+		go func() {
+			<-slow
+			_, err := l.apply(c)
+			applied <- err
+		}()
+		select {
+		case <-applied:
+			return license.Outcome{}, ErrUnknown
+		case <-ctx.Done():
+			return license.Outcome{}, ErrUnknown
+		}
+	}
+	l.mu.Unlock()
+	return l.apply(c)
+}
+
+func (l *soloLog) apply(c license.Command) (license.Outcome, error) {
 	l.mu.Lock()
 	if !l.leading {
 		l.mu.Unlock()
@@ -91,13 +114,15 @@ func (l *soloLog) Journal(_ context.Context, after uint64, limit int) ([]license
 func (l *soloLog) Leading() (uint64, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return 1, l.leading
+	return l.term, l.leading
 }
 
 func (l *soloLog) lead(on bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.leading = on
+	if l.leading = on; on {
+		l.term++
+	}
 }
 
 func (l *soloLog) Lead(ctx context.Context, f func(context.Context)) error {
@@ -113,19 +138,28 @@ type books struct {
 	mu     sync.Mutex
 	down   bool
 	feed   []license.Change
-	holds  map[string]license.CloudHold
+	holds  map[license.ID]license.CloudHold
 	other  map[string]license.Machine // active at another site, by hold key
 	usage  map[string]int             // deliveries kept, by record
 	asked  int
 	forget bool          // keep the usage of the next delivery, but lose the answer
 	slow   time.Duration // of a release
 	reset  bool          // the next cursor is not known any more
+
+	gone    map[license.LicenseID]bool // licenses that nobody may hold any more
+	asking  func()                     // before a hold is looked at, without the lock
+	listing func()                     // before a full list is taken in, without the lock
+	pages   func(cursor string) (license.Page, error)
+	polls   int // questions to the feed
+	pings   int
+	posts   int  // deliveries of usage tried
+	invalid bool // usage is refused
 }
 
 var errCut = errors.New("the cloud cannot be reached: connection refused")
 
 func newBooks(feed ...license.Change) *books {
-	return &books{feed: feed, holds: map[string]license.CloudHold{}, other: map[string]license.Machine{},
+	return &books{feed: feed, holds: map[license.ID]license.CloudHold{}, gone: map[license.LicenseID]bool{}, other: map[string]license.Machine{},
 		usage: map[string]int{}}
 }
 
@@ -143,11 +177,15 @@ func (b *books) Changes(ctx context.Context, cursor string, wait time.Duration) 
 	if reset {
 		b.reset, at = false, 0
 	}
-	down, n := b.down, len(b.feed)
+	b.polls++
+	down, n, pages := b.down, len(b.feed), b.pages
 	changes := b.feed[at:n]
 	b.mu.Unlock()
 	if down {
 		return license.Page{}, errCut
+	}
+	if pages != nil {
+		return pages(cursor)
 	}
 	if len(changes) == 0 {
 		select {
@@ -159,20 +197,54 @@ func (b *books) Changes(ctx context.Context, cursor string, wait time.Duration) 
 	return license.Page{Cursor: fmt.Sprintf("c%d", n), Changes: changes, Reset: reset}, nil
 }
 
-func (b *books) Hold(_ context.Context, _ license.Fence, h license.CloudHold) (*license.Denial, error) {
+// of is the machine that a hold key is kept for.
+func (b *books) of(key string) license.Machine {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, h := range b.holds {
+		if h.Key == key {
+			return h.Machine
+		}
+	}
+	return license.Machine{}
+}
+
+// call calls what a test has put in the way.
+func call(b *books, f *func()) {
+	b.mu.Lock()
+	g := *f
+	b.mu.Unlock()
+	if g != nil {
+		g()
+	}
+}
+
+// refuses is the cloud's rule: another machine, here or elsewhere. The lock is
+// held.
+func (b *books) refuses(h license.CloudHold) (license.Machine, bool) {
+	if m, ok := b.other[h.Key]; ok {
+		return m, true
+	}
+	for _, o := range b.holds {
+		if o.Key == h.Key && !o.Machine.Is(h.Machine) {
+			return o.Machine, true
+		}
+	}
+	return license.Machine{}, false
+}
+
+func (b *books) Hold(ctx context.Context, _ license.Fence, h license.CloudHold) (*license.Denial, error) {
+	call(b, &b.asking)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked++
 	if b.down {
 		return nil, errCut
 	}
-	if m, ok := b.other[h.Key]; ok {
+	if m, bad := b.refuses(h); bad {
 		return &license.Denial{Reason: license.MachineActive, Machine: m}, nil
 	}
-	if old, ok := b.holds[h.Key]; ok && !old.Machine.Is(h.Machine) {
-		return &license.Denial{Reason: license.MachineActive, Machine: old.Machine}, nil
-	}
-	b.holds[h.Key] = h
+	b.holds[h.Ref] = h
 	return nil, nil
 }
 
@@ -183,11 +255,12 @@ func (b *books) Release(_ context.Context, _ license.Fence, h license.CloudHold)
 	if b.down {
 		return errCut
 	}
-	delete(b.holds, h.Key)
+	delete(b.holds, h.Ref)
 	return nil
 }
 
 func (b *books) RenewHolds(_ context.Context, _ license.Fence, holds []license.CloudHold) ([]license.HoldConflict, error) {
+	call(b, &b.listing)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down {
@@ -196,11 +269,14 @@ func (b *books) RenewHolds(_ context.Context, _ license.Fence, holds []license.C
 	clear(b.holds)
 	var conflicts []license.HoldConflict
 	for _, h := range holds {
-		if m, ok := b.other[h.Key]; ok {
-			conflicts = append(conflicts, license.HoldConflict{Key: h.Key, Machine: m})
-			continue
+		switch m, bad := b.refuses(h); {
+		case bad:
+			conflicts = append(conflicts, license.HoldConflict{Key: h.Key, Ref: h.Ref, Machine: m})
+		case b.gone[h.License]:
+			conflicts = append(conflicts, license.HoldConflict{Key: h.Key, Ref: h.Ref})
+		default:
+			b.holds[h.Ref] = h
 		}
-		b.holds[h.Key] = h
 	}
 	return conflicts, nil
 }
@@ -208,8 +284,12 @@ func (b *books) RenewHolds(_ context.Context, _ license.Fence, holds []license.C
 func (b *books) SendUsage(_ context.Context, _ string, usage []license.Usage) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.posts++
 	if b.down {
 		return errCut
+	}
+	if b.invalid {
+		return errors.New("the cloud refuses it: invalid")
 	}
 	for _, u := range usage {
 		b.usage[u.Record]++
@@ -224,6 +304,7 @@ func (b *books) SendUsage(_ context.Context, _ string, usage []license.Usage) er
 func (b *books) Ping(context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.pings++
 	if b.down {
 		return errCut
 	}
@@ -239,6 +320,11 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
+	return newSiteOf(t, func(*books) {})
+}
+
+func newSiteOf(t *testing.T, prepare func(*books)) *site {
+	t.Helper()
 	b := newBooks(
 		license.Change{Account: &license.Account{ID: "firm", AutonomyCapped: 2 * time.Hour, AutonomyUncapped: 7 * 24 * time.Hour}},
 		license.Change{User: &license.User{ID: "ada", Email: "ada@firm.example", Country: "FR"}},
@@ -247,6 +333,7 @@ func newSite(t *testing.T) *site {
 		license.Change{License: &license.License{ID: "L1", Product: "road", Assignee: "ada"}},
 		license.Change{License: &license.License{ID: "L2", Product: "road", Assignee: "ben"}},
 	)
+	prepare(b)
 	log := newSoloLog()
 	g := New(Config{Log: log, Cloud: b, Logger: slog.New(slog.DiscardHandler)})
 	log.observe = g.Observe
