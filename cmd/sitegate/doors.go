@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/google/uuid"
 
 	"sitegate/api"
 	"sitegate/configs"
@@ -39,7 +42,8 @@ const (
 )
 
 // openDoors listens on all of the node's addresses, or on none.
-func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate tls.Certificate, out *egress.Dialer) (ds doors, err error) {
+func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate tls.Certificate, out *egress.Dialer, log *slog.Logger) (ds doors, err error) {
+	room := newCrowd(log)
 	defer func() {
 		if err != nil {
 			ds.close()
@@ -51,14 +55,14 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	}
 	// HTTP/1.1 only: the websocket needs it, and one dead connection then takes
 	// one request with it.
-	ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
-	ds = append(ds, newDoor("api", ln, ep.Handler()))
+	ln = tls.NewListener(room.limit(ln), &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	ds = append(ds, newDoor("api", ln, ep.Handler(), log))
 
 	socket := c.OperatorSocket()
 	if ln, err = listenUnix(socket); err != nil {
 		return ds, fmt.Errorf("listening for the operator on %s: %w", socket, err)
 	}
-	ds = append(ds, newDoor("operator", ln, operatorHandler(ep, store)))
+	ds = append(ds, newDoor("operator", ln, operatorHandler(ep, store, log), log))
 
 	if c.Connect != nil {
 		tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: dialFunc(out.DialContext), Allow: c.Connect.Allow, Clients: c.Connect.From})
@@ -68,7 +72,7 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 		if ln, err = net.Listen("tcp", c.Connect.Listen); err != nil {
 			return ds, fmt.Errorf("listening for sign-in pages (connect.listen): %w", err)
 		}
-		d := newDoor("connect", ln, tunnel)
+		d := newDoor("connect", room.limit(ln), tunnel, log)
 		d.tunnel = tunnel
 		ds = append(ds, d)
 	}
@@ -78,16 +82,12 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 // api is the address that clients come to.
 func (ds doors) api() net.Addr { return ds[0].ln.Addr() }
 
-func newDoor(name string, ln net.Listener, h http.Handler) *door {
+func newDoor(name string, ln net.Listener, h http.Handler, to *slog.Logger) *door {
 	return &door{name: name, ln: ln, server: &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
-		ErrorLog: log.New(discard{}, "", 0), // broken handshakes: anybody can make them
+		ErrorLog: log.New(serverLog{to, name}, "", 0),
 	}}
 }
-
-type discard struct{}
-
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
 // run answers until ctx ends, and then lets what is under way finish.
 func (d *door) run(ctx context.Context) error {
@@ -139,14 +139,19 @@ func listenUnix(path string) (net.Listener, error) {
 
 // operatorHandler is the operator's socket: the endpoint's, and what concerns
 // the node itself.
-func operatorHandler(ep *endpoint.Endpoint, store *raftstore.Store) http.Handler {
+func operatorHandler(ep *endpoint.Endpoint, store *raftstore.Store, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathLeave, func(w http.ResponseWriter, r *http.Request) {
-		if err := store.Leave(r.Context()); err != nil {
+		id := uuid.NewString()
+		w.Header().Set("X-Request-Id", id)
+		err := store.Leave(r.Context())
+		log.Info("asked to leave the cluster", "id", id, "err", err)
+		if err != nil {
 			w.Header().Set("Content-Type", api.ProblemType)
 			w.WriteHeader(http.StatusConflict)
 			json.NewEncoder(w).Encode(api.Problem{Type: api.ProblemBase + "cannot-leave", Code: "cannot-leave", Status: http.StatusConflict,
-				Title: "The node cannot leave its cluster", Detail: err.Error()}) // who has gone reads no answer
+				Title: "The node cannot leave its cluster", Detail: err.Error(), RequestID: id,
+				Next: []string{"Look at sitegate status: most nodes must be there, and one must lead.", "Then try again."}}) // who has gone reads no answer
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -61,7 +62,7 @@ func operator(ctx context.Context, c configs.Config, method, path string, in, ou
 	if resp.StatusCode/100 != 2 {
 		var problem api.Problem
 		if json.Unmarshal(data, &problem) == nil && problem.Detail != "" {
-			return fmt.Errorf("the node refused: %s (%s)", problem.Detail, problem.Code)
+			return fmt.Errorf("the node refused: %s %s (%s, request %s)", problem.Detail, strings.Join(problem.Next, " "), problem.Code, problem.RequestID)
 		}
 		return fmt.Errorf("the node answered %s to %s %s", resp.Status, method, path)
 	}

@@ -123,7 +123,7 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	if err != nil {
 		return err
 	}
-	doors, err := openDoors(c, ep, store, certificate, dialer)
+	doors, err := openDoors(c, ep, store, certificate, dialer, log)
 	if err != nil {
 		return err
 	}
