@@ -126,6 +126,9 @@ func secure(raw string) error {
 	if err != nil || u.Host == "" {
 		return errors.New("an address of the sign-in is not one")
 	}
+	if u.User != nil {
+		return fmt.Errorf("the address of the sign-in at %s has credentials in it: take them out", u.Host)
+	}
 	ip := net.ParseIP(u.Hostname())
 	if u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()) {
 		return nil
@@ -227,7 +230,7 @@ func (s *session) code(back page, state string) (string, error) {
 		if said == "" {
 			said = fmt.Sprintf("the issuer answered %d", back.status)
 		}
-		return "", fmt.Errorf("%w: %s", ErrRefused, said)
+		return "", fmt.Errorf("%w: %.200s", ErrRefused, said)
 	}
 	u, err := url.Parse(back.location)
 	if err != nil || !strings.HasPrefix(back.location, redirect+"?") {

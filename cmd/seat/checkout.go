@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"sitegate/api"
+	"sitegate/client"
 )
 
 func checkoutFlags(fs *pflag.FlagSet, o *options) {
@@ -24,14 +27,11 @@ func checkOut(ctx context.Context, s *seat, o *options, args []string) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.open(o)
-	if err != nil {
+	var got *api.Checkout
+	err = s.ask(ctx, o, func(ctx context.Context, c *client.Client) (err error) {
+		got, err = c.CheckOut(ctx, o.product, end)
 		return err
-	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	got, err := c.CheckOut(ctx, o.product, end)
+	})
 	if err != nil {
 		return err
 	}
@@ -71,14 +71,8 @@ func giveBack(ctx context.Context, s *seat, o *options, args []string) error {
 	if len(args) != 1 {
 		return usagef("which checkout? Write: seat return ID; seat status shows the ids")
 	}
-	c, err := s.open(o)
+	err := s.ask(ctx, o, func(ctx context.Context, c *client.Client) error { return c.Return(ctx, args[0]) })
 	if err != nil {
-		return err
-	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	if err := c.Return(ctx, args[0]); err != nil {
 		return err
 	}
 	fmt.Fprintln(s.stdout, "Given back.")

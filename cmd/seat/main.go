@@ -1,9 +1,11 @@
 // Command seat is the desktop companion of a sitegate gateway: it runs a program
 // under a license, shows notices, and checks licenses out and in.
 //
-// It promises that the program it runs does not outlive its license while seat
-// itself lives, and that no token or password is on a command line, in the
-// environment or in what it prints. It leaves everything about the license itself to package client.
+// It promises that the program it runs is asked to end before its license could be
+// given to another machine, while seat itself lives (and is killed, if it does not,
+// where --kill-after says so), and that no token or password is on a command line,
+// in the environment or in what it prints. It leaves everything about the license
+// itself to package client.
 package main
 
 import (

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"strings"
@@ -116,6 +117,18 @@ func (s *seat) open(o *options) (*client.Client, error) {
 		return nil, usagef("%w", err)
 	}
 	return c, nil
+}
+
+// ask opens a client for one question, within the time the options allow.
+func (s *seat) ask(ctx context.Context, o *options, question func(context.Context, *client.Client) error) error {
+	c, err := s.open(o)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	return question(ctx, c)
 }
 
 // machine is this computer.

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"sitegate/api"
+	"sitegate/client"
 )
 
 // status shows what the site knows of the user.
@@ -16,14 +17,11 @@ func status(ctx context.Context, s *seat, o *options, args []string) error {
 	if len(args) > 0 {
 		return usagef("status takes no arguments")
 	}
-	c, err := s.open(o)
-	if err != nil {
+	var me *api.Me
+	err := s.ask(ctx, o, func(ctx context.Context, c *client.Client) (err error) {
+		me, err = c.Me(ctx)
 		return err
-	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	me, err := c.Me(ctx)
+	})
 	if err != nil {
 		return err
 	}

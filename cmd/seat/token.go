@@ -41,6 +41,9 @@ func (k kept) config() (signin.Config, error) {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return cfg, errors.New("the proxy is not written as http://HOST:PORT")
 		}
+		if u.User != nil { // others see command lines
+			return cfg, errors.New("the proxy's address has credentials in it: take them out; the gateway's CONNECT door asks for none")
+		}
 		cfg.Proxy = u
 	}
 	if k.IssuerCA != "" {

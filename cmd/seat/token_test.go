@@ -144,3 +144,18 @@ func TestLoginRefused(t *testing.T) {
 		r.expect(r.seat(append(flags, "--password-file", open)...), 64, "chmod 600")
 	}
 }
+
+// Others see command lines: a password has no place in an address there.
+func TestLoginTakesNoCredentialsInAddresses(t *testing.T) {
+	r := newRig(t)
+	pw := r.file("pw", "made-up\n")
+	for flag, args := range map[string][]string{
+		"proxy":  {"--issuer", "https://ims.example", "--proxy", "http://ann:hush@127.0.0.1:1"},
+		"issuer": {"--issuer", "https://ann:hush@127.0.0.1:1"},
+	} {
+		got := r.seat(append([]string{"login", "--email", "ann@site.example", "--password-file", pw, "--token-file", filepath.Join(r.dir, "t.json")}, args...)...)
+		if got.status == 0 || !strings.Contains(got.stderr, "take them out") || strings.Contains(got.stderr, "hush") {
+			t.Errorf("%s: got status %d, stderr %q; want it refused without repeating it", flag, got.status, got.stderr)
+		}
+	}
+}
