@@ -151,6 +151,31 @@ func TestRequestGivenUpWhileTheCloudAgreesIsGivenBack(t *testing.T) {
 	})
 }
 
+func TestRepeatGivenUpLeavesTheRunningSessionHeld(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		wantGranted(t, s.start(t, 1, ws101), false)
+		ctx, cancel := context.WithCancel(context.Background())
+		s.books.set(func() { s.books.asking = cancel })
+		s.Start(ctx, license.Start{ID: license.ID{1}, User: "ada", Product: "road", Machine: ws101})
+		synctest.Wait()
+		if m := s.books.of("ada"); m != ws101 {
+			t.Fatalf("the cloud keeps ada for %q, want %s, where the session runs", m.Name, ws101.Name)
+		}
+	})
+}
+
+func TestStartTheCloudDidNotHearIsConfirmedSoon(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.books.set(func() { s.books.deaf = true }) // to one question; the link is as it was
+		wantGranted(t, s.start(t, 1, ws101), true)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if s.session(1).Provisional {
+			t.Fatal("still provisional after ten seconds with the link up")
+		}
+	})
+}
+
 func TestFullListNamesWhatIsStillBeingDecided(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {
 		slow := make(chan struct{})

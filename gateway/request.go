@@ -247,7 +247,6 @@ func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, ho
 	if err != nil {
 		g.logger.Warn("the cloud was not heard on a hold", "id", requestOf(ctx), "user", would.User, "machine", would.Machine.Name, "product", would.Product, "err", err)
 		g.link.suspect()
-		g.holds.catchUp()
 		return false, &would, nil
 	}
 	if d != nil {

@@ -153,6 +153,7 @@ type books struct {
 	polls   int // questions to the feed
 	pings   int
 	posts   int  // deliveries of usage tried
+	deaf    bool // to the next hold
 	invalid bool // usage is refused
 }
 
@@ -238,7 +239,8 @@ func (b *books) Hold(ctx context.Context, _ license.Fence, h license.CloudHold) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked++
-	if b.down {
+	if b.down || b.deaf {
+		b.deaf = false
 		return nil, errCut
 	}
 	if m, bad := b.refuses(h); bad {
