@@ -60,17 +60,20 @@ func newNodes(urls []string) (*nodes, error) {
 func baseURL(raw string) (string, error) {
 	u, err := url.Parse(strings.TrimRight(strings.TrimSpace(raw), "/"))
 	if err != nil {
-		return "", fmt.Errorf("gateway URL %q: %w", raw, err)
+		if ue, ok := errors.AsType[*url.Error](err); ok {
+			err = ue.Err // the rest may hold a password
+		}
+		return "", fmt.Errorf("a gateway URL cannot be read, write it as https://host:port: %w", err)
 	}
 	ip := net.ParseIP(u.Hostname())
 	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 	switch {
 	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return "", fmt.Errorf("gateway URL %q: write it as https://host:port", raw)
+		return "", fmt.Errorf("gateway URL %q: write it as https://host:port", u.Redacted())
 	case u.Scheme == "https" || u.Scheme == "http" && loopback:
 		return u.String(), nil
 	}
-	return "", fmt.Errorf("gateway URL %q: only https, since access tokens travel there", raw)
+	return "", fmt.Errorf("gateway URL %q: only https, since access tokens travel there", u.Redacted())
 }
 
 // learn takes the nodes a gateway names. Those from the configuration stay.
