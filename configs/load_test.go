@@ -75,7 +75,7 @@ api:
   listn: 1
 connect:
   listen: 0.0.0.0:3128
-  allow: [sign-in.example.com]
+  allow: [sign-in.example.com, "192.0.2.7:443"]
 cloud:
   url: http://cloud.example
   ask_timeout: 90
@@ -104,6 +104,7 @@ log: {level: inf, format: text}
 		`api.url: is missing; api.listen takes every address`,
 		`api.key_file: is missing; it goes together with api.cert_file`,
 		`sitegate.yaml:15: connect.allow[1]: "sign-in.example.com" is not host:port`,
+		`sitegate.yaml:15: connect.allow[2]: 192.0.2.7 is an address`,
 		`connect.from: is empty, so only this machine could use the door`,
 		`sitegate.yaml:17: cloud.url: "http://cloud.example" is not https`,
 		`cloud.site_id: is missing`,

@@ -122,7 +122,11 @@ func (cn *Connect) validate(p *Problems) {
 		p.add("connect.allow", "is empty; list the host:port pairs of the sign-in pages, or take the section out")
 	}
 	for i, a := range cn.Allow {
-		p.address(keyf("connect.allow[%d]", i+1), a, reach)
+		key := keyf("connect.allow[%d]", i+1)
+		p.address(key, a, reach)
+		if host, _, err := net.SplitHostPort(a); err == nil && net.ParseIP(host) != nil {
+			p.add(key, "%s is an address; the door opens to names only, as the sign-in pages have them", host)
+		}
 	}
 	if host, _, err := net.SplitHostPort(cn.Listen); err == nil && len(cn.From) == 0 && !loopback(host) {
 		p.add("connect.from", "is empty, so only this machine could use the door at %s; list the networks of your desktops", cn.Listen)

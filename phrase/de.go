@@ -93,7 +93,7 @@ var german = catalog{
 		"too-many-sessions": {
 			title:  "Zu viele Sitzungen",
 			detail: "Sie haben schon hundert laufende Sitzungen.",
-			next:   []string{"Schließen Sie einige, oder warten Sie drei Minuten, bis die eines abgestürzten Programms enden."},
+			next:   []string{"Schließen Sie einige, oder warten Sie einige Minuten, bis die eines abgestürzten Programms enden."},
 		},
 		"not-yours": {
 			title:  "Nicht Ihres",
@@ -125,7 +125,7 @@ var german = catalog{
 	troubles: map[string]text{
 		"no-quorum": {"Der Standort kann gerade nicht entscheiden", "Die meisten Knoten des Lizenz-Gateways erreichen einander nicht; Neues kann nicht gewährt werden. Was läuft, läuft weiter.",
 			[]string{"Versuchen Sie es gleich noch einmal.", "Dauert es an, sagen Sie der IT, dass das Lizenz-Gateway keine Mehrheit hat."}, ""},
-		"outcome-unknown": {"Noch nicht bekannt", "Der Knoten, der gerade entschied, ist ausgefallen. Vielleicht ist es geschehen.",
+		"outcome-unknown": {"Noch nicht bekannt", "Die Antwort kam nicht rechtzeitig. Vielleicht ist es geschehen.",
 			[]string{"Fragen Sie mit derselben Kennung noch einmal: Die Antwort ist dann dieselbe."}, ""},
 		"not-ready": {"Noch nicht bereit", "Das Lizenz-Gateway dieses Standorts hat noch nicht gelesen, was es zum Antworten braucht.",
 			[]string{"Versuchen Sie es in einer Minute erneut.", "Dauert es an, sagen Sie der IT: Das Gateway erreicht die Cloud nicht."}, ""},
@@ -133,9 +133,9 @@ var german = catalog{
 		"unauthorized/missing": {"Bitte anmelden", "Die Anfrage enthält keine Anmeldung.",
 			[]string{"Melden Sie sich an und senden Sie das Zugriffstoken als Bearer-Token."}, ""},
 		"unauthorized/expired": {"Die Anmeldung ist abgelaufen", "Das Zugriffstoken ist abgelaufen.",
-			[]string{"Melden Sie sich neu an.", "Haben Sie das gerade getan, prüfen Sie die Uhr dieses Rechners."}, ""},
+			[]string{"Melden Sie sich neu an.", "Haben Sie das gerade getan, sagen Sie der IT Bescheid: Die Uhr des Lizenz-Gateways geht vielleicht falsch."}, ""},
 		"unauthorized/early": {"Die Anmeldung gilt noch nicht", "Das Zugriffstoken gilt noch nicht.",
-			[]string{"Prüfen Sie die Uhr dieses Rechners."}, ""},
+			[]string{"Versuchen Sie es in einer Minute noch einmal.", "Bleibt es so, sagen Sie der IT Bescheid: Die Uhr des Lizenz-Gateways geht vielleicht falsch."}, ""},
 		"unauthorized/issuer": {"Eine fremde Anmeldung", "Das Zugriffstoken kommt von einem Aussteller, den dieser Standort nicht kennt.",
 			[]string{"Melden Sie sich mit dem Konto an, das Ihr Unternehmen hier verwendet."}, ""},
 		"unauthorized/audience": {"Eine Anmeldung für etwas anderes", "Das Zugriffstoken wurde für einen anderen Dienst ausgestellt.",

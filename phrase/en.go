@@ -94,7 +94,7 @@ var english = catalog{
 		"too-many-sessions": {
 			title:  "Too many sessions",
 			detail: "You have a hundred sessions running already.",
-			next:   []string{"Close some, or wait three minutes for those of a crashed program to end."},
+			next:   []string{"Close some, or wait a few minutes for those of a crashed program to end."},
 		},
 		"not-yours": {
 			title:  "Not yours",
@@ -126,7 +126,7 @@ var english = catalog{
 	troubles: map[string]text{
 		"no-quorum": {"The site cannot decide now", "Most nodes of this site's license gateway cannot reach each other, so nothing new can be granted. What runs goes on.",
 			[]string{"Try again in a moment.", "If this lasts, tell IT that the license gateway has no majority."}, ""},
-		"outcome-unknown": {"Not known yet", "The node that was deciding this was lost. It may have been done.",
+		"outcome-unknown": {"Not known yet", "No answer came in time from where this is decided. It may have been done.",
 			[]string{"Ask again with the same id: the answer will be the same as if it had arrived."}, ""},
 		"not-ready": {"Not ready yet", "This site's license gateway has not read what it needs to answer.",
 			[]string{"Try again in a minute.", "If this lasts, tell IT: the gateway cannot reach the cloud."}, ""},
@@ -134,9 +134,9 @@ var english = catalog{
 		"unauthorized/missing": {"Sign in", "The request carries no sign-in.",
 			[]string{"Sign in, and send the access token as a bearer token."}, ""},
 		"unauthorized/expired": {"The sign-in has expired", "The access token has expired.",
-			[]string{"Sign in again.", "If you have just signed in, check the clock of this machine."}, ""},
+			[]string{"Sign in again.", "If you have just signed in, tell IT: the clock of the license gateway may be wrong."}, ""},
 		"unauthorized/early": {"The sign-in is not valid yet", "The access token is not valid yet.",
-			[]string{"Check the clock of this machine."}, ""},
+			[]string{"Try again in a minute.", "If this stays, tell IT: the clock of the license gateway may be wrong."}, ""},
 		"unauthorized/issuer": {"A foreign sign-in", "The access token comes from an issuer this site does not know.",
 			[]string{"Sign in with the account your company uses here."}, ""},
 		"unauthorized/audience": {"A sign-in for something else", "The access token was made for another service.",

@@ -93,7 +93,7 @@ var french = catalog{
 		"too-many-sessions": {
 			title:  "Trop de sessions",
 			detail: "Vous avez déjà cent sessions en cours.",
-			next:   []string{"Fermez-en quelques-unes, ou attendez trois minutes que celles d’un programme arrêté brutalement prennent fin."},
+			next:   []string{"Fermez-en quelques-unes, ou attendez quelques minutes que celles d’un programme arrêté brutalement prennent fin."},
 		},
 		"not-yours": {
 			title:  "Pas à vous",
@@ -125,7 +125,7 @@ var french = catalog{
 	troubles: map[string]text{
 		"no-quorum": {"Le site ne peut pas décider", "La plupart des nœuds de la passerelle de licences ne se joignent plus ; rien de nouveau ne peut être accordé. Ce qui est ouvert continue.",
 			[]string{"Réessayez dans un instant.", "Si cela dure, signalez à l’informatique que la passerelle n’a pas de majorité."}, ""},
-		"outcome-unknown": {"Pas encore connu", "Le nœud qui décidait a été perdu. La demande a peut-être abouti.",
+		"outcome-unknown": {"Pas encore connu", "La réponse n’est pas venue à temps. La demande a peut-être abouti.",
 			[]string{"Redemandez avec le même identifiant : la réponse sera la même."}, ""},
 		"not-ready": {"Pas encore prêt", "La passerelle de licences de ce site n’a pas encore lu ce qu’il lui faut pour répondre.",
 			[]string{"Réessayez dans une minute.", "Si cela dure, signalez à l’informatique que la passerelle ne joint pas le cloud."}, ""},
@@ -133,9 +133,9 @@ var french = catalog{
 		"unauthorized/missing": {"Connectez-vous", "La demande ne porte aucune connexion.",
 			[]string{"Connectez-vous et envoyez le jeton d’accès comme jeton Bearer."}, ""},
 		"unauthorized/expired": {"La connexion a expiré", "Le jeton d’accès a expiré.",
-			[]string{"Reconnectez-vous.", "Si vous venez de le faire, vérifiez l’heure de ce poste."}, ""},
+			[]string{"Reconnectez-vous.", "Si vous venez de le faire, prévenez l’informatique : l’heure de la passerelle de licences est peut-être fausse."}, ""},
 		"unauthorized/early": {"La connexion n’est pas encore valable", "Le jeton d’accès n’est pas encore valable.",
-			[]string{"Vérifiez l’heure de ce poste."}, ""},
+			[]string{"Réessayez dans une minute.", "Si cela persiste, prévenez l’informatique : l’heure de la passerelle de licences est peut-être fausse."}, ""},
 		"unauthorized/issuer": {"Une connexion étrangère", "Le jeton d’accès vient d’un émetteur que ce site ne connaît pas.",
 			[]string{"Connectez-vous avec le compte que votre entreprise utilise ici."}, ""},
 		"unauthorized/audience": {"Une connexion pour autre chose", "Le jeton d’accès a été émis pour un autre service.",

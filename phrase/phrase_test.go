@@ -134,6 +134,19 @@ func same(t *testing.T, lang Lang, what string, want, got []string) {
 	}
 }
 
+// No rule reads a desktop's clock: whoever's token is not taken for its time is not
+// sent to look there (R20).
+func TestATokensTimeIsTheGatewaysBusiness(t *testing.T) {
+	gateway := map[Lang]string{English: "gateway", French: "passerelle", German: "Gateway"}
+	for lang, word := range gateway {
+		for _, code := range []string{"unauthorized/expired", "unauthorized/early"} {
+			if _, _, next := Trouble(lang, code); !strings.Contains(strings.Join(next, " "), word) {
+				t.Errorf("%v %s: got steps %q, want one about the %s's clock", lang, code, next, word)
+			}
+		}
+	}
+}
+
 func TestNoticeSentences(t *testing.T) {
 	ws202 := license.Machine{ID: "m-202", Name: "WS-202"}
 	tests := []struct {
