@@ -163,7 +163,7 @@ func (m *machineInHistory) work(ctx context.Context) {
 		} else {
 			m.use(ctx, model.Start, model.Stop, api.PathSessions, id)
 		}
-		nap(ctx, time.Duration(m.dice.IntN(40))*time.Millisecond)
+		nap(ctx, time.Duration(m.dice.Int64N(int64(breather()))))
 	}
 }
 
@@ -182,7 +182,7 @@ func (m *machineInHistory) use(ctx context.Context, take, give model.Op, path st
 	if take == model.Start && !out.Unknown && m.dice.IntN(2) == 0 {
 		m.do(model.Beat, id, http.MethodPost, path+"/"+id.String()+"/heartbeat", map[string]any{"machine": body["machine"]})
 	}
-	nap(ctx, time.Duration(m.dice.IntN(40))*time.Millisecond)
+	nap(ctx, time.Duration(m.dice.Int64N(int64(breather()))))
 	for range 20 {
 		if !m.do(give, id, http.MethodDelete, path+"/"+id.String()+"?machine="+m.machine.ID, nil).Unknown {
 			return
@@ -271,6 +271,12 @@ func (s *Site) leaveAlone(t *testing.T, ctx context.Context, h *model.History) {
 		}
 	}
 	t.Error("the session that was left alone did not expire")
+}
+
+// breather is the longest pause between two operations: a long history is sparser,
+// for the checker's sake.
+func breather() time.Duration {
+	return min(max(*historyLength/250, 40*time.Millisecond), 200*time.Millisecond)
 }
 
 func nap(ctx context.Context, d time.Duration) {
