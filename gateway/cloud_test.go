@@ -335,3 +335,41 @@ func TestWaitBeforeTheFirstFillIsNotRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestManyConfirmationsDoNotDelayTheNextRenewal(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		const many = 300
+		s.books.set(func() {
+			for i := range many {
+				u := license.UserID(fmt.Sprintf("u%d", i))
+				s.books.feed = append(s.books.feed, license.Change{User: &license.User{ID: u}},
+					license.Change{License: &license.License{ID: license.LicenseID("L-" + u), Product: "road", Assignee: u}})
+			}
+		})
+		time.Sleep(time.Minute)
+		s.books.set(func() { s.books.down = true })
+		for i := range many {
+			a, err := s.Start(context.Background(), license.Start{ID: license.ID{2, byte(i), byte(i >> 8)},
+				User: license.UserID(fmt.Sprintf("u%d", i)), Product: "road", Machine: ws101})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantGranted(t, a.Outcome, true)
+		}
+		s.log.mu.Lock()
+		s.log.takes = time.Second
+		s.log.mu.Unlock()
+		lists := 0
+		s.books.set(func() { s.books.down, s.books.listing = false, func() { lists++ } })
+		time.Sleep(license.DefaultLeaseTTL)
+		synctest.Wait()
+		if lists < 3 {
+			t.Errorf("renewed %d times in %v, want every %v: the cloud's leases run out", lists, license.DefaultLeaseTTL, renewEvery)
+		}
+		s.log.View(func(st *license.State) {
+			if n := st.Counts().Provisional; n != 0 {
+				t.Errorf("%d sessions are still provisional", n)
+			}
+		})
+	})
+}

@@ -226,6 +226,7 @@ func (h *holds) reconcile(ctx context.Context, list []license.CloudHold, conflic
 	for _, c := range conflicts {
 		inConflict[c.Ref] = c
 	}
+	var commands []license.Command
 	for _, hold := range list {
 		conflict, bad := inConflict[hold.Ref]
 		if hold.Kind != license.HoldSession || !bad && !hold.Provisional {
@@ -241,9 +242,9 @@ func (h *holds) reconcile(ctx context.Context, list []license.CloudHold, conflic
 			c = license.Conflict{Session: hold.Ref, Machine: conflict.Machine}
 			h.g.logger.Warn("the cloud does not agree to a session", "user", hold.User, "machine", hold.Machine.Name, "other", conflict.Machine.Name)
 		}
-		if _, err := h.g.log.Propose(ctx, c); err != nil {
-			h.catchUp() // the next leader, or this one again
-			return
-		}
+		commands = append(commands, c)
+	}
+	if err := h.g.proposeAll(ctx, commands); err != nil {
+		h.catchUp() // the next leader, or this one again
 	}
 }

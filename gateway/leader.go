@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sitegate/license"
 )
 
@@ -28,6 +30,9 @@ type Gateway struct {
 	link     *link
 	holds    *holds
 }
+
+// atOnce is how many proposals an errand has under way.
+const atOnce = 64
 
 // New makes a Gateway; it does nothing by itself before Run.
 func New(cfg Config) *Gateway {
@@ -107,12 +112,25 @@ func (g *Gateway) settle(ctx context.Context) {
 		now := g.log.Now()
 		var due []license.Command
 		g.log.View(func(s *license.State) { due = license.Due(s, now) })
-		for _, c := range due {
-			if _, err := g.log.Propose(ctx, c); err != nil {
-				break
-			}
-		}
+		_ = g.proposeAll(ctx, due) // what was not done is due again
 	}
+}
+
+// proposeAll proposes commands that do not depend on each other, many at a time,
+// so that they share entries of the log, and none after the first error.
+func (g *Gateway) proposeAll(ctx context.Context, commands []license.Command) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, c := range commands {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			_, err := g.log.Propose(ctx, c)
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // pause waits, and reports whether ctx goes on.

@@ -20,6 +20,7 @@ type soloLog struct {
 	journal []license.Event
 	leading bool
 	term    uint64
+	takes   time.Duration // every proposal
 	slow    chan struct{} // not nil: a proposal is applied when it is closed, though its caller may be gone
 	lost    bool          // the next proposal is applied, and then its outcome is lost
 	observe func([]license.Event)
@@ -32,6 +33,10 @@ func newSoloLog() *soloLog {
 }
 
 func (l *soloLog) Propose(ctx context.Context, c license.Command) (license.Outcome, error) {
+	l.mu.Lock()
+	takes := l.takes
+	l.mu.Unlock()
+	time.Sleep(takes)
 	l.mu.Lock()
 	if slow := l.slow; slow != nil && l.leading {
 		l.mu.Unlock()
