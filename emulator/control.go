@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"errors"
 	"net/http"
 
 	"sitegate/upstream/cloudapi"
@@ -26,7 +27,11 @@ type faultWire struct {
 //	POST /cursors/lose
 //	GET, PUT /users · /products · /licenses    PUT one object; DELETE /users/{id}, /licenses/{id}
 //	PUT /account
-//	POST /assign                  {license_id, user_id}; an empty user takes it away
+//	POST /assign                  {license_id, user_id}; an empty user takes it away; the vendor's act, whatever the move lock says
+//	POST /move                    {license_id, to_user_id, by, note}: the administrator's, under the move lock
+//	POST /repair                  {license_id, user_id, service_request}: the service's, for the license of a deleted user
+//	GET /assignments              who got which license from whom, oldest first
+//	POST /email                   {user_id, email}: another address, the same user
 //	POST /password                {user_id, password}
 //	GET /usage                    {records, duplicates}
 //	GET /holds?site=S
@@ -70,6 +75,27 @@ func (e *Emulator) Control() http.Handler {
 		UserID    string `json:"user_id"`
 	}) error {
 		return e.Assign(a.LicenseID, a.UserID)
+	}))
+	m.HandleFunc("POST /move", take(func(a struct {
+		LicenseID string `json:"license_id"`
+		cloudapi.MoveRequest
+	}) error {
+		_, err := e.Move(a.LicenseID, a.ToUserID, a.By, a.Note)
+		return err
+	}))
+	m.HandleFunc("POST /repair", take(func(a struct {
+		LicenseID      string `json:"license_id"`
+		UserID         string `json:"user_id"`
+		ServiceRequest string `json:"service_request"`
+	}) error {
+		return e.RepairAssignment(a.LicenseID, a.UserID, a.ServiceRequest)
+	}))
+	m.HandleFunc("GET /assignments", give(e.Assignments))
+	m.HandleFunc("POST /email", take(func(a struct {
+		UserID string `json:"user_id"`
+		Email  string `json:"email"`
+	}) error {
+		return e.ChangeEmail(a.UserID, a.Email)
 	}))
 	m.HandleFunc("POST /password", take(func(a struct {
 		UserID   string `json:"user_id"`
@@ -119,7 +145,11 @@ func take[T any](f func(T) error) http.HandlerFunc {
 			return
 		}
 		if err := f(v); err != nil {
-			refuse(w, http.StatusConflict, cloudapi.ReasonInvalid, err.Error())
+			p := cloudapi.Problem{Reason: cloudapi.ReasonInvalid, Detail: err.Error()}
+			if no := (*refused)(nil); errors.As(err, &no) {
+				p = no.Problem
+			}
+			answer(w, http.StatusConflict, p)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)

@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -17,6 +16,11 @@ func (e *Emulator) SetAccount(a cloudapi.Account) {
 		e.feed.touch(cloudapi.KindAccount, old.ID)
 	}
 	a.Admins = slices.Clone(a.Admins)
+	a.CountryPolicies = slices.Clone(a.CountryPolicies)
+	if c := a.FulfillmentContact; c != nil {
+		copied := *c
+		a.FulfillmentContact = &copied
+	}
 	e.account = &a
 	e.feed.touch(cloudapi.KindAccount, a.ID)
 }
@@ -45,7 +49,7 @@ func (e *Emulator) putUser(u cloudapi.User) {
 }
 
 // DeleteUser removes a user, as an administrator does who should have moved the licenses first (R11): they stay assigned to an id
-// that no one has.
+// that no one has, until RepairAssignment.
 func (e *Emulator) DeleteUser(id string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -82,6 +86,7 @@ func (e *Emulator) PutLicense(l cloudapi.License) {
 }
 
 func (e *Emulator) putLicense(l cloudapi.License) {
+	l.Countries = slices.Clone(l.Countries)
 	put(&e.licenses, l.ID, l)
 	e.feed.touch(cloudapi.KindLicense, l.ID)
 }
@@ -94,26 +99,6 @@ func (e *Emulator) DeleteLicense(id string) {
 		delete(e.licenses, id)
 		e.feed.touch(cloudapi.KindLicense, id)
 	}
-}
-
-// Assign gives a license to a user from now on; an empty user takes it from whoever has it.
-func (e *Emulator) Assign(licenseID, userID string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	l, there := e.licenses[licenseID]
-	if !there {
-		return fmt.Errorf("no license %q", licenseID)
-	}
-	if _, there := e.users[userID]; !there && userID != "" {
-		return fmt.Errorf("no user %q", userID)
-	}
-	now := e.now()
-	l.AssignedTo, l.AssignedAt = userID, &now
-	if userID == "" {
-		l.AssignedAt = nil
-	}
-	e.putLicense(l)
-	return nil
 }
 
 // User is the user with an id or an e-mail address, in any case; false: there is none.

@@ -1,7 +1,7 @@
 // Package emulator is the vendor cloud's stand-in: the sign-in (an OpenID Connect issuer) and the site API of
 // upstream/cloudapi, with data of its own making and knobs for what goes wrong. It is for demonstrations and tests.
 //
-// It decides by itself: it has its own single-machine rule, across sites, and shares no code with the gateway's, so that a gateway that
+// It decides by itself: it has its own single-machine rule, across sites, its own terms, countries, checkout policies and move lock, and shares no code with the gateway's, so that a gateway that
 // grants too much is found out here. It keeps everything in memory, starts no goroutine and needs no set-up: the zero Emulator is
 // an http.Handler with an empty account. Seed fills it.
 //
@@ -54,6 +54,8 @@ type Emulator struct {
 	feed     feed
 	holds    holds
 	usage    usage
+
+	assignments []Assignment
 }
 
 // ServeHTTP answers as the cloud does.
@@ -77,6 +79,7 @@ func (e *Emulator) routes() {
 	m.HandleFunc("POST "+cloudapi.PathHoldsRenew, e.site(e.renewHolds))
 	m.HandleFunc("POST "+cloudapi.PathHoldsRelease, e.site(e.releaseHold))
 	m.HandleFunc("POST "+cloudapi.PathUsage, e.site(e.postUsage))
+	m.HandleFunc("POST "+cloudapi.PathLicenses+"/{id}/move", e.site(e.postMove))
 	e.mux = m
 }
 

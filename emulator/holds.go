@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,8 @@ type hold struct {
 	cloudapi.HoldState
 	site  string         // empty: elsewhere, on a machine of no site
 	asked cloudapi.Fence // when its site last asked for it or renewed it
+	// under is the Virtuoso license it counts under; empty: none, and it excludes nothing.
+	under string
 }
 
 // live says whether h still counts at now: a session while its lease is renewed, a checkout to its end.
@@ -47,10 +50,15 @@ func sameMachine(a, b cloudapi.Hold) bool {
 	return shortName(a.MachineName) == shortName(b.MachineName)
 }
 
-// shortName is a machine's name without case and domain, in either notation.
+// shortName is a machine's name without case and domain, in either notation. An address is its own name.
 func shortName(name string) string {
-	host, _, _ := strings.Cut(name[strings.LastIndexByte(name, '\\')+1:], ".")
-	return strings.ToLower(host)
+	name = name[strings.LastIndexAny(name, `\/`)+1:]
+	if _, err := netip.ParseAddr(name); err != nil {
+		if dot := strings.IndexByte(name, '.'); dot > 0 {
+			name = name[:dot]
+		}
+	}
+	return strings.ToLower(name)
 }
 
 // machineOf names a machine in a holdID: by its id, or else by its name; empty: it has neither.
@@ -63,11 +71,8 @@ func machineOf(id, name string) string {
 
 // excludes is the single-machine rule: sessions of capped products exclude each other for a user, a checkout excludes both
 // for its license. The caller has made sure that user and products are such, and that the machines differ.
-func excludes(a, b cloudapi.Hold) bool {
-	if a.Kind == cloudapi.HoldSession && b.Kind == cloudapi.HoldSession {
-		return true
-	}
-	return a.LicenseID == b.LicenseID
+func excludes(a, b cloudapi.HoldKind, sameLicense bool) bool {
+	return sameLicense || a == cloudapi.HoldSession && b == cloudapi.HoldSession
 }
 
 // capped says whether the product is under the rule; what the cloud does not know is. The caller holds the lock.
@@ -77,42 +82,18 @@ func (e *Emulator) capped(product string) bool {
 
 // rival finds the live hold of another machine that excludes h, the oldest of several. The caller holds the lock.
 func (e *Emulator) rival(h cloudapi.Hold, now time.Time) *hold {
-	if !e.capped(h.ProductID) {
+	under := e.underVirtuoso(h, now)
+	if h.ProductID != "" && (under == "" || !e.capped(h.ProductID)) { // without a product it is elsewhere
 		return nil
 	}
 	var first *hold
 	for _, o := range e.holds.byUser[h.UserID] {
-		if o.live(now) && !sameMachine(o.Hold, h) && (o.site == "" || e.capped(o.ProductID)) && excludes(o.Hold, h) &&
+		if o.live(now) && !sameMachine(o.Hold, h) && (o.site == "" || e.capped(o.ProductID) && o.under != "") && excludes(o.Kind, h.Kind, o.under == under) &&
 			(first == nil || o.Since.Before(first.Since)) {
 			first = o
 		}
 	}
 	return first
-}
-
-// right says why the user may not hold the license; empty: may. The caller holds the lock.
-func (e *Emulator) right(h cloudapi.Hold, now time.Time) (reason, detail string) {
-	u, known := e.users[h.UserID]
-	l, there := e.licenses[h.LicenseID]
-	switch {
-	case !known:
-		return cloudapi.ReasonUnknown, "no such user"
-	case u.Blocked:
-		return cloudapi.ReasonUserBlocked, "the user is blocked"
-	case !there || l.ProductID != h.ProductID:
-		return cloudapi.ReasonUnknown, "no such license of this product"
-	case l.AssignedTo != h.UserID:
-		return cloudapi.ReasonNotAssigned, "the license is not assigned to this user"
-	case now.Before(l.StartsAt) || !now.Before(l.EndsAt):
-		return cloudapi.ReasonLicenseEnded, "the license is valid from " + l.StartsAt.Format(time.RFC3339) + " to " + l.EndsAt.Format(time.RFC3339)
-	case h.Kind != cloudapi.HoldCheckout:
-		return "", ""
-	case h.Until.After(l.EndsAt):
-		return cloudapi.ReasonTooLong, "the license ends at " + l.EndsAt.Format(time.RFC3339)
-	case e.account != nil && e.account.CheckoutMaxMS > 0 && h.Until.After(now.Add(e.account.CheckoutMaxMS.Duration()+time.Minute)):
-		return cloudapi.ReasonTooLong, "the account's longest checkout is " + e.account.CheckoutMaxMS.Duration().String()
-	}
-	return "", ""
 }
 
 // sound says what is wrong with the request itself; empty: nothing.
@@ -153,20 +134,31 @@ func (e *Emulator) keep(site string, h cloudapi.Hold, asked cloudapi.Fence, now 
 	if t.byID == nil {
 		t.byID, t.byUser = map[holdID]*hold{}, map[string]map[holdID]*hold{}
 	}
-	id := idOf(site, h)
 	since := now
-	if old := t.byID[id]; old != nil {
+	if id, old := e.find(site, h); old != nil {
 		if old.live(now) {
 			since = old.Since
 		}
 		e.forget(id)
 	}
-	kept := &hold{cloudapi.HoldState{Hold: h, Since: since, LeaseUntil: now.Add(e.lease())}, site, asked}
+	kept := &hold{cloudapi.HoldState{Hold: h, Since: since, LeaseUntil: now.Add(e.lease())}, site, asked, e.underVirtuoso(h, now)}
+	id := idOf(site, h)
 	t.byID[id] = kept
 	if t.byUser[h.UserID] == nil {
 		t.byUser[h.UserID] = map[holdID]*hold{}
 	}
 	t.byUser[h.UserID][id] = kept
+}
+
+// find is what a site holds with the key and reference of h on its machine, which may have given its id at one time and only its name at another. The
+// caller holds the lock.
+func (e *Emulator) find(site string, h cloudapi.Hold) (holdID, *hold) {
+	for id, o := range e.holds.byUser[h.UserID] {
+		if id.site == site && id.key == h.Key && id.ref == h.Ref && sameMachine(o.Hold, h) {
+			return id, o
+		}
+	}
+	return holdID{}, nil
 }
 
 // forget drops a hold, if it is there. The caller holds the lock.
@@ -181,6 +173,23 @@ func (e *Emulator) forget(id holdID) {
 }
 
 func (e *Emulator) lease() time.Duration { return cmp.Or(e.Lease, DefaultLease) }
+
+// refusal is why a hold is not given; nil: it is. The caller holds the lock.
+func (e *Emulator) refusal(h cloudapi.Hold, now time.Time) *cloudapi.Problem {
+	if no := e.right(h, now); no != nil {
+		return no
+	}
+	if h.Kind == cloudapi.HoldCheckout {
+		if no := e.mayCheckOut(h, now); no != nil {
+			return no
+		}
+	}
+	if o := e.rival(h, now); o != nil {
+		return &cloudapi.Problem{Reason: cloudapi.ReasonMachineActive, Detail: "another machine of this user is active",
+			MachineName: o.MachineName, Since: &o.Since, LicenseID: o.LicenseID, Kind: o.Kind}
+	}
+	return nil
+}
 
 // putHold answers PUT PathHolds.
 func (e *Emulator) putHold(w http.ResponseWriter, r *http.Request, site string) {
@@ -198,13 +207,8 @@ func (e *Emulator) putHold(w http.ResponseWriter, r *http.Request, site string) 
 		return
 	}
 	now := e.now()
-	if reason, detail := e.right(req.Hold, now); reason != "" {
-		refuse(w, http.StatusConflict, reason, detail)
-		return
-	}
-	if o := e.rival(req.Hold, now); o != nil {
-		answer(w, http.StatusConflict, cloudapi.Problem{Reason: cloudapi.ReasonMachineActive, Detail: "another machine of this user is active",
-			MachineName: o.MachineName, Since: &o.Since, LicenseID: o.LicenseID, Kind: o.Kind})
+	if no := e.refusal(req.Hold, now); no != nil {
+		answer(w, http.StatusConflict, *no)
 		return
 	}
 	e.keep(site, req.Hold, req.Fence, now)
@@ -233,16 +237,19 @@ func (e *Emulator) renewHolds(w http.ResponseWriter, r *http.Request, site strin
 		return
 	}
 	now := e.now()
-	type keyed struct{ key, machine string }
-	exact, listed := map[holdID]bool{}, map[keyed]bool{}
+	// A machine may have given its id with one reference and only its name with another.
+	exact, listed := map[holdID]bool{}, map[string][]cloudapi.Hold{}
 	for _, h := range req.Holds {
 		exact[idOf(site, h)] = true
-		listed[keyed{h.Key, machineOf(h.MachineID, h.MachineName)}] = true
+		if id, old := e.find(site, h); old != nil {
+			exact[id] = true
+		}
+		listed[h.Key] = append(listed[h.Key], h)
 	}
 	for id, h := range e.holds.byID {
 		switch {
 		case id.site != site:
-		case !listed[keyed{id.key, id.machine}]:
+		case !slices.ContainsFunc(listed[id.key], func(l cloudapi.Hold) bool { return sameMachine(l, h.Hold) }):
 			if h.asked.Before(req.Fence) {
 				e.forget(id)
 			}
@@ -252,27 +259,24 @@ func (e *Emulator) renewHolds(w http.ResponseWriter, r *http.Request, site strin
 	}
 	got := cloudapi.RenewAnswer{LeaseMS: cloudapi.MillisOf(e.lease()), Conflicts: []cloudapi.Conflict{}}
 	for _, h := range req.Holds {
-		id := idOf(site, h)
-		conflict := cloudapi.Conflict{Key: h.Key, MachineID: h.MachineID, Ref: h.Ref}
-		reason, _ := e.right(h, now)
-		old := e.holds.byID[id]
-		switch {
-		case reason == cloudapi.ReasonTooLong && old != nil: // agreed to before the terms were shortened
-		case reason != "":
-			conflict.Reason = reason
-		case old == nil || !old.live(now):
-			if o := e.rival(h, now); o != nil {
-				conflict.Reason, conflict.MachineName, conflict.Since = cloudapi.ReasonMachineActive, o.MachineName, &o.Since
-			}
+		id, old := e.find(site, h)
+		kept := old != nil && old.live(now)
+		no := e.right(h, now)
+		if no == nil && !kept { // what was agreed to stays so, though the terms were shortened or another could not have it now
+			no = e.refusal(h, now)
 		}
-		if conflict.Reason != "" {
+		if no == nil || kept && h.Kind == cloudapi.HoldCheckout { // which cannot be recalled
+			e.keep(site, h, req.Fence, now)
+		} else {
 			e.forget(id)
-			if exact[id] {
-				got.Conflicts = append(got.Conflicts, conflict)
-			}
-			continue
 		}
-		e.keep(site, h, req.Fence, now)
+		if no != nil && exact[idOf(site, h)] {
+			conflict := cloudapi.Conflict{Key: h.Key, MachineID: h.MachineID, Ref: h.Ref, Reason: no.Reason}
+			if no.Reason == cloudapi.ReasonMachineActive {
+				conflict.MachineName, conflict.Since = no.MachineName, no.Since
+			}
+			got.Conflicts = append(got.Conflicts, conflict)
+		}
 	}
 	answer(w, http.StatusOK, got)
 }
@@ -288,7 +292,17 @@ func (e *Emulator) releaseHold(w http.ResponseWriter, r *http.Request, site stri
 	if !e.fenced(w, site, req.Fence) {
 		return
 	}
-	e.forget(holdID{site, req.Key, machineOf(req.MachineID, req.MachineName), req.Ref})
+	given := cloudapi.Hold{Key: req.Key, MachineID: req.MachineID, MachineName: req.MachineName, Ref: req.Ref}
+	if id := idOf(site, given); e.holds.byID[id] != nil {
+		e.forget(id)
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	for id, h := range e.holds.byID {
+		if id.site == site && id.key == req.Key && id.ref == req.Ref && sameMachine(h.Hold, given) {
+			e.forget(id)
+		}
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 

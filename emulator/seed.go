@@ -56,6 +56,8 @@ func (e *Emulator) Seed(n int) {
 		Autonomy:      cloudapi.Autonomy{CappedMS: cloudapi.MillisOf(72 * time.Hour), UncappedMS: cloudapi.MillisOf(7 * 24 * time.Hour)},
 		CheckoutMaxMS: cloudapi.MillisOf(30 * 24 * time.Hour),
 		Admins:        []cloudapi.Admin{{Name: "Site Licensing", Email: "licensing@harbour-works.example"}},
+
+		FulfillmentContact: &cloudapi.Admin{Name: "Purchasing", Email: "purchasing@harbour-works.example"},
 	})
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -164,6 +164,14 @@ func TestControl(t *testing.T) {
 		{"PUT", "/faults", `{"prefix":"/site","sevrity":1}`, 400},
 		{"POST", "/assign", `{"license_id":"l-00001-1","user_id":"u-00002"}`, 204},
 		{"POST", "/assign", `{"license_id":"l-0"}`, 409},
+		{"POST", "/assign", `{"license_id":"l-00001-1","user_id":"u-00001"}`, 204},
+		{"POST", "/move", `{"license_id":"l-00001-1","to_user_id":"u-00002","by":"it","note":"new project"}`, 204},
+		{"POST", "/move", `{"license_id":"l-00001-1","to_user_id":"u-0","by":"it"}`, 409},
+		{"POST", "/email", `{"user_id":"u-00002","email":"two@x.example"}`, 204},
+		{"POST", "/email", `{"user_id":"u-00001","email":"two@x.example"}`, 409},
+		{"POST", "/repair", `{"license_id":"l-00002-1","user_id":"u-00001","service_request":"SR-7"}`, 409},
+		{"GET", "/assignments", "", 200},
+		{"PUT", "/account", `{"id":"a-7001","name":"x","autonomy":{"capped_ms":0,"uncapped_ms":0},"checkout_max_ms":0,"country_policies":[{"country":"NO","no_checkouts":true}],"fulfillment_contact":{"name":"P","email":"p@x.example"}}`, 204},
 		{"POST", "/elsewhere", `{"user_id":"u-00001","machine_name":"HOME"}`, 204},
 		{"PUT", "/users", `{"id":"u-7","email":"seven@x.example","name":"Seven","country":"NO"}`, 204},
 		{"DELETE", "/users/u-00003", "", 204},
@@ -185,6 +193,15 @@ func TestControl(t *testing.T) {
 	}
 	if _, there := e.User("u-00003"); there {
 		t.Error("the deleted user is still there")
+	}
+	if u, _ := e.User("two@x.example"); u.ID != "u-00002" {
+		t.Errorf("got %q by the new address, want u-00002", u.ID)
+	}
+	if n := len(e.Assignments()); n != 3 {
+		t.Errorf("got %d assignments in the books, want 3", n)
+	}
+	if a, _ := e.Account(); len(a.CountryPolicies) != 1 || !a.CountryPolicies[0].NoCheckouts || a.FulfillmentContact == nil {
+		t.Errorf("got account %+v", a)
 	}
 	_, body := call("GET", "/active?user=u-00001", "")
 	var active []string

@@ -11,7 +11,10 @@
 // each is optional, and a gateway must work without any of them.
 package cloudapi
 
-import "time"
+import (
+	"net/url"
+	"time"
+)
 
 // Paths, relative to the cloud's address.
 const (
@@ -23,7 +26,13 @@ const (
 	PathHoldsRenew   = Base + "/holds/renew"   // POST RenewRequest: RenewAnswer
 	PathHoldsRelease = Base + "/holds/release" // POST ReleaseRequest: 204
 	PathUsage        = Base + "/usage"         // POST UsageRequest with header IdempotencyKey: UsageReceipt
+	PathLicenses     = Base + "/licenses"      // see PathMove
 )
+
+// PathMove is where a license is moved: POST MoveRequest: Moved.
+func PathMove(licenseID string) string {
+	return PathLicenses + "/" + url.PathEscape(licenseID) + "/move"
+}
 
 // IdempotencyKey is the header that names one posting of usage; the same key gets the same answer.
 const IdempotencyKey = "Idempotency-Key"
@@ -41,6 +50,8 @@ const (
 	MaxID           = 256              // bytes in an id or reference
 	MaxKey          = 1024             // bytes in a hold key
 	MaxName         = 256              // bytes in a name or an address
+	MaxNote         = 1024             // bytes in what somebody says of why
+	MaxCountries    = 300              // countries of a license, or with a policy of their own
 )
 
 // Reasons of refusals, in Problem.Reason.
@@ -50,7 +61,13 @@ const (
 	ReasonLicenseEnded  = "license-ended"     // before its start or after its end
 	ReasonUserBlocked   = "user-blocked"      // the user may not sign in
 	ReasonUnknown       = "unknown"           // no such user, product or license
-	ReasonTooLong       = "checkout-too-long" // beyond the license's end or the account's longest checkout
+	ReasonNoCountry     = "no-country"        // the user has no entitlement country (R2)
+	ReasonCountry       = "country"           // the license is not for the user's entitlement country (KB0019240)
+	ReasonCheckoutOff   = "checkout-off"      // the account allows no new checkouts in the user's country (KB0019243)
+	ReasonTooLong       = "checkout-too-long" // beyond the license's end, the account's or the country's longest checkout
+	ReasonMoveLocked    = "move-locked"       // re-assigned too recently (R10): Problem.Until, Problem.AssigneeID
+	ReasonUserNotFound  = "user-not-found"    // whom the license is assigned to is gone: a service request only (R11): Problem.AssigneeID
+	ReasonOtherAccount  = "other-account"     // another account has claimed the user (R19)
 	ReasonStaleFence    = "stale-fence"       // a newer leader has spoken for this site
 	ReasonInvalid       = "invalid"           // the request itself is wrong
 	ReasonUnauthorized  = "unauthorized"      // no valid site token
@@ -89,4 +106,8 @@ type Problem struct {
 	Since       *time.Time `json:"since,omitempty"`
 	LicenseID   string     `json:"license_id,omitempty"`
 	Kind        HoldKind   `json:"kind,omitempty"`
+	// ReasonMoveLocked, ReasonUserNotFound: the id of whom the license is assigned to.
+	AssigneeID string `json:"assignee_id,omitempty"`
+	// ReasonMoveLocked: when the lock opens. ReasonTooLong: the latest end there is.
+	Until *time.Time `json:"until,omitempty"`
 }

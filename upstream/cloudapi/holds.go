@@ -5,7 +5,9 @@ import "time"
 // HoldKind says what a hold stands for.
 type HoldKind string
 
-// Hold kinds. Under the cloud's rule a session of a capped product excludes the user's sessions on other machines and other
+// Hold kinds. Only holds of Virtuoso licenses exclude others, and those of a product that is not capped do not either; what is held
+// under another license while the user has a Virtuoso one of the product counts under that one (R4), so that no other kind gets around a
+// refusal. Under the cloud's rule a session of a capped product excludes the user's sessions on other machines and other
 // machines' checkouts of the same license; a checkout excludes the user's sessions and checkouts of the same license on other machines.
 const (
 	HoldSession  HoldKind = "session"
@@ -78,7 +80,9 @@ type RenewAnswer struct {
 	Conflicts []Conflict `json:"conflicts,omitempty"`
 }
 
-// Conflict is a hold in the list that the cloud does not give, because of another machine or because the right is gone.
+// Conflict is a hold in the list that the cloud does not give, because of another machine or because the right is gone: the license was
+// moved or has ended (ReasonLicenseEnded), the user is gone, blocked or in another country. A session's hold is over with that. A checkout cannot be
+// recalled: in the cloud's books it lasts until it is released or ends.
 type Conflict struct {
 	Key         string     `json:"key"`
 	MachineID   string     `json:"machine_id,omitempty"` // of the refused hold
