@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -27,6 +28,7 @@ type leg struct {
 	c     *net.TCPConn
 	limit *io.LimitedReader
 	r     *bufio.Reader
+	sent  *credential // with the last request; nil: none
 }
 
 // connect opens a tunnel to addr.
@@ -172,8 +174,8 @@ func (l *leg) ask(ctx context.Context, addr string, cred *credential) (*http.Res
 	defer stop()
 	var b strings.Builder
 	fmt.Fprintf(&b, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sitegate\r\nProxy-Connection: Keep-Alive\r\n", addr, addr)
-	if cred != nil {
-		fmt.Fprintf(&b, "Proxy-Authorization: Basic %s\r\n", base64.StdEncoding.EncodeToString([]byte(cred.userpass)))
+	if l.sent = cred; cred != nil {
+		fmt.Fprintf(&b, "Proxy-Authorization: Basic %s\r\n", cred.encoded())
 	}
 	b.WriteString("\r\n")
 	l.limit.N = maxHeader
@@ -202,7 +204,8 @@ func (l *leg) ask(ctx context.Context, addr string, cred *credential) (*http.Res
 
 var errTLS = errors.New("it speaks TLS")
 
-// text reads the beginning of a refusal's body, as one printable line.
+// text reads the beginning of a refusal's body, as one printable line. Some proxies
+// show the request that they refuse; what was secret in it stays so.
 func (l *leg) text(resp *http.Response) string {
 	l.c.SetReadDeadline(time.Now().Add(2 * time.Second))
 	l.limit.N = maxText
@@ -210,8 +213,15 @@ func (l *leg) text(resp *http.Response) string {
 	if !utf8.Valid(b) {
 		return ""
 	}
-	return printable(string(b), 500)
+	said := string(b)
+	if l.sent != nil {
+		_, password, _ := strings.Cut(l.sent.userpass, ":")
+		said = strings.NewReplacer(l.sent.encoded(), "***", password, "***", html.EscapeString(password), "***").Replace(said)
+	}
+	return printable(said, 500)
 }
+
+func (c *credential) encoded() string { return base64.StdEncoding.EncodeToString([]byte(c.userpass)) }
 
 // reusable drains the body of a 407 and says whether the next request may follow on the same connection.
 func (l *leg) reusable(resp *http.Response) bool {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -399,5 +400,24 @@ func TestAddressesThatEndNoLine(t *testing.T) {
 	}
 	if got := requests(); len(got) != 0 {
 		t.Errorf("the proxy was asked %q, want nothing", got)
+	}
+}
+
+// A proxy's page may show the whole request: no error, and so no log, has the
+// password in it.
+func TestARefusalThatRepeatsTheCredentials(t *testing.T) {
+	const password = `p@ss<w0rd`
+	sent := base64.StdEncoding.EncodeToString([]byte("svc:" + password))
+	page := "Denied. Your request: Proxy-Authorization: Basic " + sent + " that is " + password + " or p@ss&lt;w0rd."
+	addr, requests := script(t, "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
+		fmt.Sprintf("HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s", len(page), page))
+	d := dialer(t, egress.Config{Proxy: egress.Proxy{Address: addr, Username: "svc", PasswordFile: file(t, password, 0o600)}})
+	_, err := get(t, d)
+	wantCode(t, err, egress.ProxyDenied, "Denied. Your request")
+	if got := strings.Join(requests(), ""); !strings.Contains(got, sent) {
+		t.Fatalf("got requests %q, want one with credentials", got)
+	}
+	if strings.Contains(err.Error(), sent) || strings.Contains(err.Error(), "w0rd") {
+		t.Errorf("got %q, want it without the password", err)
 	}
 }
