@@ -125,13 +125,13 @@ func TestLeave(t *testing.T) {
 	m.HandleFunc("POST "+pathLeave, func(w http.ResponseWriter, _ *http.Request) {
 		if asked++; refuse {
 			w.WriteHeader(http.StatusServiceUnavailable)
-			_ = json.NewEncoder(w).Encode(api.Problem{Code: api.CodeNoQuorum, Detail: "Most nodes cannot be reached."})
+			_ = json.NewEncoder(w).Encode(api.Problem{Code: api.CodeNoQuorum, Detail: "Most nodes cannot be reached.", Next: []string{"Try again."}, RequestID: "r-1"})
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
 	answerAt(t, file, m)
-	if status, _, stderr := sitegate(t, nil, line...); status != 1 || !strings.Contains(stderr, "Most nodes cannot be reached. (no-quorum)") {
+	if status, _, stderr := sitegate(t, nil, line...); status != 1 || !strings.Contains(stderr, "Most nodes cannot be reached. Try again. (no-quorum, request r-1)") {
 		t.Errorf("refused: status %d, %s; want 1 and the node's own words", status, stderr)
 	}
 	refuse = false
