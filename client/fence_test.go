@@ -251,6 +251,9 @@ func TestStopGivesBackAndIsNoLoss(t *testing.T) {
 			if err := s.Stop(t.Context()); err != nil {
 				t.Fatalf("Stop: %v", err)
 			}
+			if left := s.Left(); left != 0 {
+				t.Errorf("after Stop: %v left, want nothing", left)
+			}
 		}
 		time.Sleep(time.Hour)
 		if len(g.Running()) != 0 || isClosed(s.Lost()) || s.Err() != nil {

@@ -115,11 +115,11 @@ func (s *Session) Err() error {
 func (s *Session) Warnings() <-chan Warning { return s.warn }
 
 // Left is how long the session has its right as things are; zero once it is
-// lost. A program may ask just before something that must not happen twice.
+// lost or stopped. A program may ask just before something that must not happen twice.
 func (s *Session) Left() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
+	if s.err != nil || s.stopped {
 		return 0
 	}
 	return max(0, s.lease.end()-s.c.since(s.lease.sent))
