@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"sitegate/gateway"
 	"sitegate/license"
@@ -80,7 +81,8 @@ type Endpoint struct {
 	metrics *metrics
 	auth    *auth
 	limits  *limits
-	strays  *limits // requests without a valid token, by address
+	strays  *limits       // requests without a valid token, by address
+	lines   *rate.Limiter // of the log, about those who are nobody or ask too much
 	table   []route
 	mux     *http.ServeMux
 	op      *http.ServeMux
@@ -122,6 +124,7 @@ func New(cfg Config) (*Endpoint, error) {
 	}
 	e.limits = newLimits(cfg.Rate)
 	e.strays = newLimits(Rate{PerSecond: 50, Burst: 500}) // an address can be a whole floor behind NAT
+	e.lines = rate.NewLimiter(50, 500)                    // more are at debug; the metrics count all
 	e.table = e.routes()
 	e.mux, e.op = http.NewServeMux(), http.NewServeMux()
 	for _, rt := range e.table {

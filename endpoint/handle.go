@@ -129,13 +129,13 @@ func hurry(w http.ResponseWriter, r *http.Request) {
 func (e *Endpoint) finish(w *recorder, took time.Duration) {
 	e.metrics.answered(w.route, w.status, took)
 	level := slog.LevelInfo
+	c := &w.call
 	switch {
 	case w.status >= 500 && w.err != nil && w.reason == api.CodeInternal:
 		level = slog.LevelError
-	case w.quiet:
+	case w.quiet, (c.caller.User == "" || w.reason == api.CodeTooMany) && !e.lines.Allow():
 		level = slog.LevelDebug
 	}
-	c := &w.call
 	attrs := []slog.Attr{slog.String("id", c.id), slog.String("method", c.r.Method), slog.String("path", printable(c.r.URL.Path)),
 		slog.Int("status", w.status), slog.Int64("ms", took.Milliseconds()), slog.String("remote", host(c.r.RemoteAddr))}
 	if c.caller.User != "" {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -95,5 +96,36 @@ func TestSlowClientsAreLetGo(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestStrangersDoNotFillTheLog: what anybody can do without end is counted, and
+// told only so often.
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	r := newRig(t, filled(t))
+	tunnel, err := r.e.Tunnel(TunnelConfig{Dialer: &wayOut{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 2000
+	began := time.Now()
+	for i := range many {
+		h, method, path := r.e.Handler(), "GET", "/v1/me"
+		if i%2 == 1 {
+			h, method, path = tunnel, "CONNECT", "nowhere.example:443"
+		}
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, nil))
+	}
+	loud := 0
+	for line := range strings.SplitSeq(r.log.String(), "\n") {
+		if strings.Contains(line, `"remote"`) && strings.Contains(line, `"INFO"`) || strings.Contains(line, "tunnel refused") && strings.Contains(line, `"WARN"`) {
+			loud++
+		}
+	}
+	if most := 501 + int(50*time.Since(began).Seconds()); loud == 0 || loud > most {
+		t.Errorf("got %d lines of %d requests, want some, and at most %d", loud, many, most)
+	}
+	if got := r.metric(t, "sitegate_http_tokens_refused_total") + r.metric(t, "sitegate_tunnels_total"); got != many {
+		t.Errorf("the metrics count %v, want %d", got, many)
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/time/rate"
+
 	"sitegate/license"
 )
 
@@ -47,6 +49,7 @@ type Tunnel struct {
 	cfg     TunnelConfig
 	allow   map[string]bool
 	log     *slog.Logger
+	lines   *rate.Limiter // of the log, about what is refused
 	metrics *metrics
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -61,7 +64,7 @@ type Tunnel struct {
 // Tunnel makes the CONNECT door. An entry of the list that could never match, or
 // that is an address, is an error.
 func (e *Endpoint) Tunnel(cfg TunnelConfig) (*Tunnel, error) {
-	t := &Tunnel{cfg: cfg, allow: map[string]bool{}, log: e.log, metrics: e.metrics, clients: map[string]int{}}
+	t := &Tunnel{cfg: cfg, allow: map[string]bool{}, log: e.log, lines: e.lines, metrics: e.metrics, clients: map[string]int{}}
 	if cfg.Dialer == nil {
 		return nil, errors.New("tunnel: Dialer must be set")
 	}
@@ -211,7 +214,11 @@ func (t *Tunnel) refuse(w http.ResponseWriter, r *http.Request, id string, no *r
 	if cause != nil {
 		attrs = append(attrs, "err", cause)
 	}
-	t.log.Warn("tunnel refused", attrs...)
+	level := slog.LevelWarn
+	if !t.lines.Allow() {
+		level = slog.LevelDebug
+	}
+	t.log.Log(r.Context(), level, "tunnel refused", attrs...)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
