@@ -165,6 +165,34 @@ func TestFollowerCatchesUpBySnapshot(t *testing.T) {
 	}
 }
 
+func TestFollowerThatASnapshotTookFarTellsOfTheJump(t *testing.T) {
+	jumps := make(chan uint64, 10)
+	c := newCluster(t, func(cfg *Config) {
+		cfg.TrailingEntries, cfg.SnapshotEntries, cfg.SnapshotEvery = 4, 8, 20*time.Millisecond
+		cfg.FlushEvery = 10 * time.Millisecond
+		cfg.fewEvents = 10
+		cfg.OnJump = func(_, seq uint64) { jumps <- seq }
+	})
+	c.do(fill(1))
+	behind := c.follower().cfg.Node
+	c.stop(behind)
+	for n := range 60 {
+		c.do(start(n+1, 0, "WS-1"))
+	}
+	eventually(t, func() error {
+		first, err := c.leader().logs.FirstIndex()
+		if err == nil && first < 40 {
+			err = fmt.Errorf("the leader's log still begins at %d", first)
+		}
+		return err
+	})
+	c.restart(behind)
+	c.alike()
+	if got := receive(t, jumps); got < 50 {
+		t.Errorf("told of a jump to %d, want one past the 60 starts", got)
+	}
+}
+
 func TestLeadRunsWithTheLeadership(t *testing.T) {
 	c := newCluster(t, nil)
 	type turn struct {

@@ -47,10 +47,11 @@ type Config struct {
 	Registerer prometheus.Registerer // nil: metrics are kept but not shown
 
 	// OnEvents hears of every event in commit order, on every node. It must not
-	// block. A jump in Seq means that the node was caught up by a snapshot: what is
-	// missing is in the Journal. After a restart the events since the last flush are
-	// told again.
+	// block. After a restart the events since the last flush are told again.
 	OnEvents func(epoch uint64, events []license.Event)
+	// OnJump hears, in place of OnEvents, that a snapshot has skipped so many events
+	// that they are not told: the state stands at seq now. They are in the Journal.
+	OnJump func(epoch, seq uint64)
 	// Serve answers requests that other nodes forward to this one while it leads.
 	Serve func(ctx context.Context, request []byte) ([]byte, error)
 	// Clock is the wall clock: default time.Now.
@@ -73,6 +74,9 @@ type Config struct {
 	TrailingEntries uint64
 
 	mono func() time.Duration // a clock that nobody sets; tests turn it
+	// fewEvents is how many events that a snapshot has skipped are still told: a
+	// page of the journal, or fewer in tests.
+	fewEvents uint64
 }
 
 // Peer is a member of the first cluster.
@@ -142,6 +146,7 @@ func (c *Config) complete() error {
 	def(&c.SnapshotEvery, 30*time.Second)
 	def(&c.SnapshotEntries, 4096)
 	def(&c.TrailingEntries, 16384)
+	def(&c.fewEvents, MaxJournal)
 	return errors.Join(problems...)
 }
 

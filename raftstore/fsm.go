@@ -28,6 +28,8 @@ type fsm struct {
 	clock   *clock
 	cluster string
 	tell    func(epoch uint64, events []license.Event) // may be nil
+	jump    func(epoch, seq uint64)                    // may be nil
+	few     uint64                                     // skipped events that are told
 	halt    func(error)
 
 	// mu guards everything below. Only apply and restore write.
@@ -276,10 +278,16 @@ func (f *fsm) lastSeq() uint64 {
 	return f.state.Head().Seq
 }
 
-// tellMissed tells the events that a snapshot has skipped, if they are few; who
-// listens sees by the seq if they were not.
+// tellMissed tells the events that a snapshot has skipped, or, if they are many,
+// that they were skipped.
 func (f *fsm) tellMissed(after uint64) error {
-	if f.tell == nil || f.lastSeq() > after+MaxJournal {
+	if last := f.lastSeq(); last > after+f.few {
+		if f.jump != nil {
+			f.jump(f.epoch(), last)
+		}
+		return nil
+	}
+	if f.tell == nil {
 		return nil
 	}
 	events, err := f.disk.journal(after, MaxJournal)

@@ -102,6 +102,11 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 		telling.Unlock()
 		gw.Observe(events)
 	}
+	sc.OnJump = func(epoch, seq uint64) {
+		telling.Lock()
+		hub.Reset(epoch, seq) // those who listen read anew
+		telling.Unlock()
+	}
 	store, err := raftstore.Open(sc)
 	if err != nil {
 		return fmt.Errorf("opening the node's log and state in %s: %w", c.DataDir, err)
