@@ -270,3 +270,11 @@ func TestCheckFilesNamesEveryFileThatCannotServe(t *testing.T) {
 		t.Errorf("the problems repeat the secret: %v", err)
 	}
 }
+
+func TestOneIssuerVouchesForUsers(t *testing.T) {
+	_, _, err := load(t, strings.Replace(threeNodes, `sign_in: [{issuer: "https://127.0.0.1:9443", audience: a}]`,
+		`sign_in: [{issuer: "https://127.0.0.1:9443", audience: a}, {issuer: "https://other.example", audience: a}]`, 1))
+	if err == nil || !strings.Contains(err.Error(), "sign_in: lists 2 issuers; keep one") {
+		t.Errorf("got %v, want that one issuer is enough", err)
+	}
+}

@@ -38,14 +38,12 @@ func (c Config) Validate() error {
 	if len(c.SignIn) == 0 {
 		p.add("sign_in", "is missing; without an issuer nobody can sign in: list at least one with issuer and audience")
 	}
-	issuers := map[string]bool{}
+	if len(c.SignIn) > 1 {
+		p.add("sign_in", "lists %d issuers; keep one: with several, each could vouch for the users of the others", len(c.SignIn))
+	}
 	for i, s := range c.SignIn {
 		key := keyf("sign_in[%d]", i+1)
 		p.url(key+".issuer", s.Issuer, true)
-		if issuers[s.Issuer] {
-			p.add(key+".issuer", "is listed twice; keep one")
-		}
-		issuers[s.Issuer] = true
 		if s.Audience == "" {
 			p.add(key+".audience", "is missing; without it, tokens made out to any other service would be accepted here")
 		}
