@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -18,6 +19,20 @@ import (
 	"sitegate/emulator/proxy"
 	"sitegate/upstream/egress"
 )
+
+const help = `
+Usage: cloudemu --site ID:FILE [FLAGS]
+
+Serves a stand-in for the vendor's cloud on this machine, to try a gateway with:
+its site interface and its sign-in, with made-up users, products and licenses. It
+prints its addresses, a few users with their passwords, and "ready". What it
+knows is gone when it ends. Never let it be reached from outside.
+
+Example:
+  cloudemu --site site-1:cloud.secret --ca-out cloud-ca.pem
+
+Flags:
+`
 
 // options are the flags.
 type options struct {
@@ -35,7 +50,9 @@ type options struct {
 func run(ctx context.Context, args []string, _ func(string) string, stdout, stderr io.Writer) int {
 	var o options
 	f := pflag.NewFlagSet("cloudemu", pflag.ContinueOnError)
+	f.SortFlags = false
 	f.SetOutput(stderr)
+	f.Usage = func() { fmt.Fprint(stdout, strings.TrimLeft(help, "\n"), f.FlagUsages()) }
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8443", "address of the cloud, on TLS")
 	f.StringVar(&o.control, "control", "127.0.0.1:8444", "address of the knobs, plain HTTP and without a password: loopback only")
 	f.StringSliceVar(&o.hosts, "hosts", []string{"localhost", "127.0.0.1"}, "names in the cloud's certificate")
@@ -48,11 +65,15 @@ func run(ctx context.Context, args []string, _ func(string) string, stdout, stde
 	if err := f.Parse(args); errors.Is(err, pflag.ErrHelp) {
 		return 0
 	} else if err != nil {
-		fmt.Fprintln(stderr, "cloudemu:", err)
+		fmt.Fprintf(stderr, "cloudemu: %v; see cloudemu --help\n", err)
 		return 64
 	}
 	if f.NArg() > 0 {
-		fmt.Fprintf(stderr, "cloudemu: %q is not a flag\n", f.Arg(0))
+		fmt.Fprintf(stderr, "cloudemu: %q is not a flag; see cloudemu --help\n", f.Arg(0))
+		return 64
+	}
+	if err := o.check(); err != nil {
+		fmt.Fprintln(stderr, "cloudemu:", err)
 		return 64
 	}
 	if err := serve(ctx, o, stdout, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
@@ -60,6 +81,31 @@ func run(ctx context.Context, args []string, _ func(string) string, stdout, stde
 		return 1
 	}
 	return 0
+}
+
+// check says what is wrong with the flags themselves.
+func (o options) check() error {
+	issuer, err := url.Parse(o.issuer)
+	host, _, controlErr := net.SplitHostPort(o.control)
+	ip := net.ParseIP(host)
+	switch {
+	case o.issuer != "" && (err != nil || issuer.Scheme != "https" || issuer.Host == ""):
+		return errors.New("--issuer: write it as https://host or https://host:port")
+	case controlErr != nil:
+		return fmt.Errorf("--control %s: write it as host:port", o.control)
+	case host != "localhost" && (ip == nil || !ip.IsLoopback()):
+		return fmt.Errorf("--control %s: whoever reaches it can do anything, so it is on a loopback address only, such as 127.0.0.1", o.control)
+	case o.users < 3:
+		return fmt.Errorf("--users %d: there are three at least", o.users)
+	case o.proxyUser != "" && o.proxy == "":
+		return errors.New("--proxy-user needs --proxy")
+	}
+	for _, s := range append([]string{o.proxyUser}, o.sites...) {
+		if name, file, _ := strings.Cut(s, ":"); s != "" && (name == "" || file == "") {
+			return fmt.Errorf("%q: write it as name:file", s)
+		}
+	}
+	return nil
 }
 
 func serve(ctx context.Context, o options, stdout io.Writer, log *slog.Logger) error {
@@ -144,12 +190,9 @@ func serve(ctx context.Context, o options, stdout io.Writer, log *slog.Logger) e
 	}
 }
 
-// readPair reads name:file, and the secret in the file.
+// readPair takes name:file apart and reads the secret in the file.
 func readPair(s string) (name, secret string, err error) {
-	name, file, ok := strings.Cut(s, ":")
-	if !ok || name == "" || file == "" {
-		return name, "", errors.New("write it as name:file")
-	}
+	name, file, _ := strings.Cut(s, ":")
 	secret, err = egress.ReadSecret(file)
 	return name, secret, err
 }

@@ -67,12 +67,26 @@ func TestServesThroughItsProxyUntilTold(t *testing.T) {
 	}
 }
 
+func TestHelpSaysWhatItIs(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if got := run(t.Context(), []string{"--help"}, os.Getenv, &stdout, &stderr); got != 0 || stderr.Len() > 0 {
+		t.Errorf("got status %d and %q on stderr, want 0 and nothing", got, &stderr)
+	}
+	for _, want := range []string{"stand-in", "Example:", "--site"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("got\n%s\nwant %q in it", &stdout, want)
+		}
+	}
+}
+
 func TestWrongFlags(t *testing.T) {
 	for _, s := range []struct {
 		args []string
 		want int
 	}{
-		{[]string{"--nope"}, 64}, {[]string{"extra"}, 64}, {[]string{"--help"}, 0}, {[]string{"--site=north"}, 1},
+		{[]string{"--nope"}, 64}, {[]string{"extra"}, 64}, {[]string{"--site=north"}, 64}, {[]string{"--users=2"}, 64},
+		{[]string{"--issuer=cloud.test"}, 64}, {[]string{"--control=0.0.0.0:0"}, 64}, {[]string{"--control=:0"}, 64}, {[]string{"--control=8444"}, 64},
+		{[]string{"--proxy-user=svc:" + filepath.Join(t.TempDir(), "none")}, 64},
 		{[]string{"--site=north:" + filepath.Join(t.TempDir(), "none")}, 1}, {[]string{"--listen=127.0.0.1:99999"}, 1},
 	} {
 		var stderr bytes.Buffer
