@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,7 +52,7 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	}()
 	ln, err := net.Listen("tcp", c.API.Listen)
 	if err != nil {
-		return ds, fmt.Errorf("listening for clients (api.listen): %w", err)
+		return ds, cannotListen("clients", "api.listen", err)
 	}
 	// HTTP/1.1 only: the websocket needs it, and one dead connection then takes
 	// one request with it.
@@ -70,13 +71,26 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 			return ds, fmt.Errorf("the door for sign-in pages (connect): %w", err)
 		}
 		if ln, err = net.Listen("tcp", c.Connect.Listen); err != nil {
-			return ds, fmt.Errorf("listening for sign-in pages (connect.listen): %w", err)
+			return ds, cannotListen("sign-in pages", "connect.listen", err)
 		}
 		d := newDoor("connect", room.limit(ln), tunnel, log)
 		d.tunnel = tunnel
 		ds = append(ds, d)
 	}
 	return ds, nil
+}
+
+// cannotListen says what to do about an address that this node does not get.
+func cannotListen(whom, key string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		err = fmt.Errorf("%w; stop the program that has it, or set another %s", err, key)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		err = fmt.Errorf("%w; set %s to an address of this machine", err, key)
+	case errors.Is(err, fs.ErrPermission):
+		err = fmt.Errorf("%w; set %s to a port above 1023, or let this user open lower ones", err, key)
+	}
+	return fmt.Errorf("listening for %s: %w", whom, err)
 }
 
 // api is the address that clients come to.

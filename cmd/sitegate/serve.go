@@ -206,7 +206,7 @@ func storeConfig(c configs.Config, log *slog.Logger, registry *prometheus.Regist
 		sc.Peers = append(sc.Peers, raftstore.Peer(p))
 	}
 	if sc.Listener, err = net.Listen("tcp", c.Cluster.Listen); err != nil {
-		return sc, fmt.Errorf("listening for the other nodes (cluster.listen): %w", err)
+		return sc, cannotListen("the other nodes", "cluster.listen", err)
 	}
 	return sc, nil
 }
