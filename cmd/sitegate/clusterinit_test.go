@@ -222,6 +222,9 @@ func TestInitRefusesWhatCouldNotWork(t *testing.T) {
 		{"a=h1:1 --issuer https://i.example", "--issuer and --audience go together"},
 		{"a=h1:1 --proxy p:1 --direct", "contradict each other"},
 		{"a=h1:1 --proxy-user x --proxy-password y", "needs --proxy"},
+		{"a=h1:1 --proxy http://p:1", "host:port only"},
+		{"a=h1:1 --proxy p", "host:port only"},
+		{"a=h1:1 --tempo fast", "lan, vm or wan"},
 		{"a=h1:1 --extra-ca x", "--extra-ca needs"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -71,6 +72,12 @@ func (plan *sitePlan) check() error {
 	}
 	if some, all := given(plan.ProxyUser, plan.ProxyPasswordFile); some && !all {
 		return usagef("cluster init: --proxy-user and --proxy-password go together")
+	}
+	if !slices.Contains([]string{"lan", "vm", "wan"}, plan.Tempo) {
+		return usagef("cluster init: --tempo is lan, vm or wan, not %q", plan.Tempo)
+	}
+	if _, _, err := net.SplitHostPort(plan.Proxy); plan.Proxy != "" && err != nil { // not shown: there may be a password in it
+		return usagef("cluster init: --proxy is host:port only: no https://, no user name")
 	}
 	if plan.Proxy != "" && plan.Direct {
 		return usagef("cluster init: --proxy and --direct contradict each other")
