@@ -124,7 +124,10 @@ func (p *program) flags(name, help string) *pflag.FlagSet {
 	f.SortFlags = false
 	f.SetOutput(io.Discard) // parse says what is wrong
 	f.Usage = func() {
-		fmt.Fprintf(p.stdout, "%s\n\nFlags:\n%s", strings.TrimSpace(help), f.FlagUsages())
+		fmt.Fprintln(p.stdout, strings.TrimSpace(help))
+		if f.HasFlags() {
+			fmt.Fprintf(p.stdout, "\nFlags:\n%s", f.FlagUsages())
+		}
 	}
 	return f
 }

@@ -92,6 +92,9 @@ func TestEveryCommandHelps(t *testing.T) {
 		if status != 0 || stderr != "" || !strings.Contains(stdout, "Usage: "+full) || strings.Count(stdout, full) < 2 || !strings.Contains(stdout, "Example:") {
 			t.Errorf("%s --help: status %d, %q, %q; want its usage and an example", full, status, stdout, stderr)
 		}
+		if strings.HasSuffix(strings.TrimSpace(stdout), "Flags:") {
+			t.Errorf("%s --help ends with a heading that nothing follows:\n%s", full, stdout)
+		}
 	}
 }
 

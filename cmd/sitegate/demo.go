@@ -64,6 +64,9 @@ func demo(ctx context.Context, p *program, args []string) error {
 	failed := 0
 	for i, step := range demoSteps {
 		line := playStep(ctx, play, i+1, step)
+		if ctx.Err() != nil {
+			return errors.New("the demonstration was interrupted")
+		}
 		if err := p.tellStep(line, *asJSON); err != nil {
 			return err
 		}
@@ -71,9 +74,6 @@ func demo(ctx context.Context, p *program, args []string) error {
 			failed = i + 1
 			break // the steps build on each other
 		}
-	}
-	if ctx.Err() != nil {
-		return errors.New("the demonstration was interrupted")
 	}
 	if failed != 0 {
 		for _, n := range s.nodes {
@@ -148,12 +148,12 @@ func (p *program) tellDemo(ctx context.Context, play *play) error {
 			if seen.Cluster.Leader == n.name {
 				leads = ", which leads"
 			}
-			fmt.Fprintf(p.stdout, "  # %s at %s%s\n  sitegate status --config %s\n", n.name, url, leads,
+			fmt.Fprintf(p.stdout, "  # %s at %s%s\n  go run ./cmd/sitegate status --config %s\n", n.name, url, leads,
 				filepath.Join(filepath.Dir(n.config.DataDir), "sitegate.yaml"))
 		}
 	}
 	fmt.Fprintf(p.stdout, `
-  curl --cacert %[1]s -H "Authorization: Bearer $(cat %[2]s)" %[3]s/v1/me
+  sed 's/^/Authorization: Bearer /' %[2]s | curl -sS --cacert %[1]s -H @- %[3]s/v1/me
   go run ./cmd/seat --gateway %[3]s --ca %[1]s --token-file %[2]s --machine-name WS-303 run --product 3101 -- sleep 5
   go run ./cmd/seat --gateway %[3]s --ca %[1]s --token-file %[2]s --machine-name WS-303 watch
 `, ca, tokenFile, url)
