@@ -65,7 +65,7 @@ type Token struct {
 
 // Ending tells a session that it has lost its right.
 type Ending struct {
-	Reason  string    `json:"reason"` // released, conflict, unassigned, checkout-over
+	Reason  string    `json:"reason"` // released, conflict, unassigned, checkout-over, blocked
 	By      string    `json:"by,omitempty"`
 	Note    string    `json:"note,omitempty"`
 	Machine string    `json:"machine,omitempty"`

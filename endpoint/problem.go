@@ -54,6 +54,9 @@ var statuses = map[string]int{
 	string(license.UnknownProduct):  http.StatusNotFound,
 	string(license.UnknownSession):  http.StatusNotFound,
 	string(license.UnknownCheckout): http.StatusNotFound,
+	string(license.UnknownLicense):  http.StatusNotFound,
+	string(license.MachineBlocked):  http.StatusForbidden,
+	string(license.UserBlockedHere): http.StatusForbidden,
 	string(license.CloudNeeded):     http.StatusServiceUnavailable,
 	string(license.BadCommand):      http.StatusBadRequest,
 

@@ -14,6 +14,8 @@ type Checkout struct {
 	Since   Time      `cbor:"7,keyasint,omitempty"`
 	Until   Time      `cbor:"8,keyasint,omitempty"` // the first moment it is over
 	Token   uint64    `cbor:"9,keyasint,omitempty"` // seq of the grant: with the epoch, its fencing token
+	// Flagged is when IT was told that the right to it is gone. Zero: it is not.
+	Flagged Time `cbor:"40,keyasint,omitempty"`
 }
 
 // CheckOut asks for a checkout. The cloud must have agreed: a site alone never
@@ -71,6 +73,9 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	if !validName(string(c.Product)) || !validName(c.Version) {
 		return deny(BadCommand)
 	}
+	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
+		return d
+	}
 	_, lic, d := s.entitled(c.User, c.Product, at)
 	if d != nil {
 		return d
@@ -120,6 +125,7 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	a.Checkouts = append(a.Checkouts, x)
 	s.checkouts[x.ID] = c.User
 	s.plan(x.Until, x.User)
+	s.used(x.License, at)
 	s.emit(CheckedOut{Checkout: x})
 	if claimed {
 		s.offer(c.User)

@@ -27,6 +27,24 @@ const (
 	// TooManySessions: the user has MaxSessions running already.
 	TooManySessions Reason = "too-many-sessions"
 
+	// MoveLocked: the license was assigned more than a day ago, and 30 days are not
+	// over (R10).
+	MoveLocked Reason = "move-locked"
+	// UserNotFound: who it is assigned to is gone from the account; only the vendor
+	// can move it (R11).
+	UserNotFound Reason = "user-not-found"
+	// OtherAccount: the user belongs to another account until removed there (R19).
+	OtherAccount Reason = "other-account"
+	// CloudCannot: this cloud takes no such command from a site.
+	CloudCannot Reason = "cloud-cannot"
+	// MachineBlocked and UserBlockedHere: IT has blocked the machine, or the user, at
+	// this site.
+	MachineBlocked  Reason = "machine-blocked"
+	UserBlockedHere Reason = "user-blocked-here"
+	// TooManyBlocks: the site has MaxBars blocks already.
+	TooManyBlocks Reason = "too-many-blocks"
+
+	UnknownLicense  Reason = "unknown-license"  // not in the mirror
 	UnknownUser     Reason = "unknown-user"     // not in the mirror
 	UserBlocked     Reason = "user-blocked"     // blocked in the account
 	UnknownProduct  Reason = "unknown-product"  // not in the mirror
@@ -44,6 +62,7 @@ var reasons = [...]Reason{
 	MachineActive, KeptForWaiter, NotAssigned, LicenseEnded, LicenseNotStarted, CloudNeeded,
 	CheckoutTooLong, CheckoutInPast, TooManySessions, UnknownUser, UserBlocked, UnknownProduct, UnknownSession,
 	UnknownCheckout, NotYours, AlreadyEnded, IDInUse, TooLate, BadCommand,
+	MoveLocked, UserNotFound, OtherAccount, CloudCannot, MachineBlocked, UserBlockedHere, TooManyBlocks, UnknownLicense,
 }
 
 // Reasons lists every reason there is, in a fixed order.
@@ -85,6 +104,13 @@ type Denial struct {
 	Until Time `cbor:"8,keyasint,omitempty"`
 	// Elsewhere: the machine is known to the cloud only, not to this site.
 	Elsewhere bool `cbor:"9,keyasint,omitempty"`
+
+	// Person is whom an administrator's command is refused for: who holds the
+	// license, or was to get it.
+	Person UserID `cbor:"40,keyasint,omitempty"`
+	// Who and Note are the administrator who blocked, and what they said.
+	Who  string `cbor:"41,keyasint,omitempty"`
+	Note string `cbor:"42,keyasint,omitempty"`
 }
 
 func deny(r Reason) *Denial { return &Denial{Reason: r} }

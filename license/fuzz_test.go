@@ -145,7 +145,9 @@ func (s *script) entry(state *State) Entry {
 }
 
 func (s *script) command(state *State) Command {
-	switch s.pick(33) {
+	switch s.pick(37) {
+	case 33, 34, 35, 36:
+		return s.admin(state)
 	case 31, 32:
 		// Something runs under a checkout.
 		if x := state.Checkout(s.checkedOut(state)); x != nil {
@@ -227,6 +229,33 @@ func (s *script) command(state *State) Command {
 	}
 }
 
+// admin is what IT does, and a user who signs out.
+func (s *script) admin(state *State) Command {
+	by := oneOf(s, "root", "root", "root", "")
+	user := UserID("")
+	machine := Machine{}
+	if s.pick(2) == 0 {
+		user = s.user()
+	} else if machine = s.machine(); s.pick(8) == 0 {
+		user = s.user()
+	}
+	switch s.pick(7) {
+	case 0:
+		return Block{User: user, Machine: machine, By: by}
+	case 1, 2, 3:
+		return Unblock{User: user, Machine: machine, By: by} // more often, or all stands still
+	case 4:
+		return ReleaseUser{User: s.user(), By: by, NotAfter: s.notAfter()}
+	case 5:
+		if x := state.Session(s.running(state)); x != nil {
+			return SignOut{User: x.User, Machine: x.Machine}
+		}
+		return SignOut{User: s.user(), Machine: s.machine(), NotAfter: s.notAfter()}
+	default:
+		return Move{License: s.license(), To: s.user(), By: by, Agreed: s.pick(4) > 0, Cannot: s.pick(8) == 0, NotAfter: s.notAfter()}
+	}
+}
+
 func (s *script) configure() Command {
 	day := 24 * time.Hour
 	return Configure{Settings: Settings{SessionScope: Scope(s.pick(4)), CheckoutScope: Scope(s.pick(4)),
@@ -252,7 +281,7 @@ func (s *script) change() Change {
 	}
 	switch s.pick(8) {
 	case 0:
-		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0}}
+		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0, Roles: Roles(s.pick(16)), OtherAccount: s.pick(4) == 0}}
 	case 1:
 		return Change{Product: &Product{ID: s.product(), Capped: Capped(s.pick(3))}}
 	case 2:
@@ -265,7 +294,7 @@ func (s *script) change() Change {
 		return Change{Account: &Account{ID: "acme", AutonomyCapped: oneOf(s, 0, time.Hour), AutonomyUncapped: time.Hour}}
 	default:
 		return Change{License: &License{ID: s.license(), Product: s.product(), Assignee: oneOf[UserID](s, "ann", "bob", ""),
-			Kind: Kind(s.pick(6) / 5)}}
+			Kind: Kind(s.pick(6) / 5), AssignedAt: oneOf(s, 0, s.at, s.at.Add(-25*time.Hour), s.at.Add(-32*24*time.Hour))}}
 	}
 }
 
@@ -277,7 +306,7 @@ func (s *script) license() LicenseID {
 func (w *witness) found(s *script) {
 	s.world()
 	s.at = TimeOf(time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC))
-	w.see(Entry{s.at, Found{Cluster: "here"}})
+	w.see(Entry{s.at, Found{Cluster: "here", Level: oneOf[uint32](s, Level, Level, 1)}})
 	w.see(Entry{s.at, Configure{Settings: Settings{SessionScope: Scope(s.pick(3)), CheckoutScope: Scope(s.pick(3))}}})
 	w.see(Entry{s.at, Mirror{Cursor: "first", Changes: siteRecords(), Full: true, Last: true}})
 	w.see(Entry{s.at, Link{Up: true, Contact: s.at}})

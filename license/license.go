@@ -8,7 +8,8 @@ type Entry struct {
 
 // Command is one of the imperatives of this package: Start, Stop, Expire,
 // CheckOut, Return, EndCheckout, Release, Wait, EndWait, EndReservation, Mirror,
-// Link, Configure, Confirm, Conflict, Refused, UsageSent, Found.
+// Link, Configure, Confirm, Conflict, Refused, UsageSent, Found, Move, Block,
+// Unblock, ReleaseUser, SignOut.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -28,6 +29,7 @@ type Outcome struct {
 	Session  *Session  // of Start, Stop, Release: a copy
 	Checkout *Checkout // of CheckOut, Return: a copy
 	Waiter   *Waiter   // of Wait: a copy; nil where nothing stands in the way any more
+	License  *License  // of Move: a copy
 	Repeat   bool      // had been done before; nothing has changed
 }
 
@@ -62,6 +64,14 @@ func (Confirmed) fact()         {}
 func (Conflicted) fact()        {}
 func (Attempted) fact()         {}
 func (UsageAcknowledged) fact() {}
+func (Moved) fact()             {}
+func (Blocked) fact()           {}
+func (Unblocked) fact()         {}
+func (UserReleased) fact()      {}
+func (SignedOut) fact()         {}
+func (CheckoutFlagged) fact()   {}
+func (UserMissing) fact()       {}
+func (LicenseChanged) fact()    {}
 
 // Apply decides one entry and carries it out. It changes s in place; the events
 // are the facts in the order they came about. Apply never fails: a command that

@@ -94,7 +94,7 @@ func (c *Change) valid() bool {
 		ok(string(l.ID), string(l.Product), string(l.Assignee))
 	}
 	if a := c.Account; a != nil {
-		ok(a.ID, a.Name)
+		ok(a.ID, a.Name, a.FulfillmentContact.Name, a.FulfillmentContact.Email)
 		for _, admin := range a.Administrators {
 			if !validName(admin.Name) || !validName(admin.Email) {
 				return false
@@ -131,8 +131,7 @@ func (s *State) change(c *Change, quiet bool) {
 	switch {
 	case c.User != nil:
 		u := *c.User
-		s.users[u.ID] = &u
-		s.touch(Key{KeyUser, string(u.ID)})
+		s.setUser(u.ID, &u)
 		if u.Blocked {
 			s.endRight(u.ID, "")
 		}
@@ -148,9 +147,12 @@ func (s *State) change(c *Change, quiet bool) {
 		a.Administrators = slices.Clone(a.Administrators)
 		s.head.Account = a
 	case c.DeleteUser != "":
-		delete(s.users, c.DeleteUser)
-		s.touch(Key{KeyUser, string(c.DeleteUser)})
+		known := s.users[c.DeleteUser] != nil
+		s.setUser(c.DeleteUser, nil)
 		s.endRight(c.DeleteUser, "")
+		if known {
+			s.missing(c.DeleteUser)
+		}
 	case c.DeleteProduct != "":
 		delete(s.products, c.DeleteProduct)
 		s.touch(Key{KeyProduct, string(c.DeleteProduct)})
@@ -164,7 +166,17 @@ func (s *State) change(c *Change, quiet bool) {
 func (s *State) setLicense(id LicenseID, l *License, quiet bool) {
 	var before, after UserID
 	var product ProductID
-	if old := s.licenses[id]; old != nil {
+	old := s.licenses[id]
+	if l != nil {
+		l.LastUsed = 0
+		if old != nil && old.Assignee == l.Assignee {
+			l.LastUsed = old.LastUsed
+		}
+	}
+	if !quiet {
+		s.tellChanged(id, old, l)
+	}
+	if old != nil {
 		before, product = old.Assignee, old.Product
 		s.setAssigned(old, false)
 		delete(s.licenses, id)
@@ -187,7 +199,8 @@ func (s *State) setLicense(id LicenseID, l *License, quiet bool) {
 	}
 }
 
-// endRight puts the user's sessions (of one license, or all) on notice.
+// endRight puts the user's sessions (of one license, or all) on notice and flags
+// the checkouts to IT.
 func (s *State) endRight(user UserID, lic LicenseID) {
 	a := s.active[user]
 	if a == nil {
@@ -198,6 +211,11 @@ func (s *State) endRight(user UserID, lic LicenseID) {
 		if x.Notice == nil && (lic == "" || x.License == lic) {
 			copied := s.putOnNotice(x, Ending{Reason: EndUnassigned, Until: s.head.Now.Add(s.head.Settings.saveGrace())})
 			s.emit(Conflicted{Session: copied})
+		}
+	}
+	for i := range a.Checkouts {
+		if x := &a.Checkouts[i]; lic == "" || x.License == lic {
+			s.flag(x, EndUnassigned)
 		}
 	}
 }

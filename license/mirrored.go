@@ -39,6 +39,10 @@ type User struct {
 	Name    string `cbor:"3,keyasint,omitempty"`
 	Country string `cbor:"4,keyasint,omitempty"` // ISO 3166 entitlement country (R2); empty is "missing"
 	Blocked bool   `cbor:"5,keyasint,omitempty"`
+	Roles   Roles  `cbor:"40,keyasint,omitempty"` // in the account (R22)
+	// OtherAccount: claimed by another account, and cannot be assigned anything here
+	// until removed there (R19).
+	OtherAccount bool `cbor:"41,keyasint,omitempty"`
 }
 
 // Product is an application that can be licensed.
@@ -71,6 +75,9 @@ type License struct {
 	Assignee   UserID    `cbor:"5,keyasint,omitempty"` // empty is "unassigned"
 	AssignedAt Time      `cbor:"6,keyasint,omitempty"`
 	Kind       Kind      `cbor:"7,keyasint,omitempty"`
+	// LastUsed is when its assignee last began to use it, to the day. It is the
+	// site's own: what the feed says of it does not count.
+	LastUsed Time `cbor:"40,keyasint,omitempty"`
 }
 
 // Runs reports whether the license's term covers at.
@@ -95,4 +102,6 @@ type Account struct {
 	AutonomyUncapped time.Duration   `cbor:"4,keyasint,omitempty"`
 	CheckoutMax      time.Duration   `cbor:"5,keyasint,omitempty"` // zero: the license's term only (R14)
 	Administrators   []Administrator `cbor:"6,keyasint,omitempty"`
+	// FulfillmentContact gets the notices of new and changed licenses (R22).
+	FulfillmentContact Administrator `cbor:"40,keyasint,omitempty"`
 }

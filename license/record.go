@@ -18,6 +18,7 @@ const (
 	KeyLicense   KeyKind = 4 // License by LicenseID
 	KeyActive    KeyKind = 5 // Active by UserID
 	KeyTombstone KeyKind = 6 // Tombstone by the sixteen bytes of the ID
+	KeyBar       KeyKind = 7 // Bar by its key
 )
 
 // Key names one record of the state. A State is its records: what a store keeps
@@ -68,12 +69,15 @@ func (s *State) Keys() []Key {
 	for id := range s.tombs {
 		keys = append(keys, Key{KeyTombstone, string(id[:])})
 	}
+	for key := range s.bars {
+		keys = append(keys, Key{KeyBar, key})
+	}
 	slices.SortFunc(keys, Key.compare)
 	return keys
 }
 
-// Record returns the record under k: a *Head, *User, *Product, *License, *Active
-// or *Tombstone, to be encoded at once and not kept. Nil: there is none.
+// Record returns the record under k: a *Head, *User, *Product, *License, *Active,
+// *Tombstone or *Bar, to be encoded at once and not kept. Nil: there is none.
 func (s *State) Record(k Key) any {
 	switch k.Kind {
 	case KeyHead:
@@ -100,6 +104,10 @@ func (s *State) Record(k Key) any {
 		if r, ok := s.tombs[id]; ok {
 			return &r
 		}
+	case KeyBar:
+		if r, ok := s.bars[k.ID]; ok {
+			return &r
+		}
 	}
 	return nil
 }
@@ -120,6 +128,8 @@ func NewRecord(kind KeyKind) (any, error) {
 		return &Active{}, nil
 	case KeyTombstone:
 		return &Tombstone{}, nil
+	case KeyBar:
+		return &Bar{}, nil
 	}
 	return nil, fmt.Errorf("a record of table %d is of a newer version than this program knows", kind)
 }
@@ -131,7 +141,7 @@ func (s *State) Put(record any) error {
 	case *Head:
 		s.head = *r
 	case *User:
-		s.users[r.ID] = r
+		s.setUser(r.ID, r)
 	case *Product:
 		s.products[r.ID] = r
 	case *License:
@@ -152,6 +162,8 @@ func (s *State) Put(record any) error {
 	case *Tombstone:
 		s.tombs[r.ID] = *r
 		s.graves = append(s.graves, r.ID)
+	case *Bar:
+		s.setBar(*r, true)
 	default:
 		return fmt.Errorf("%T is not a record of the state", record)
 	}
@@ -198,6 +210,8 @@ func (s *State) Clone() *State {
 			}
 			r = &a
 		case *Tombstone:
+			r = v
+		case *Bar:
 			r = v
 		}
 		if err := c.Put(r); err != nil {

@@ -47,8 +47,17 @@ func sayDenial(d *license.Denial) string {
 	if d.License != "" && d.License != d.Holding {
 		fmt.Fprintf(&b, ", asked for %s", d.License)
 	}
+	if d.Person != "" {
+		fmt.Fprintf(&b, ", for %s", d.Person)
+	}
 	if d.Until != 0 {
 		fmt.Fprintf(&b, ", until %s", sayTime(d.Until))
+	}
+	if d.Who != "" {
+		fmt.Fprintf(&b, ", by %s", d.Who)
+	}
+	if d.Note != "" {
+		fmt.Fprintf(&b, " %q", d.Note)
 	}
 	return b.String()
 }
@@ -154,7 +163,7 @@ func sayFact(f license.Fact) string {
 	case license.UsageAcknowledged:
 		return fmt.Sprintf("usage with the cloud through %d", f.Through)
 	}
-	return fmt.Sprintf("%T", f)
+	return sayAdmin(f)
 }
 
 func sayDue(commands []license.Command) []string {

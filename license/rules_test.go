@@ -158,6 +158,8 @@ func (s *story) run(line string) ([]string, error) {
 		var err error
 		r.Machine, err = w.machine()
 		return []string{sayLease(license.Renew(s.state, s.now, r))}, err
+	case "removal", "reminders", "contacts", "bars":
+		return s.lookUp(first, &w), nil
 	case "restart":
 		return nil, s.restart()
 	default:

@@ -189,9 +189,18 @@ func (s *story) command(w *words) (license.Command, error) {
 	case "configure":
 		return s.configure(w)
 	case "found":
-		return license.Found{Cluster: w.next()}, nil
+		var c license.Found
+		if text := w.after("level"); text != "" {
+			n, err := strconv.ParseUint(text, 10, 32)
+			if err != nil {
+				return nil, err
+			}
+			c.Level = uint32(n)
+		}
+		c.Cluster = w.next()
+		return c, nil
 	}
-	return nil, fmt.Errorf("do not know the word %q", verb)
+	return s.admin(verb, w)
 }
 
 func (s *story) notAfter(w *words) (license.Time, error) {
@@ -294,7 +303,8 @@ func (s *story) mirror(w *words) (license.Command, error) {
 func (s *story) change(w *words) (license.Change, error) {
 	switch kind := w.next(); kind {
 	case "user":
-		u := license.User{Blocked: w.flag("blocked"), Country: w.after("country"), ID: license.UserID(long(w.next()))}
+		u := license.User{Blocked: w.flag("blocked"), Country: w.after("country"), Email: w.after("email"), Name: w.after("named"),
+			OtherAccount: w.flag("other-account"), Roles: roles(w), ID: license.UserID(long(w.next()))}
 		return license.Change{User: &u}, nil
 	case "product":
 		p := license.Product{Capped: license.CappedUnknown}
@@ -308,7 +318,7 @@ func (s *story) change(w *words) (license.Change, error) {
 		return license.Change{Product: &p}, nil
 	case "license":
 		l := license.License{Product: license.ProductID(w.after("of")), Assignee: license.UserID(w.after("for")),
-			Starts: clockTime(w.after("starts")), Ends: clockTime(w.after("ends"))}
+			Starts: clockTime(w.after("starts")), Ends: clockTime(w.after("ends")), AssignedAt: clockTime(w.after("assigned"))}
 		if w.flag("commercial") {
 			l.Kind = license.Commercial
 		}
@@ -321,6 +331,10 @@ func (s *story) change(w *words) (license.Change, error) {
 			if err := w.duration(word, into); err != nil {
 				return license.Change{}, err
 			}
+		}
+		a.FulfillmentContact.Name = w.after("fulfillment")
+		if name := w.after("ask"); name != "" {
+			a.Administrators = []license.Administrator{{Name: name}}
 		}
 		a.ID = w.next()
 		return license.Change{Account: &a}, nil

@@ -60,6 +60,7 @@ const (
 	EndConflict     = "conflict"      // the cloud knows another active machine
 	EndUnassigned   = "unassigned"    // the license was moved, ended or taken away
 	EndCheckoutOver = "checkout-over" // the checkout it ran under is over
+	EndBlocked      = "blocked"       // IT has blocked the user or the machine
 )
 
 // Renewable reports whether a heartbeat at this time keeps the session alive.
@@ -130,6 +131,9 @@ func (c Start) decide(s *State, at Time) *Denial {
 	if c.TTL < 0 || !validName(string(c.Product)) || !validName(c.Version) || !validName(c.Client) {
 		return deny(BadCommand)
 	}
+	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
+		return d
+	}
 	product, lic, d := s.entitled(c.User, c.Product, at)
 	if d != nil {
 		return d
@@ -174,6 +178,7 @@ func (c Start) do(s *State, at Time) Outcome {
 	x.Token = s.head.Seq + 1
 	a.Sessions = append(a.Sessions, x)
 	s.sessions[x.ID] = c.User
+	s.used(x.License, at)
 	s.emit(Started{Session: x})
 	if claimed {
 		s.offer(c.User)

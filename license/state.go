@@ -26,6 +26,8 @@ type Head struct {
 	// Refilling: the mirror is being read anew from the beginning; what is not named
 	// again is gone, and its reader deletes it with the last page.
 	Refilling bool `cbor:"14,keyasint,omitempty"`
+	// UsedFrom is since when licenses remember their last use. Zero: they do not.
+	UsedFrom Time `cbor:"40,keyasint,omitempty"`
 }
 
 // State is everything the rules decide from, in memory and indexed. It is not
@@ -37,13 +39,16 @@ type State struct {
 	licenses map[LicenseID]*License
 	active   map[UserID]*Active
 	tombs    map[ID]Tombstone
+	bars     map[string]Bar
 
 	// Derived from the records above, and never stored.
 	assigned  map[UserID][]LicenseID // sorted
 	sessions  map[ID]UserID
 	checkouts map[ID]UserID
 	due       dueHeap
-	graves    []ID // tombs, oldest first
+	graves    []ID                // tombs, oldest first
+	staff     map[UserID]struct{} // users with roles
+	barNames  map[string][]string // keys of bars by the bare name of their machine, sorted
 
 	changed map[Key]struct{} // since the last TakeChanged
 	events  []Event          // of the entry being applied
@@ -60,6 +65,9 @@ func NewState() *State {
 		assigned:  map[UserID][]LicenseID{},
 		sessions:  map[ID]UserID{},
 		checkouts: map[ID]UserID{},
+		bars:      map[string]Bar{},
+		staff:     map[UserID]struct{}{},
+		barNames:  map[string][]string{},
 		changed:   map[Key]struct{}{},
 	}
 }

@@ -75,6 +75,9 @@ func (c Wait) decide(s *State, at Time) *Denial {
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
 		return d
 	}
+	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
+		return d
+	}
 	_, _, d := s.entitled(c.User, c.Product, at)
 	return d
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 )
 
 // witness sees entries applied and says when something is not as it must always
@@ -22,7 +23,11 @@ import (
 //   - what Check refuses, Apply refuses for the same reason;
 //   - Due proposes what Apply accepts, and nothing after that;
 //   - events are numbered without a gap, and time does not run backwards;
-//   - who waits is offered what is free.
+//   - who waits is offered what is free;
+//   - who or what is kept out is granted nothing, is kept nothing and renews
+//     nothing;
+//   - a license that was assigned more than a day and less than 31 days ago is not
+//     moved.
 type witness struct {
 	t      *testing.T
 	state  *State
@@ -109,6 +114,8 @@ func (w *witness) see(e Entry) {
 		w.twin = w.readBack(w.stored)
 	}
 	w.ledger.note(e.Command, events)
+	w.keptOut()
+	w.moves(before, events)
 
 	switch e.Command.(type) {
 	case Mirror, Configure: // wide as they are, they offer nothing
@@ -140,6 +147,52 @@ func (w *witness) dueIsAccepted(at Time) {
 	})
 }
 
+// keptOut: nothing is open to those who are barred but what they had before, and
+// that is renewed no more.
+func (w *witness) keptOut() {
+	w.t.Helper()
+	for _, b := range w.state.bars {
+		out := func(user UserID, m Machine) bool {
+			return b.User != "" && b.User == user || b.User == "" && sameMachine(b.Machine, m)
+		}
+		w.state.EachActive(func(a *Active) bool {
+			for i := range a.Sessions {
+				if x := &a.Sessions[i]; out(x.User, x.Machine) && x.Renewable(w.state.head.Now) {
+					w.fail("%+v is kept out, and renews %+v", b, *x)
+				}
+			}
+			for i := range a.Checkouts {
+				if x := &a.Checkouts[i]; out(x.User, x.Machine) && x.Since > b.Since {
+					w.fail("%+v is kept out, and has checked out %+v", b, *x)
+				}
+			}
+			if a.Waiter != nil && out(a.User, a.Waiter.Machine) || a.Reservation != nil && out(a.User, a.Reservation.Machine) {
+				w.fail("%+v is kept out, and waits: %s", b, text(a))
+			}
+			return true
+		})
+	}
+}
+
+// moves: what was moved could be.
+func (w *witness) moves(before *State, events []Event) {
+	w.t.Helper()
+	for _, e := range events {
+		f, ok := e.Fact.(Moved)
+		if !ok {
+			continue
+		}
+		l, to, age := before.licenses[f.License], before.users[f.To], time.Duration(0)
+		if l.AssignedAt != 0 {
+			age = e.At.Sub(l.AssignedAt)
+		}
+		if l.Assignee != "" && age >= 24*time.Hour && age < 31*24*time.Hour || to == nil || to.OtherAccount || to.Blocked ||
+			l.Assignee != "" && before.users[l.Assignee] == nil {
+			w.fail("%s was moved: %s to %s", text(f), text(l), text(to))
+		}
+	}
+}
+
 // starved reports whether the user's waiting machine could start.
 func (w *witness) starved(user UserID) bool {
 	a, now := w.state.Active(user), w.state.head.Now
@@ -158,6 +211,8 @@ func (w *witness) indexes() {
 	w.equal("the index of sessions", s.sessions, fresh.sessions)
 	w.equal("the index of checkouts", s.checkouts, fresh.checkouts)
 	w.equal("the index of assignments", s.assigned, fresh.assigned)
+	w.equal("the index of staff", s.staff, fresh.staff)
+	w.equal("the index of bars", s.barNames, fresh.barNames)
 	byID := func(a, b ID) int { return slices.Compare(a[:], b[:]) }
 	w.equal("the graves", slices.SortedFunc(slices.Values(s.graves), byID), slices.SortedFunc(slices.Values(fresh.graves), byID))
 	if !slices.IsSortedFunc(s.graves, func(a, b ID) int { return cmp.Compare(s.tombs[a].Until, s.tombs[b].Until) }) {
@@ -235,7 +290,7 @@ func (w *witness) sameState(what string, got, want *State) {
 	w.t.Helper()
 	if reflect.DeepEqual(got.head, want.head) {
 		if reflect.DeepEqual(got.active, want.active) && maps.Equal(got.tombs, want.tombs) && samePointed(got.users, want.users) &&
-			samePointed(got.products, want.products) && samePointed(got.licenses, want.licenses) {
+			samePointed(got.products, want.products) && samePointed(got.licenses, want.licenses) && maps.Equal(got.bars, want.bars) {
 			return
 		}
 	}

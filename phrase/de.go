@@ -4,6 +4,7 @@ var german = catalog{
 	theProduct: "diesem Produkt",
 	theMachine: "dem anderen Rechner",
 	someone:    "der Administration",
+	thePerson:  "jemand",
 	admins:     "Ihre Lizenzadministration",
 	quote:      [2]string{"„", "“"},
 
@@ -120,6 +121,57 @@ var german = catalog{
 			detail: "Die Anfrage nennt keinen Rechner, oder etwas darin ist leer, zu lang oder außerhalb der Grenzen.",
 			next:   []string{"Aktualisieren Sie den Client; hilft das nicht, nennen Sie die Nummer dieser Antwort: {admins}."},
 		},
+		"unknown-user/person": {
+			title:  "Nicht im Konto",
+			detail: "Das Konto dieses Standorts kennt {person} nicht.",
+			next:   []string{"Prüfen Sie die Kennung, oder nehmen Sie die Person zuerst mit ihrem Land in das Konto auf."},
+		},
+		"user-blocked/person": {
+			title:  "Im Konto gesperrt",
+			detail: "{person} ist im Konto dieses Standorts gesperrt und kann keine Lizenz bekommen.",
+			next:   []string{"Heben Sie zuerst die Sperre im Konto auf, oder wählen Sie jemand anderen."},
+		},
+		"move-locked": {
+			title:  "Die Lizenz kann noch nicht umgezogen werden",
+			detail: "Die Lizenz von {product} ist {person} zugewiesen. In den ersten 24 Stunden konnte sie neu zugewiesen werden; jetzt ist sie für 30 Tage fest.",
+			next:   []string{"Warten Sie das Ende der Frist ab, oder weisen Sie eine andere Lizenz von {product} zu."},
+			until:  "Ab {until} kann sie neu zugewiesen werden.",
+		},
+		"user-not-found": {
+			title:  "Einer gelöschten Person zugewiesen",
+			detail: "Die Lizenz von {product} ist {person} zugewiesen und damit jemandem, der aus dem Konto entfernt wurde. Die Administration des Kontos kann sie nicht mehr neu zuweisen.",
+			next:   []string{"Stellen Sie beim Hersteller eine Serviceanfrage, Kategorie Licensing assistance, mit den Angaben zur entfernten Person."},
+		},
+		"other-account": {
+			title:  "Gehört zu einem anderen Konto",
+			detail: "{person} gehört zu einem anderen Konto und kann hier keine Lizenz bekommen.",
+			next:   []string{"Lassen Sie die Person zuerst aus dem anderen Konto entfernen, und versuchen Sie es dann erneut."},
+		},
+		"cloud-cannot": {
+			title:  "Nicht von hier aus",
+			detail: "Die Cloud des Herstellers nimmt das von einem Standort nicht an. Es ist nichts geschehen.",
+			next:   []string{"Tun Sie es auf der Seite des Herstellers für Virtuoso-Lizenzen, im Entitlement Management. Dieser Standort sieht es gleich darauf."},
+		},
+		"machine-blocked": {
+			title:  "Dieser Rechner ist gesperrt",
+			detail: "Dieser Rechner wurde an diesem Standort von {by} gesperrt.",
+			next:   []string{"Arbeiten Sie auf einem anderen Rechner, oder fragen Sie {admins}."},
+		},
+		"user-blocked-here": {
+			title:  "An diesem Standort gesperrt",
+			detail: "Sie wurden an diesem Standort von {by} gesperrt.",
+			next:   []string{"Fragen Sie {admins} nach dem Grund."},
+		},
+		"too-many-blocks": {
+			title:  "Zu viele Sperren",
+			detail: "Dieser Standort hat schon zehntausend Sperren.",
+			next:   []string{"Heben Sie die auf, die nicht mehr gebraucht werden."},
+		},
+		"unknown-license": {
+			title:  "Keine solche Lizenz",
+			detail: "Das Konto dieses Standorts hat keine Lizenz mit dieser Kennung.",
+			next:   []string{"Prüfen Sie die Kennung der Lizenz.", "Wurde sie gerade erst gekauft, versuchen Sie es in einigen Minuten erneut."},
+		},
 	},
 
 	troubles: map[string]text{
@@ -188,6 +240,30 @@ var german = catalog{
 		"unassigned":                "Ihre Lizenz von {product} wurde zurückgenommen.",
 		"link-up":                   "Die Verbindung zur Lizenz-Cloud steht wieder.",
 		"link-down":                 "Die Verbindung zur Lizenz-Cloud ist unterbrochen. Was läuft, läuft weiter.",
+		"released/blocked":          "{product} auf {machine} wurde nach einer Sperre durch {by} beendet.",
+		"released/blocked/mine":     "Sie oder dieser Rechner wurden von {by} gesperrt: {product} muss geschlossen werden. Speichern Sie Ihre Arbeit.",
+		"blocked":                   "Sie wurden an diesem Standort von {by} gesperrt.",
+		"unblocked":                 "Sie sind an diesem Standort nicht mehr gesperrt.",
+		"checkout-flagged":          "{about} hat das Recht auf {product} verloren; die Ausleihe auf {machine} läuft bis {until} und kann nicht zurückgerufen werden.",
+		"checkout-flagged/blocked":  "{about} oder {machine} wurde gesperrt, aber {product} ist dort bis {until} ausgeliehen und kann nicht zurückgerufen werden.",
+		"user-not-found":            "{about} ist mit einer Lizenz von {product} aus dem Konto verschwunden. Nur der Hersteller kann sie noch neu zuweisen: Serviceanfrage, Kategorie Licensing assistance.",
+		"license-changed":           "Eine Lizenz von {product} hat sich geändert.",
+		"license-changed/new":       "Eine Lizenz von {product} ist neu.",
+		"license-changed/gone":      "Eine Lizenz von {product} ist aus dem Konto verschwunden.",
 		"note":                      " Dazu heißt es: {note}",
+	},
+
+	advice: map[string]string{
+		"removal/move":            "Weisen Sie die Lizenz von {product} zuerst jemand anderem zu; danach ist es zu spät.",
+		"removal/locked":          "Die Lizenz von {product} kann ab {until} jemand anderem zugewiesen werden. Entfernen Sie {person} nicht vorher.",
+		"removal/lost":            "{person} ist schon aus dem Konto entfernt, und damit die Lizenz von {product}. Stellen Sie beim Hersteller eine Serviceanfrage, Kategorie Licensing assistance, mit den Angaben zur entfernten Person.",
+		"removal/checkout":        "Lassen Sie die Ausleihe von {product} auf {machine} zurückgeben; sonst läuft sie bis {until}.",
+		"removal/session":         "{product} läuft: Lassen Sie die Anwendung schließen, sonst beginnt ihre Frist, sobald die Lizenz weg ist.",
+		"removal/address":         "Um eine Adresse zu ändern, ändern Sie die E-Mail im Konto; entfernen Sie niemanden. Lizenzen und Sitzungen bleiben, wie sie sind.",
+		"removal/safe":            "Mit {person} geht keine Lizenz verloren.",
+		"reminder/user-not-found": "Eine Lizenz von {product} ist {person} zugewiesen und damit jemandem, der aus dem Konto entfernt wurde. Stellen Sie beim Hersteller eine Serviceanfrage, Kategorie Licensing assistance.",
+		"reminder/ending":         "Eine Lizenz von {product} endet am {until}.",
+		"reminder/unassigned":     "Eine Lizenz von {product} ist bezahlt und niemandem zugewiesen.",
+		"reminder/never-used":     "Eine Lizenz von {product} ist {person} zugewiesen und wurde hier seit {since} nicht benutzt.",
 	},
 }

@@ -4,6 +4,7 @@ var english = catalog{
 	theProduct: "this product",
 	theMachine: "the other machine",
 	someone:    "an administrator",
+	thePerson:  "a user",
 	admins:     "your license administrator",
 	quote:      [2]string{`"`, `"`},
 
@@ -121,6 +122,57 @@ var english = catalog{
 			detail: "The request does not name a machine, or something in it is empty, too long or out of bounds.",
 			next:   []string{"Update the client; if this stays, tell {admins} the number of this answer."},
 		},
+		"unknown-user/person": {
+			title:  "Not in the account",
+			detail: "{person} is not a user of this site's account.",
+			next:   []string{"Check the id, or add the user, with their country, to the account first."},
+		},
+		"user-blocked/person": {
+			title:  "Blocked in the account",
+			detail: "{person} is blocked in this site's account and cannot be assigned a license.",
+			next:   []string{"Unblock the user in the account first, or choose another one."},
+		},
+		"move-locked": {
+			title:  "The license cannot be moved yet",
+			detail: "The license of {product} is assigned to {person}. It could be moved in the first 24 hours; now it is locked for 30 days.",
+			next:   []string{"Wait until the lock is over, or assign another license of {product}."},
+			until:  "It can be moved from {until}.",
+		},
+		"user-not-found": {
+			title:  "Assigned to a user who is gone",
+			detail: "The license of {product} is assigned to {person}, who was removed from the account. It cannot be moved any more by the account's administrators.",
+			next:   []string{"Open a service request with the vendor, category Licensing assistance, and give the details of the user who was removed."},
+		},
+		"other-account": {
+			title:  "The user belongs to another account",
+			detail: "{person} is a user of another account and cannot be assigned a license here.",
+			next:   []string{"Have the user removed from the other account first, then try again."},
+		},
+		"cloud-cannot": {
+			title:  "Not from here",
+			detail: "The vendor's cloud does not take this from a site. Nothing was done.",
+			next:   []string{"Do it on the vendor's page for Virtuoso licenses, in Entitlement Management. This site sees it a moment later."},
+		},
+		"machine-blocked": {
+			title:  "This machine is blocked",
+			detail: "This machine was blocked at this site by {by}.",
+			next:   []string{"Work on another machine, or ask {admins}."},
+		},
+		"user-blocked-here": {
+			title:  "Blocked at this site",
+			detail: "You were blocked at this site by {by}.",
+			next:   []string{"Ask {admins} why."},
+		},
+		"too-many-blocks": {
+			title:  "Too many blocks",
+			detail: "This site has ten thousand blocks already.",
+			next:   []string{"Lift those that are not needed any more."},
+		},
+		"unknown-license": {
+			title:  "No such license",
+			detail: "This site's account has no license of this id.",
+			next:   []string{"Check the id of the license.", "If it was bought only now, try again in a few minutes."},
+		},
 	},
 
 	troubles: map[string]text{
@@ -189,6 +241,30 @@ var english = catalog{
 		"unassigned":                "Your license of {product} was taken back.",
 		"link-up":                   "The link to the licensing cloud is back.",
 		"link-down":                 "The link to the licensing cloud is down. What runs goes on.",
+		"released/blocked":          "{product} on {machine} was ended because it was blocked by {by}.",
+		"released/blocked/mine":     "You or this machine were blocked by {by}: {product} must be closed. Save your work.",
+		"blocked":                   "You were blocked at this site by {by}.",
+		"unblocked":                 "You are not blocked at this site any more.",
+		"checkout-flagged":          "{about} has lost the right to {product}, which is checked out to {machine} until {until} and cannot be called back.",
+		"checkout-flagged/blocked":  "{about} or {machine} was blocked, but {product} is checked out there until {until} and cannot be called back.",
+		"user-not-found":            "{about} is gone from the account with a license of {product}. Only the vendor can move it now: open a service request, category Licensing assistance.",
+		"license-changed":           "A license of {product} has changed.",
+		"license-changed/new":       "A license of {product} is new.",
+		"license-changed/gone":      "A license of {product} is gone from the account.",
 		"note":                      " They say: {note}",
+	},
+
+	advice: map[string]string{
+		"removal/move":            "Assign the license of {product} to somebody else first; afterwards it is too late.",
+		"removal/locked":          "The license of {product} can be assigned to somebody else from {until}. Do not remove {person} before that.",
+		"removal/lost":            "{person} is gone from the account already, and the license of {product} with them. Open a service request with the vendor, category Licensing assistance, and give the details of the user who was removed.",
+		"removal/checkout":        "Have the checkout of {product} on {machine} returned; otherwise it is out until {until}.",
+		"removal/session":         "{product} is running: have it closed, or it is put on notice when the license goes.",
+		"removal/address":         "To change an address, change the user's e-mail in the account; do not remove the user. Licenses and sessions stay as they are.",
+		"removal/safe":            "No license is lost with {person}.",
+		"reminder/user-not-found": "A license of {product} is assigned to {person}, who is gone from the account. Open a service request with the vendor, category Licensing assistance.",
+		"reminder/ending":         "A license of {product} ends on {until}.",
+		"reminder/unassigned":     "A license of {product} is paid for and assigned to nobody.",
+		"reminder/never-used":     "A license of {product} is assigned to {person} and has not been used here since {since}.",
 	},
 }

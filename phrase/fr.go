@@ -4,6 +4,7 @@ var french = catalog{
 	theProduct: "ce produit",
 	theMachine: "l’autre poste",
 	someone:    "l’administration",
+	thePerson:  "un utilisateur",
 	admins:     "l’administrateur de vos licences",
 	quote:      [2]string{"« ", " »"},
 
@@ -120,6 +121,57 @@ var french = catalog{
 			detail: "La demande ne nomme aucun poste, ou un élément est vide, trop long ou hors limites.",
 			next:   []string{"Mettez le client à jour ; si cela persiste, communiquez le numéro de cette réponse : {admins}."},
 		},
+		"unknown-user/person": {
+			title:  "Pas dans le compte",
+			detail: "Le compte de ce site ne connaît pas cet utilisateur : {person}.",
+			next:   []string{"Vérifiez l’identifiant, ou ajoutez d’abord l’utilisateur au compte, avec son pays."},
+		},
+		"user-blocked/person": {
+			title:  "Bloqué dans le compte",
+			detail: "Cet utilisateur est bloqué dans le compte de ce site et ne peut pas recevoir de licence : {person}.",
+			next:   []string{"Débloquez d’abord l’utilisateur dans le compte, ou choisissez-en un autre."},
+		},
+		"move-locked": {
+			title:  "La licence ne peut pas encore être réattribuée",
+			detail: "La licence pour {product} est attribuée à {person}. Elle pouvait être réattribuée pendant les premières 24 heures ; elle est maintenant verrouillée pour 30 jours.",
+			next:   []string{"Attendez la fin du verrouillage, ou attribuez une autre licence pour {product}."},
+			until:  "Elle pourra être réattribuée à partir du {until}.",
+		},
+		"user-not-found": {
+			title:  "Attribuée à un utilisateur supprimé",
+			detail: "La licence pour {product} est attribuée à {person}, qui a été retiré du compte. Les administrateurs du compte ne peuvent plus la réattribuer.",
+			next:   []string{"Ouvrez une demande de service chez l’éditeur, catégorie Licensing assistance, avec les coordonnées de l’utilisateur retiré."},
+		},
+		"other-account": {
+			title:  "L’utilisateur appartient à un autre compte",
+			detail: "Cet utilisateur fait partie d’un autre compte et ne peut pas recevoir de licence ici : {person}.",
+			next:   []string{"Faites-le d’abord retirer de l’autre compte, puis réessayez."},
+		},
+		"cloud-cannot": {
+			title:  "Pas d’ici",
+			detail: "Le cloud de l’éditeur n’accepte pas cela d’un site. Rien n’a été fait.",
+			next:   []string{"Faites-le sur la page de l’éditeur pour les licences Virtuoso, dans Entitlement Management. Ce site le voit un instant plus tard."},
+		},
+		"machine-blocked": {
+			title:  "Ce poste est bloqué",
+			detail: "Ce poste a été bloqué sur ce site par {by}.",
+			next:   []string{"Travaillez sur un autre poste, ou adressez-vous ici : {admins}."},
+		},
+		"user-blocked-here": {
+			title:  "Bloqué sur ce site",
+			detail: "Vous avez été bloqué sur ce site par {by}.",
+			next:   []string{"Demandez pourquoi : {admins}."},
+		},
+		"too-many-blocks": {
+			title:  "Trop de blocages",
+			detail: "Ce site a déjà dix mille blocages.",
+			next:   []string{"Levez ceux qui ne servent plus."},
+		},
+		"unknown-license": {
+			title:  "Licence inconnue",
+			detail: "Le compte de ce site n’a pas de licence portant cet identifiant.",
+			next:   []string{"Vérifiez l’identifiant de la licence.", "Si elle vient d’être achetée, réessayez dans quelques minutes."},
+		},
 	},
 
 	troubles: map[string]text{
@@ -188,6 +240,30 @@ var french = catalog{
 		"unassigned":                "Votre licence pour {product} vous a été retirée.",
 		"link-up":                   "La liaison avec le cloud des licences est rétablie.",
 		"link-down":                 "La liaison avec le cloud des licences est coupée. Ce qui est ouvert continue.",
+		"released/blocked":          "Session terminée à la suite d’un blocage par {by} : {product} sur {machine}.",
+		"released/blocked/mine":     "Vous ou ce poste avez été bloqués par {by} : {product} doit être fermé. Enregistrez votre travail.",
+		"blocked":                   "Vous avez été bloqué sur ce site par {by}.",
+		"unblocked":                 "Vous n’êtes plus bloqué sur ce site.",
+		"checkout-flagged":          "{about} n’a plus droit à {product}, emprunté sur {machine} jusqu’au {until} ; cet emprunt ne peut pas être rappelé.",
+		"checkout-flagged/blocked":  "{about} ou {machine} : blocage, mais {product} y est emprunté jusqu’au {until} et ne peut pas être rappelé.",
+		"user-not-found":            "{about} a été retiré du compte avec une licence pour {product}. Seul l’éditeur peut encore la réattribuer : ouvrez une demande de service, catégorie Licensing assistance.",
+		"license-changed":           "Une licence pour {product} a changé.",
+		"license-changed/new":       "Une licence pour {product} est nouvelle.",
+		"license-changed/gone":      "Une licence pour {product} a disparu du compte.",
 		"note":                      " Message : {note}",
+	},
+
+	advice: map[string]string{
+		"removal/move":            "Attribuez d’abord la licence pour {product} à quelqu’un d’autre ; ensuite il sera trop tard.",
+		"removal/locked":          "La licence pour {product} pourra être réattribuée à partir du {until}. Ne retirez pas {person} avant.",
+		"removal/lost":            "{person} a déjà été retiré du compte, et la licence pour {product} avec lui. Ouvrez une demande de service chez l’éditeur, catégorie Licensing assistance, avec les coordonnées de l’utilisateur retiré.",
+		"removal/checkout":        "Faites restituer l’emprunt sur {machine} pour {product} ; sinon il court jusqu’au {until}.",
+		"removal/session":         "{product} est ouvert : faites-le fermer, sinon un délai court dès que la licence est retirée.",
+		"removal/address":         "Pour changer une adresse, changez l’e-mail de l’utilisateur dans le compte ; ne le retirez pas. Licences et sessions restent telles quelles.",
+		"removal/safe":            "Aucune licence n’est perdue avec {person}.",
+		"reminder/user-not-found": "Une licence pour {product} est attribuée à {person}, qui a été retiré du compte. Ouvrez une demande de service chez l’éditeur, catégorie Licensing assistance.",
+		"reminder/ending":         "Une licence pour {product} prend fin le {until}.",
+		"reminder/unassigned":     "Une licence pour {product} est payée et n’est attribuée à personne.",
+		"reminder/never-used":     "Une licence pour {product} est attribuée à {person} et n’a pas servi ici depuis le {since}.",
 	},
 }

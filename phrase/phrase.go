@@ -17,7 +17,7 @@ import (
 )
 
 // text is one entry of a catalog. In its strings, {product}, {machine}, {holding},
-// {until}, {by}, {note} and {admins} stand for what they say.
+// {until}, {by}, {note}, {person}, {about} and {admins} stand for what they say.
 type text struct {
 	title  string
 	detail string
@@ -30,10 +30,12 @@ type catalog struct {
 	denials  map[string]text // by reason, or "reason/variant"
 	troubles map[string]text // by code
 	notices  map[string]string
+	advice   map[string]string // for administrators, by subject and case
 
 	theProduct string // a product without a name
 	theMachine string // a machine whose name is not told
 	someone    string // an administrator without a name
+	thePerson  string // a user without a name
 	admins     string // the administrators without names
 	quote      [2]string
 }
@@ -44,6 +46,7 @@ type Names struct {
 	Holding string // that is active on the other machine
 	// Administrators are whom to ask (R23), as they are to be shown.
 	Administrators []string
+	Person         string // whom an administrator's command is about
 }
 
 // Denial is what a refused user reads: a few words, a sentence, and what to do
@@ -55,6 +58,9 @@ func Denial(lang Lang, d license.Denial, n Names, clientVersion string) (title, 
 	if d.Reason == license.MachineActive && d.Holding != d.License {
 		key += "/other"
 	}
+	if _, personal := c.denials[key+"/person"]; personal && d.Person != "" {
+		key += "/person"
+	}
 	t, ok := c.denials[key]
 	if !ok {
 		t = c.troubles["internal"]
@@ -64,7 +70,8 @@ func Denial(lang Lang, d license.Denial, n Names, clientVersion string) (title, 
 		machine = Machine(d.Machine)
 	}
 	fill := c.filler(n.Product, machine, d.Until,
-		"{holding}", or(n.Holding, c.theProduct), "{admins}", or(strings.Join(n.Administrators, ", "), c.admins))
+		"{holding}", or(n.Holding, c.theProduct), "{admins}", or(strings.Join(n.Administrators, ", "), c.admins),
+		"{person}", or(n.Person, c.thePerson), "{by}", or(d.Who, c.someone), "{note}", d.Note)
 	steps := t.next
 	if d.Reason == license.MachineActive {
 		steps = c.denials[key+"/"+d.By.String()].next
@@ -78,7 +85,11 @@ func Denial(lang Lang, d license.Denial, n Names, clientVersion string) (title, 
 	if t.until != "" && d.Until != 0 {
 		next = append(next, fill.Replace(t.until))
 	}
-	return fill.Replace(t.title), fill.Replace(t.detail), next
+	detail = t.detail
+	if d.Note != "" {
+		detail += c.notices["note"]
+	}
+	return fill.Replace(t.title), fill.Replace(detail), next
 }
 
 // Trouble is what somebody reads whose request could not be decided: the texts of
@@ -102,6 +113,7 @@ type Told struct {
 	By      string
 	Note    string
 	Until   license.Time
+	About   string // the user it is about, where that is not the reader
 }
 
 // Notice is the sentence of a notice. An unknown kind has none.
@@ -123,7 +135,24 @@ func Notice(lang Lang, t Told) string {
 	if t.Note != "" {
 		sentence += c.notices["note"]
 	}
-	return c.filler(t.Product, Machine(t.Machine), t.Until, "{by}", or(t.By, c.someone), "{note}", t.Note).Replace(sentence)
+	return c.filler(t.Product, Machine(t.Machine), t.Until, "{by}", or(t.By, c.someone), "{note}", t.Note,
+		"{about}", or(t.About, c.thePerson)).Replace(sentence)
+}
+
+// Matter is what an advice to an administrator speaks of.
+type Matter struct {
+	Product string
+	Person  string
+	Machine license.Machine
+	Until   license.Time
+	Since   license.Time
+}
+
+// Advice is a sentence for administrators by its key, such as "removal/move" or
+// "reminder/unassigned". An unknown key has none.
+func Advice(lang Lang, key string, m Matter) string {
+	c := lang.catalog()
+	return c.filler(m.Product, Machine(m.Machine), m.Until, "{person}", or(m.Person, c.thePerson), "{since}", clock(m.Since)).Replace(c.advice[key])
 }
 
 // Machine is how a machine is called: by its name, or else its id.

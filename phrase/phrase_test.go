@@ -105,6 +105,14 @@ func TestTheCatalogsHaveTheSameEntries(t *testing.T) {
 		same(t, lang, "denials", keys(english.denials), keys(c.denials))
 		same(t, lang, "troubles", keys(english.troubles), keys(c.troubles))
 		same(t, lang, "notices", keys(english.notices), keys(c.notices))
+		same(t, lang, "advice", keys(english.advice), keys(c.advice))
+		for key, e := range english.advice {
+			for _, p := range []string{"{machine}", "{product}", "{until}", "{person}", "{since}"} {
+				if strings.Contains(e, p) != strings.Contains(c.advice[key], p) {
+					t.Errorf("%v %s: %s is in one of %q and %q only", lang, key, p, e, c.advice[key])
+				}
+			}
+		}
 		for key, e := range english.denials {
 			if o := c.denials[key]; len(o.next) != len(e.next) || (o.until == "") != (e.until == "") {
 				t.Errorf("%v %s: %d steps, want %d", lang, key, len(o.next), len(e.next))
@@ -116,7 +124,7 @@ func TestTheCatalogsHaveTheSameEntries(t *testing.T) {
 			}
 		}
 		for key, e := range english.notices {
-			for _, p := range []string{"{machine}", "{product}", "{until}", "{by}", "{note}"} {
+			for _, p := range []string{"{machine}", "{product}", "{until}", "{by}", "{note}", "{about}"} {
 				if strings.Contains(e, p) != strings.Contains(c.notices[key], p) {
 					t.Errorf("%v %s: %s is in one of %q and %q only", lang, key, p, e, c.notices[key])
 				}
@@ -193,6 +201,42 @@ func TestAcceptPicksTheBestLanguage(t *testing.T) {
 	for header, want := range tests {
 		if got := Accept(header); got != want {
 			t.Errorf("%q: got %v, want %v", header, got, want)
+		}
+	}
+}
+
+func TestABlockSaysWhoAndWhy(t *testing.T) {
+	d := license.Denial{Reason: license.MachineBlocked, Product: "road", Machine: license.Machine{Name: "WS-101"}, Who: "Ida", Note: "a virus"}
+	const want = "This machine was blocked at this site by Ida. They say: a virus"
+	if _, got, _ := Denial(English, d, Names{}, ""); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// What is refused to an administrator is said of the user it is about.
+func TestAnAdministratorReadsOfThePerson(t *testing.T) {
+	for _, lang := range Langs() {
+		for _, reason := range []license.Reason{license.UnknownUser, license.UserBlocked, license.OtherAccount, license.MoveLocked, license.UserNotFound} {
+			_, got, _ := Denial(lang, license.Denial{Reason: reason, Person: "ben"}, Names{Person: "Ben Ek"}, "")
+			if !strings.Contains(got, "Ben Ek") {
+				t.Errorf("%v %s: got %q, want Ben Ek in it", lang, reason, got)
+			}
+		}
+	}
+}
+
+func TestAdviceNamesWhatItIsAbout(t *testing.T) {
+	got := Advice(English, "removal/locked", Matter{Product: "Road Designer", Person: "Ben Ek", Until: monday})
+	const want = "The license of Road Designer can be assigned to somebody else from 2026-03-02 09:00 UTC. Do not remove Ben Ek before that."
+	if got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, lang := range Langs() {
+		for key := range english.advice {
+			got := Advice(lang, key, Matter{Until: monday, Since: monday})
+			if got == "" || strings.ContainsAny(got, "{}") {
+				t.Errorf("%v %s: %q", lang, key, got)
+			}
 		}
 	}
 }

@@ -30,6 +30,12 @@ func commandKinds() map[uint64]license.Command {
 		16: license.Conflict{},
 		17: license.Refused{},
 		18: license.UsageSent{},
+
+		60: license.Move{},
+		61: license.Block{},
+		62: license.Unblock{},
+		63: license.ReleaseUser{},
+		64: license.SignOut{},
 	}
 }
 
@@ -55,6 +61,15 @@ func factKinds() map[uint64]license.Fact {
 		18: license.Conflicted{},
 		19: license.Attempted{},
 		20: license.UsageAcknowledged{},
+
+		60: license.Moved{},
+		61: license.Blocked{},
+		62: license.Unblocked{},
+		63: license.UserReleased{},
+		64: license.SignedOut{},
+		65: license.CheckoutFlagged{},
+		66: license.UserMissing{},
+		67: license.LicenseChanged{},
 	}
 }
 

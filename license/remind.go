@@ -1,0 +1,122 @@
+package license
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// NeverUsedAfter is how long an assigned license may lie unused before IT is
+// reminded of it.
+const NeverUsedAfter = 14 * 24 * time.Hour
+
+// ReminderKind is what IT is reminded of (R12); the order is that of the list.
+type ReminderKind uint8
+
+// The kinds of reminders.
+const (
+	RemindMissing    ReminderKind = iota + 1 // assigned to a user who is gone (R11)
+	RemindEnding                             // the term ends soon (R1)
+	RemindUnassigned                         // paid for, and nobody's (R12)
+	RemindNeverUsed                          // assigned, and not used since
+)
+
+// String is the stable name of the kind.
+func (k ReminderKind) String() string {
+	switch k {
+	case RemindMissing:
+		return "user-not-found"
+	case RemindEnding:
+		return "ending"
+	case RemindUnassigned:
+		return "unassigned"
+	case RemindNeverUsed:
+		return "never-used"
+	}
+	return "unknown"
+}
+
+// Reminder is one thing IT should see to.
+type Reminder struct {
+	Kind    ReminderKind
+	License LicenseID
+	Product ProductID
+	User    UserID // it is assigned to
+	Ends    Time   // of the license's term; zero: open
+	Days    int    // of an ending: it ends within so many (60, 30, 7 or 1)
+	Since   Time   // of what was never used: since when it could have been
+}
+
+// endingDays are how many days before its end a license is reminded of.
+var endingDays = [...]int{1, 7, 30, 60}
+
+// Reminders lists what IT should see to at a time, by kind and license. It reads
+// every license.
+func Reminders(s *State, at Time) []Reminder {
+	at = max(at, s.head.Now)
+	var list []Reminder
+	for _, l := range s.licenses {
+		if l.Kind != Virtuoso || l.Ends != 0 && at >= l.Ends {
+			continue
+		}
+		r := Reminder{License: l.ID, Product: l.Product, User: l.Assignee, Ends: l.Ends}
+		add := func(k ReminderKind) {
+			r.Kind = k
+			list = append(list, r)
+		}
+		if days := endsWithin(l, at); days > 0 {
+			r.Days = days
+			add(RemindEnding)
+			r.Days = 0
+		}
+		switch {
+		case l.Assignee == "":
+			add(RemindUnassigned)
+		case NotFound(s, l):
+			add(RemindMissing)
+		default:
+			if since := s.unusedSince(l); since != 0 && at.Sub(since) >= NeverUsedAfter {
+				r.Since = since
+				add(RemindNeverUsed)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Reminder) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.License, b.License))
+	})
+	return list
+}
+
+// endsWithin is the least number of days of endingDays within which the license
+// ends; zero: it does not.
+func endsWithin(l *License, at Time) int {
+	if l.Ends == 0 {
+		return 0
+	}
+	for _, days := range endingDays {
+		if l.Ends.Sub(at) <= time.Duration(days)*24*time.Hour {
+			return days
+		}
+	}
+	return 0
+}
+
+// unusedSince is since when a license could have been used and was not. Zero: it
+// was, or nobody knows.
+func (s *State) unusedSince(l *License) Time {
+	if l.LastUsed != 0 || s.head.UsedFrom == 0 || l.AssignedAt == 0 {
+		return 0
+	}
+	return max(l.AssignedAt, l.Starts, s.head.UsedFrom)
+}
+
+// used remembers that a license is in use, to the day: more often would be a
+// record to write with every start.
+func (s *State) used(id LicenseID, at Time) {
+	l := s.licenses[id]
+	if l == nil || s.head.Level < levelDuties || l.LastUsed != 0 && at.Sub(l.LastUsed) < 24*time.Hour {
+		return
+	}
+	l.LastUsed = at
+	s.touch(Key{KeyLicense, string(id)})
+}
