@@ -373,3 +373,16 @@ func TestManyConfirmationsDoNotDelayTheNextRenewal(t *testing.T) {
 		})
 	})
 }
+
+func TestARefusedRepetitionLeavesNothingInTheCloudsBooks(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		// The cloud agrees, the outcome is lost and nothing was applied; when the node
+		// asks again, another site has the user.
+		s.log.mu.Lock()
+		s.log.drop = func() { s.books.set(func() { s.books.other["ada"] = license.Machine{Name: "HQ-7"} }) }
+		s.log.mu.Unlock()
+		wantDenied(t, s.start(t, 1, ws101), license.MachineActive)
+		s.books.set(func() { delete(s.books.other, "ada") })
+		wantGranted(t, s.start(t, 2, ws202), false)
+	})
+}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -52,11 +53,13 @@ func newHolds(g *Gateway) *holds {
 		unfinished: map[license.ID]unfinished{}, freed: map[license.UserID][]license.CloudHold{}}
 }
 
-// lead begins a leadership: of what was freed before it nothing is known.
+// lead begins a leadership: of what was freed before it nothing is known, and
+// what was not known to be granted is in the state by now, or nowhere.
 func (h *holds) lead() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	clear(h.freed)
+	maps.DeleteFunc(h.unfinished, func(_ license.ID, u unfinished) bool { return !u.until.IsZero() })
 	h.behind = true
 }
 
@@ -69,11 +72,14 @@ func (h *holds) catchUp() {
 }
 
 // begin notes a hold that is being asked for, so that a full list sent meanwhile
-// has it, until it is decided.
-func (h *holds) begin(hold license.CloudHold) {
+// has it, until it is decided. again: it was asked for before, and the cloud may
+// have it from then.
+func (h *holds) begin(hold license.CloudHold) (again bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	_, again = h.unfinished[hold.Ref]
 	h.unfinished[hold.Ref] = unfinished{hold: hold}
+	return again
 }
 
 func (h *holds) end(hold license.CloudHold) {

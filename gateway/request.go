@@ -240,7 +240,7 @@ func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, ho
 		// needs nothing, and if that ends meanwhile, the cloud was not asked.
 		return uncapped && g.link.sure(ctx), nil, nil
 	}
-	g.holds.begin(would)
+	again := g.holds.begin(would)
 	ask, cancel := context.WithTimeout(ctx, g.askTimeout)
 	defer cancel()
 	d, err := g.holds.ask(ask, would)
@@ -251,6 +251,9 @@ func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, ho
 	}
 	if d != nil {
 		g.holds.end(would)
+		if again {
+			g.holds.free(would)
+		}
 		d.Product, d.License, d.Elsewhere = would.Product, would.License, true
 		if d.Holding == "" && d.Reason == license.MachineActive {
 			d.Holding = would.License

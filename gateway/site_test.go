@@ -23,6 +23,7 @@ type soloLog struct {
 	takes   time.Duration // every proposal
 	slow    chan struct{} // not nil: a proposal is applied when it is closed, though its caller may be gone
 	lost    bool          // the next proposal is applied, and then its outcome is lost
+	drop    func()        // the next proposal is not applied, and it is not known: this is called instead
 	observe func([]license.Event)
 }
 
@@ -53,7 +54,13 @@ func (l *soloLog) Propose(ctx context.Context, c license.Command) (license.Outco
 			return license.Outcome{}, ErrUnknown
 		}
 	}
+	drop := l.drop
+	l.drop = nil
 	l.mu.Unlock()
+	if drop != nil {
+		drop()
+		return license.Outcome{}, ErrUnknown
+	}
 	return l.apply(c)
 }
 
