@@ -53,8 +53,8 @@ func run(ctx context.Context, args []string, _ func(string) string, stdout, stde
 	f.SortFlags = false
 	f.SetOutput(stderr)
 	f.Usage = func() { fmt.Fprint(stdout, strings.TrimLeft(help, "\n"), f.FlagUsages()) }
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8443", "address of the cloud, on TLS")
-	f.StringVar(&o.control, "control", "127.0.0.1:8444", "address of the knobs, plain HTTP and without a password: loopback only")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:9443", "address of the cloud, on TLS")
+	f.StringVar(&o.control, "control", "127.0.0.1:9444", "address of the knobs, plain HTTP and without a password: loopback only")
 	f.StringSliceVar(&o.hosts, "hosts", []string{"localhost", "127.0.0.1"}, "names in the cloud's certificate")
 	f.IntVar(&o.users, "users", 1000, "how many users to make up")
 	f.StringVar(&o.caOut, "ca-out", "", "file for the certificate of the CA that was made for the cloud")
