@@ -18,6 +18,10 @@ import (
 // maxDepth is how deep a body may nest; ours nest twice.
 const maxDepth = 8
 
+// maxWaste is how much of a body that is too large is still taken, and dropped,
+// before the answer.
+const maxWaste = 1 << 20
+
 // readAll reads a body to its end.
 func readAll(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(r)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"mime"
 	"net"
@@ -225,6 +226,8 @@ func (c *call) read(into any) error {
 	}
 	data, err := readAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
 	if err != nil {
+		// Who is still writing would see a broken connection and not our answer.
+		io.CopyN(io.Discard, c.r.Body, maxWaste)
 		return err
 	}
 	// It is all there. From now on the server only watches whether the client stays.

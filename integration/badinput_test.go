@@ -53,7 +53,7 @@ func TestBadRequestsAreAnsweredWithAProblemAndChangeNothing(t *testing.T) {
 		{"half of it", "POST", api.PathSessions, good, fine[:40], 400, api.CodeMalformed},
 		{"two of them", "POST", api.PathSessions, good, fine + fine, 400, api.CodeMalformed},
 		{"empty", "POST", api.PathSessions, good, "", 400, api.CodeMalformed},
-		{"too large", "POST", api.PathSessions, good, strings.Repeat(" ", 200<<10) + fine, 413, api.CodeTooLarge},
+		{"too large", "POST", api.PathSessions, good, strings.Repeat(" ", 1<<20) + fine, 413, api.CodeTooLarge},
 		{"an id that is none", "POST", api.PathSessions, good, strings.Replace(fine, "0197a5b2", "zzzz", 1), 400, api.CodeMalformed},
 		{"a name of 10 KB", "POST", api.PathSessions, good, strings.Replace(fine, "WS-101", strings.Repeat("W", 10<<10), 1), 400, api.CodeMalformed},
 		{"wrong method", "PATCH", api.PathSessions, good, fine, 405, api.CodeMethod},
