@@ -42,8 +42,9 @@ const (
 	headerBytes = 64 << 10
 )
 
-// openDoors listens on all of the node's addresses, or on none.
-func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate tls.Certificate, out *egress.Dialer, log *slog.Logger) (ds doors, err error) {
+// openDoors listens on all of the node's addresses, or on none. left is called
+// when the operator has taken the node out of its cluster.
+func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, left func(), certificate tls.Certificate, out *egress.Dialer, log *slog.Logger) (ds doors, err error) {
 	room := newCrowd(log)
 	defer func() {
 		if err != nil {
@@ -63,7 +64,7 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	if ln, err = listenUnix(socket); err != nil {
 		return ds, fmt.Errorf("listening for the operator on %s: %w", socket, err)
 	}
-	ds = append(ds, newDoor("operator", ln, operatorHandler(ep, store, log), log))
+	ds = append(ds, newDoor("operator", ln, operatorHandler(ep.Operator(), store.Leave, left, log), log))
 
 	if c.Connect != nil {
 		tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: dialFunc(out.DialContext), Allow: c.Connect.Allow, Clients: c.Connect.From})
@@ -152,13 +153,13 @@ func listenUnix(path string) (net.Listener, error) {
 }
 
 // operatorHandler is the operator's socket: the endpoint's, and what concerns
-// the node itself.
-func operatorHandler(ep *endpoint.Endpoint, store *raftstore.Store, log *slog.Logger) http.Handler {
+// the node itself: leave takes it out of its cluster, left hears that it is out.
+func operatorHandler(ep http.Handler, leave func(context.Context) error, left func(), log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathLeave, func(w http.ResponseWriter, r *http.Request) {
 		id := uuid.NewString()
 		w.Header().Set("X-Request-Id", id)
-		err := store.Leave(r.Context())
+		err := leave(r.Context())
 		log.Info("asked to leave the cluster", "id", id, "err", err)
 		if err != nil {
 			w.Header().Set("Content-Type", api.ProblemType)
@@ -169,7 +170,8 @@ func operatorHandler(ep *endpoint.Endpoint, store *raftstore.Store, log *slog.Lo
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
+		left() // the door lets this answer out before it closes
 	})
-	mux.Handle("/", ep.Operator())
+	mux.Handle("/", ep)
 	return mux
 }

@@ -36,6 +36,6 @@ func leave(ctx context.Context, p *program, args []string) error {
 	if err := operator(ctx, c, http.MethodPost, pathLeave, nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "Node %s has left cluster %s.\nTake it out of cluster.peers and api.nodes on the other nodes, and keep %s as long as you may want to look at it.\n", c.Node, c.Cluster.ID, c.DataDir)
+	fmt.Fprintf(p.stdout, "Node %s has left cluster %s, and ends. See to it that nothing starts it again.\nTake it out of cluster.peers and api.nodes on the other nodes, and keep %s as long as you may want to look at it.\n", c.Node, c.Cluster.ID, c.DataDir)
 	return nil
 }

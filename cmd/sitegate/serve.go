@@ -128,7 +128,8 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	if err != nil {
 		return err
 	}
-	doors, err := openDoors(c, ep, store, certificate, dialer, log)
+	left := make(chan struct{})
+	doors, err := openDoors(c, ep, store, sync.OnceFunc(func() { close(left) }), certificate, dialer, log)
 	if err != nil {
 		return err
 	}
@@ -144,6 +145,8 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 		select {
 		case <-store.Done():
 			return fmt.Errorf("this node has stopped: %w", store.Err())
+		case <-left:
+			return errLeft
 		case <-gctx.Done():
 			return nil
 		}
@@ -151,8 +154,14 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	log.Info("node is up", "api", c.API.URL, "listen", doors.api().String(), "data_dir", c.DataDir)
 	err = g.Wait()
 	log.Info("node is going down")
+	if errors.Is(err, errLeft) {
+		return nil
+	}
 	return err
 }
+
+// errLeft ends a node that is not part of its cluster any more.
+var errLeft = errors.New("this node has left its cluster")
 
 // untilDone drops the error of something that ended because it was asked to.
 func untilDone(ctx context.Context, err error) error {
