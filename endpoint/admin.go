@@ -26,7 +26,9 @@ func (e *Endpoint) status(*call) (reply, error) {
 			Sessions: n.Sessions, Checkouts: n.Checkouts, Provisional: n.Provisional}
 		st.Usage = api.UsageStatus{Seq: h.Seq, Sent: h.UsageSent, Waiting: h.UsageMade - h.UsageKept}
 		st.Autonomy = api.AutonomyStatus{CappedMS: s.Autonomy(true).Milliseconds(), UncappedMS: s.Autonomy(false).Milliseconds()}
-		st.Time = h.Now.Std()
+		if h.Now != 0 {
+			st.Time = max(h.Now, e.gw.Now()).Std()
+		}
 	})
 	return reply{status: http.StatusOK, body: st}, nil
 }

@@ -45,6 +45,7 @@ type Gateway interface {
 	Release(context.Context, license.Release) (gateway.Answer, error)
 	Renew(context.Context, []license.Renewal) ([]license.Lease, error)
 	View(func(*license.State))
+	Now() license.Time // the cluster's, also while nothing is decided
 	Cluster() gateway.Cluster
 }
 

@@ -75,6 +75,9 @@ func (g *Gateway) Renew(ctx context.Context, r []license.Renewal) ([]license.Lea
 // leader's. f must not keep or change anything of it.
 func (g *Gateway) View(f func(*license.State)) { g.log.View(f) }
 
+// Now is the cluster's time, on this node's clock since the last entry it knows.
+func (g *Gateway) Now() license.Time { return g.log.Now() }
+
 // Cluster tells of the members.
 func (g *Gateway) Cluster() Cluster { return g.log.Cluster() }
 
