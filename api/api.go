@@ -19,7 +19,13 @@ const (
 	PathWaits     = "/v1/waits"
 	PathMe        = "/v1/me"
 	PathNotices   = "/v1/notices"
+	PathSignOut   = "/v1/sign-out"
 	PathStatus    = "/v1/status"
+	PathLicenses  = "/v1/licenses"
+	PathUsers     = "/v1/users"
+	PathMachines  = "/v1/machines"
+	PathBlocks    = "/v1/blocks"
+	PathReminders = "/v1/reminders"
 )
 
 // Machine is the computer a request speaks of.
@@ -153,6 +159,9 @@ type MyLicense struct {
 type Administrator struct {
 	Name  string `json:"name"`
 	Email string `json:"email"`
+	// Role is license-administrator, administrator or co-administrator (R22), where
+	// it is known.
+	Role string `json:"role,omitempty"`
 }
 
 // LinkState is the link to the vendor's cloud.

@@ -68,6 +68,7 @@ type Notice struct {
 	By      string    `json:"by,omitempty"`
 	Note    string    `json:"note,omitempty"`
 	Until   time.Time `json:"until,omitzero"`
+	About   string    `json:"about,omitempty"` // the user whom an administrator is told of
 }
 
 // The kinds of notices.
@@ -86,8 +87,15 @@ const (
 	KindReturned   = "returned"    // a checkout was given back or has ended
 	KindAssigned   = "assigned"    // a license was assigned to you
 	KindUnassigned = "unassigned"  // a license was taken from you
+	KindBlocked    = "blocked"     // IT keeps you out of this site
+	KindUnblocked  = "unblocked"   // and does so no more
 	KindLinkUp     = "link-up"     // the cloud answers again
 	KindLinkDown   = "link-down"   // the cloud does not answer
+
+	// To administrators of the account.
+	KindCheckoutFlagged = "checkout-flagged" // the right to a checkout is gone
+	KindUserNotFound    = "user-not-found"   // a user is gone though a license is assigned
+	KindLicenseChanged  = "license-changed"  // to fulfillment contacts, too
 )
 
 // Beat is a heartbeat for the sessions of this machine. N comes back in Leases.

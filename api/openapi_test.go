@@ -19,11 +19,13 @@ import (
 // structs are all structs of the contract; a test sees to it that none is left
 // out.
 func structs() map[string]reflect.Type {
-	types := map[string]reflect.Type{"CheckoutList": reflect.TypeFor[api.List[api.Checkout]]()}
+	types := map[string]reflect.Type{"CheckoutList": reflect.TypeFor[api.List[api.Checkout]](),
+		"BlockList": reflect.TypeFor[api.List[api.Block]](), "ReminderList": reflect.TypeFor[api.List[api.Reminder]]()}
 	for _, v := range []any{api.Machine{}, api.StartRequest{}, api.Session{}, api.Token{}, api.Ending{}, api.MachineRequest{}, api.Lease{},
 		api.CheckoutRequest{}, api.Checkout{}, api.WaitRequest{}, api.Wait{}, api.Me{}, api.MyLicense{}, api.Administrator{}, api.LinkState{},
 		api.Frame{}, api.Hello{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
-		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{}} {
+		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
+		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}} {
 		types[reflect.TypeOf(v).Name()] = reflect.TypeOf(v)
 	}
 	return types
@@ -175,7 +177,8 @@ func TestTheKindsAreListed(t *testing.T) {
 		"Frame.type": {api.FrameHello, api.FrameState, api.FrameNotice, api.FrameBeat, api.FrameLease},
 		"Notice.kind": {api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 			api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindAssigned, api.KindUnassigned,
-			api.KindLinkUp, api.KindLinkDown},
+			api.KindBlocked, api.KindUnblocked, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
+			api.KindLicenseChanged},
 	} {
 		name, field, _ := strings.Cut(what, ".")
 		if got := schemas[name].Properties[field].Enum; !slices.Equal(got, want) {

@@ -45,6 +45,12 @@ type Problem struct {
 	Since   time.Time `json:"since,omitzero"`
 	By      string    `json:"by,omitempty"`   // session or checkout
 	Until   time.Time `json:"until,omitzero"` // when waiting helps, or the latest end
+	// User is whom an administrator's request is about: who holds the license, or was
+	// to get it.
+	User string `json:"user,omitempty"`
+	Note string `json:"note,omitempty"` // what the administrator said who blocked
+	// Contacts are whom to ask (R23), with denials.
+	Contacts []Administrator `json:"contacts,omitempty"`
 	// RetryAfterMS repeats the Retry-After header in milliseconds.
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"`
 }

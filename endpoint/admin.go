@@ -40,8 +40,8 @@ func (e *Endpoint) release(c *call, in api.ReleaseRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if in.By == "" || !plain(in.By) || !plain(in.Note) {
-		return reply{}, malformed("by is missing, or by or note is longer than 256 bytes or has control characters")
+	if err := said(in.By, in.Note); err != nil {
+		return reply{}, err
 	}
 	a, err := decided(e.gw.Release(c.ctx, license.Release{Session: id, By: in.By, Note: in.Note}))
 	if err != nil {

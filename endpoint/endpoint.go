@@ -43,6 +43,11 @@ type Gateway interface {
 	Wait(context.Context, license.Wait) (gateway.Answer, error)
 	EndWait(context.Context, license.EndWait) (gateway.Answer, error)
 	Release(context.Context, license.Release) (gateway.Answer, error)
+	Move(context.Context, license.Move) (gateway.Answer, error)
+	Block(context.Context, license.Block) (gateway.Answer, error)
+	Unblock(context.Context, license.Unblock) (gateway.Answer, error)
+	ReleaseUser(context.Context, license.ReleaseUser) (gateway.Answer, error)
+	SignOut(context.Context, license.SignOut) (gateway.Answer, error)
 	Renew(context.Context, []license.Renewal) ([]license.Lease, error)
 	View(func(*license.State))
 	Now() license.Time // the cluster's, also while nothing is decided

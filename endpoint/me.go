@@ -78,9 +78,7 @@ func about(s *license.State, who Caller) api.Me {
 			me.Waiting = &api.Wait{ID: r.Wait.String(), Product: string(r.Product), Machine: apiMachine(r.Machine), Free: true}
 		}
 	}
-	for _, a := range h.Account.Administrators {
-		me.Administrators = append(me.Administrators, api.Administrator{Name: a.Name, Email: a.Email})
-	}
+	me.Administrators = administrators(license.Contacts(s))
 	return me
 }
 

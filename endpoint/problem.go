@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,18 +172,23 @@ func text(c *call, code, variant string) api.Problem {
 // denial words a denial, with the names people know things by.
 func (e *Endpoint) denial(c *call, d license.Denial) api.Problem {
 	var n phrase.Names
+	var contacts []license.Contact
 	e.gw.View(func(s *license.State) {
 		n.Product = productName(s, d.Product)
 		if l := s.License(d.Holding); l != nil {
 			n.Holding = productName(s, l.Product)
 		}
-		admins := s.Head().Account.Administrators
-		for _, a := range admins[:min(len(admins), maxAdministrators)] {
-			n.Administrators = append(n.Administrators, administrator(a))
+		if d.Person != "" {
+			n.Person = personName(s, d.Person)
 		}
+		contacts = license.Contacts(s)
 	})
+	for _, a := range contacts[:min(len(contacts), maxAdministrators)] {
+		n.Administrators = append(n.Administrators, administrator(a))
+	}
 	p := api.Problem{Code: string(d.Reason), Product: string(d.Product), License: string(d.License),
-		Since: d.Since.Std(), Until: d.Until.Std()}
+		Since: d.Since.Std(), Until: d.Until.Std(),
+		User: string(d.Person), Note: d.Note, Contacts: administrators(contacts)}
 	p.Title, p.Detail, p.Next = phrase.Denial(c.lang, d, n, c.client)
 	if d.Reason == license.MachineActive {
 		p.By = d.By.String()
@@ -196,7 +202,7 @@ func (e *Endpoint) denial(c *call, d license.Denial) api.Problem {
 // maxAdministrators is how many are named in a sentence; more are of no help.
 const maxAdministrators = 3
 
-func administrator(a license.Administrator) string {
+func administrator(a license.Contact) string {
 	switch {
 	case a.Name == "":
 		return a.Email
@@ -204,6 +210,32 @@ func administrator(a license.Administrator) string {
 		return a.Name
 	}
 	return fmt.Sprintf("%s <%s>", a.Name, a.Email)
+}
+
+// administrators are contacts as the API shows them.
+func administrators(contacts []license.Contact) []api.Administrator {
+	out := make([]api.Administrator, 0, len(contacts))
+	for _, c := range contacts {
+		a := api.Administrator{Name: c.Name, Email: c.Email}
+		switch c.Role {
+		case license.RoleLicenseAdministrator:
+			a.Role = "license-administrator"
+		case license.RoleAdministrator:
+			a.Role = "administrator"
+		case license.RoleCoAdministrator:
+			a.Role = "co-administrator"
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// personName is how people call a user: by name, address, or id.
+func personName(s *license.State, id license.UserID) string {
+	if u := s.User(id); u != nil {
+		return cmp.Or(u.Name, u.Email, string(id))
+	}
+	return string(id)
 }
 
 // productName is how people call a product, or its id.

@@ -39,6 +39,8 @@ type oneNode struct {
 	gate  chan struct{} // Renew waits for it, where it is set
 	panic bool
 	lone  bool // no leader
+	// cannot: the cloud takes no moves.
+	cannot bool
 }
 
 func newNode(t testing.TB) *oneNode {
@@ -123,6 +125,23 @@ func (n *oneNode) EndWait(_ context.Context, c license.EndWait) (gateway.Answer,
 	return n.apply(c)
 }
 func (n *oneNode) Release(_ context.Context, c license.Release) (gateway.Answer, error) {
+	return n.apply(c)
+}
+
+func (n *oneNode) Move(_ context.Context, c license.Move) (gateway.Answer, error) {
+	c.Agreed, c.Cannot = n.agree, n.cannot
+	return n.apply(c)
+}
+func (n *oneNode) Block(_ context.Context, c license.Block) (gateway.Answer, error) {
+	return n.apply(c)
+}
+func (n *oneNode) Unblock(_ context.Context, c license.Unblock) (gateway.Answer, error) {
+	return n.apply(c)
+}
+func (n *oneNode) ReleaseUser(_ context.Context, c license.ReleaseUser) (gateway.Answer, error) {
+	return n.apply(c)
+}
+func (n *oneNode) SignOut(_ context.Context, c license.SignOut) (gateway.Answer, error) {
 	return n.apply(c)
 }
 

@@ -36,6 +36,7 @@ func (e *Endpoint) routes() []route {
 		{method: "DELETE", path: api.PathCheckouts + id, do: e.giveBack},
 		{method: "POST", path: api.PathWaits, do: body(e.wait)},
 		{method: "DELETE", path: api.PathWaits + id, do: e.endWait},
+		{method: "POST", path: api.PathSignOut, do: body(e.signOut)},
 		{method: "GET", path: api.PathMe, do: e.me},
 		{method: "GET", path: api.PathNotices, do: e.notices},
 
@@ -46,6 +47,15 @@ func (e *Endpoint) routes() []route {
 
 		{method: "GET", path: api.PathStatus, who: operator, do: e.status},
 		{method: "POST", path: api.PathSessions + id + "/release", who: operator, do: body(e.release)},
+		{method: "POST", path: api.PathLicenses + id + "/move", who: operator, do: body(e.move)},
+		{method: "POST", path: api.PathUsers + id + "/block", who: operator, do: body(e.blockUser)},
+		{method: "POST", path: api.PathUsers + id + "/unblock", who: operator, do: body(e.unblockUser)},
+		{method: "POST", path: api.PathUsers + id + "/release", who: operator, do: body(e.releaseUser)},
+		{method: "GET", path: api.PathUsers + id + "/removal", who: operator, do: e.removal},
+		{method: "POST", path: api.PathMachines + "/block", who: operator, do: body(e.blockMachine)},
+		{method: "POST", path: api.PathMachines + "/unblock", who: operator, do: body(e.unblockMachine)},
+		{method: "GET", path: api.PathBlocks, who: operator, do: e.blocks},
+		{method: "GET", path: api.PathReminders, who: operator, do: e.reminders},
 	}
 }
 

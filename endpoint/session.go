@@ -149,3 +149,15 @@ func ending(e *license.Ending) *api.Ending {
 }
 
 func apiMachine(m license.Machine) api.Machine { return api.Machine{ID: m.ID, Name: m.Name} }
+
+// signOut is POST /v1/sign-out: it ends the caller's sessions on one machine.
+func (e *Endpoint) signOut(c *call, in api.MachineRequest) (reply, error) {
+	m, err := machine(in.Machine)
+	if err != nil {
+		return reply{}, err
+	}
+	if _, err := decided(e.gw.SignOut(c.ctx, license.SignOut{User: c.caller.User, Machine: m})); err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusNoContent}, nil
+}

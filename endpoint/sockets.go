@@ -167,18 +167,23 @@ func (ss *sockets) frame(n *notice.Notice, lang phrase.Lang, mine bool) *websock
 
 // word makes a notice the API's, with its sentence.
 func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Notice {
-	product := ""
+	product, about := "", ""
 	if n.Product != "" {
-		e.gw.View(func(s *license.State) { product = productName(s, n.Product) })
+		e.gw.View(func(s *license.State) {
+			product = productName(s, n.Product)
+			if n.About != "" {
+				about = personName(s, n.About)
+			}
+		})
 	}
 	out := &api.Notice{Epoch: n.Epoch, Seq: n.Seq, At: n.At.Std(), Kind: string(n.Kind), Mine: mine, Reason: n.Reason,
 		Product: string(n.Product), License: string(n.License), Machine: machineName(n.Machine), By: n.By, Note: n.Note,
-		Until: n.Until.Std()}
+		Until: n.Until.Std(), About: string(n.About)}
 	if !n.ID.IsZero() {
 		out.ID = n.ID.String()
 	}
 	out.Text = phrase.Notice(lang, phrase.Told{Kind: out.Kind, Reason: n.Reason, Mine: mine, Product: product,
-		Machine: n.Machine, By: n.By, Note: n.Note, Until: n.Until})
+		Machine: n.Machine, By: n.By, Note: n.Note, Until: n.Until, About: about})
 	return out
 }
 

@@ -22,6 +22,12 @@ type request struct {
 	Wait     *license.Wait     `json:"wait,omitempty"`
 	EndWait  *license.EndWait  `json:"end_wait,omitempty"`
 	Release  *license.Release  `json:"release,omitempty"`
+
+	Move        *license.Move        `json:"move,omitempty"`
+	Block       *license.Block       `json:"block,omitempty"`
+	Unblock     *license.Unblock     `json:"unblock,omitempty"`
+	ReleaseUser *license.ReleaseUser `json:"release_user,omitempty"`
+	SignOut     *license.SignOut     `json:"sign_out,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.

@@ -130,6 +130,16 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.EndWait)
 	case r.Release != nil:
 		out, err = g.log.Propose(ctx, *r.Release)
+	case r.Move != nil:
+		out, err = g.move(ctx, *r.Move)
+	case r.Block != nil:
+		out, err = g.log.Propose(ctx, *r.Block)
+	case r.Unblock != nil:
+		out, err = g.log.Propose(ctx, *r.Unblock)
+	case r.ReleaseUser != nil:
+		out, err = g.log.Propose(ctx, *r.ReleaseUser)
+	case r.SignOut != nil:
+		out, err = g.log.Propose(ctx, *r.SignOut)
 	default:
 		return Answer{}, fmt.Errorf("the request says nothing this node knows: is it from a newer version?")
 	}

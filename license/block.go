@@ -208,10 +208,13 @@ func Bars(s *State) []Bar {
 		bars = append(bars, b)
 	}
 	slices.SortFunc(bars, func(a, b Bar) int {
-		return strings.Compare(barKey(a.User, a.Machine), barKey(b.User, b.Machine))
+		return strings.Compare(a.Key(), b.Key())
 	})
 	return bars
 }
+
+// Key orders bars, and names the record of this one.
+func (b Bar) Key() string { return barKey(b.User, b.Machine) }
 
 // barKey is the key of a bar's record: there is one per user, per machine id, and
 // per name without an id.
@@ -227,7 +230,7 @@ func barKey(user UserID, m Machine) string {
 
 // setBar adds or removes a bar and keeps the index of the machines' names.
 func (s *State) setBar(b Bar, on bool) {
-	key := barKey(b.User, b.Machine)
+	key := b.Key()
 	s.touch(Key{KeyBar, key})
 	if on {
 		s.bars[key] = b

@@ -33,20 +33,34 @@ const (
 	Returned   Kind = "returned"    // a checkout was given back or has ended
 	Assigned   Kind = "assigned"    // a license was assigned to the user
 	Unassigned Kind = "unassigned"  // a license was taken from the user
+	Blocked    Kind = "blocked"     // IT keeps the user out of the site
+	Unblocked  Kind = "unblocked"   // and does so no more
 	LinkUp     Kind = "link-up"     // the cloud answers again
 	LinkDown   Kind = "link-down"   // the cloud does not answer
+
+	// To who administers the account (R22).
+	CheckoutFlagged Kind = "checkout-flagged" // the right to a checkout is gone
+	UserNotFound    Kind = "user-not-found"   // a user is gone though a license is assigned
+	LicenseChanged  Kind = "license-changed"  // to fulfillment contacts, too
 )
 
 // Kinds lists every kind there is, in a fixed order.
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
-		CheckedOut, Returned, Assigned, Unassigned, LinkUp, LinkDown}
+		CheckedOut, Returned, Assigned, Unassigned, Blocked, Unblocked, LinkUp, LinkDown,
+		CheckoutFlagged, UserNotFound, LicenseChanged}
 }
 
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
 const (
 	ReasonExpired = "expired" // no heartbeat came in time
 	ReasonOver    = "over"    // the checkout's date has come
+)
+
+// The reasons of a LicenseChanged notice; none: it has another product or term.
+const (
+	ReasonNew  = "new"
+	ReasonGone = "gone"
 )
 
 // Notice is one thing to tell. Its token is (Epoch, Seq).
@@ -66,16 +80,18 @@ type Notice struct {
 	// same.
 	Machine license.Machine
 	To      license.Machine
-	By      string       // the administrator
-	Note    string       // what they said
-	Until   license.Time // kept, renewed or checked out until then
+	By      string         // the administrator
+	Note    string         // what they said
+	Until   license.Time   // kept, renewed or checked out until then
+	About   license.UserID // whom administrators are told of
 }
 
 // Mine reports whether the notice concerns this very machine.
 func (n *Notice) Mine(m license.Machine) bool { return n.To.Is(m) }
 
 // From says who is told what of an event. Most events are for all machines of
-// one user, the link's for everyone; bookkeeping is for nobody.
+// one user, some for those who administer the account, the link's for everyone;
+// bookkeeping is for nobody.
 func From(e license.Event) []Notice {
 	n := Notice{Seq: e.Seq, At: e.At}
 	switch f := e.Fact.(type) {
@@ -121,6 +137,33 @@ func From(e license.Event) []Notice {
 		n.Kind, n.User, n.Product, n.License = Assigned, f.User, f.Product, f.License
 	case license.Unassigned:
 		n.Kind, n.User, n.Product, n.License = Unassigned, f.User, f.Product, f.License
+	case license.Blocked:
+		n.Kind, n.User, n.By, n.Note = Blocked, f.Bar.User, f.Bar.By, f.Bar.Note
+		if n.User == "" {
+			return nil // who runs something there is told that it was released
+		}
+	case license.Unblocked:
+		n.Kind, n.User, n.By, n.Note = Unblocked, f.Bar.User, f.By, f.Note
+		if n.User == "" {
+			return nil
+		}
+	case license.CheckoutFlagged:
+		x := &f.Checkout
+		n.Kind, n.Reason, n.About, n.ID, n.Until = CheckoutFlagged, f.Reason, x.User, x.ID, x.Until
+		n.Product, n.License, n.Machine = x.Product, x.License, x.Machine
+		return n.each(f.To)
+	case license.UserMissing:
+		n.Kind, n.About, n.Product, n.License = UserNotFound, f.User, f.Product, f.License
+		return n.each(f.To)
+	case license.LicenseChanged:
+		n.Kind, n.Product, n.License, n.Until = LicenseChanged, f.Product, f.License, f.Ends
+		switch {
+		case f.New:
+			n.Reason = ReasonNew
+		case f.Gone:
+			n.Reason = ReasonGone
+		}
+		return n.each(f.To)
 	case license.LinkChanged:
 		n.Kind = LinkDown
 		if f.Up {
@@ -130,6 +173,16 @@ func From(e license.Event) []Notice {
 		return nil
 	}
 	return []Notice{n}
+}
+
+// each addresses a notice to several users.
+func (n Notice) each(to []license.UserID) []Notice {
+	all := make([]Notice, 0, len(to))
+	for _, user := range to {
+		n.User = user
+		all = append(all, n)
+	}
+	return all
 }
 
 func ended(freed bool) Kind {

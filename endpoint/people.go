@@ -1,0 +1,250 @@
+package endpoint
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+
+	"sitegate/api"
+	"sitegate/gateway"
+	"sitegate/license"
+	"sitegate/phrase"
+)
+
+// What IT does about users, machines and licenses, on the operator's socket.
+
+// pageSize is how many things a page has.
+const pageSize = 500
+
+// said checks who does something, and why.
+func said(by, note string) error {
+	if by == "" || !plain(by) || !plain(note) {
+		return malformed("by is missing, or by or note is longer than 256 bytes or has control characters")
+	}
+	return nil
+}
+
+// named reads the user or license that the path names.
+func (c *call) named() (string, error) {
+	id := c.r.PathValue("id")
+	if id == "" || !plain(id) {
+		return "", malformed("the id in the path is empty, longer than 256 bytes or has control characters")
+	}
+	return id, nil
+}
+
+// move is POST /v1/licenses/{id}/move.
+func (e *Endpoint) move(c *call, in api.MoveRequest) (reply, error) {
+	id, err := c.named()
+	if err != nil {
+		return reply{}, err
+	}
+	if err := said(in.By, in.Note); err != nil {
+		return reply{}, err
+	}
+	if in.To == "" || !plain(in.To) {
+		return reply{}, malformed("to is missing, longer than 256 bytes or has control characters")
+	}
+	a, err := decided(e.gw.Move(c.ctx, license.Move{License: license.LicenseID(id), To: license.UserID(in.To), By: in.By, Note: in.Note}))
+	if err != nil {
+		return reply{}, err
+	}
+	e.log.InfoContext(c.ctx, "license moved", "id", c.id, "license", id, "user", in.To, "by", in.By)
+	l := a.Outcome.License
+	return reply{status: http.StatusOK, body: api.License{ID: string(l.ID), Product: string(l.Product), Assignee: string(l.Assignee),
+		AssignedAt: l.AssignedAt.Std(), Ends: l.Ends.Std()}}, nil
+}
+
+// blockUser is POST /v1/users/{id}/block.
+func (e *Endpoint) blockUser(c *call, in api.ReleaseRequest) (reply, error) {
+	user, err := c.whom(in)
+	if err != nil {
+		return reply{}, err
+	}
+	_, err = decided(e.gw.Block(c.ctx, license.Block{User: user, By: in.By, Note: in.Note}))
+	return e.acted(c, err, "block", "user", string(user), in.By)
+}
+
+// unblockUser is POST /v1/users/{id}/unblock.
+func (e *Endpoint) unblockUser(c *call, in api.ReleaseRequest) (reply, error) {
+	user, err := c.whom(in)
+	if err != nil {
+		return reply{}, err
+	}
+	_, err = decided(e.gw.Unblock(c.ctx, license.Unblock{User: user, By: in.By, Note: in.Note}))
+	return e.acted(c, err, "unblock", "user", string(user), in.By)
+}
+
+// releaseUser is POST /v1/users/{id}/release.
+func (e *Endpoint) releaseUser(c *call, in api.ReleaseRequest) (reply, error) {
+	user, err := c.whom(in)
+	if err != nil {
+		return reply{}, err
+	}
+	_, err = decided(e.gw.ReleaseUser(c.ctx, license.ReleaseUser{User: user, By: in.By, Note: in.Note}))
+	return e.acted(c, err, "release", "user", string(user), in.By)
+}
+
+// blockMachine is POST /v1/machines/block.
+func (e *Endpoint) blockMachine(c *call, in api.MachineBlockRequest) (reply, error) {
+	m, err := which(in)
+	if err != nil {
+		return reply{}, err
+	}
+	_, err = decided(e.gw.Block(c.ctx, license.Block{Machine: m, By: in.By, Note: in.Note}))
+	return e.acted(c, err, "block", "machine", phrase.Machine(m), in.By)
+}
+
+// unblockMachine is POST /v1/machines/unblock.
+func (e *Endpoint) unblockMachine(c *call, in api.MachineBlockRequest) (reply, error) {
+	m, err := which(in)
+	if err != nil {
+		return reply{}, err
+	}
+	_, err = decided(e.gw.Unblock(c.ctx, license.Unblock{Machine: m, By: in.By, Note: in.Note}))
+	return e.acted(c, err, "unblock", "machine", phrase.Machine(m), in.By)
+}
+
+// whom reads the user of the path, and who acts.
+func (c *call) whom(in api.ReleaseRequest) (license.UserID, error) {
+	id, err := c.named()
+	if err != nil {
+		return "", err
+	}
+	return license.UserID(id), said(in.By, in.Note)
+}
+
+// which reads the machine that is meant, by its id or its name, and who acts.
+func which(in api.MachineBlockRequest) (license.Machine, error) {
+	m := in.Machine
+	if m.ID == "" && m.Name == "" || !plain(m.ID) || !plain(m.Name) {
+		return license.Machine{}, malformed("the machine has neither id nor name, or one that is longer than 256 bytes or has control characters")
+	}
+	return license.Machine{ID: m.ID, Name: m.Name}, said(in.By, in.Note)
+}
+
+// acted logs what an administrator has done, and answers.
+func (e *Endpoint) acted(c *call, err error, act, kind, whom, by string) (reply, error) {
+	if err != nil {
+		return reply{}, err
+	}
+	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", act, "kind", kind, "of", whom, "by", by)
+	return reply{status: http.StatusNoContent}, nil
+}
+
+// blocks is GET /v1/blocks.
+func (e *Endpoint) blocks(c *call) (reply, error) {
+	var bars []license.Bar
+	e.gw.View(func(s *license.State) { bars = license.Bars(s) })
+	return page(c, bars, license.Bar.Key, func(b license.Bar) api.Block {
+		out := api.Block{User: string(b.User), By: b.By, Note: b.Note, Since: b.Since.Std()}
+		if b.User == "" {
+			m := apiMachine(b.Machine)
+			out.Machine = &m
+		}
+		return out
+	})
+}
+
+// reminders is GET /v1/reminders.
+func (e *Endpoint) reminders(c *call) (reply, error) {
+	var list []license.Reminder
+	e.gw.View(func(s *license.State) { list = license.Reminders(s, s.Head().Now) })
+	key := func(r license.Reminder) string { return strconv.Itoa(int(r.Kind)) + " " + string(r.License) }
+	return page(c, list, key, func(r license.Reminder) api.Reminder {
+		m := phrase.Matter{Until: r.Ends, Since: r.Since}
+		e.gw.View(func(s *license.State) { m.Product, m.Person = productName(s, r.Product), personName(s, r.User) })
+		return api.Reminder{Kind: r.Kind.String(), Text: phrase.Advice(c.lang, "reminder/"+r.Kind.String(), m), License: string(r.License),
+			Product: string(r.Product), User: string(r.User), Ends: r.Ends.Std(), Days: r.Days, Since: r.Since.Std()}
+	})
+}
+
+// page answers with what follows on ?after= of a list that is sorted by its keys.
+func page[T, A any](c *call, all []T, key func(T) string, show func(T) A) (reply, error) {
+	after := c.r.URL.Query().Get("after")
+	if len(after) > 2*license.MaxName+88 {
+		return reply{}, malformed("after is too long")
+	}
+	i := 0
+	if after != "" {
+		i, _ = slices.BinarySearchFunc(all, after, func(x T, after string) int {
+			if key(x) <= after {
+				return -1
+			}
+			return 1
+		})
+	}
+	out := api.List[A]{Items: []A{}}
+	for ; i < len(all) && len(out.Items) < pageSize; i++ {
+		out.Items = append(out.Items, show(all[i]))
+	}
+	if i < len(all) && i > 0 {
+		out.Next = key(all[i-1])
+	}
+	return reply{status: http.StatusOK, body: out}, nil
+}
+
+// removal is GET /v1/users/{id}/removal: what IT should do before it removes a
+// user from the account (R11).
+func (e *Endpoint) removal(c *call) (reply, error) {
+	id, err := c.named()
+	if err != nil {
+		return reply{}, err
+	}
+	user := license.UserID(id)
+	out := api.Removal{User: id, Licenses: []api.RemovalLicense{}}
+	e.gw.View(func(s *license.State) {
+		h := s.Head()
+		warnings := license.RemovalWarnings(s, h.Now, user)
+		u := s.User(user)
+		switch {
+		case u != nil:
+			out.Name, out.Email = u.Name, u.Email
+		case !h.Filled:
+			err = gateway.ErrNotReady
+		case len(warnings) == 0:
+			err = denied{license.Denial{Reason: license.UnknownUser, Person: user}}
+		}
+		out.Safe = len(warnings) == 0
+		person := personName(s, user)
+		for _, w := range warnings {
+			l := api.RemovalLicense{ID: string(w.License), Product: string(w.Product), Ends: w.Ends.Std(), LockedUntil: w.LockedUntil.Std(),
+				Lost: w.Lost, Sessions: w.Sessions, Checkouts: []api.Checkout{}}
+			for i := range w.Checkouts {
+				l.Checkouts = append(l.Checkouts, checkout(&w.Checkouts[i], h.Epoch))
+			}
+			out.Licenses = append(out.Licenses, l)
+			out.Next = append(out.Next, removalSteps(c.lang, w, productName(s, w.Product), person)...)
+		}
+		if out.Safe {
+			out.Next = append(out.Next, phrase.Advice(c.lang, "removal/safe", phrase.Matter{Person: person}))
+		}
+		if u != nil {
+			out.Next = append(out.Next, phrase.Advice(c.lang, "removal/address", phrase.Matter{}))
+		}
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusOK, body: out}, nil
+}
+
+// removalSteps are what to do about one license.
+func removalSteps(lang phrase.Lang, w license.RemovalWarning, product, person string) []string {
+	m := phrase.Matter{Product: product, Person: person, Until: w.LockedUntil}
+	if w.Lost {
+		return []string{phrase.Advice(lang, "removal/lost", m)}
+	}
+	key := "removal/move"
+	if w.LockedUntil != 0 {
+		key = "removal/locked"
+	}
+	steps := []string{phrase.Advice(lang, key, m)}
+	for _, x := range w.Checkouts {
+		steps = append(steps, phrase.Advice(lang, "removal/checkout", phrase.Matter{Product: product, Machine: x.Machine, Until: x.Until}))
+	}
+	if w.Sessions > 0 {
+		steps = append(steps, phrase.Advice(lang, "removal/session", m))
+	}
+	return steps
+}

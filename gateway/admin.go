@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"context"
+
+	"sitegate/license"
+)
+
+// Mover is a Cloud that lets a site assign licenses. Not every cloud does: where
+// it does not, moves are refused with license.CloudCannot.
+type Mover interface {
+	// Move asks the cloud to assign a license to another user; asking again is
+	// harmless. Nil, nil: it has done so. A denial is its answer; an error says that it
+	// could not be asked.
+	Move(ctx context.Context, m license.Move) (*license.Denial, error)
+}
+
+// Move assigns a license to another user; the cloud must agree.
+func (g *Gateway) Move(ctx context.Context, c license.Move) (Answer, error) {
+	c.Agreed, c.Cannot, c.NotAfter = false, false, g.log.Now().Add(Life)
+	return g.ask(ctx, request{Move: &c})
+}
+
+// Block keeps a user or a machine out of the site.
+func (g *Gateway) Block(ctx context.Context, c license.Block) (Answer, error) {
+	return g.ask(ctx, request{Block: &c})
+}
+
+// Unblock lets a user or a machine in again.
+func (g *Gateway) Unblock(ctx context.Context, c license.Unblock) (Answer, error) {
+	return g.ask(ctx, request{Unblock: &c})
+}
+
+// ReleaseUser ends all sessions of a user by an administrator.
+func (g *Gateway) ReleaseUser(ctx context.Context, c license.ReleaseUser) (Answer, error) {
+	c.NotAfter = g.log.Now().Add(Life)
+	return g.ask(ctx, request{ReleaseUser: &c})
+}
+
+// SignOut ends a user's sessions on one machine.
+func (g *Gateway) SignOut(ctx context.Context, c license.SignOut) (Answer, error) {
+	c.NotAfter = g.log.Now().Add(Life)
+	return g.ask(ctx, request{SignOut: &c})
+}
+
+// move refuses what this site's state refuses, asks the cloud, and proposes. One
+// move of a license is under way at a time.
+func (g *Gateway) move(ctx context.Context, c license.Move) (license.Outcome, error) {
+	unlock, err := g.users.lock(ctx, "license "+string(c.License))
+	if err != nil {
+		return license.Outcome{}, err
+	}
+	defer unlock()
+
+	mover, can := g.cloud.(Mover)
+	probe := c
+	probe.Agreed = true
+	if d, err := g.refuse(ctx, probe); d != nil || err != nil {
+		return license.Outcome{Denial: d}, err
+	}
+	c.Cannot = !can
+	if can && !g.isAssigned(c) && g.link.sure(ctx) {
+		ask, cancel := context.WithTimeout(ctx, g.askTimeout)
+		defer cancel()
+		d, err := mover.Move(ask, c)
+		switch {
+		case err != nil:
+			g.logger.Warn("the cloud was not heard on a move", "id", requestOf(ctx), "license", string(c.License), "err", err)
+			g.link.suspect()
+		case d != nil:
+			d.License = c.License
+			return license.Outcome{Denial: d}, nil
+		}
+		c.Agreed = err == nil
+	}
+	return g.log.Propose(ctx, c)
+}
+
+// isAssigned reports whether the license is where it is to go.
+func (g *Gateway) isAssigned(c license.Move) (there bool) {
+	g.log.View(func(s *license.State) {
+		l := s.License(c.License)
+		there = l != nil && l.Assignee == c.To
+	})
+	return there
+}

@@ -1,0 +1,82 @@
+package notice
+
+import (
+	"testing"
+	"time"
+
+	"sitegate/license"
+)
+
+// What IT does and must see to, and who is told of it (R22): administrators, with
+// new and changed licenses also the fulfillment contact, and the user who is
+// blocked.
+func TestFromTellsAdministrators(t *testing.T) {
+	s, now := license.NewState(), license.TimeOf(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	apply(t, s, now, license.Found{Cluster: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f", Level: license.Level})
+	apply(t, s, now, license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
+		{User: &license.User{ID: "ada", Country: "DE"}},
+		{User: &license.User{ID: "ida", Country: "DE", Roles: license.RoleAdministrator}},
+		{User: &license.User{ID: "fay", Country: "DE", Roles: license.RoleFulfillment}},
+		{Product: &license.Product{ID: "road", Capped: license.CappedYes}},
+		{License: &license.License{ID: "l-1", Product: "road", Assignee: "ada"}},
+	}})
+	until := now.Add(24 * time.Hour)
+	ends := now.Add(365 * 24 * time.Hour)
+	steps := []struct {
+		command license.Command
+		want    []Notice
+	}{
+		{license.Mirror{From: "1", Cursor: "2", Changes: []license.Change{{License: &license.License{ID: "l-2", Product: "road", Ends: ends}}}}, []Notice{
+			{Kind: LicenseChanged, User: "fay", Reason: ReasonNew, Product: "road", License: "l-2", Until: ends},
+			{Kind: LicenseChanged, User: "ida", Reason: ReasonNew, Product: "road", License: "l-2", Until: ends}}},
+		{license.Mirror{From: "2", Cursor: "3", Changes: []license.Change{{License: &license.License{ID: "l-2", Product: "road"}}}}, []Notice{
+			{Kind: LicenseChanged, User: "fay", Product: "road", License: "l-2"}, {Kind: LicenseChanged, User: "ida", Product: "road", License: "l-2"}}},
+		{license.Mirror{From: "3", Cursor: "4", Changes: []license.Change{{DeleteLicense: "l-2"}}}, []Notice{
+			{Kind: LicenseChanged, User: "fay", Reason: ReasonGone, Product: "road", License: "l-2"},
+			{Kind: LicenseChanged, User: "ida", Reason: ReasonGone, Product: "road", License: "l-2"}}},
+		{license.CheckOut{ID: id(1), User: "ada", Product: "road", Machine: ws202, Agreed: true, Until: until},
+			[]Notice{{Kind: CheckedOut, User: "ada", ID: id(1), Product: "road", License: "l-1", Machine: ws202, To: ws202, Until: until}}},
+		{license.Block{User: "ada", By: "ida", Note: "ask me"}, []Notice{
+			{Kind: Blocked, User: "ada", By: "ida", Note: "ask me"},
+			{Kind: CheckoutFlagged, User: "ida", About: "ada", Reason: license.EndBlocked, ID: id(1), Product: "road", License: "l-1", Machine: ws202, Until: until}}},
+		{license.Unblock{User: "ada", By: "ida"}, []Notice{{Kind: Unblocked, User: "ada", By: "ida"}}},
+		{license.Block{Machine: ws101, By: "ida"}, nil},
+		{license.Unblock{Machine: ws101, By: "ida"}, nil},
+		{license.Mirror{From: "4", Cursor: "5", Changes: []license.Change{{DeleteUser: "ada"}}},
+			[]Notice{{Kind: UserNotFound, User: "ida", About: "ada", Product: "road", License: "l-1"}}},
+	}
+	for i, step := range steps {
+		var got []Notice
+		for _, e := range apply(t, s, now, step.command) {
+			got = append(got, From(e)...)
+		}
+		if len(got) != len(step.want) {
+			t.Fatalf("step %d, %T: got %d notices %+v, want %d", i, step.command, len(got), got, len(step.want))
+		}
+		for j, want := range step.want {
+			want.Seq, want.At = got[j].Seq, now
+			if got[j] != want {
+				t.Errorf("step %d, %T:\n got %+v\nwant %+v", i, step.command, got[j], want)
+			}
+		}
+	}
+}
+
+// A session that a block ends is told so, with who and why.
+func TestABlockEndsSessionsWithItsReason(t *testing.T) {
+	s, now := site(t)
+	apply(t, s, *now, license.Start{ID: id(1), User: "ada", Product: "road", Machine: ws101, Agreed: true})
+	var got []Notice
+	for _, e := range apply(t, s, *now, license.Block{Machine: ws101, By: "ida", Note: "a virus"}) {
+		got = append(got, From(e)...)
+	}
+	want := Notice{Kind: Released, User: "ada", ID: id(1), Product: "road", License: "l-1", Machine: ws101, To: ws101,
+		Reason: license.EndBlocked, By: "ida", Note: "a virus", Until: *now, At: *now}
+	if len(got) != 1 {
+		t.Fatalf("got %+v, want one notice", got)
+	}
+	want.Seq = got[0].Seq
+	if got[0] != want {
+		t.Errorf("\n got %+v\nwant %+v", got[0], want)
+	}
+}
