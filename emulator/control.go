@@ -31,6 +31,7 @@ type faultWire struct {
 //	POST /move                    {license_id, to_user_id, by, note}: the administrator's, under the move lock
 //	POST /repair                  {license_id, user_id, service_request}: the service's, for the license of a deleted user
 //	GET /assignments              who got which license from whom, oldest first
+//	POST /checkin                 {ref}: the service's, for a checkout of which the machine is lost
 //	POST /email                   {user_id, email}: another address, the same user
 //	POST /password                {user_id, password}
 //	GET /usage                    {records, duplicates}
@@ -89,6 +90,14 @@ func (e *Emulator) Control() http.Handler {
 		ServiceRequest string `json:"service_request"`
 	}) error {
 		return e.RepairAssignment(a.LicenseID, a.UserID, a.ServiceRequest)
+	}))
+	m.HandleFunc("POST /checkin", take(func(a struct {
+		Ref string `json:"ref"`
+	}) error {
+		if !e.CheckIn(a.Ref) {
+			return errors.New("no such checkout is out")
+		}
+		return nil
 	}))
 	m.HandleFunc("GET /assignments", give(e.Assignments))
 	m.HandleFunc("POST /email", take(func(a struct {

@@ -110,6 +110,8 @@ func sound(h cloudapi.Hold) string {
 		return fmt.Sprintf("a machine has an id of at most %d bytes or a name of at most %d", cloudapi.MaxID, cloudapi.MaxName)
 	case h.Kind != cloudapi.HoldSession && h.Kind != cloudapi.HoldCheckout:
 		return fmt.Sprintf("kind is %q or %q", cloudapi.HoldSession, cloudapi.HoldCheckout)
+	case h.WrittenOff && h.Kind != cloudapi.HoldCheckout:
+		return "only a checkout is written off"
 	case (h.Kind == cloudapi.HoldCheckout) != (h.Until != nil):
 		return "a checkout, and only a checkout, says until when"
 	}
@@ -262,7 +264,10 @@ func (e *Emulator) renewHolds(w http.ResponseWriter, r *http.Request, site strin
 		id, old := e.find(site, h)
 		kept := old != nil && old.live(now)
 		no := e.right(h, now)
-		if no == nil && !kept { // what was agreed to stays so, though the terms were shortened or another could not have it now
+		switch {
+		case h.WrittenOff && !kept:
+			no = &cloudapi.Problem{Reason: cloudapi.ReasonCheckedIn}
+		case no == nil && !kept: // what was agreed to stays so, though the terms were shortened or another could not have it now
 			no = e.refusal(h, now)
 		}
 		if no == nil || kept && h.Kind == cloudapi.HoldCheckout { // which cannot be recalled
@@ -304,6 +309,20 @@ func (e *Emulator) releaseHold(w http.ResponseWriter, r *http.Request, site stri
 		}
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// CheckIn ends a checkout in the cloud's books by its reference, as the vendor's service does for a machine that is lost; false: there is
+// none.
+func (e *Emulator) CheckIn(ref string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, h := range e.holds.byID {
+		if id.ref == ref && h.Kind == cloudapi.HoldCheckout && h.live(e.now()) {
+			e.forget(id)
+			return true
+		}
+	}
+	return false
 }
 
 // listHolds answers GET PathHolds.

@@ -50,13 +50,15 @@ func (e *Emulator) assignable(licenseID, userID string) error {
 	u, known := e.users[userID]
 	_, there := e.licenses[licenseID]
 	no := func(reason, detail string) error {
-		return &refused{cloudapi.Problem{Reason: reason, Detail: detail, LicenseID: licenseID}}
+		return &refused{cloudapi.Problem{Reason: reason, Detail: detail, LicenseID: licenseID, UserID: userID}}
 	}
 	switch {
 	case !there:
-		return no(cloudapi.ReasonUnknown, fmt.Sprintf("no license %q", licenseID))
+		return &refused{cloudapi.Problem{Reason: cloudapi.ReasonUnknown, Detail: fmt.Sprintf("no license %q", licenseID)}}
 	case !known:
 		return no(cloudapi.ReasonUnknown, fmt.Sprintf("no user %q", userID))
+	case u.Blocked:
+		return no(cloudapi.ReasonUserBlocked, userID+" is blocked")
 	case u.OtherAccount:
 		return no(cloudapi.ReasonOtherAccount, "another account has claimed "+userID)
 	case u.Country == "":
@@ -80,14 +82,20 @@ func (e *Emulator) found(l cloudapi.License) error {
 func (e *Emulator) Move(licenseID, toUserID, by, note string) (cloudapi.License, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.assignable(licenseID, toUserID); err != nil {
-		return cloudapi.License{}, err
-	}
-	l, now := e.licenses[licenseID], e.now()
-	if l.AssignedTo == toUserID {
+	l, there := e.licenses[licenseID]
+	_, known := e.users[toUserID]
+	now := e.now()
+	switch {
+	case there && known && l.AssignedTo == toUserID:
 		return l, nil
+	case there && !now.Before(l.EndsAt):
+		return cloudapi.License{}, &refused{cloudapi.Problem{Reason: cloudapi.ReasonLicenseEnded, LicenseID: licenseID, Until: &l.EndsAt,
+			Detail: "the license has ended at " + l.EndsAt.Format(time.RFC3339)}}
 	}
 	if err := e.found(l); err != nil {
+		return cloudapi.License{}, err
+	}
+	if err := e.assignable(licenseID, toUserID); err != nil {
 		return cloudapi.License{}, err
 	}
 	if l.AssignedTo != "" && l.AssignedAt != nil {

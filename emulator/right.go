@@ -49,13 +49,13 @@ func covers(l cloudapi.License, country string) bool {
 // mayCheckOut says why a checkout, to which the right is there, may not be made or changed as h has it; nil: may. What is open on this machine
 // already may be shortened whatever the account's terms are by now. The caller holds the lock.
 func (e *Emulator) mayCheckOut(h cloudapi.Hold, now time.Time) *cloudapi.Problem {
-	if end := e.licenses[h.LicenseID].EndsAt; h.Until.After(end) {
-		return tooLong(h, end, "the license ends at "+end.Format(time.RFC3339))
-	}
 	for _, o := range e.holds.byUser[h.UserID] {
 		if o.Kind == cloudapi.HoldCheckout && o.live(now) && o.LicenseID == h.LicenseID && sameMachine(o.Hold, h) && !h.Until.After(*o.Until) {
 			return nil
 		}
+	}
+	if end := e.licenses[h.LicenseID].EndsAt; h.Until.After(end) {
+		return tooLong(h, end, "the license ends at "+end.Format(time.RFC3339))
 	}
 	if e.account == nil {
 		return nil

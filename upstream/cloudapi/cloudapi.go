@@ -68,6 +68,7 @@ const (
 	ReasonMoveLocked    = "move-locked"       // re-assigned too recently (R10): Problem.Until, Problem.AssigneeID
 	ReasonUserNotFound  = "user-not-found"    // whom the license is assigned to is gone: a service request only (R11): Problem.AssigneeID
 	ReasonOtherAccount  = "other-account"     // another account has claimed the user (R19)
+	ReasonCheckedIn     = "checked-in"        // in a conflict: a checkout that was written off is checked in
 	ReasonStaleFence    = "stale-fence"       // a newer leader has spoken for this site
 	ReasonInvalid       = "invalid"           // the request itself is wrong
 	ReasonUnauthorized  = "unauthorized"      // no valid site token
@@ -108,6 +109,8 @@ type Problem struct {
 	Kind        HoldKind   `json:"kind,omitempty"`
 	// ReasonMoveLocked, ReasonUserNotFound: the id of whom the license is assigned to.
 	AssigneeID string `json:"assignee_id,omitempty"`
+	// Of a move that is refused because of whom it is to: that user. With ReasonUnknown and without it, the license is not known.
+	UserID string `json:"user_id,omitempty"`
 	// ReasonMoveLocked: when the lock opens. ReasonTooLong: the latest end there is.
 	Until *time.Time `json:"until,omitempty"`
 }

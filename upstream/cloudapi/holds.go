@@ -49,6 +49,9 @@ type Hold struct {
 
 	// Until ends a checkout, whether it is renewed or not. Checkouts only.
 	Until *time.Time `json:"until,omitempty"`
+	// WrittenOff: the site has given the checkout up, as its machine is lost. It stays in the cloud's books until the vendor's service
+	// has checked it in or it ends; once it is not there it is not made anew but is a conflict, with ReasonCheckedIn. In renewals only.
+	WrittenOff bool `json:"written_off,omitempty"`
 	// Provisional: the site granted it without asking, while the cloud could not be reached.
 	Provisional bool `json:"provisional,omitempty"`
 }
