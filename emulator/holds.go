@@ -239,24 +239,15 @@ func (e *Emulator) renewHolds(w http.ResponseWriter, r *http.Request, site strin
 		return
 	}
 	now := e.now()
-	// A machine may have given its id with one reference and only its name with another.
-	exact, listed := map[holdID]bool{}, map[string][]cloudapi.Hold{}
+	listed := map[holdID]bool{}
 	for _, h := range req.Holds {
-		exact[idOf(site, h)] = true
 		if id, old := e.find(site, h); old != nil {
-			exact[id] = true
+			listed[id] = true
 		}
-		listed[h.Key] = append(listed[h.Key], h)
 	}
 	for id, h := range e.holds.byID {
-		switch {
-		case id.site != site:
-		case !slices.ContainsFunc(listed[id.key], func(l cloudapi.Hold) bool { return sameMachine(l, h.Hold) }):
-			if h.asked.Before(req.Fence) {
-				e.forget(id)
-			}
-		case !exact[id]: // another reference of a listed hold goes with it
-			req.Holds = append(req.Holds, h.Hold)
+		if id.site == site && !listed[id] && h.asked.Before(req.Fence) {
+			e.forget(id)
 		}
 	}
 	got := cloudapi.RenewAnswer{LeaseMS: cloudapi.MillisOf(e.lease()), Conflicts: []cloudapi.Conflict{}}
@@ -275,7 +266,7 @@ func (e *Emulator) renewHolds(w http.ResponseWriter, r *http.Request, site strin
 		} else {
 			e.forget(id)
 		}
-		if no != nil && exact[idOf(site, h)] {
+		if no != nil {
 			conflict := cloudapi.Conflict{Key: h.Key, MachineID: h.MachineID, Ref: h.Ref, Reason: no.Reason}
 			if no.Reason == cloudapi.ReasonMachineActive {
 				conflict.MachineName, conflict.Since = no.MachineName, no.Since

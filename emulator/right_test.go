@@ -248,7 +248,7 @@ func TestMachinesByNameAndById(t *testing.T) {
 	named.MachineID, named.MachineName, named.Ref = "", `CORP/ws-1.corp.example`, "s-named"
 	expect(t, "by its name", b.hold(named), "yes")
 	expect(t, "the same one by its id", b.hold(known), "yes")
-	expect(t, "renewed by its id", b.renew(known), "")
+	expect(t, "both renewed", b.renew(known, named), "")
 	b.release(known)
 	expect(t, "who is active when one of its two sessions has ended", strings.Join(b.Active("ann"), " "), `CORP/ws-1.corp.example`)
 	named.MachineID = "id-WS-1"
@@ -256,6 +256,22 @@ func TestMachinesByNameAndById(t *testing.T) {
 	named.MachineID = ""
 	b.release(named)
 	expect(t, "who is active when both have", strings.Join(b.Active("ann"), " "), "")
+
+	// What a site frees while it cannot tell is not in its next list, though the machine has another session: it keeps nobody out any more.
+	b.PutProduct(cloudapi.Product{ID: "cap2", Capped: cloudapi.CappedYes})
+	second := b.lic("second", "cap2", cloudapi.LicenseVirtuoso)
+	second.AssignedTo = "ann"
+	b.PutLicense(second)
+	other := want("ann", "second", "WS-1")
+	other.ProductID, other.Ref = "cap2", "s-other"
+	expect(t, "a session", b.hold(known), "yes")
+	expect(t, "one of another product on the same machine", b.hold(other), "yes")
+	out := away(want("ann", "virt-ann", "LT-7"), b.time.Add(day))
+	expect(t, "a checkout elsewhere", b.hold(out), "machine-active WS-1")
+	expect(t, "a list without the first", b.renew(other), "")
+	expect(t, "a checkout elsewhere then", b.hold(out), "yes")
+	b.release(other)
+	b.release(out)
 
 	address := want("ann", "virt-ann", "10.0.0.5")
 	address.MachineID = ""

@@ -69,9 +69,9 @@ type HoldGrant struct {
 }
 
 // RenewRequest gives all holds that the site has, sessions and checkouts, those still being asked for included. The cloud drops
-// this site's holds of an earlier fence whose key and machine are not in the list: what a dead leader had asked for and never committed is no one's.
-// A site that has lost state (restored from a backup) therefore reads PathHolds before it renews. One entry renews a key on a machine with
-// all its references.
+// this site's holds of an earlier fence that are not in the list, each with its own reference: what a dead leader had asked for and never
+// committed is no one's, and what was freed while the cloud could not be told keeps nobody out.
+// A site that has lost state (restored from a backup) therefore reads PathHolds before it renews.
 type RenewRequest struct {
 	Fence Fence  `json:"fence"`
 	Holds []Hold `json:"holds"`
