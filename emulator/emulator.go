@@ -33,6 +33,8 @@ type Emulator struct {
 	Lease time.Duration
 	// TokenTTL is the life of access tokens; zero is one hour.
 	TokenTTL time.Duration
+	// NoMoves makes it a cloud that takes no moves from a site.
+	NoMoves bool
 	// Now is the cloud's clock; nil is time.Now.
 	Now func() time.Time
 	// Log hears of refusals; nil discards.

@@ -185,6 +185,10 @@ func (e *Emulator) ChangeEmail(userID, email string) error {
 
 // postMove answers POST cloudapi.PathMove.
 func (e *Emulator) postMove(w http.ResponseWriter, r *http.Request, _ string) {
+	if e.NoMoves {
+		refuse(w, http.StatusNotFound, cloudapi.ReasonNotOffered, "this cloud takes no moves from a site")
+		return
+	}
 	var req cloudapi.MoveRequest
 	if !read(w, r, &req) {
 		return

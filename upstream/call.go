@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,7 @@ type call struct {
 	method string
 	path   string
 	query  string // encoded
+	limit  string // what the cloud's wish to be left alone goes by; empty: path
 	key    string // idempotency key
 	body   []byte
 	max    int64 // bytes of the answer; zero is maxSmall
@@ -37,7 +39,8 @@ type call struct {
 func (c *Client) do(ctx context.Context, q call, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout+q.extra)
 	defer cancel()
-	if err := c.wait(ctx, q.path); err != nil {
+	q.limit = cmp.Or(q.limit, q.path)
+	if err := c.wait(ctx, q.limit); err != nil {
 		return err
 	}
 	for again := true; ; again = false {
@@ -78,7 +81,7 @@ func (c *Client) once(ctx context.Context, q call, token string, out any) error 
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
 		d := retryAfter(resp.Header.Get("Retry-After"))
-		c.hush(q.path, d)
+		c.hush(q.limit, d)
 		return fmt.Errorf("%w: in %s", ErrBusy, d)
 	case resp.StatusCode >= 500:
 		return fmt.Errorf("%w: status %d", ErrUnreachable, resp.StatusCode)

@@ -67,7 +67,8 @@ func toChange(ch cloudapi.Change) (_ license.Change, understood bool) {
 	switch ch.Kind {
 	case cloudapi.KindUser:
 		if u := ch.User; ch.Op == cloudapi.OpPut && u != nil && u.ID == ch.ID {
-			return license.Change{User: &license.User{ID: license.UserID(u.ID), Email: cut(u.Email), Name: cut(u.Name), Country: cut(u.Country), Blocked: u.Blocked}}, true
+			return license.Change{User: &license.User{ID: license.UserID(u.ID), Email: cut(u.Email), Name: cut(u.Name), Country: cut(u.Country), Blocked: u.Blocked,
+				Roles: toRoles(u.Roles), OtherAccount: u.OtherAccount}}, true
 		}
 		return license.Change{DeleteUser: license.UserID(ch.ID)}, understood
 	case cloudapi.KindProduct:
@@ -92,6 +93,9 @@ func toChange(ch cloudapi.Change) (_ license.Change, understood bool) {
 				AutonomyUncapped: a.Autonomy.UncappedMS.Duration(), CheckoutMax: a.CheckoutMaxMS.Duration()}
 			for _, adm := range a.Admins[:min(len(a.Admins), maxAdmins)] {
 				out.Administrators = append(out.Administrators, license.Administrator{Name: cut(adm.Name), Email: cut(adm.Email)})
+			}
+			if a.FulfillmentContact != nil {
+				out.FulfillmentContact = license.Administrator{Name: cut(a.FulfillmentContact.Name), Email: cut(a.FulfillmentContact.Email)}
 			}
 			return license.Change{Account: out}, true
 		}
@@ -118,6 +122,23 @@ func toKind(k string) license.Kind {
 		return license.Virtuoso
 	}
 	return license.Commercial
+}
+
+// toRoles leaves out the roles that are new here.
+func toRoles(names []string) (roles license.Roles) {
+	for _, name := range names {
+		switch name {
+		case cloudapi.RoleAdministrator:
+			roles |= license.RoleAdministrator
+		case cloudapi.RoleCoAdministrator:
+			roles |= license.RoleCoAdministrator
+		case cloudapi.RoleVirtuosoAdministrator:
+			roles |= license.RoleLicenseAdministrator
+		case cloudapi.RoleFulfillmentContact:
+			roles |= license.RoleFulfillment
+		}
+	}
+	return roles
 }
 
 func soundID(s string) bool { return s != "" && len(s) <= cloudapi.MaxID }

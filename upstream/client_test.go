@@ -118,11 +118,15 @@ func TestTheMirrorFillsThroughTheProxy(t *testing.T) {
 	if len(users) != 1200 || len(licenses) != len(s.cloud.Licenses()) || len(products) != len(s.cloud.Products()) {
 		t.Errorf("got %d users, %d licenses, %d products", len(users), len(licenses), len(products))
 	}
-	if account.AutonomyCapped != 72*time.Hour || account.CheckoutMax != 30*24*time.Hour || len(account.Administrators) != 1 {
+	if account.AutonomyCapped != 72*time.Hour || account.CheckoutMax != 30*24*time.Hour || len(account.Administrators) != 1 ||
+		account.FulfillmentContact.Email != "purchasing@harbour-works.example" {
 		t.Errorf("got account %+v", account)
 	}
 	if p := products[emulator.ProductUnknown]; p.Capped != license.CappedUnknown {
 		t.Errorf("got %v for a product the cloud does not say it of, want unknown", p.Capped)
+	}
+	if got := users[emulator.UserAdmin].Roles; got != license.RoleAdministrator|license.RoleLicenseAdministrator {
+		t.Errorf("got roles %b of the administrator", got)
 	}
 	for _, want := range s.cloud.Licenses() {
 		got := licenses[license.LicenseID(want.ID)]
@@ -177,7 +181,7 @@ func TestHolds(t *testing.T) {
 	}
 	long := out
 	long.Until = license.TimeOf(time.Now().AddDate(0, 0, 40))
-	if d, err := ask(long); err != nil || d == nil || d.Reason != license.CheckoutTooLong {
+	if d, err := ask(long); err != nil || d == nil || d.Reason != license.CheckoutTooLong || d.Until == 0 {
 		t.Errorf("40 days: got %+v, %v, want checkout-too-long", d, err)
 	}
 	theirs := ws1
@@ -233,6 +237,55 @@ func TestHolds(t *testing.T) {
 	}
 	if _, err := s.RenewHolds(t.Context(), old, nil); !errors.Is(err, upstream.ErrStaleFence) {
 		t.Errorf("an older leader's list: got %v, want ErrStaleFence", err)
+	}
+}
+
+func TestMoves(t *testing.T) {
+	s := newSite(t, nil)
+	now := time.Now()
+	lic := func(id, assignee string, at time.Time) {
+		s.cloud.PutLicense(cloudapi.License{ID: id, ProductID: emulator.ProductCapped, Kind: cloudapi.LicenseVirtuoso, StartsAt: now.AddDate(0, -6, 0),
+			EndsAt: now.AddDate(0, 6, 0), AssignedTo: assignee, AssignedAt: &at})
+	}
+	lic("l/1?x", emulator.UserA, now.AddDate(0, 0, -40))
+	lic("l-locked", emulator.UserA, now.AddDate(0, 0, -2))
+	lic("l-lost", "u-gone", now.AddDate(0, 0, -40))
+	s.cloud.PutUser(cloudapi.User{ID: "u-other", Country: "DE", OtherAccount: true})
+	s.cloud.PutUser(cloudapi.User{ID: "u-blocked", Country: "DE", Blocked: true})
+	ended := s.cloud.Licenses()[0]
+	ended.EndsAt = now.Add(-time.Hour)
+	s.cloud.PutLicense(ended)
+	opens := license.TimeOf(now.AddDate(0, 0, -2).Add(31 * 24 * time.Hour))
+	for _, tt := range []struct {
+		lic  license.LicenseID
+		to   license.UserID
+		want license.Denial
+	}{
+		{"l/1?x", "u-other", license.Denial{Reason: license.OtherAccount, Person: "u-other"}},
+		{"l/1?x", "u-blocked", license.Denial{Reason: license.UserBlocked, Person: "u-blocked"}},
+		{"l/1?x", "u-none", license.Denial{Reason: license.UnknownUser, Person: "u-none"}},
+		{"l-none", emulator.UserB, license.Denial{Reason: license.UnknownLicense}},
+		{"l-locked", emulator.UserB, license.Denial{Reason: license.MoveLocked, Person: emulator.UserA, Until: opens}},
+		{"l-lost", emulator.UserB, license.Denial{Reason: license.UserNotFound, Person: "u-gone"}},
+		{license.LicenseID(ended.ID), emulator.UserB, license.Denial{Reason: license.LicenseEnded, Until: license.TimeOf(ended.EndsAt)}},
+	} {
+		tt.want.License = tt.lic
+		got, err := s.Move(t.Context(), license.Move{License: tt.lic, To: tt.to, By: "it@x.example"})
+		if err != nil || got == nil || *got != tt.want {
+			t.Errorf("%s to %s: got %+v, %v, want %+v", tt.lic, tt.to, got, err, tt.want)
+		}
+	}
+	for range 2 {
+		if d, err := s.Move(t.Context(), license.Move{License: "l/1?x", To: emulator.UserB, By: "it@x.example", Note: "new project"}); d != nil || err != nil {
+			t.Errorf("a move that may be: got %+v, %v", d, err)
+		}
+	}
+	if got := s.cloud.Assignments(); len(got) != 1 || got[0].By != "it@x.example" || got[0].Note != "new project" || got[0].From != emulator.UserA || got[0].To != emulator.UserB {
+		t.Errorf("the cloud's books: got %+v", got)
+	}
+	s.cloud.NoMoves = true
+	if d, err := s.Move(t.Context(), license.Move{License: "l/1?x", To: emulator.UserA, By: "it"}); err != nil || d == nil || d.Reason != license.CloudCannot {
+		t.Errorf("of a cloud that takes no moves: got %+v, %v, want cloud-cannot", d, err)
 	}
 }
 
@@ -357,6 +410,10 @@ func calls(t *testing.T, c *upstream.Client) map[string]error {
 	}
 	errs["hold"] = err
 	_, errs["changes"] = c.Changes(t.Context(), "c", 0)
+	d, errs["move"] = c.Move(t.Context(), license.Move{License: "l", To: "u", By: "it"})
+	if d != nil {
+		t.Errorf("got the denial %+v of a move, want an error", d)
+	}
 	_, errs["renew"] = c.RenewHolds(t.Context(), license.Fence{}, nil)
 	errs["release"] = c.Release(t.Context(), license.Fence{}, hold(emulator.UserA, "WS-1", 1))
 	errs["usage"] = c.SendUsage(t.Context(), "k", []license.Usage{{Record: "r"}})

@@ -87,6 +87,9 @@ func (c *Client) RenewHolds(ctx context.Context, f license.Fence, holds []licens
 // toDenial translates a refusal; nil: it is not about the license.
 func toDenial(p cloudapi.Problem, h license.CloudHold) *license.Denial {
 	d := &license.Denial{Product: h.Product, License: h.License, Elsewhere: true}
+	if p.Until != nil {
+		d.Until = license.TimeOf(*p.Until)
+	}
 	switch p.Reason {
 	case cloudapi.ReasonMachineActive:
 		d.Reason = license.MachineActive

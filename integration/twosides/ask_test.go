@@ -74,6 +74,49 @@ func (w *world) checkOut(s *site) {
 	}
 }
 
+// move asks both sides to assign a license to someone else.
+func (w *world) move(s *site) {
+	l := w.license()
+	c := license.Move{License: license.LicenseID(l.ID), To: license.UserID(w.user().ID), By: "it@weir.example", Agreed: true}
+	if w.dice.IntN(10) == 0 {
+		c.To = "u-nobody"
+	}
+	d := license.Check(s.rules, s.at(), c)
+	w.say("%s: move %s from %s to %s: the site says %s", s.name, c.License, l.AssignedTo, c.To, words(d))
+	if !s.link {
+		return
+	}
+	cloud, err := s.cloud.Move(w.t.Context(), c)
+	switch {
+	case err != nil:
+		w.fail("%s: moving %s to %s: %v", s.name, c.License, c.To, err)
+	case cloud == nil:
+		w.did("agreed move")
+		w.changed()
+		if d != nil && !s.stale {
+			w.fail("%s: the site refuses to move %s to %s with %s, and the cloud does it", s.name, c.License, c.To, words(d))
+		}
+		if out := s.apply(c); d == nil && out.Denial != nil {
+			w.fail("%s: Check lets pass and the cloud does what Apply refuses: %+v", s.name, out.Denial)
+		}
+	default:
+		w.did("cloud refuses move, " + string(cloud.Reason))
+		c.Agreed = false
+		if out := s.apply(c); out.Denial == nil && !out.Repeat {
+			w.fail("%s: the cloud refuses to move %s to %s with %s, and the rules do it", s.name, c.License, c.To, words(cloud))
+		}
+		if s.stale {
+			return
+		}
+		if d == nil {
+			w.fail("%s: the site would move %s to %s, and the cloud refuses it to a site that knows all it knows: %s", s.name, c.License, c.To, words(cloud))
+		}
+		if d.Reason != cloud.Reason || d.Person != cloud.Person || d.Until != cloud.Until {
+			w.fail("%s: of the move of %s to %s the site says %+v, the cloud %+v", s.name, c.License, c.To, d, cloud)
+		}
+	}
+}
+
 // alone is what the site decides while it cannot ask.
 func (w *world) alone(s *site, c license.Command) {
 	out := s.apply(c)

@@ -10,7 +10,9 @@ import (
 // mustHappen is what the days have to be full of to show anything.
 var mustHappen = []string{"agreed session", "agreed checkout", "start without a hold", "start alone", "cloud alone refuses, machine-active",
 	"site refuses, machine-active", "site refuses, not-assigned", "site refuses, license-ended", "site refuses, user-blocked", "site refuses, unknown-user",
-	"site refuses, checkout-too-long", "session put on notice", "provisional session confirmed", "session outlives its checkout", "checkout in conflict"}
+	"site refuses, checkout-too-long", "session put on notice", "provisional session confirmed", "session outlives its checkout", "checkout in conflict",
+	"agreed move", "cloud refuses move, move-locked", "cloud refuses move, user-not-found", "cloud refuses move, unknown-user",
+	"cloud refuses move, other-account", "cloud refuses move, license-ended", "cloud refuses move, user-blocked"}
 
 // ownReasons are refusals that are the site's own business.
 var ownReasons = []license.Reason{license.TooManySessions, license.CloudNeeded, license.KeptForWaiter}
@@ -48,13 +50,28 @@ func (w *world) step() {
 		s.setLink(!s.link)
 	case n < 82:
 		w.pass(oneOf(w, jumps()))
+	case n < 88:
+		w.move(s)
+		w.news()
 	default:
 		w.change()
-		for _, s := range w.sites {
-			s.stale = true
-			if s.link && w.dice.IntN(5) > 0 {
-				s.sync()
-			}
+		w.changed()
+		w.news()
+	}
+}
+
+// changed: there is something in the cloud that no site has read.
+func (w *world) changed() {
+	for _, s := range w.sites {
+		s.stale = true
+	}
+}
+
+// news reaches most sites at once.
+func (w *world) news() {
+	for _, s := range w.sites {
+		if s.link && w.dice.IntN(5) > 0 {
+			s.sync()
 		}
 	}
 }

@@ -7,8 +7,9 @@
 // client credentials grant and scope [Scope]; no request names the site otherwise. What the cloud refuses comes as 409 with a
 // [Problem] that carries one of the Reason constants; every other status of 400 or more carries a Problem where it can.
 //
-// Not all of this is public at the vendor's: the change feed, the holds and the receipts are what a site needs from a cloud,
-// each is optional, and a gateway must work without any of them.
+// Not all of this is public at the vendor's: the change feed, the holds, the moves and the receipts are what a site needs from a cloud,
+// each is optional, and a gateway must work without any of them. What a cloud does not offer it answers with 404 and a Problem with
+// ReasonNotOffered.
 package cloudapi
 
 import (
@@ -70,6 +71,7 @@ const (
 	ReasonOtherAccount  = "other-account"     // another account has claimed the user (R19)
 	ReasonCheckedIn     = "checked-in"        // in a conflict: a checkout that was written off is checked in
 	ReasonStaleFence    = "stale-fence"       // a newer leader has spoken for this site
+	ReasonNotOffered    = "not-offered"       // with 404: this cloud takes no such request from a site
 	ReasonInvalid       = "invalid"           // the request itself is wrong
 	ReasonUnauthorized  = "unauthorized"      // no valid site token
 	ReasonBusy          = "busy"              // come back after Retry-After

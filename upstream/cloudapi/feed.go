@@ -65,6 +65,7 @@ const (
 	RoleAdministrator         = "administrator"
 	RoleCoAdministrator       = "co-administrator"
 	RoleVirtuosoAdministrator = "virtuoso-administrator"
+	RoleFulfillmentContact    = "fulfillment-contact" // see Account.FulfillmentContact, who need not be a user
 )
 
 // Capped says whether a product may be active on one machine at a time only (R5).
