@@ -152,18 +152,14 @@ type grant struct {
 
 // check holds the books of all against each other.
 func (w *world) check() {
-	single := func(license string) bool {
-		for _, l := range w.cloud.Licenses() {
-			if l.ID == license {
-				return l.Kind == cloudapi.LicenseVirtuoso && l.ProductID != "open" && l.ProductID != "v8i"
-			}
-		}
-		return license == "" // elsewhere
+	virtuoso := map[string]bool{}
+	for _, l := range w.cloud.Licenses() {
+		virtuoso[l.ID] = l.Kind == cloudapi.LicenseVirtuoso
 	}
 	var inCloud, atSites []grant
 	for _, name := range []string{"", "north", "south"} {
 		for _, h := range w.cloud.Holds(name) {
-			if single(h.LicenseID) {
+			if h.LicenseID == "" || virtuoso[h.LicenseID] && single(license.ProductID(h.ProductID)) {
 				inCloud = append(inCloud, grant{"cloud, for " + name, h.UserID, h.LicenseID, license.Machine{ID: h.MachineID, Name: h.MachineName}, h.Kind == cloudapi.HoldCheckout})
 			}
 		}
@@ -186,7 +182,9 @@ func (w *world) check() {
 			if !books[x.ID.String()] {
 				w.fail("%s: a checkout is not in the cloud's books: %+v", s.name, x)
 			}
-			atSites = append(atSites, grant{s.name, string(x.User), string(x.License), x.Machine, true})
+			if single(x.Product) {
+				atSites = append(atSites, grant{s.name, string(x.User), string(x.License), x.Machine, true})
+			}
 		}
 	}
 	for _, list := range [][]grant{inCloud, atSites} {
