@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -241,6 +242,13 @@ func TestLeave(t *testing.T) {
 			t.Fatalf("%s leaves: %v", leader.cfg.Node, err)
 		}
 		c.stop(leader.cfg.Node)
+		again, err := Open(c.config(leader.cfg.Node, listen(t, "127.0.0.1:0")))
+		if err == nil {
+			closeStore(t, again)
+		}
+		if err == nil || !strings.Contains(err.Error(), "has left its cluster") {
+			t.Errorf("%s started again: got %v, want that it has left", leader.cfg.Node, err)
+		}
 		eventually(t, func() error {
 			if got := c.leader().voters(); got != left {
 				return fmt.Errorf("%d voters, want %d", got, left)

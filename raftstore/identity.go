@@ -17,6 +17,7 @@ type identity struct {
 	Cluster  string `json:"cluster"`
 	Node     string `json:"node"`
 	Instance string `json:"instance"`
+	Left     bool   `json:"left,omitempty"` // it has left its cluster and must not vote any more
 }
 
 // lockDir keeps a data folder to this process until the file is closed.
@@ -48,7 +49,7 @@ func identify(dir, node, cluster string) (identity, error) {
 	}
 	var id identity
 	if err := json.Unmarshal(b, &id); err != nil || id.Instance == "" || id.Node == "" || id.Cluster == "" {
-		return identity{}, fmt.Errorf("%s is damaged (%v); restore the data folder from a backup, or empty it to join anew", path, err)
+		return identity{}, fmt.Errorf("%s is damaged (%v); restore it from a copy of this very node", path, err)
 	}
 	if id.Node != node {
 		return identity{}, fmt.Errorf("the data folder %s belongs to node %q, this node is %q; set the right folder, or the right name", dir, id.Node, node)
@@ -56,7 +57,24 @@ func identify(dir, node, cluster string) (identity, error) {
 	if cluster != "" && id.Cluster != cluster {
 		return identity{}, fmt.Errorf("the data folder %s belongs to cluster %s, this node is of %s; set the right folder, or the right cluster", dir, id.Cluster, cluster)
 	}
+	if id.Left {
+		return identity{}, fmt.Errorf("node %s has left its cluster and does not start again: its certificate and the data folder %s can go; keep its service from starting it", node, dir)
+	}
 	return id, nil
+}
+
+// leave notes in the folder that its node has left the cluster.
+func (id identity) leave(dir string) error {
+	id.Left = true
+	return id.write(filepath.Join(dir, "identity.json"))
+}
+
+func (id identity) write(path string) error {
+	b, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing whose data folder it is: %w", err)
+	}
+	return writeFileSync(path, append(b, '\n'))
 }
 
 func newIdentity(path, node, cluster string) (identity, error) {
@@ -72,9 +90,5 @@ func newIdentity(path, node, cluster string) (identity, error) {
 		cluster = drawn.String()
 	}
 	id := identity{Cluster: cluster, Node: node, Instance: instance.String()}
-	b, err := json.MarshalIndent(id, "", "  ")
-	if err != nil {
-		return identity{}, fmt.Errorf("writing whose data folder it is: %w", err)
-	}
-	return id, writeFileSync(path, append(b, '\n'))
+	return id, id.write(path)
 }

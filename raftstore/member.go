@@ -167,8 +167,11 @@ func (s *Store) Leave(ctx context.Context) error {
 		led := false
 		err := s.atLeader(ctx, true, func(context.Context) error { led = true; return nil },
 			func(ctx context.Context, p *peer) error { return p.ask(ctx, methodLeave, struct{}{}, nil) })
-		if err != nil || !led {
+		if err != nil {
 			return err
+		}
+		if !led {
+			return s.identity.leave(s.cfg.Dir)
 		}
 		if ctx.Err() != nil { // it was made the leader again
 			return context.Cause(ctx)
