@@ -179,6 +179,9 @@ func TestHolds(t *testing.T) {
 	if d, err := ask(hold(emulator.UserB, "WS-2", 4)); err != nil || d == nil || d.Reason != license.MachineActive || d.By != license.HoldCheckout || d.Machine.Name != "LT-7" {
 		t.Errorf("start while checked out: got %+v, %v, want machine-active by a checkout on LT-7", d, err)
 	}
+	if got, err := s.HeldCheckouts(t.Context()); err != nil || len(got) != 1 || got[0] != out.Ref {
+		t.Errorf("held checkouts: got %v, %v, want that of LT-7 only", got, err)
+	}
 	long := out
 	long.Until = license.TimeOf(time.Now().AddDate(0, 0, 40))
 	if d, err := ask(long); err != nil || d == nil || d.Reason != license.CheckoutTooLong || d.Until == 0 {
@@ -410,6 +413,7 @@ func calls(t *testing.T, c *upstream.Client) map[string]error {
 	}
 	errs["hold"] = err
 	_, errs["changes"] = c.Changes(t.Context(), "c", 0)
+	_, errs["held checkouts"] = c.HeldCheckouts(t.Context())
 	d, errs["move"] = c.Move(t.Context(), license.Move{License: "l", To: "u", By: "it"})
 	if d != nil {
 		t.Errorf("got the denial %+v of a move, want an error", d)

@@ -84,6 +84,31 @@ func (c *Client) RenewHolds(ctx context.Context, f license.Fence, holds []licens
 	return conflicts, nil
 }
 
+// HeldCheckouts lists the checkouts of this site that the cloud has in its books, by the id they were asked for with. What is not there has
+// been returned, has ended, or was checked in by the vendor's service.
+func (c *Client) HeldCheckouts(ctx context.Context) ([]license.ID, error) {
+	var got cloudapi.HoldList
+	err := c.do(ctx, call{method: http.MethodGet, path: cloudapi.PathHolds, max: cloudapi.MaxBody}, &got)
+	if err == nil && got.Holds == nil { // nothing is not a list of nothing
+		err = fmt.Errorf("%w: an answer without a list", ErrGarbage)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking the cloud what this site holds: %w", asError(err))
+	}
+	ids := []license.ID{}
+	for _, h := range got.Holds {
+		if h.Kind != cloudapi.HoldCheckout {
+			continue
+		}
+		id, err := license.ParseID(h.Ref)
+		if err != nil {
+			return nil, fmt.Errorf("asking the cloud what this site holds: %w: %s", ErrGarbage, clip(err.Error()))
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
 // toDenial translates a refusal; nil: it is not about the license.
 func toDenial(p cloudapi.Problem, h license.CloudHold) *license.Denial {
 	d := &license.Denial{Product: h.Product, License: h.License, Elsewhere: true}
