@@ -96,6 +96,10 @@ const (
 	KindCheckoutFlagged = "checkout-flagged" // the right to a checkout is gone
 	KindUserNotFound    = "user-not-found"   // a user is gone though a license is assigned
 	KindLicenseChanged  = "license-changed"  // to fulfillment contacts, too
+
+	// Of a checkout.
+	KindOutEnding  = "checkout-ending" // it ends in three days, or in one
+	KindWrittenOff = "written-off"     // it was given up for lost, and still blocks
 )
 
 // Beat is a heartbeat for the sessions of this machine. N comes back in Leases.

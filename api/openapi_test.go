@@ -178,7 +178,7 @@ func TestTheKindsAreListed(t *testing.T) {
 		"Notice.kind": {api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 			api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindAssigned, api.KindUnassigned,
 			api.KindBlocked, api.KindUnblocked, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
-			api.KindLicenseChanged},
+			api.KindLicenseChanged, api.KindOutEnding, api.KindWrittenOff},
 	} {
 		name, field, _ := strings.Cut(what, ".")
 		if got := schemas[name].Properties[field].Enum; !slices.Equal(got, want) {

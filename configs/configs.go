@@ -140,8 +140,9 @@ type Rules struct {
 	// with the cloud starts may be granted; nil leaves the account's terms.
 	AutonomyCapped   *time.Duration `key:"autonomy_capped"`
 	AutonomyUncapped *time.Duration `key:"autonomy_uncapped"`
-	CheckoutMax      time.Duration  `key:"checkout_max"` // zero: the account's
-	SaveGrace        time.Duration  `key:"save_grace"`   // 1 min to 2 h
+	CheckoutMax      time.Duration  `key:"checkout_max"`     // zero: the account's
+	CheckoutDefault  time.Duration  `key:"checkout_default"` // where nobody says until when
+	SaveGrace        time.Duration  `key:"save_grace"`       // 1 min to 2 h
 }
 
 // Limits hold for each identity, and for each address before it has one.
@@ -165,7 +166,7 @@ func Default() Config {
 			Listen:      "127.0.0.1:8443",
 			MetricsFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		},
-		Rules:  Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, SaveGrace: 15 * time.Minute},
+		Rules:  Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, CheckoutDefault: 14 * 24 * time.Hour, SaveGrace: 15 * time.Minute},
 		Limits: Limits{RequestsPerSecond: 20, Burst: 40},
 		Log:    Log{Level: "info", Format: "text"},
 	}

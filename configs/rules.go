@@ -18,6 +18,7 @@ func (r Rules) Settings() license.Settings {
 		AutonomyCapped:   r.AutonomyCapped,
 		AutonomyUncapped: r.AutonomyUncapped,
 		CheckoutMax:      r.CheckoutMax,
+		CheckoutDefault:  r.CheckoutDefault,
 		SaveGrace:        r.SaveGrace,
 	}
 }

@@ -191,6 +191,7 @@ func (r *Rules) validate(p *Problems) {
 	p.duration("rules.save_grace", r.SaveGrace, time.Minute, 2*time.Hour)
 	const year = 366 * 24 * time.Hour
 	p.duration("rules.checkout_max", r.CheckoutMax, 0, year)
+	p.duration("rules.checkout_default", r.CheckoutDefault, time.Minute, year)
 	if r.AutonomyCapped != nil {
 		p.duration("rules.autonomy_capped", *r.AutonomyCapped, 0, year)
 	}

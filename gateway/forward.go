@@ -19,6 +19,7 @@ type request struct {
 	Stop     *license.Stop     `json:"stop,omitempty"`
 	CheckOut *license.CheckOut `json:"check_out,omitempty"`
 	Return   *license.Return   `json:"return,omitempty"`
+	WriteOff *license.WriteOff `json:"write_off,omitempty"`
 	Wait     *license.Wait     `json:"wait,omitempty"`
 	EndWait  *license.EndWait  `json:"end_wait,omitempty"`
 	Release  *license.Release  `json:"release,omitempty"`

@@ -32,6 +32,8 @@ func (g *Gateway) Observe(events []license.Event) {
 			g.holds.free(checkoutHold(&f.Checkout))
 		case license.CheckoutEnded:
 			g.holds.free(checkoutHold(&f.Checkout))
+		case license.CheckedIn:
+			g.holds.free(checkoutHold(&f.Checkout)) // a renewal may have been under way
 		case license.LinkChanged:
 			if f.Up {
 				g.holds.catchUp()

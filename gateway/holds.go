@@ -204,6 +204,7 @@ func (h *holds) renew(ctx context.Context) bool {
 			list = append(list, u)
 		}
 	}
+	list = h.checkedIn(ctx, list)
 	ask, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	conflicts, err := h.g.cloud.RenewHolds(ask, fence, list)

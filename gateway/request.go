@@ -39,7 +39,8 @@ func (g *Gateway) Stop(ctx context.Context, c license.Stop) (Answer, error) {
 	return g.ask(ctx, request{Stop: &c})
 }
 
-// CheckOut asks for a checkout; the cloud must agree.
+// CheckOut asks for a checkout; the cloud must agree. Without an Until it is as
+// long as the site's default, or as is allowed.
 func (g *Gateway) CheckOut(ctx context.Context, c license.CheckOut) (Answer, error) {
 	c.Agreed, c.NotAfter = false, g.log.Now().Add(Life)
 	return g.ask(ctx, request{CheckOut: &c})
@@ -48,6 +49,12 @@ func (g *Gateway) CheckOut(ctx context.Context, c license.CheckOut) (Answer, err
 // Return gives a checkout back.
 func (g *Gateway) Return(ctx context.Context, c license.Return) (Answer, error) {
 	return g.ask(ctx, request{Return: &c})
+}
+
+// WriteOff gives a checkout up for lost, by an administrator. It frees nothing
+// until its machine returns it, the cloud confirms the check-in, or it ends.
+func (g *Gateway) WriteOff(ctx context.Context, c license.WriteOff) (Answer, error) {
+	return g.ask(ctx, request{WriteOff: &c})
 }
 
 // Wait asks to be told when a product can be started.
@@ -124,6 +131,8 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.Stop)
 	case r.Return != nil:
 		out, err = g.log.Propose(ctx, *r.Return)
+	case r.WriteOff != nil:
+		out, err = g.log.Propose(ctx, *r.WriteOff)
 	case r.Wait != nil:
 		out, err = g.wait(ctx, *r.Wait)
 	case r.EndWait != nil:
@@ -159,7 +168,12 @@ func (g *Gateway) start(ctx context.Context, c license.Start) (license.Outcome, 
 }
 
 func (g *Gateway) checkOut(ctx context.Context, c license.CheckOut) (license.Outcome, error) {
+	c.Edition = license.CheckoutEdition
 	return g.grant(ctx, c.User, c.Machine, "", func(agreed bool) license.Command {
+		if c.Until == 0 { // what the cloud agrees to is what is granted, to the millisecond
+			now := g.log.Now()
+			g.log.View(func(s *license.State) { c.Until = license.CheckoutEnd(s, now, c) })
+		}
 		c.Agreed = agreed
 		return c
 	})

@@ -167,6 +167,7 @@ type books struct {
 	posts   int  // deliveries of usage tried
 	deaf    bool // to the next hold
 	invalid bool // usage is refused
+	mute    bool // it does not say what is held
 }
 
 var errCut = errors.New("the cloud cannot be reached: connection refused")
@@ -293,6 +294,21 @@ func (b *books) RenewHolds(_ context.Context, _ license.Fence, holds []license.C
 		}
 	}
 	return conflicts, nil
+}
+
+func (b *books) HeldCheckouts(context.Context) ([]license.ID, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down || b.mute {
+		return nil, errCut
+	}
+	var held []license.ID
+	for _, h := range b.holds {
+		if h.Kind == license.HoldCheckout {
+			held = append(held, h.Ref)
+		}
+	}
+	return held, nil
 }
 
 func (b *books) SendUsage(_ context.Context, _ string, usage []license.Usage) error {

@@ -1,6 +1,10 @@
 package license
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+	"time"
+)
 
 func TestSessionsOfAUserAreBounded(t *testing.T) {
 	s := NewState()
@@ -25,5 +29,31 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 	Apply(s, Entry{200, Stop{ID: ID{1, 1}, User: "ada", Machine: Machine{ID: "m"}}})
 	if out := start(MaxSessions + 2); out.Denial != nil {
 		t.Fatalf("after a stop: got %s, want a grant", out.Denial.Reason)
+	}
+}
+
+// Each version is a checkout of its own; renewing one of them needs no room.
+func TestCheckoutsOfAUserAreBounded(t *testing.T) {
+	s := NewState()
+	Apply(s, Entry{1, Mirror{Cursor: "1", Full: true, Last: true, Changes: []Change{
+		{User: &User{ID: "ada"}}, {Product: &Product{ID: "p"}}, {License: &License{ID: "l", Product: "p", Assignee: "ada"}}}}})
+	checkOut := func(n, version int) *Denial {
+		out, _ := Apply(s, Entry{Time(n), CheckOut{ID: ID{1, byte(n)}, User: "ada", Product: "p", Machine: Machine{ID: "m"}, Agreed: true,
+			Version: fmt.Sprint(version), Until: Time(n).Add(time.Hour), Edition: CheckoutEdition}})
+		return out.Denial
+	}
+	for n := range MaxCheckouts {
+		if d := checkOut(n+1, n); d != nil {
+			t.Fatalf("checkout %d: got %s, want a grant", n+1, d.Reason)
+		}
+	}
+	if d := checkOut(MaxCheckouts+1, MaxCheckouts); d == nil || d.Reason != TooManyCheckouts {
+		t.Fatalf("got %+v, want %s", d, TooManyCheckouts)
+	}
+	if d := checkOut(MaxCheckouts+2, 7); d != nil {
+		t.Fatalf("renewing one of them: got %s, want a grant", d.Reason)
+	}
+	if n := s.Counts().Checkouts; n != MaxCheckouts {
+		t.Fatalf("got %d checkouts, want %d", n, MaxCheckouts)
 	}
 }

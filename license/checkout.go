@@ -14,6 +14,17 @@ type Checkout struct {
 	Since   Time      `cbor:"7,keyasint,omitempty"`
 	Until   Time      `cbor:"8,keyasint,omitempty"` // the first moment it is over
 	Token   uint64    `cbor:"9,keyasint,omitempty"` // seq of the grant: with the epoch, its fencing token
+
+	// By and Note say which administrator made it for the user, and why; empty where
+	// the user did.
+	By   string `cbor:"30,keyasint,omitempty"`
+	Note string `cbor:"31,keyasint,omitempty"`
+	// Remind is when its user is next told that it ends; zero is never (again).
+	Remind Time `cbor:"32,keyasint,omitempty"`
+	// WrittenOff: an administrator has given it up for lost. It goes on blocking.
+	WrittenOff *Loss `cbor:"33,keyasint,omitempty"`
+	// Exact: no other version than Version runs under it, where there is a Version.
+	Exact bool `cbor:"34,keyasint,omitempty"`
 	// Flagged is when IT was told that the right to it is gone. Zero: it is not.
 	Flagged Time `cbor:"40,keyasint,omitempty"`
 }
@@ -26,10 +37,24 @@ type CheckOut struct {
 	Product  ProductID `cbor:"3,keyasint"`
 	Machine  Machine   `cbor:"4,keyasint"`
 	Version  string    `cbor:"5,keyasint,omitempty"`
-	Until    Time      `cbor:"6,keyasint,omitempty"`
+	Until    Time      `cbor:"6,keyasint,omitempty"` // zero: Settings.CheckoutDefault, or less where that is too long
 	Agreed   bool      `cbor:"7,keyasint,omitempty"`
 	NotAfter Time      `cbor:"8,keyasint,omitempty"`
+
+	// By and Note: the administrator who makes it for the user, and why.
+	By   string `cbor:"30,keyasint,omitempty"`
+	Note string `cbor:"31,keyasint,omitempty"`
+	// Edition is of the rules it is asked by: a log is decided again as it was. 0 has
+	// no default end, no reminders, no versions, and cuts what is shortened to the
+	// newest maximum; who asks now says CheckoutEdition.
+	Edition uint8 `cbor:"32,keyasint,omitempty"`
 }
+
+// CheckoutEdition is the newest Edition of a CheckOut.
+const CheckoutEdition = 1
+
+// MaxCheckouts is how many checkouts one user may have.
+const MaxCheckouts = 100
 
 // CheckedOut: the checkout is open.
 type CheckedOut struct {
@@ -70,21 +95,27 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
 		return d
 	}
-	if !validName(string(c.Product)) || !validName(c.Version) {
+	if !validName(string(c.Product)) || !validName(c.Version) || !validName(c.By) || !validName(c.Note) || c.Edition > CheckoutEdition {
 		return deny(BadCommand)
 	}
 	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
 		return d
 	}
+	if a := s.active[c.User]; a != nil { // by the names of what it would renew, too
+		for i := range a.Checkouts {
+			if x := &a.Checkouts[i]; x.Machine.Is(c.Machine) {
+				if d := s.barred(c.User, x.Machine, c.Product); d != nil {
+					return d
+				}
+			}
+		}
+	}
 	_, lic, d := s.entitled(c.User, c.Product, at)
 	if d != nil {
 		return d
 	}
-	if c.Until <= at {
-		return &Denial{Reason: CheckoutInPast, Product: c.Product, License: lic.ID}
-	}
-	if latest := s.latestCheckout(lic, at); latest != 0 && c.Until > latest {
-		return &Denial{Reason: CheckoutTooLong, Product: c.Product, License: lic.ID, Until: latest}
+	if d := s.checkoutTerms(&c, lic, at); d != nil {
+		return d
 	}
 	if d := s.checkoutConflict(c.User, lic, c.Machine, at); d != nil {
 		return d
@@ -101,30 +132,32 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 		return Outcome{Checkout: &copied, Repeat: true}
 	}
 	_, lic, _ := s.entitled(c.User, c.Product, at)
+	until := s.checkoutEnd(&c, lic, at)
 	s.contact(at)
 	a := s.open(c.User)
 	claimed := s.claim(a, c.Product, c.Machine)
-	// A new checkout of the same license on the same machine takes the place of
-	// the one it renews or shortens, and keeps the id the machine was known by: its
-	// name alone may be another's too.
+	// A new checkout of the same license and version on the same machine takes the
+	// place of the one it renews or shortens, and keeps the id the machine was known
+	// by: its name alone may be another's too.
 	machine := c.Machine
-	if i := slices.IndexFunc(a.Checkouts, func(y Checkout) bool { return y.License == lic.ID && y.Machine.Is(c.Machine) }); i >= 0 {
+	if i := c.renews(a, lic); i >= 0 {
 		old := s.take(a, i)
 		s.emit(Returned{Checkout: old})
-		if machine.ID == "" {
-			machine.ID = old.Machine.ID
-		}
+		machine.ID = or(machine.ID, old.Machine.ID)
 		for j := range a.Sessions {
 			if a.Sessions[j].UnderCheckout == old.ID {
 				a.Sessions[j].UnderCheckout = c.ID
 			}
 		}
 	}
-	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: machine,
-		Version: c.Version, Since: at, Until: c.Until, Token: s.head.Seq + 1}
+	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: a.known(lic.ID, machine),
+		Version: c.Version, Since: at, Until: until, Token: s.head.Seq + 1, By: c.By, Note: c.Note}
+	if c.Edition > 0 {
+		x.Exact, x.Remind = c.Version != "", nextReminder(until, at)
+	}
 	a.Checkouts = append(a.Checkouts, x)
 	s.checkouts[x.ID] = c.User
-	s.plan(x.Until, x.User)
+	s.planCheckout(&x)
 	s.used(x.License, at)
 	s.emit(CheckedOut{Checkout: x})
 	if claimed {
@@ -202,6 +235,10 @@ func (s *State) uncover(a *Active, checkout ID) {
 			x.UnderCheckout = ID{}
 			continue
 		}
+		if own := s.ownCheckout(x.User, x.License, x.Machine, x.Version, s.head.Now); own != nil {
+			x.UnderCheckout = own.ID // another one of this machine
+			continue
+		}
 		lic := &License{ID: x.License, Product: x.Product}
 		if d := s.held(a, lic, x.Machine, s.head.Now, s.head.Settings.sessionScope()); d == nil {
 			x.UnderCheckout, x.Holds = ID{}, true
@@ -212,16 +249,26 @@ func (s *State) uncover(a *Active, checkout ID) {
 	}
 }
 
-// latestCheckout is the latest end a checkout of the license may have: the
-// license's own, the account's and the site's maximum (R14). Zero: no limit.
-func (s *State) latestCheckout(lic *License, at Time) Time {
-	latest := lic.Ends
-	limit := s.head.Account.CheckoutMax
-	if own := s.head.Settings.CheckoutMax; own != 0 && (limit == 0 || own < limit) {
-		limit = own
+// known is the machine as the checkouts of other versions know it, and lets them
+// know what they did not: its id, because a name alone may be another machine's too,
+// and its name, because another time it may come with nothing else.
+func (a *Active) known(lic LicenseID, m Machine) Machine {
+	for i := range a.Checkouts {
+		if x := &a.Checkouts[i]; x.License == lic && x.Machine.Is(m) {
+			m.ID, m.Name = or(m.ID, x.Machine.ID), or(m.Name, x.Machine.Name)
+		}
 	}
-	if limit != 0 && (latest == 0 || at.Add(limit) < latest) {
-		latest = at.Add(limit)
+	for i := range a.Checkouts {
+		if x := &a.Checkouts[i]; x.License == lic && x.Machine.Is(m) {
+			x.Machine.ID, x.Machine.Name = or(x.Machine.ID, m.ID), or(x.Machine.Name, m.Name)
+		}
 	}
-	return latest
+	return m
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
 }

@@ -25,6 +25,7 @@ type CloudHold struct {
 	Machine     Machine
 	Until       Time // of a checkout; zero for sessions
 	Provisional bool // of a session the site granted alone
+	WrittenOff  bool // of a checkout that waits for the cloud to confirm its check-in
 }
 
 // HoldKey is what a session or checkout keeps from other machines by the default
@@ -61,7 +62,8 @@ func (a *Active) cloudHolds() []CloudHold {
 	for i := range a.Checkouts {
 		x := &a.Checkouts[i]
 		holds = append(holds, CloudHold{Key: HoldKey(HoldCheckout, x.User, x.License), Kind: HoldCheckout, Ref: x.ID,
-			User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Until: x.Until})
+			User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Until: x.Until,
+			WrittenOff: x.WrittenOff != nil})
 	}
 	return holds
 }
@@ -74,7 +76,7 @@ func WouldHold(s *State, at Time, c Command) (CloudHold, bool) {
 	switch c := c.(type) {
 	case Start:
 		p, lic, d := s.entitled(c.User, c.Product, at)
-		if d != nil || !p.Single() || s.ownCheckout(c.User, lic.ID, c.Machine, at) != nil {
+		if d != nil || !p.Single() || s.ownCheckout(c.User, lic.ID, c.Machine, c.Version, at) != nil {
 			return CloudHold{}, false
 		}
 		return CloudHold{Key: HoldKey(HoldSession, c.User, lic.ID), Kind: HoldSession, Ref: c.ID, User: c.User,
@@ -85,7 +87,7 @@ func WouldHold(s *State, at Time, c Command) (CloudHold, bool) {
 			return CloudHold{}, false
 		}
 		return CloudHold{Key: HoldKey(HoldCheckout, c.User, lic.ID), Kind: HoldCheckout, Ref: c.ID, User: c.User,
-			Product: c.Product, License: lic.ID, Machine: c.Machine, Until: c.Until}, true
+			Product: c.Product, License: lic.ID, Machine: c.Machine, Until: s.checkoutEnd(&c, lic, at)}, true
 	}
 	return CloudHold{}, false
 }

@@ -23,6 +23,13 @@ const (
 	CheckoutTooLong Reason = "checkout-too-long"
 	// CheckoutInPast: the end is not in the future.
 	CheckoutInPast Reason = "checkout-in-past"
+	// CheckoutOff: the account allows no new checkouts to users of this country
+	// (KB0019243).
+	CheckoutOff Reason = "checkout-off"
+	// CheckoutWrittenOff: it was given up for lost; it can be returned, not renewed.
+	CheckoutWrittenOff Reason = "checkout-written-off"
+	// TooManyCheckouts: the user has MaxCheckouts out already.
+	TooManyCheckouts Reason = "too-many-checkouts"
 
 	// TooManySessions: the user has MaxSessions running already.
 	TooManySessions Reason = "too-many-sessions"
@@ -60,7 +67,7 @@ const (
 // Reasons are all reasons, in a fixed order.
 var reasons = [...]Reason{
 	MachineActive, KeptForWaiter, NotAssigned, LicenseEnded, LicenseNotStarted, CloudNeeded,
-	CheckoutTooLong, CheckoutInPast, TooManySessions, UnknownUser, UserBlocked, UnknownProduct, UnknownSession,
+	CheckoutTooLong, CheckoutInPast, CheckoutOff, CheckoutWrittenOff, TooManyCheckouts, TooManySessions, UnknownUser, UserBlocked, UnknownProduct, UnknownSession,
 	UnknownCheckout, NotYours, AlreadyEnded, IDInUse, TooLate, BadCommand,
 	MoveLocked, UserNotFound, OtherAccount, CloudCannot, MachineBlocked, UserBlockedHere, TooManyBlocks, UnknownLicense,
 }

@@ -43,6 +43,9 @@ func (s *State) replan() {
 	for user, a := range s.active {
 		for i := range a.Checkouts {
 			s.due = append(s.due, dueAt{a.Checkouts[i].Until, user})
+			if a.Checkouts[i].Remind != 0 {
+				s.due = append(s.due, dueAt{a.Checkouts[i].Remind, user})
+			}
 		}
 		if a.Reservation != nil {
 			s.due = append(s.due, dueAt{a.Reservation.Until, user})
@@ -55,7 +58,8 @@ func (s *State) replan() {
 const MaxDue = 256
 
 // Due lists the commands that time alone asks for at this moment: checkouts that
-// have ended, reservations nobody took. The leader proposes them; Apply settles
+// have ended or whose users are to be told that they will, reservations nobody
+// took. The leader proposes them; Apply settles
 // the same by itself before it decides on anything of the user. Due only reads.
 func Due(s *State, at Time) []Command {
 	found := map[UserID][]Command{}
@@ -93,8 +97,11 @@ func (s *State) dueOf(user UserID, at Time) []Command {
 	}
 	var commands []Command
 	for i := range a.Checkouts {
-		if a.Checkouts[i].Until <= at {
-			commands = append(commands, EndCheckout{ID: a.Checkouts[i].ID})
+		switch x := &a.Checkouts[i]; {
+		case x.Until <= at:
+			commands = append(commands, EndCheckout{ID: x.ID})
+		case x.reminds(at):
+			commands = append(commands, RemindCheckout{ID: x.ID})
 		}
 	}
 	if a.Reservation != nil && a.Reservation.Until <= at {
@@ -115,6 +122,7 @@ func (s *State) settle(user UserID) {
 		s.endCheckout(a, i)
 		settled = true
 	}
+	s.remind(a)
 	if r := a.Reservation; r != nil && r.Until <= s.head.Now {
 		s.endReservation(a)
 		settled = true

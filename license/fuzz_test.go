@@ -145,13 +145,31 @@ func (s *script) entry(state *State) Entry {
 }
 
 func (s *script) command(state *State) Command {
-	switch s.pick(37) {
+	switch s.pick(40) {
 	case 33, 34, 35, 36:
 		return s.admin(state)
+	case 37:
+		if s.pick(3) == 0 {
+			return CheckInConfirmed{Checkout: s.checkedOut(state)}
+		}
+		return WriteOff{Checkout: s.checkedOut(state), By: oneOf(s, "ida", "ida", ""), Note: "lost"}
+	case 38, 39:
+		// Renewed, shortened, of another version, to no date in particular.
+		c := CheckOut{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: true, Edition: CheckoutEdition}
+		if x := state.Checkout(s.checkedOut(state)); x != nil && s.pick(4) > 0 {
+			c.User, c.Product, c.Machine, c.Version = x.User, x.Product, x.Machine, x.Version
+		}
+		if s.pick(4) == 0 {
+			c.Version = oneOf(s, "10.00.18", "10.0.18.0", "23.0")
+		}
+		if s.pick(4) > 0 {
+			c.Until = s.at.Add(oneOf(s, time.Minute, 25*time.Hour, 49*time.Hour, 4*24*time.Hour, -time.Second))
+		}
+		return c
 	case 31, 32:
 		// Something runs under a checkout.
 		if x := state.Checkout(s.checkedOut(state)); x != nil {
-			return Start{ID: s.id(), User: x.User, Product: x.Product, Machine: x.Machine}
+			return Start{ID: s.id(), User: x.User, Product: x.Product, Machine: x.Machine, Version: oneOf(s, "", "10.0.18", "23.0.0.0")}
 		}
 		return CheckOut{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: true, Until: s.at.Add(time.Minute)}
 	case 29, 30:
@@ -208,7 +226,7 @@ func (s *script) command(state *State) Command {
 		}
 		return EndWait{ID: s.id(), User: user}
 	case 21:
-		return oneOf[Command](s, EndCheckout{ID: s.checkedOut(state)}, EndReservation{User: s.user()})
+		return oneOf[Command](s, EndCheckout{ID: s.checkedOut(state)}, RemindCheckout{ID: s.checkedOut(state)}, EndReservation{User: s.user()})
 	case 22:
 		return Release{Session: s.running(state), By: oneOf(s, "root", "")}
 	case 23:
@@ -259,7 +277,7 @@ func (s *script) admin(state *State) Command {
 func (s *script) configure() Command {
 	day := 24 * time.Hour
 	return Configure{Settings: Settings{SessionScope: Scope(s.pick(4)), CheckoutScope: Scope(s.pick(4)),
-		CheckoutMax: oneOf(s, 0, day, time.Minute), AutonomyCapped: oneOf(s, nil, &day, new(time.Duration)),
+		CheckoutMax: oneOf(s, 0, day, time.Minute), CheckoutDefault: oneOf(s, 0, 4*day, 2*time.Minute), AutonomyCapped: oneOf(s, nil, &day, new(time.Duration)),
 		SaveGrace: oneOf(s, 0, time.Minute)}}
 }
 
@@ -281,7 +299,7 @@ func (s *script) change() Change {
 	}
 	switch s.pick(8) {
 	case 0:
-		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0, Roles: Roles(s.pick(16)), OtherAccount: s.pick(4) == 0}}
+		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0, Country: oneOf(s, "", "FR", "fr"), Roles: Roles(s.pick(16)), OtherAccount: s.pick(4) == 0}}
 	case 1:
 		return Change{Product: &Product{ID: s.product(), Capped: Capped(s.pick(3))}}
 	case 2:
@@ -291,7 +309,8 @@ func (s *script) change() Change {
 	case 4:
 		return Change{DeleteLicense: s.license()}
 	case 5:
-		return Change{Account: &Account{ID: "acme", AutonomyCapped: oneOf(s, 0, time.Hour), AutonomyUncapped: time.Hour}}
+		return Change{Account: &Account{ID: "acme", AutonomyCapped: oneOf(s, 0, time.Hour), AutonomyUncapped: time.Hour,
+			CountryPolicies: oneOf(s, nil, []CountryPolicy{{Country: "FR", NoCheckouts: s.pick(2) > 0, CheckoutMax: 26 * time.Hour}})}}
 	default:
 		return Change{License: &License{ID: s.license(), Product: s.product(), Assignee: oneOf[UserID](s, "ann", "bob", ""),
 			Kind: Kind(s.pick(6) / 5), AssignedAt: oneOf(s, 0, s.at, s.at.Add(-25*time.Hour), s.at.Add(-32*24*time.Hour))}}
@@ -316,7 +335,7 @@ func (w *witness) found(s *script) {
 func siteRecords() []Change {
 	return []Change{
 		{Account: &Account{ID: "acme", AutonomyCapped: 72 * time.Hour, AutonomyUncapped: 7 * 24 * time.Hour}},
-		{User: &User{ID: "ann"}}, {User: &User{ID: "bob"}}, {User: &User{ID: "eve"}},
+		{User: &User{ID: "ann", Country: "FR"}}, {User: &User{ID: "bob"}}, {User: &User{ID: "eve"}},
 		{Product: &Product{ID: "micro", Capped: CappedYes}}, {Product: &Product{ID: "stad", Capped: CappedYes}},
 		{Product: &Product{ID: "view", Capped: CappedNo}}, {Product: &Product{ID: "odd"}},
 		{License: &License{ID: "L1", Product: "micro", Assignee: "ann"}}, {License: &License{ID: "L2", Product: "stad", Assignee: "ann"}},

@@ -77,25 +77,25 @@ func (a *Active) reservedFor(lic *License, m Machine, at Time, scope Scope) *Den
 // startBlocked says which other machine keeps a start out, whatever kind of start
 // it would be: an uncapped one needs nothing, one under this machine's own
 // checkout no hold.
-func (s *State) startBlocked(user UserID, p *Product, lic *License, m Machine, at Time) *Denial {
+func (s *State) startBlocked(user UserID, p *Product, lic *License, m Machine, version string, at Time) *Denial {
 	switch {
 	case !p.Single():
 		return nil
-	case s.ownCheckout(user, lic.ID, m, at) != nil:
+	case s.ownCheckout(user, lic.ID, m, version, at) != nil:
 		return s.active[user].runs(lic, m)
 	}
 	return s.startConflict(user, lic, m, at)
 }
 
-// ownCheckout is this machine's own checkout of the license, or nil. What runs
-// under it needs no hold of its own.
-func (s *State) ownCheckout(user UserID, lic LicenseID, m Machine, at Time) *Checkout {
+// ownCheckout is this machine's own checkout of the license that covers the
+// version, or nil. What runs under it needs no hold of its own.
+func (s *State) ownCheckout(user UserID, lic LicenseID, m Machine, version string, at Time) *Checkout {
 	a := s.active[user]
 	if a == nil {
 		return nil
 	}
 	for i := range a.Checkouts {
-		if x := &a.Checkouts[i]; x.License == lic && x.Until > at && x.Machine.Is(m) {
+		if x := &a.Checkouts[i]; x.License == lic && x.Until > at && x.Machine.Is(m) && x.covers(version) {
 			return x
 		}
 	}

@@ -3,6 +3,7 @@ package license
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // ledger keeps what is granted, from the events alone, and knows the rule of one
@@ -20,6 +21,7 @@ type ledger struct {
 	ended   map[ID]Time
 	waiting map[UserID]Waiter
 	kept    map[UserID]Waiter
+	told    map[ID]Time // by checkout: when its user was last told of its end
 }
 
 type grant struct {
@@ -28,6 +30,8 @@ type grant struct {
 	product  ProductID
 	license  LicenseID
 	machine  Machine
+	version  string
+	exact    bool // of a checkout: no other version is part of it
 	checkout bool
 	until    Time // of a checkout
 	capped   bool // of a session: when it was granted
@@ -76,16 +80,23 @@ func (l *ledger) note(c Command, events []Event) {
 		switch f := e.Fact.(type) {
 		case Started:
 			x := f.Session
-			g := grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, capped: l.single(x.Product)}
-			if own := l.find(func(h *grant) bool {
-				return h.checkout && h.user == g.user && h.license == g.license && sameMachine(h.machine, g.machine)
-			}); own >= 0 {
-				g.under = l.grants[own].id
-			}
+			g := grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, version: x.Version,
+				capped: l.single(x.Product)}
+			g.under = l.covering(&g)
 			l.add(g)
 		case CheckedOut:
 			x := f.Checkout
-			l.add(grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, until: x.Until, checkout: true})
+			for j := range l.grants { // what it is called is known from now on
+				g := &l.grants[j]
+				if g.checkout && g.license == x.License && g.user == x.User && sameMachine(g.machine, x.Machine) {
+					g.machine = Machine{ID: or(g.machine.ID, x.Machine.ID), Name: or(g.machine.Name, x.Machine.Name)}
+				}
+			}
+			l.add(grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, until: x.Until, checkout: true,
+				version: x.Version, exact: x.Exact})
+			if out, ok := c.(CheckOut); ok && out.Edition > 0 {
+				l.told[x.ID] = l.witness.state.head.Now
+			}
 		case Stopped:
 			l.remove(f.Session.ID)
 		case Expired:
@@ -97,12 +108,23 @@ func (l *ledger) note(c Command, events []Event) {
 				heir = events[i+1].Fact.(CheckedOut).Checkout.ID
 			}
 			l.uncover(f.Checkout.ID, heir)
+		case CheckedIn:
+			if f.Checkout.WrittenOff == nil {
+				l.witness.fail("checked in without a write-off: %+v", f.Checkout)
+			}
+			l.remove(f.Checkout.ID)
+			l.uncover(f.Checkout.ID, ID{})
+		case WrittenOff:
+			delete(l.told, f.Checkout.ID)
+		case CheckoutEnding:
+			l.reminded(&f.Checkout)
 		case CheckoutEnded:
 			l.remove(f.Checkout.ID)
 			l.uncover(f.Checkout.ID, ID{})
 		}
 	}
 	l.agrees()
+	l.allTold(l.witness.state.head.Now)
 	for i := range l.grants {
 		for j := range i {
 			a, b := &l.grants[i], &l.grants[j]
@@ -142,6 +164,7 @@ func (l *ledger) remove(id ID) {
 	}
 	l.grants = slices.Delete(l.grants, i, i+1)
 	l.ended[id] = l.witness.state.head.Now
+	delete(l.told, id)
 }
 
 // queue takes down who waits and for whom something is kept.
@@ -226,6 +249,10 @@ func (l *ledger) uncover(checkout, heir ID) {
 		if x == nil {
 			continue // stopped by the entry itself
 		}
+		if own := l.covering(g); !own.IsZero() && l.single(g.product) {
+			g.under = own
+			continue
+		}
 		g.capped = l.single(g.product)
 		g.lost = g.capped && !x.Holds
 		if x.Holds && !g.capped {
@@ -236,6 +263,52 @@ func (l *ledger) uncover(checkout, heir ID) {
 		}
 		if j := l.find(func(h *grant) bool { return h != g && l.clash(g, h) }); j >= 0 {
 			l.witness.fail("two machines: %+v took up a hold beside %+v", *g, l.grants[j])
+		}
+	}
+}
+
+// covering is the checkout a session runs under, or none: of its license and
+// machine, and of its version where both say one.
+func (l *ledger) covering(g *grant) ID {
+	plain := strings.NewReplacer("10.00.18", "10.0.18", "10.0.18.0", "10.0.18", "23.0.0.0", "23.0").Replace
+	own := l.find(func(h *grant) bool {
+		return h.checkout && h.user == g.user && h.license == g.license && sameMachine(h.machine, g.machine) &&
+			(!h.exact || g.version == "" || g.version == h.version || plain(g.version) == plain(h.version))
+	})
+	if own < 0 {
+		return ID{}
+	}
+	return l.grants[own].id
+}
+
+// reminded: a user is told of an end that is to come, once for each of its
+// moments, and of nothing that is written off or from before there were reminders.
+func (l *ledger) reminded(x *Checkout) {
+	now := l.witness.state.head.Now
+	last, ok := l.told[x.ID]
+	if !ok || x.WrittenOff != nil || now >= x.Until {
+		l.witness.fail("told at %v of %+v", now, *x)
+	}
+	for _, before := range []time.Duration{72 * time.Hour, 24 * time.Hour} {
+		if at := x.Until.Add(-before); last < at && at <= now {
+			l.told[x.ID] = now
+			return
+		}
+	}
+	l.witness.fail("told at %v of the end of %v at %v, and before at %v", now, x.ID, x.Until, last)
+}
+
+// allTold: no reminder is due that has not been told.
+func (l *ledger) allTold(at Time) {
+	for id, last := range l.told {
+		x := l.witness.state.Checkout(id)
+		if x == nil || x.Until <= at {
+			continue
+		}
+		for _, before := range []time.Duration{72 * time.Hour, 24 * time.Hour} {
+			if moment := x.Until.Add(-before); last < moment && moment <= at && !x.reminds(at) {
+				l.witness.fail("nobody will tell of the end of %+v", *x)
+			}
 		}
 	}
 }

@@ -7,9 +7,9 @@ type Entry struct {
 }
 
 // Command is one of the imperatives of this package: Start, Stop, Expire,
-// CheckOut, Return, EndCheckout, Release, Wait, EndWait, EndReservation, Mirror,
-// Link, Configure, Confirm, Conflict, Refused, UsageSent, Found, Move, Block,
-// Unblock, ReleaseUser, SignOut.
+// CheckOut, Return, EndCheckout, RemindCheckout, WriteOff, CheckInConfirmed,
+// Release, Wait, EndWait, EndReservation, Mirror, Link, Configure, Confirm,
+// Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -27,7 +27,7 @@ type Outcome struct {
 	Denial *Denial // nil: done
 
 	Session  *Session  // of Start, Stop, Release: a copy
-	Checkout *Checkout // of CheckOut, Return: a copy
+	Checkout *Checkout // of CheckOut, Return, WriteOff, CheckInConfirmed: a copy
 	Waiter   *Waiter   // of Wait: a copy; nil where nothing stands in the way any more
 	License  *License  // of Move: a copy
 	Repeat   bool      // had been done before; nothing has changed
@@ -51,6 +51,9 @@ func (Released) fact()          {}
 func (CheckedOut) fact()        {}
 func (Returned) fact()          {}
 func (CheckoutEnded) fact()     {}
+func (CheckoutEnding) fact()    {}
+func (WrittenOff) fact()        {}
+func (CheckedIn) fact()         {}
 func (WaitBegan) fact()         {}
 func (WaitEnded) fact()         {}
 func (Reserved) fact()          {}

@@ -100,7 +100,7 @@ func (c *Change) valid() bool {
 				return false
 			}
 		}
-		if len(a.Administrators) > 100 || a.AutonomyCapped < 0 || a.AutonomyUncapped < 0 || a.CheckoutMax < 0 {
+		if !validPolicies(a.CountryPolicies) || len(a.Administrators) > 100 || a.AutonomyCapped < 0 || a.AutonomyUncapped < 0 || a.CheckoutMax < 0 {
 			return false
 		}
 	}
@@ -145,6 +145,7 @@ func (s *State) change(c *Change, quiet bool) {
 	case c.Account != nil:
 		a := *c.Account
 		a.Administrators = slices.Clone(a.Administrators)
+		a.CountryPolicies = slices.Clone(a.CountryPolicies)
 		s.head.Account = a
 	case c.DeleteUser != "":
 		known := s.users[c.DeleteUser] != nil

@@ -104,4 +104,6 @@ type Account struct {
 	Administrators   []Administrator `cbor:"6,keyasint,omitempty"`
 	// FulfillmentContact gets the notices of new and changed licenses (R22).
 	FulfillmentContact Administrator `cbor:"40,keyasint,omitempty"`
+	// CountryPolicies are what holds for the users of a country, at most one each.
+	CountryPolicies []CountryPolicy `cbor:"30,keyasint,omitempty"`
 }

@@ -90,11 +90,13 @@ func (c Move) do(s *State, at Time) Outcome {
 		return Outcome{License: &l, Repeat: true}
 	}
 	s.contact(at)
+	before := l.Assignee
 	s.emit(Moved{License: l.ID, Product: l.Product, From: l.Assignee, To: c.To, By: c.By, Note: c.Note})
 	l.Assignee, l.AssignedAt = c.To, at
 	moved := l
 	s.setLicense(l.ID, &moved, false)
 	l = moved
+	s.offer(before) // who waits may have another license of the product
 	return Outcome{License: &l}
 }
 

@@ -154,7 +154,7 @@ func (s *State) Put(record any) error {
 		}
 		for i := range r.Checkouts {
 			s.checkouts[r.Checkouts[i].ID] = r.User
-			s.plan(r.Checkouts[i].Until, r.User)
+			s.planCheckout(&r.Checkouts[i])
 		}
 		if r.Reservation != nil {
 			s.plan(r.Reservation.Until, r.User)
@@ -187,6 +187,7 @@ func (s *State) Clone() *State {
 		case *Head:
 			h := *v
 			h.Account.Administrators = slices.Clone(h.Account.Administrators)
+			h.Account.CountryPolicies = slices.Clone(h.Account.CountryPolicies)
 			r = &h
 		case *User:
 			u := *v

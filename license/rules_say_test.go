@@ -98,8 +98,22 @@ func sayEnding(n *license.Ending) string {
 }
 
 func sayCheckout(x *license.Checkout) string {
-	return fmt.Sprintf("%s: %s %s (%s) on %s until %s", idName(x.ID), x.User, x.Product, x.License,
+	version := ""
+	if x.Version != "" {
+		version = " " + x.Version
+	}
+	line := fmt.Sprintf("%s: %s %s%s (%s) on %s until %s", idName(x.ID), x.User, x.Product, version, x.License,
 		sayMachine(x.Machine), sayTime(x.Until))
+	if x.By != "" {
+		line += ", by " + x.By
+		if x.Note != "" {
+			line += fmt.Sprintf(" %q", x.Note)
+		}
+	}
+	if l := x.WrittenOff; l != nil {
+		line += fmt.Sprintf(", written off by %s %q %s", l.By, l.Note, sayTime(l.At))
+	}
+	return line
 }
 
 func sayWaiter(w *license.Waiter) string {
@@ -133,6 +147,12 @@ func sayFact(f license.Fact) string {
 		return "returned " + sayCheckout(&f.Checkout)
 	case license.CheckoutEnded:
 		return "checkout ended " + sayCheckout(&f.Checkout)
+	case license.CheckoutEnding:
+		return "checkout will end " + sayCheckout(&f.Checkout)
+	case license.WrittenOff:
+		return "written off " + sayCheckout(&f.Checkout)
+	case license.CheckedIn:
+		return "checked in " + sayCheckout(&f.Checkout)
 	case license.WaitBegan:
 		return "waiting " + sayWaiter(&f.Waiter)
 	case license.WaitEnded:
@@ -172,6 +192,8 @@ func sayDue(commands []license.Command) []string {
 		switch c := c.(type) {
 		case license.EndCheckout:
 			answer = append(answer, "due: end checkout "+idName(c.ID))
+		case license.RemindCheckout:
+			answer = append(answer, "due: remind of checkout "+idName(c.ID))
 		case license.EndReservation:
 			answer = append(answer, "due: end reservation of "+string(c.User))
 		default:
@@ -193,6 +215,9 @@ func sayHolds(holds []license.CloudHold) []string {
 		}
 		if h.Provisional {
 			line += ", provisional"
+		}
+		if h.WrittenOff {
+			line += ", written off"
 		}
 		answer = append(answer, line)
 	}

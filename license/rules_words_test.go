@@ -152,6 +152,10 @@ func (s *story) command(w *words) (license.Command, error) {
 		w.next()
 		m, err := w.machine()
 		return license.Return{ID: nameID(first), User: license.UserID(w.next()), Machine: m}, err
+	case "write-off":
+		return license.WriteOff{By: long(w.after("by")), Note: long(w.after("because")), Checkout: nameID(w.next())}, nil
+	case "checked-in":
+		return license.CheckInConfirmed{Checkout: nameID(w.next())}, nil
 	case "wait":
 		c := license.Wait{ID: nameID(w.next())}
 		var err error
@@ -232,13 +236,21 @@ func (s *story) start(w *words) (license.Command, error) {
 }
 
 func (s *story) checkout(w *words) (license.Command, error) {
-	c := license.CheckOut{ID: nameID(w.next()), Agreed: !w.flag("alone"), Until: s.now}
+	c := license.CheckOut{ID: nameID(w.next()), Agreed: !w.flag("alone"), Edition: license.CheckoutEdition,
+		Version: long(w.after("version")), By: long(w.after("by")), Note: long(w.after("because"))}
 	if text := w.after("for"); text != "" {
 		d, err := duration(text)
 		if err != nil {
 			return nil, err
 		}
 		c.Until = s.now.Add(d)
+	}
+	if text := w.after("edition"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 8)
+		if err != nil {
+			return nil, err
+		}
+		c.Edition = uint8(n)
 	}
 	m, err := w.machine()
 	c.Machine, c.User, c.Product = m, license.UserID(w.next()), license.ProductID(w.next())
@@ -251,7 +263,8 @@ func (s *story) configure(w *words) (license.Command, error) {
 	c.Settings.SessionScope = scopes[w.after("sessions-hold")]
 	c.Settings.CheckoutScope = scopes[w.after("checkouts-hold")]
 	for word, into := range map[string]*time.Duration{
-		"lease": &c.Settings.LeaseTTL, "checkout-max": &c.Settings.CheckoutMax, "save-grace": &c.Settings.SaveGrace} {
+		"lease": &c.Settings.LeaseTTL, "checkout-max": &c.Settings.CheckoutMax, "checkout-default": &c.Settings.CheckoutDefault,
+		"save-grace": &c.Settings.SaveGrace} {
 		if err := w.duration(word, into); err != nil {
 			return nil, err
 		}
@@ -336,6 +349,13 @@ func (s *story) change(w *words) (license.Change, error) {
 		if name := w.after("ask"); name != "" {
 			a.Administrators = []license.Administrator{{Name: name}}
 		}
+		for text := w.after("country"); text != ""; text = w.after("country") {
+			policy, err := countryPolicy(text)
+			if err != nil {
+				return license.Change{}, err
+			}
+			a.CountryPolicies = append(a.CountryPolicies, policy)
+		}
 		a.ID = w.next()
 		return license.Change{Account: &a}, nil
 	case "drop":
@@ -349,4 +369,22 @@ func (s *story) change(w *words) (license.Change, error) {
 		}
 	}
 	return license.Change{}, fmt.Errorf("not a change of the mirror")
+}
+
+// countryPolicy reads "FR:off", "DE:30d" or "DE:30d:off".
+func countryPolicy(text string) (license.CountryPolicy, error) {
+	country, terms, _ := strings.Cut(text, ":")
+	p := license.CountryPolicy{Country: long(country)}
+	for term := range strings.SplitSeq(terms, ":") {
+		if term == "off" {
+			p.NoCheckouts = true
+			continue
+		}
+		d, err := duration(term)
+		if err != nil {
+			return p, err
+		}
+		p.CheckoutMax = d
+	}
+	return p, nil
 }

@@ -138,13 +138,13 @@ func (c Start) decide(s *State, at Time) *Denial {
 	if d != nil {
 		return d
 	}
-	if d := s.startBlocked(c.User, product, lic, c.Machine, at); d != nil {
+	if d := s.startBlocked(c.User, product, lic, c.Machine, c.Version, at); d != nil {
 		return d
 	}
 	if a := s.active[c.User]; a != nil && len(a.Sessions) >= MaxSessions {
 		return &Denial{Reason: TooManySessions, Product: c.Product, License: lic.ID}
 	}
-	alone := !c.Agreed && s.ownCheckout(c.User, lic.ID, c.Machine, at) == nil
+	alone := !c.Agreed && s.ownCheckout(c.User, lic.ID, c.Machine, c.Version, at) == nil
 	if alone && at >= s.aloneUntil(product.Single()) {
 		return &Denial{Reason: CloudNeeded, Product: c.Product, License: lic.ID}
 	}
@@ -167,7 +167,7 @@ func (c Start) do(s *State, at Time) Outcome {
 	if x.TTL == 0 {
 		x.TTL = s.head.Settings.TTL()
 	}
-	if own := s.ownCheckout(c.User, lic.ID, c.Machine, at); own != nil {
+	if own := s.ownCheckout(c.User, lic.ID, c.Machine, c.Version, at); own != nil {
 		x.UnderCheckout = own.ID
 	} else {
 		x.Holds = product.Single()

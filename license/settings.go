@@ -30,6 +30,9 @@ type Settings struct {
 	// SaveGrace is how long a session that lost its right may still be renewed,
 	// for its user to save: default 15 min.
 	SaveGrace time.Duration `cbor:"7,keyasint,omitempty"`
+	// CheckoutDefault is how long a checkout is whose end nobody says: default 14
+	// days, or less where that is too long.
+	CheckoutDefault time.Duration `cbor:"30,keyasint,omitempty"`
 }
 
 // The defaults and bounds of Settings.
@@ -37,6 +40,7 @@ const (
 	DefaultLeaseTTL  = 180 * time.Second
 	MaxLeaseTTL      = time.Hour
 	DefaultSaveGrace = 15 * time.Minute
+	DefaultCheckout  = 14 * 24 * time.Hour
 	// ReservationTime is how long a license that became free is kept for the machine
 	// that asked to wait.
 	ReservationTime = 30 * time.Second
@@ -62,6 +66,13 @@ func (s *Settings) TTL() time.Duration {
 		return DefaultLeaseTTL
 	}
 	return s.LeaseTTL
+}
+
+func (s *Settings) checkoutDefault() time.Duration {
+	if s.CheckoutDefault == 0 {
+		return DefaultCheckout
+	}
+	return s.CheckoutDefault
 }
 
 func (s *Settings) saveGrace() time.Duration {
@@ -103,7 +114,7 @@ func (c Configure) decide(*State, Time) *Denial {
 		return deny(BadCommand)
 	}
 	negative := func(d *time.Duration) bool { return d != nil && *d < 0 }
-	if s.CheckoutMax < 0 || s.SaveGrace < 0 || negative(s.AutonomyCapped) || negative(s.AutonomyUncapped) {
+	if s.CheckoutMax < 0 || s.CheckoutDefault < 0 || s.SaveGrace < 0 || negative(s.AutonomyCapped) || negative(s.AutonomyUncapped) {
 		return deny(BadCommand)
 	}
 	return nil

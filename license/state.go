@@ -205,7 +205,7 @@ func (s *State) emit(f Fact) uint64 {
 	s.head.Seq++
 	s.events = append(s.events, Event{Seq: s.head.Seq, At: s.head.Now, Fact: f})
 	switch f.(type) {
-	case Stopped, Expired, Returned, CheckoutEnded: // those of UsageOf
+	case Stopped, Expired, Returned, CheckoutEnded, CheckedIn: // those of UsageOf
 		s.head.UsageMade++
 	}
 	return s.head.Seq

@@ -51,6 +51,8 @@ func UsageOf(e Event) (Usage, bool) {
 		return session(&f.Session)
 	case Returned:
 		return checkout(&f.Checkout)
+	case CheckedIn:
+		return checkout(&f.Checkout)
 	case CheckoutEnded:
 		// It was over at its date, however late that was noted.
 		u, ok := checkout(&f.Checkout)

@@ -90,7 +90,7 @@ func (c Wait) do(s *State, at Time) Outcome {
 		return Outcome{Waiter: &w, Repeat: true}
 	}
 	product, lic, _ := s.entitled(c.User, c.Product, at)
-	if s.startBlocked(c.User, product, lic, c.Machine, at) == nil {
+	if s.startBlocked(c.User, product, lic, c.Machine, "", at) == nil {
 		return Outcome{}
 	}
 	w := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: at}
@@ -164,7 +164,7 @@ func (s *State) offer(user UserID) {
 	}
 	w := *a.Waiter
 	product, lic, d := s.entitled(user, w.Product, s.head.Now)
-	if d != nil || s.startBlocked(user, product, lic, w.Machine, s.head.Now) != nil {
+	if d != nil || s.startBlocked(user, product, lic, w.Machine, "", s.head.Now) != nil {
 		return
 	}
 	s.open(user)

@@ -46,7 +46,7 @@ type happening struct {
 
 func newWitness(t *testing.T) *witness {
 	w := &witness{t: t, state: NewState(), twin: NewState(), stored: map[Key]string{}}
-	w.ledger = ledger{witness: w, ended: map[ID]Time{}, waiting: map[UserID]Waiter{}, kept: map[UserID]Waiter{}}
+	w.ledger = ledger{witness: w, ended: map[ID]Time{}, waiting: map[UserID]Waiter{}, kept: map[UserID]Waiter{}, told: map[ID]Time{}}
 	return w
 }
 

@@ -42,19 +42,25 @@ const (
 	CheckoutFlagged Kind = "checkout-flagged" // the right to a checkout is gone
 	UserNotFound    Kind = "user-not-found"   // a user is gone though a license is assigned
 	LicenseChanged  Kind = "license-changed"  // to fulfillment contacts, too
+
+	// Of a checkout.
+	OutEnding  Kind = "checkout-ending" // it ends in three days, or in one
+	WrittenOff Kind = "written-off"     // it was given up for lost, and still blocks
 )
 
 // Kinds lists every kind there is, in a fixed order.
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
 		CheckedOut, Returned, Assigned, Unassigned, Blocked, Unblocked, LinkUp, LinkDown,
-		CheckoutFlagged, UserNotFound, LicenseChanged}
+		CheckoutFlagged, UserNotFound, LicenseChanged, OutEnding, WrittenOff}
 }
 
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
 const (
 	ReasonExpired = "expired" // no heartbeat came in time
 	ReasonOver    = "over"    // the checkout's date has come
+	// ReasonCheckedIn: the cloud has confirmed the check-in of what was written off.
+	ReasonCheckedIn = "checked-in"
 )
 
 // The reasons of a LicenseChanged notice; none: it has another product or term.
@@ -115,6 +121,13 @@ func From(e license.Event) []Notice {
 	case license.CheckoutEnded:
 		n.checkout(Returned, &f.Checkout)
 		n.Reason = ReasonOver
+	case license.CheckedIn:
+		n.checkout(Returned, &f.Checkout)
+		n.Reason = ReasonCheckedIn
+	case license.CheckoutEnding:
+		n.checkout(OutEnding, &f.Checkout)
+	case license.WrittenOff:
+		n.checkout(WrittenOff, &f.Checkout)
 	case license.Reserved:
 		n.waiter(Yours, &f.Waiter)
 		n.Until = f.Until
@@ -201,8 +214,13 @@ func (n *Notice) session(k Kind, x *license.Session) {
 
 func (n *Notice) checkout(k Kind, x *license.Checkout) {
 	n.Kind, n.User, n.ID, n.Product, n.License, n.Machine, n.To = k, x.User, x.ID, x.Product, x.License, x.Machine, x.Machine
-	if k == CheckedOut {
+	switch k {
+	case CheckedOut:
+		n.Until, n.By, n.Note = x.Until, x.By, x.Note
+	case OutEnding:
 		n.Until = x.Until
+	case WrittenOff:
+		n.Until, n.By, n.Note = x.Until, x.WrittenOff.By, x.WrittenOff.Note
 	}
 }
 

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +63,12 @@ func TestFromTellsTheDayOfAUser(t *testing.T) {
 			[]Notice{{Kind: Stopped, ID: id(4), License: "l-1", Machine: ws202, To: ws202}}},
 		{license.Return{ID: id(3), User: "ada", Machine: ws202},
 			[]Notice{{Kind: Returned, ID: id(3), License: "l-1", Machine: ws202, To: ws202}}},
+		{license.CheckOut{ID: id(6), User: "ada", Product: "road", Machine: ws202, Agreed: true, Until: now.Add(72 * time.Hour), By: "it", Note: "goes to sea"},
+			[]Notice{{Kind: CheckedOut, ID: id(6), License: "l-1", Machine: ws202, To: ws202, Until: now.Add(72 * time.Hour), By: "it", Note: "goes to sea"}}},
+		{license.WriteOff{Checkout: id(6), By: "it", Note: "lost"},
+			[]Notice{{Kind: WrittenOff, ID: id(6), License: "l-1", Machine: ws202, To: ws202, Until: now.Add(72 * time.Hour), By: "it", Note: "lost"}}},
+		{license.CheckInConfirmed{Checkout: id(6)},
+			[]Notice{{Kind: Returned, ID: id(6), License: "l-1", Machine: ws202, To: ws202, Reason: ReasonCheckedIn}}},
 		{license.Start{ID: id(5), User: "ada", Product: "road", Machine: ws101, Agreed: true},
 			[]Notice{{Kind: Granted, ID: id(5), License: "l-1", Machine: ws101, To: ws101}}},
 		{license.Release{Session: id(5), By: "it", Note: "please"},
@@ -101,5 +108,29 @@ func TestMineIsWhomItIsSaidTo(t *testing.T) {
 	n := Notice{Kind: Attempted, Machine: ws202, To: ws101}
 	if !n.Mine(ws101) || n.Mine(ws202) {
 		t.Errorf("mine for WS-101 is %t, for WS-202 %t; want true, false", n.Mine(ws101), n.Mine(ws202))
+	}
+}
+
+// Three days and one day before its end a checkout's machine is told, once each.
+func TestFromTellsOfTheEndOfACheckout(t *testing.T) {
+	s, now := site(t)
+	end := now.Add(5 * 24 * time.Hour)
+	apply(t, s, *now, license.CheckOut{ID: id(1), User: "ada", Product: "road", Machine: ws202, Agreed: true, Until: end, Edition: license.CheckoutEdition})
+	var told []license.Time
+	for at := *now; at < end; at = at.Add(time.Hour) {
+		for _, c := range license.Due(s, at) {
+			for _, e := range apply(t, s, at, c) {
+				for _, n := range From(e) {
+					want := Notice{Seq: n.Seq, At: at, Kind: OutEnding, User: "ada", ID: id(1), Product: "road", License: "l-1", Machine: ws202, To: ws202, Until: end}
+					if n != want {
+						t.Errorf("got %+v\nwant %+v", n, want)
+					}
+					told = append(told, at)
+				}
+			}
+		}
+	}
+	if want := []license.Time{end.Add(-72 * time.Hour), end.Add(-24 * time.Hour)}; !slices.Equal(told, want) {
+		t.Errorf("told at %v, want %v", told, want)
 	}
 }

@@ -31,6 +31,10 @@ func commandKinds() map[uint64]license.Command {
 		17: license.Refused{},
 		18: license.UsageSent{},
 
+		50: license.WriteOff{},
+		51: license.CheckInConfirmed{},
+		52: license.RemindCheckout{},
+
 		60: license.Move{},
 		61: license.Block{},
 		62: license.Unblock{},
@@ -61,6 +65,10 @@ func factKinds() map[uint64]license.Fact {
 		18: license.Conflicted{},
 		19: license.Attempted{},
 		20: license.UsageAcknowledged{},
+
+		50: license.WrittenOff{},
+		51: license.CheckedIn{},
+		52: license.CheckoutEnding{},
 
 		60: license.Moved{},
 		61: license.Blocked{},
