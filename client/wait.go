@@ -10,8 +10,10 @@ import (
 	"sitegate/api"
 )
 
-// recheck is how often a wait asks how things are while it cannot be told.
-const recheck = 30 * time.Second
+const (
+	recheck = 30 * time.Second // how often a wait asks how things are while it cannot be told
+	settle  = time.Second      // after which a node that was behind the others is asked again
+)
 
 // Wait is a machine that waits for a product.
 type Wait struct {
@@ -66,8 +68,12 @@ func (c *Client) Wait(ctx context.Context, product string) (*Wait, error) {
 
 func (w *Wait) ask(ctx context.Context) (api.Wait, error) {
 	var got api.Wait
-	_, err := w.c.obtain(ctx, api.PathWaits, w.path(), api.WaitRequest{ID: w.ID, Product: w.Product, Machine: w.c.cfg.Machine}, &got)
+	_, err := w.c.obtain(ctx, api.PathWaits, w.path(), w.request(), &got)
 	return got, err
+}
+
+func (w *Wait) request() api.WaitRequest {
+	return api.WaitRequest{ID: w.ID, Product: w.Product, Machine: w.c.cfg.Machine}
 }
 
 func (w *Wait) path() string { return api.PathWaits + "/" + url.PathEscape(w.ID) }
@@ -117,6 +123,8 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 	defer notices.Close()
 	look := time.NewTicker(recheck)
 	defer look.Stop()
+	var soon <-chan time.Time
+	var rival string // the wait that stood in the place of this one
 	told := notices.Notices()
 	for {
 		again := false
@@ -144,27 +152,49 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 			}
 		case <-look.C:
 			again = told == nil || !notices.l.up()
+		case <-soon:
+			again = true
 		}
 		if !again {
 			continue
 		}
-		if me, err := w.c.Me(ctx); err == nil && w.read(me.Waiting) {
+		soon = nil
+		me, err := w.c.Me(ctx)
+		if err != nil {
+			continue
+		}
+		switch now := me.Waiting; {
+		case now == nil:
+			if w.renew(ctx) {
+				return
+			}
+		case now.ID == w.ID && now.Free:
+			w.end(nil)
 			return
+		case now.ID != w.ID && now.ID == rival:
+			w.end(waitEnded())
+			return
+		case now.ID != w.ID:
+			// It waits instead, or it waited before and this node does not know
+			// better yet. Asking for this one would take its place.
+			rival, soon = now.ID, time.After(settle)
+		default:
+			rival = ""
 		}
 	}
 }
 
-// read ends the wait if the site does not have it any more. Asking again would
-// take the place of another machine that waits since.
-func (w *Wait) read(now *api.Wait) bool {
-	switch {
-	case now == nil, now.ID == w.ID && now.Free:
-		w.end(nil) // it was kept, or nothing is in the way
-	case now.ID != w.ID:
-		w.end(waitEnded())
-	default:
+// renew asks for the wait once more, under its own id, where a node does not have
+// it: that node may be behind the others, and only the answer to a request is as
+// fresh as the site. Where nothing is in the way any more, or the rules say no, the
+// wait is over, and starting tells the rest.
+func (w *Wait) renew(ctx context.Context) (over bool) {
+	var got api.Wait
+	_, err := w.c.call(ctx, http.MethodPost, api.PathWaits, w.request(), &got)
+	if err != nil && !Denied(err) || err == nil && !got.Free {
 		return false
 	}
+	w.end(nil)
 	return true
 }
 
