@@ -281,15 +281,16 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Fatalf("New: %v", err)
 	}
 	for name, change := range map[string]func(*client.Config){
-		"no node":               func(c *client.Config) { c.Nodes = nil },
-		"no TLS":                func(c *client.Config) { c.Nodes = []string{"http://gw.example"} },
-		"credentials in URL":    func(c *client.Config) { c.Nodes = []string{"https://a:hush@gw.example"} },
-		"credentials in no URL": func(c *client.Config) { c.Nodes = []string{"https://a:hush%zz@gw.example"} },
-		"no scheme":             func(c *client.Config) { c.Nodes = []string{"gw.example:8443"} },
-		"no token":              func(c *client.Config) { c.Token = nil },
-		"no machine id":         func(c *client.Config) { c.Machine.ID = "" },
-		"CA that is none":       func(c *client.Config) { c.CA = []byte("hello") },
-		"more nodes than a lot": func(c *client.Config) { c.Nodes = manyNodes() },
+		"no node":                func(c *client.Config) { c.Nodes = nil },
+		"no TLS":                 func(c *client.Config) { c.Nodes = []string{"http://gw.example"} },
+		"credentials in URL":     func(c *client.Config) { c.Nodes = []string{"https://a:hush@gw.example"} },
+		"credentials in no URL":  func(c *client.Config) { c.Nodes = []string{"https://a:hush%zz@gw.example"} },
+		"no scheme":              func(c *client.Config) { c.Nodes = []string{"gw.example:8443"} },
+		"credentials, no scheme": func(c *client.Config) { c.Nodes = []string{"a:hush@gw.example:8443"} },
+		"no token":               func(c *client.Config) { c.Token = nil },
+		"no machine id":          func(c *client.Config) { c.Machine.ID = "" },
+		"CA that is none":        func(c *client.Config) { c.CA = []byte("hello") },
+		"more nodes than a lot":  func(c *client.Config) { c.Nodes = manyNodes() },
 	} {
 		cfg := good
 		change(&cfg)

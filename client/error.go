@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"slices"
@@ -109,12 +110,35 @@ func (e *Error) retry() bool {
 
 // unreachable is what the client says where no node's answer can be had.
 func unreachable(node string, cause error) *Error {
-	return &Error{Node: node, Cause: cause, Problem: api.Problem{
+	e := &Error{Node: node, Cause: cause, Problem: api.Problem{
 		Type: api.ProblemBase + string(ErrUnreachable), Code: string(ErrUnreachable), Status: http.StatusServiceUnavailable,
 		Title:  "No license gateway answers",
 		Detail: "The license gateway of this site cannot be reached.",
 		Next:   []string{"Check that this computer is on the site's network.", "Ask IT whether the license gateway is running."},
 	}}
+	if certificate(e) {
+		e.distrusted()
+	}
+	return e
+}
+
+// distrusted says what is wrong with the certificate of a node that was reached,
+// and whose fault that may be.
+func (e *Error) distrusted() {
+	e.Title = "The license gateway is not trusted"
+	ca := "Ask IT for the site's CA file, site-ca.pem, and name it: --ca FILE for seat, Config.CA for a program."
+	if _, ok := errors.AsType[x509.HostnameError](e.Cause); ok {
+		e.Detail = "The license gateway's certificate is for another name than the one in its URL."
+		e.Next = []string{"Write the gateway's URL with a name that its certificate is for; IT knows it.", ca}
+		return
+	}
+	if c, ok := errors.AsType[x509.CertificateInvalidError](e.Cause); ok && c.Reason == x509.Expired {
+		e.Detail = "The license gateway's certificate is not valid at this computer's time."
+		e.Next = []string{"Check the date and time of this computer.", "Ask IT to renew the gateway's certificate."}
+		return
+	}
+	e.Detail = "The license gateway's certificate is not by an authority that is known here."
+	e.Next = []string{ca}
 }
 
 func waitEnded() *Error {

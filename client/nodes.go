@@ -23,6 +23,7 @@ type nodes struct {
 	mu         sync.Mutex
 	list       []*node
 	configured []string
+	clear      bool // one of them is http, within this machine
 	current    int
 }
 
@@ -43,6 +44,7 @@ func newNodes(urls []string) (*nodes, error) {
 		}
 		if !slices.Contains(ns.configured, u) {
 			ns.configured = append(ns.configured, u)
+			ns.clear = ns.clear || !strings.HasPrefix(u, "https:")
 			ns.list = append(ns.list, &node{url: u})
 		}
 	}
@@ -58,7 +60,11 @@ func newNodes(urls []string) (*nodes, error) {
 
 // baseURL checks one: tokens travel over TLS, or do not leave the machine.
 func baseURL(raw string) (string, error) {
-	u, err := url.Parse(strings.TrimRight(strings.TrimSpace(raw), "/"))
+	raw = strings.TrimRight(strings.TrimSpace(raw), "/")
+	if !strings.Contains(raw, "://") {
+		return "", schemeless(raw)
+	}
+	u, err := url.Parse(raw)
 	if err != nil {
 		if ue, ok := errors.AsType[*url.Error](err); ok {
 			err = ue.Err // the rest may hold a password
@@ -73,17 +79,29 @@ func baseURL(raw string) (string, error) {
 	case u.Scheme == "https" || u.Scheme == "http" && loopback:
 		return u.String(), nil
 	}
-	return "", fmt.Errorf("gateway URL %q: only https, since access tokens travel there", u.Redacted())
+	return "", fmt.Errorf("gateway URL %q: an access token would travel in the clear, so only https will do: write https://%s", u.Redacted(), u.Host)
 }
 
-// learn takes the nodes a gateway names. Those from the configuration stay.
+// schemeless is what to say of a URL without https:// before it. What may hold a
+// password is not repeated.
+func schemeless(raw string) error {
+	u, err := url.Parse("https://" + raw)
+	if err != nil || raw == "" || u.Host != raw || strings.ContainsAny(raw, "@?#") {
+		return errors.New("a gateway URL cannot be read: write it as https://host:port")
+	}
+	return fmt.Errorf("gateway URL %q lacks its beginning: write https://%s", raw, raw)
+}
+
+// learn takes the nodes a gateway names. Those from the configuration stay; who
+// configured TLS alone is not led off it.
 func (ns *nodes) learn(urls []string) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	current := ns.list[ns.current].url
 	want := slices.Clone(ns.configured)
 	for _, raw := range urls {
-		if u, err := baseURL(raw); err == nil && !slices.Contains(want, u) && len(want) < maxNodes {
+		u, err := baseURL(raw)
+		if err == nil && (ns.clear || strings.HasPrefix(u, "https:")) && !slices.Contains(want, u) && len(want) < maxNodes {
 			want = append(want, u)
 		}
 	}
