@@ -18,6 +18,7 @@ const (
 	PathCheckouts = "/v1/checkouts"
 	PathWaits     = "/v1/waits"
 	PathMe        = "/v1/me"
+	PathRefresh   = "/v1/me/refresh"
 	PathNotices   = "/v1/notices"
 	PathSignOut   = "/v1/sign-out"
 	PathStatus    = "/v1/status"
@@ -43,6 +44,8 @@ type StartRequest struct {
 	// Client is the version of the CONNECTION Client, if one asks: before
 	// 23.0.1.25 a refusal does not name the other machine (R7).
 	Client string `json:"client,omitempty"`
+	// Feature is the feature level, for products that come in several.
+	Feature string `json:"feature,omitempty"`
 }
 
 // Session is a product running on a machine.
@@ -50,7 +53,7 @@ type Session struct {
 	ID          string    `json:"id"`
 	Product     string    `json:"product"`
 	License     string    `json:"license"`
-	LicenseType string    `json:"license_type"` // "Practitioner" (R21)
+	LicenseType string    `json:"license_type"` // Practitioner, Commercial, Pooled or Trial (R21)
 	Machine     Machine   `json:"machine"`
 	Since       time.Time `json:"since"`
 	Provisional bool      `json:"provisional"` // the cloud has not agreed yet
@@ -61,6 +64,15 @@ type Session struct {
 	Token    Token   `json:"token"`              // fencing token of the grant
 	Checkout string  `json:"checkout,omitempty"` // it runs under this checkout
 	Ending   *Ending `json:"ending,omitempty"`   // it will not be renewed for ever
+	// Warnings are what its user should know of the license type.
+	Warnings []Warning `json:"warnings,omitempty"`
+}
+
+// Warning is what the user of a granted start is told of it: that it may cost, why
+// it is not recorded as Practitioner, what to do.
+type Warning struct {
+	Code string `json:"code"` // pooled-may-cost, other-email, client-outdated, trial, v8i
+	Text string `json:"text"` // a sentence in the user's language
 }
 
 // Token orders what the site has decided: the larger (epoch, seq) came later.
@@ -71,7 +83,7 @@ type Token struct {
 
 // Ending tells a session that it has lost its right.
 type Ending struct {
-	Reason  string    `json:"reason"` // released, conflict, unassigned, checkout-over, blocked
+	Reason  string    `json:"reason"` // released, conflict, unassigned, checkout-over, blocked, license-ended
 	By      string    `json:"by,omitempty"`
 	Note    string    `json:"note,omitempty"`
 	Machine string    `json:"machine,omitempty"`
@@ -135,9 +147,11 @@ type Wait struct {
 // Me is what the site knows of the caller.
 type Me struct {
 	ID             string          `json:"id"`
-	Email          string          `json:"email"` // as signed in and as the license was assigned to (R21)
+	Email          string          `json:"email"`               // that the licenses are assigned to (R21)
+	SignedIn       string          `json:"signed_in,omitempty"` // the e-mail of the sign-in; R15 wants both alike
 	Name           string          `json:"name,omitempty"`
 	Licenses       []MyLicense     `json:"licenses"`
+	Products       []MyProduct     `json:"products"`
 	Sessions       []Session       `json:"sessions"`
 	Checkouts      []Checkout      `json:"checkouts"`
 	Waiting        *Wait           `json:"waiting,omitempty"`
@@ -153,6 +167,16 @@ type MyLicense struct {
 	LicenseType string    `json:"license_type"`
 	Capped      string    `json:"capped"` // yes, no, unknown (R9)
 	Ends        time.Time `json:"ends,omitzero"`
+}
+
+// MyProduct is a product the caller may start, and by which type of license that
+// would be now, or the reason why not. Another machine may stand in the way.
+type MyProduct struct {
+	Product     string    `json:"product"`
+	Name        string    `json:"name,omitempty"`
+	LicenseType string    `json:"license_type,omitempty"`
+	Warnings    []Warning `json:"warnings,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
 }
 
 // Administrator is somebody who can help.

@@ -73,29 +73,32 @@ type Notice struct {
 
 // The kinds of notices.
 const (
-	KindGranted    = "granted"     // a session started
-	KindStopped    = "stopped"     // a session ended; its machine is not let go of by it
-	KindAttempted  = "attempted"   // another machine tried and was refused
-	KindFree       = "free"        // a machine let go
-	KindYours      = "yours"       // kept for this machine, which waited, until then
-	KindNotTaken   = "not-taken"   // what was kept is free for all again
-	KindWaitEnded  = "wait-ended"  // this machine waits no more
-	KindReleased   = "released"    // ended by an administrator
-	KindEnding     = "ending"      // lost its right; renewed until then
-	KindConfirmed  = "confirmed"   // the cloud agreed to a provisional start
-	KindCheckedOut = "checked-out" // a checkout was made
-	KindReturned   = "returned"    // a checkout was given back or has ended
-	KindAssigned   = "assigned"    // a license was assigned to you
-	KindUnassigned = "unassigned"  // a license was taken from you
-	KindBlocked    = "blocked"     // IT keeps you out of this site
-	KindUnblocked  = "unblocked"   // and does so no more
-	KindLinkUp     = "link-up"     // the cloud answers again
-	KindLinkDown   = "link-down"   // the cloud does not answer
+	KindGranted    = "granted"      // a session started
+	KindStopped    = "stopped"      // a session ended; its machine is not let go of by it
+	KindAttempted  = "attempted"    // another machine tried and was refused
+	KindFree       = "free"         // a machine let go
+	KindYours      = "yours"        // kept for this machine, which waited, until then
+	KindNotTaken   = "not-taken"    // what was kept is free for all again
+	KindWaitEnded  = "wait-ended"   // this machine waits no more
+	KindReleased   = "released"     // ended by an administrator
+	KindEnding     = "ending"       // lost its right; renewed until then
+	KindConfirmed  = "confirmed"    // the cloud agreed to a provisional start
+	KindCheckedOut = "checked-out"  // a checkout was made
+	KindReturned   = "returned"     // a checkout was given back or has ended
+	KindEndsSoon   = "license-ends" // the license's term is over soon
+	KindExtended   = "extended"     // the license goes on after all; the session may too
+	KindAssigned   = "assigned"     // a license was assigned to you
+	KindUnassigned = "unassigned"   // a license was taken from you
+	KindBlocked    = "blocked"      // IT keeps you out of this site
+	KindUnblocked  = "unblocked"    // and does so no more
+	KindLinkUp     = "link-up"      // the cloud answers again
+	KindLinkDown   = "link-down"    // the cloud does not answer
 
 	// To administrators of the account.
-	KindCheckoutFlagged = "checkout-flagged" // the right to a checkout is gone
-	KindUserNotFound    = "user-not-found"   // a user is gone though a license is assigned
-	KindLicenseChanged  = "license-changed"  // to fulfillment contacts, too
+	KindCheckoutFlagged = "checkout-flagged"  // the right to a checkout is gone
+	KindUserNotFound    = "user-not-found"    // a user is gone though a license is assigned
+	KindLicenseChanged  = "license-changed"   // to fulfillment contacts, too
+	KindSiteEnds        = "site-license-ends" // a license of the account ends soon
 
 	// Of a checkout.
 	KindOutEnding  = "checkout-ending" // it ends in three days, or in one

@@ -22,7 +22,7 @@ func structs() map[string]reflect.Type {
 	types := map[string]reflect.Type{"CheckoutList": reflect.TypeFor[api.List[api.Checkout]](),
 		"BlockList": reflect.TypeFor[api.List[api.Block]](), "ReminderList": reflect.TypeFor[api.List[api.Reminder]]()}
 	for _, v := range []any{api.Machine{}, api.StartRequest{}, api.Session{}, api.Token{}, api.Ending{}, api.MachineRequest{}, api.Lease{},
-		api.CheckoutRequest{}, api.Checkout{}, api.WaitRequest{}, api.Wait{}, api.Me{}, api.MyLicense{}, api.Administrator{}, api.LinkState{},
+		api.CheckoutRequest{}, api.Checkout{}, api.WaitRequest{}, api.Wait{}, api.Me{}, api.MyLicense{}, api.MyProduct{}, api.Warning{}, api.Administrator{}, api.LinkState{},
 		api.Frame{}, api.Hello{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
 		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
 		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}} {
@@ -176,9 +176,9 @@ func TestTheKindsAreListed(t *testing.T) {
 	for what, want := range map[string][]string{
 		"Frame.type": {api.FrameHello, api.FrameState, api.FrameNotice, api.FrameBeat, api.FrameLease},
 		"Notice.kind": {api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
-			api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindAssigned, api.KindUnassigned,
+			api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
 			api.KindBlocked, api.KindUnblocked, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
-			api.KindLicenseChanged, api.KindOutEnding, api.KindWrittenOff},
+			api.KindLicenseChanged, api.KindSiteEnds, api.KindOutEnding, api.KindWrittenOff},
 	} {
 		name, field, _ := strings.Cut(what, ".")
 		if got := schemas[name].Properties[field].Enum; !slices.Equal(got, want) {

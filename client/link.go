@@ -312,7 +312,7 @@ func (l *link) push(n api.Notice) {
 // when. The caller holds the lock.
 func (l *link) hint(n api.Notice) {
 	switch n.Kind {
-	case api.KindReleased, api.KindEnding, api.KindStopped, api.KindFree:
+	case api.KindReleased, api.KindEnding, api.KindExtended, api.KindStopped, api.KindFree:
 	default:
 		return
 	}

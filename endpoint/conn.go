@@ -93,7 +93,7 @@ func (c *conn) greet() {
 		hello.BeatMS = beat(h.Settings.TTL()).Milliseconds()
 		if !c.sub.Recovered {
 			c.after = notice.Token{Epoch: h.Epoch, Seq: h.Seq}
-			state := about(s, c.caller)
+			state := about(s, c.caller, c.lang)
 			me = &state
 		}
 	})

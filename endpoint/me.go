@@ -15,7 +15,7 @@ func (e *Endpoint) me(c *call) (reply, error) {
 	var err error
 	e.gw.View(func(s *license.State) {
 		if err = known(s, c.caller.User); err == nil {
-			out = about(s, c.caller)
+			out = about(s, c.caller, c.lang)
 		}
 	})
 	if err != nil {
@@ -39,9 +39,9 @@ func known(s *license.State, id license.UserID) error {
 }
 
 // about is what the site knows of a user.
-func about(s *license.State, who Caller) api.Me {
+func about(s *license.State, who Caller, lang phrase.Lang) api.Me {
 	h := s.Head()
-	me := api.Me{ID: string(who.User), Licenses: []api.MyLicense{}, Sessions: []api.Session{},
+	me := api.Me{ID: string(who.User), SignedIn: who.Email, Licenses: []api.MyLicense{}, Products: []api.MyProduct{}, Sessions: []api.Session{},
 		Checkouts: []api.Checkout{}, Administrators: []api.Administrator{},
 		Link: api.LinkState{Up: h.Link.Up, Contact: h.Link.Contact.Std()}}
 	if u := s.User(who.User); u != nil {
@@ -54,17 +54,23 @@ func about(s *license.State, who Caller) api.Me {
 		l := s.License(id)
 		mine := api.MyLicense{ID: string(l.ID), Product: string(l.Product), LicenseType: license.Practitioner,
 			Capped: license.CappedUnknown.String(), Ends: l.Ends.Std()}
-		if l.Kind == license.Commercial {
-			mine.LicenseType = "Commercial"
+		switch l.Kind {
+		case license.Commercial:
+			mine.LicenseType = license.TypeCommercial
+		case license.Trial:
+			mine.LicenseType = license.TypeTrial
 		}
 		if p := s.Product(l.Product); p != nil {
 			mine.ProductName, mine.Capped = p.Name, p.Capped.String()
 		}
 		me.Licenses = append(me.Licenses, mine)
 	}
+	me.Products = append(me.Products, startable(s, who, lang)...)
 	if a := s.Active(who.User); a != nil {
 		for i := range a.Sessions {
-			me.Sessions = append(me.Sessions, session(&a.Sessions[i], h.Epoch))
+			x := session(&a.Sessions[i], h.Epoch)
+			x.Warnings = warned(s, lang, &a.Sessions[i])
+			me.Sessions = append(me.Sessions, x)
 		}
 		for i := range a.Checkouts {
 			me.Checkouts = append(me.Checkouts, checkout(&a.Checkouts[i], h.Epoch))

@@ -49,6 +49,9 @@ func decided(a gateway.Answer, err error) (gateway.Answer, error) {
 // is a 409.
 var statuses = map[string]int{
 	string(license.NotAssigned):     http.StatusForbidden,
+	string(license.NoCountry):       http.StatusForbidden,
+	string(license.WrongCountry):    http.StatusForbidden,
+	string(license.FeatureLevel):    http.StatusForbidden,
 	string(license.UserBlocked):     http.StatusForbidden,
 	string(license.UnknownUser):     http.StatusForbidden,
 	string(license.NotYours):        http.StatusForbidden,
@@ -183,9 +186,7 @@ func (e *Endpoint) denial(c *call, d license.Denial) api.Problem {
 		}
 		contacts = license.Contacts(s)
 	})
-	for _, a := range contacts[:min(len(contacts), maxAdministrators)] {
-		n.Administrators = append(n.Administrators, administrator(a))
-	}
+	n.Administrators = askable(contacts)
 	p := api.Problem{Code: string(d.Reason), Product: string(d.Product), License: string(d.License),
 		Since: d.Since.Std(), Until: d.Until.Std(),
 		User: string(d.Person), Note: d.Note, Contacts: administrators(contacts)}
@@ -201,6 +202,15 @@ func (e *Endpoint) denial(c *call, d license.Denial) api.Problem {
 
 // maxAdministrators is how many are named in a sentence; more are of no help.
 const maxAdministrators = 3
+
+// askable are whom to ask, as they are shown in a sentence.
+func askable(contacts []license.Contact) []string {
+	var names []string
+	for _, a := range contacts[:min(len(contacts), maxAdministrators)] {
+		names = append(names, administrator(a))
+	}
+	return names
+}
 
 func administrator(a license.Contact) string {
 	switch {

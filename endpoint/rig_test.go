@@ -46,7 +46,7 @@ type oneNode struct {
 func newNode(t testing.TB) *oneNode {
 	t.Helper()
 	n := &oneNode{state: license.NewState(), hub: notice.New(0, 0), agree: true}
-	n.do(t, license.Found{Cluster: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f"})
+	n.do(t, license.Found{Cluster: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f", Level: license.Level})
 	return n
 }
 

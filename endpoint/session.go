@@ -12,16 +12,20 @@ import (
 // start is POST /v1/sessions.
 func (e *Endpoint) start(c *call, in api.StartRequest) (reply, error) {
 	c.client = in.Client
-	id, m, err := asked(in.ID, in.Machine, in.Product, in.Version, in.Client)
+	id, m, err := asked(in.ID, in.Machine, in.Product, in.Version, in.Client, in.Feature)
 	if err != nil {
 		return reply{}, err
 	}
 	a, err := decided(e.gw.Start(c.ctx, license.Start{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
-		Machine: m, Version: in.Version, Client: in.Client}))
+		Machine: m, Version: in.Version, Client: in.Client, Email: c.caller.Email, Feature: in.Feature}))
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{status: created(a.Outcome.Repeat), body: session(a.Outcome.Session, a.Epoch)}, nil
+	out := session(a.Outcome.Session, a.Epoch)
+	if len(a.Outcome.Session.Warnings) > 0 {
+		e.gw.View(func(s *license.State) { out.Warnings = warned(s, c.lang, a.Outcome.Session) })
+	}
+	return reply{status: created(a.Outcome.Repeat), body: out}, nil
 }
 
 // session is GET /v1/sessions/{id}.
@@ -39,6 +43,7 @@ func (e *Endpoint) session(c *call) (reply, error) {
 			why = license.NotYours
 		default:
 			out, why = session(x, s.Head().Epoch), ""
+			out.Warnings = warned(s, c.lang, x)
 		}
 	})
 	if why != "" {
@@ -129,7 +134,7 @@ func asked(id string, m api.Machine, product string, more ...string) (license.ID
 
 // session is a session as the API shows it.
 func session(x *license.Session, epoch uint64) api.Session {
-	s := api.Session{ID: x.ID.String(), Product: string(x.Product), License: string(x.License), LicenseType: license.Practitioner,
+	s := api.Session{ID: x.ID.String(), Product: string(x.Product), License: string(x.License), LicenseType: x.LicenseType(),
 		Machine: apiMachine(x.Machine), Since: x.Since.Std(), Provisional: x.Provisional, TTLMS: x.TTL.Milliseconds(),
 		BeatMS: beat(x.TTL).Milliseconds(), Token: api.Token{Epoch: epoch, Seq: x.Token}, Ending: ending(x.Notice)}
 	if !x.UnderCheckout.IsZero() {

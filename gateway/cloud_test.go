@@ -342,7 +342,7 @@ func TestManyConfirmationsDoNotDelayTheNextRenewal(t *testing.T) {
 		s.books.set(func() {
 			for i := range many {
 				u := license.UserID(fmt.Sprintf("u%d", i))
-				s.books.feed = append(s.books.feed, license.Change{User: &license.User{ID: u}},
+				s.books.feed = append(s.books.feed, license.Change{User: &license.User{ID: u, Country: "DE"}},
 					license.Change{License: &license.License{ID: license.LicenseID("L-" + u), Product: "road", Assignee: u}})
 			}
 		})

@@ -29,7 +29,7 @@ type soloLog struct {
 
 func newSoloLog() *soloLog {
 	l := &soloLog{state: license.NewState(), leading: true, term: 1}
-	license.Apply(l.state, license.Entry{At: l.Now(), Command: license.Found{Cluster: "site-1"}})
+	license.Apply(l.state, license.Entry{At: l.Now(), Command: license.Found{Cluster: "site-1", Level: license.Level}})
 	return l
 }
 

@@ -126,7 +126,7 @@ func (s *Site) historyRecords(t *testing.T, users []string) model.Site {
 		s.Cloud.PutUser(cloudapi.User{ID: user, Email: user + "@harbour-works.example", Country: "FR"})
 		s.Cloud.PutLicense(l)
 		site.Records = append(site.Records,
-			license.Change{User: &license.User{ID: license.UserID(user)}},
+			license.Change{User: &license.User{ID: license.UserID(user), Country: "DE"}},
 			license.Change{License: &license.License{ID: license.LicenseID(l.ID), Product: emulator.ProductCapped, Assignee: license.UserID(user)}})
 	}
 	want := len(s.Cloud.Licenses())

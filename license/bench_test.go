@@ -56,6 +56,7 @@ func benchUser(i int) UserID { return UserID(fmt.Sprintf("user-%07d", i)) }
 // assignedSite has a license of one capped product for each of its users.
 func assignedSite(tb testing.TB, users int) (*State, Time) {
 	s, now := NewState(), TimeOf(time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC))
+	Apply(s, Entry{now, Found{Cluster: "here", Level: Level}})
 	page := Mirror{Cursor: "0", Changes: []Change{{Product: &Product{ID: "micro", Capped: CappedYes}}}}
 	send := func() {
 		if out, _ := Apply(s, Entry{now, page}); out.Denial != nil {

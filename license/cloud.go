@@ -69,18 +69,18 @@ func (a *Active) cloudHolds() []CloudHold {
 }
 
 // WouldHold is the hold that a Start or CheckOut asks of the cloud, and whether
-// it needs one: an uncapped start does not, nor one under this machine's own
-// checkout.
+// it needs one: an uncapped start does not, nor one by another license than a
+// Virtuoso, nor one under this machine's own checkout.
 func WouldHold(s *State, at Time, c Command) (CloudHold, bool) {
 	at = max(at, s.head.Now)
 	switch c := c.(type) {
 	case Start:
-		p, lic, d := s.entitled(c.User, c.Product, at)
-		if d != nil || !p.Single() || s.ownCheckout(c.User, lic.ID, c.Machine, c.Version, at) != nil {
+		r, d := s.right(&c, at)
+		if d != nil || !r.product.needsHold(r.license) || s.startsUnder(c.User, r.license, c.Machine, c.Version, at) != nil {
 			return CloudHold{}, false
 		}
-		return CloudHold{Key: HoldKey(HoldSession, c.User, lic.ID), Kind: HoldSession, Ref: c.ID, User: c.User,
-			Product: c.Product, License: lic.ID, Machine: c.Machine}, true
+		return CloudHold{Key: HoldKey(HoldSession, c.User, r.license.ID), Kind: HoldSession, Ref: c.ID, User: c.User,
+			Product: c.Product, License: r.license.ID, Machine: c.Machine}, true
 	case CheckOut:
 		_, lic, d := s.entitled(c.User, c.Product, at)
 		if d != nil {

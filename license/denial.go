@@ -19,6 +19,12 @@ const (
 	// CloudNeeded: the link is down and the account's terms do not let the site
 	// decide this alone (R6).
 	CloudNeeded Reason = "cloud-needed"
+	// NoCountry: the user has no entitlement country (R2).
+	NoCountry Reason = "no-country"
+	// WrongCountry: the license is not for the user's entitlement country (R2).
+	WrongCountry Reason = "country"
+	// FeatureLevel: the product needs a feature level, and the start names none.
+	FeatureLevel Reason = "feature-level"
 	// CheckoutTooLong: the end lies beyond the license's term or the maximum (R14).
 	CheckoutTooLong Reason = "checkout-too-long"
 	// CheckoutInPast: the end is not in the future.
@@ -67,6 +73,7 @@ const (
 // Reasons are all reasons, in a fixed order.
 var reasons = [...]Reason{
 	MachineActive, KeptForWaiter, NotAssigned, LicenseEnded, LicenseNotStarted, CloudNeeded,
+	NoCountry, WrongCountry, FeatureLevel,
 	CheckoutTooLong, CheckoutInPast, CheckoutOff, CheckoutWrittenOff, TooManyCheckouts, TooManySessions, UnknownUser, UserBlocked, UnknownProduct, UnknownSession,
 	UnknownCheckout, NotYours, AlreadyEnded, IDInUse, TooLate, BadCommand,
 	MoveLocked, UserNotFound, OtherAccount, CloudCannot, MachineBlocked, UserBlockedHere, TooManyBlocks, UnknownLicense,
@@ -118,6 +125,9 @@ type Denial struct {
 	// Who and Note are the administrator who blocked, and what they said.
 	Who  string `cbor:"41,keyasint,omitempty"`
 	Note string `cbor:"42,keyasint,omitempty"`
+	// Email, for NotAssigned: a license is assigned, but to this e-mail of the user's
+	// and not to the one they are signed in with (R15).
+	Email string `cbor:"20,keyasint,omitempty"`
 }
 
 func deny(r Reason) *Denial { return &Denial{Reason: r} }

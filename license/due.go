@@ -59,7 +59,7 @@ const MaxDue = 256
 
 // Due lists the commands that time alone asks for at this moment: checkouts that
 // have ended or whose users are to be told that they will, reservations nobody
-// took. The leader proposes them; Apply settles
+// took, licenses whose end comes near. The leader proposes them; Apply settles
 // the same by itself before it decides on anything of the user. Due only reads.
 func Due(s *State, at Time) []Command {
 	found := map[UserID][]Command{}
@@ -79,6 +79,9 @@ func Due(s *State, at Time) []Command {
 	var commands []Command
 	for _, user := range slices.Sorted(maps.Keys(found)) {
 		commands = append(commands, found[user]...)
+	}
+	for _, id := range s.dueTerms(at) {
+		commands = append(commands, RemindTerm{License: id})
 	}
 	return commands
 }

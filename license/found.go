@@ -38,3 +38,7 @@ const Level = 2
 // checkout whose right is gone, a user who is gone though assigned, new and
 // changed licenses), and a license remembers when it was last used.
 const levelDuties = 2
+
+// levelEntitlement is the first level with the whole order of entitlement and with
+// the reminders of a license's end; see right and RemindTerm.
+const levelEntitlement = 2

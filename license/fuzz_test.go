@@ -193,7 +193,9 @@ func (s *script) command(state *State) Command {
 		}
 		return CheckOut{ID: s.id(), User: user, Product: s.product(), Machine: s.machine(), Agreed: true, Until: s.at.Add(time.Hour)}
 	case 0, 1, 2, 3, 4, 5:
-		return Start{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: s.pick(3) > 0, NotAfter: s.notAfter()}
+		return Start{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: s.pick(3) > 0, NotAfter: s.notAfter(),
+			Email: oneOf(s, "", "", "Ann@Acme.example", "ann@home.example"), Client: oneOf(s, "", "", "23.0.1.25", "10.0.17.9"),
+			Feature: oneOf(s, "", "full")}
 	case 6, 7, 8, 9, 18, 19:
 		if x := state.Session(s.running(state)); x != nil && s.pick(8) > 0 {
 			return Stop{ID: x.ID, User: x.User, Machine: x.Machine}
@@ -226,7 +228,8 @@ func (s *script) command(state *State) Command {
 		}
 		return EndWait{ID: s.id(), User: user}
 	case 21:
-		return oneOf[Command](s, EndCheckout{ID: s.checkedOut(state)}, RemindCheckout{ID: s.checkedOut(state)}, EndReservation{User: s.user()})
+		return oneOf[Command](s, EndCheckout{ID: s.checkedOut(state)}, RemindCheckout{ID: s.checkedOut(state)}, EndReservation{User: s.user()},
+			RemindTerm{License: s.license()})
 	case 22:
 		return Release{Session: s.running(state), By: oneOf(s, "root", "")}
 	case 23:
@@ -278,7 +281,7 @@ func (s *script) configure() Command {
 	day := 24 * time.Hour
 	return Configure{Settings: Settings{SessionScope: Scope(s.pick(4)), CheckoutScope: Scope(s.pick(4)),
 		CheckoutMax: oneOf(s, 0, day, time.Minute), CheckoutDefault: oneOf(s, 0, 4*day, 2*time.Minute), AutonomyCapped: oneOf(s, nil, &day, new(time.Duration)),
-		SaveGrace: oneOf(s, 0, time.Minute)}}
+		SaveGrace: oneOf(s, 0, time.Minute), PassV8i: s.pick(3) == 2}}
 }
 
 func (s *script) mirror(state *State) Command {
@@ -299,9 +302,10 @@ func (s *script) change() Change {
 	}
 	switch s.pick(8) {
 	case 0:
-		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0, Country: oneOf(s, "", "FR", "fr"), Roles: Roles(s.pick(16)), OtherAccount: s.pick(4) == 0}}
+		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0, Country: oneOf(s, "DE", "FR", "fr", ""), Roles: Roles(s.pick(16)),
+			OtherAccount: s.pick(4) == 0}}
 	case 1:
-		return Change{Product: &Product{ID: s.product(), Capped: Capped(s.pick(3))}}
+		return Change{Product: &Product{ID: s.product(), Capped: Capped(s.pick(3)), V8i: s.pick(5) == 4, NeedsFeature: s.pick(5) == 4}}
 	case 2:
 		return Change{DeleteUser: s.user()}
 	case 3:
@@ -313,7 +317,9 @@ func (s *script) change() Change {
 			CountryPolicies: oneOf(s, nil, []CountryPolicy{{Country: "FR", NoCheckouts: s.pick(2) > 0, CheckoutMax: 26 * time.Hour}})}}
 	default:
 		return Change{License: &License{ID: s.license(), Product: s.product(), Assignee: oneOf[UserID](s, "ann", "bob", ""),
-			Kind: Kind(s.pick(6) / 5), AssignedAt: oneOf(s, 0, s.at, s.at.Add(-25*time.Hour), s.at.Add(-32*24*time.Hour))}}
+			Kind: oneOf(s, Virtuoso, Virtuoso, Virtuoso, Commercial, Trial), Countries: oneOf(s, nil, nil, nil, []string{"FR"}),
+			Ends:       oneOf(s, 0, 0, 0, s.at, s.at.Add(10*time.Minute), s.at.Add(3*time.Hour), s.at.Add(40*24*time.Hour)),
+			AssignedAt: oneOf(s, 0, s.at, s.at.Add(-25*time.Hour), s.at.Add(-32*24*time.Hour))}}
 	}
 }
 
@@ -335,7 +341,7 @@ func (w *witness) found(s *script) {
 func siteRecords() []Change {
 	return []Change{
 		{Account: &Account{ID: "acme", AutonomyCapped: 72 * time.Hour, AutonomyUncapped: 7 * 24 * time.Hour}},
-		{User: &User{ID: "ann", Country: "FR"}}, {User: &User{ID: "bob"}}, {User: &User{ID: "eve"}},
+		{User: &User{ID: "ann", Email: "ann@acme.example", Country: "FR"}}, {User: &User{ID: "bob", Country: "FR"}}, {User: &User{ID: "eve", Country: "FR"}},
 		{Product: &Product{ID: "micro", Capped: CappedYes}}, {Product: &Product{ID: "stad", Capped: CappedYes}},
 		{Product: &Product{ID: "view", Capped: CappedNo}}, {Product: &Product{ID: "odd"}},
 		{License: &License{ID: "L1", Product: "micro", Assignee: "ann"}}, {License: &License{ID: "L2", Product: "stad", Assignee: "ann"}},

@@ -75,16 +75,24 @@ func (a *Active) reservedFor(lic *License, m Machine, at Time, scope Scope) *Den
 }
 
 // startBlocked says which other machine keeps a start out, whatever kind of start
-// it would be: an uncapped one needs nothing, one under this machine's own
-// checkout no hold.
+// it would be: an uncapped one, and one by another license than a Virtuoso, needs
+// nothing, one under this machine's own checkout no hold.
 func (s *State) startBlocked(user UserID, p *Product, lic *License, m Machine, version string, at Time) *Denial {
 	switch {
-	case !p.Single():
+	case !p.needsHold(lic):
 		return nil
-	case s.ownCheckout(user, lic.ID, m, version, at) != nil:
+	case s.startsUnder(user, lic, m, version, at) != nil:
 		return s.active[user].runs(lic, m)
 	}
 	return s.startConflict(user, lic, m, at)
+}
+
+// startsUnder is the checkout that a start by the license would run under, or nil.
+func (s *State) startsUnder(user UserID, lic *License, m Machine, version string, at Time) *Checkout {
+	if lic.Kind != Virtuoso {
+		return nil
+	}
+	return s.ownCheckout(user, lic.ID, m, version, at)
 }
 
 // ownCheckout is this machine's own checkout of the license that covers the

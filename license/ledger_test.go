@@ -81,8 +81,10 @@ func (l *ledger) note(c Command, events []Event) {
 		case Started:
 			x := f.Session
 			g := grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, version: x.Version,
-				capped: l.single(x.Product)}
-			g.under = l.covering(&g)
+				capped: l.single(x.Product) && l.named(x.License)}
+			if l.named(x.License) {
+				g.under = l.covering(&g)
+			}
 			l.add(g)
 		case CheckedOut:
 			x := f.Checkout
@@ -138,6 +140,15 @@ func (l *ledger) note(c Command, events []Event) {
 func (l *ledger) single(id ProductID) bool {
 	p := l.witness.state.Product(id)
 	return p == nil || p.Capped != CappedNo
+}
+
+// named: the license is one of those that the rule is for. One that is gone was.
+func (l *ledger) named(id LicenseID) bool {
+	if id == "" {
+		return false
+	}
+	lic := l.witness.state.License(id)
+	return lic == nil || lic.Kind == Virtuoso
 }
 
 func (l *ledger) over(g *grant) bool { return g.checkout && g.until <= l.witness.state.head.Now }

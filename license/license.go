@@ -9,7 +9,8 @@ type Entry struct {
 // Command is one of the imperatives of this package: Start, Stop, Expire,
 // CheckOut, Return, EndCheckout, RemindCheckout, WriteOff, CheckInConfirmed,
 // Release, Wait, EndWait, EndReservation, Mirror, Link, Configure, Confirm,
-// Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut.
+// Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
+// RemindTerm.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -75,6 +76,8 @@ func (SignedOut) fact()         {}
 func (CheckoutFlagged) fact()   {}
 func (UserMissing) fact()       {}
 func (LicenseChanged) fact()    {}
+func (LicenseEnds) fact()       {}
+func (TermExtended) fact()      {}
 
 // Apply decides one entry and carries it out. It changes s in place; the events
 // are the facts in the order they came about. Apply never fails: a command that

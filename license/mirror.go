@@ -6,6 +6,9 @@ import "slices"
 // what a store can keep in one transaction.
 const MaxChanges = 1000
 
+// maxCountries is how many countries a license may name: there are fewer.
+const maxCountries = 300
+
 // Change is one record of the cloud's feed: exactly one of the pointers, or a
 // deletion, is set.
 type Change struct {
@@ -92,6 +95,11 @@ func (c *Change) valid() bool {
 	}
 	if l := c.License; l != nil {
 		ok(string(l.ID), string(l.Product), string(l.Assignee))
+		ok(string(l.ID), l.Countries...)
+		set--
+		if len(l.Countries) > maxCountries {
+			return false
+		}
 	}
 	if a := c.Account; a != nil {
 		ok(a.ID, a.Name, a.FulfillmentContact.Name, a.FulfillmentContact.Email)
@@ -141,6 +149,7 @@ func (s *State) change(c *Change, quiet bool) {
 		s.touch(Key{KeyProduct, string(p.ID)})
 	case c.License != nil:
 		l := *c.License
+		l.Countries = slices.Clone(l.Countries)
 		s.setLicense(l.ID, &l, quiet)
 	case c.Account != nil:
 		a := *c.Account
@@ -180,15 +189,21 @@ func (s *State) setLicense(id LicenseID, l *License, quiet bool) {
 	if old != nil {
 		before, product = old.Assignee, old.Product
 		s.setAssigned(old, false)
+		s.setPooled(old, false)
 		delete(s.licenses, id)
 	}
 	if l != nil {
 		after, product = l.Assignee, l.Product
 		s.licenses[id] = l
 		s.setAssigned(l, true)
+		s.setPooled(l, true)
+		s.newTerm(old, l)
 	}
 	s.touch(Key{KeyLicense, string(id)})
 	if before == after {
+		if old != nil && l != nil {
+			s.termChanged(old, l)
+		}
 		return
 	}
 	if before != "" {
@@ -207,10 +222,11 @@ func (s *State) endRight(user UserID, lic LicenseID) {
 	if a == nil {
 		return
 	}
+	until := s.head.Now.Add(s.head.Settings.saveGrace())
 	for i := range a.Sessions {
 		x := &a.Sessions[i]
-		if x.Notice == nil && (lic == "" || x.License == lic) {
-			copied := s.putOnNotice(x, Ending{Reason: EndUnassigned, Until: s.head.Now.Add(s.head.Settings.saveGrace())})
+		if x.yields(until) && (lic == "" || x.License == lic) {
+			copied := s.putOnNotice(x, Ending{Reason: EndUnassigned, Until: until})
 			s.emit(Conflicted{Session: copied})
 		}
 	}

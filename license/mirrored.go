@@ -51,6 +51,8 @@ type Product struct {
 	Name   string    `cbor:"2,keyasint,omitempty"`
 	Capped Capped    `cbor:"3,keyasint,omitempty"`
 	V8i    bool      `cbor:"4,keyasint,omitempty"` // pre-SES generation, cannot use Virtuoso (R17)
+	// NeedsFeature: a start must name a feature level (KB0019240).
+	NeedsFeature bool `cbor:"20,keyasint,omitempty"`
 }
 
 // Single reports whether starting p needs a hold: capped, or not known not to be.
@@ -59,10 +61,11 @@ func (p *Product) Single() bool { return p.Capped != CappedNo }
 // Kind is what sort of license it is. The zero value is Virtuoso.
 type Kind uint8
 
-// The kinds the mirror knows. Only Virtuoso licenses are granted by name.
+// The kinds the mirror knows.
 const (
 	Virtuoso   Kind = iota // named user, prepaid (R1, R2); clients show "Practitioner" (R21)
-	Commercial             // perpetual or SELECT; recorded, not granted by name (R3, R4)
+	Commercial             // perpetual or SELECT (R4); an unassigned one covers the product for the whole account (R3)
+	Trial                  // of its user, or unassigned of everyone, until they have a license (R18)
 )
 
 // License is one named-user (Virtuoso = Practitioner) license and who it is
@@ -78,6 +81,11 @@ type License struct {
 	// LastUsed is when its assignee last began to use it, to the day. It is the
 	// site's own: what the feed says of it does not count.
 	LastUsed Time `cbor:"40,keyasint,omitempty"`
+	// Told is how much has been said of the license's end; the rules keep it, see
+	// RemindTerm.
+	Told uint8 `cbor:"20,keyasint,omitempty"`
+	// Countries are those whose users may use it (ISO 3166); none: all.
+	Countries []string `cbor:"21,keyasint,omitempty"`
 }
 
 // Runs reports whether the license's term covers at.

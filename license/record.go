@@ -147,6 +147,7 @@ func (s *State) Put(record any) error {
 	case *License:
 		s.licenses[r.ID] = r
 		s.setAssigned(r, true)
+		s.setPooled(r, true)
 	case *Active:
 		s.active[r.User] = r
 		for i := range r.Sessions {
@@ -175,6 +176,7 @@ func (s *State) Loaded() {
 	slices.SortFunc(s.graves, func(a, b ID) int {
 		return cmp.Or(cmp.Compare(s.tombs[a].Until, s.tombs[b].Until), slices.Compare(a[:], b[:]))
 	})
+	s.replanTerms()
 	clear(s.changed)
 }
 
@@ -197,6 +199,7 @@ func (s *State) Clone() *State {
 			r = &p
 		case *License:
 			l := *v
+			l.Countries = slices.Clone(l.Countries)
 			r = &l
 		case *Active:
 			a := *v

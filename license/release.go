@@ -99,7 +99,8 @@ func (c Conflict) decide(s *State, _ Time) *Denial {
 
 func (c Conflict) do(s *State, at Time) Outcome {
 	x := s.Session(c.Session)
-	if x.Notice != nil {
+	until := at.Add(s.head.Settings.saveGrace())
+	if !x.yields(until) {
 		copied := *x
 		return Outcome{Session: &copied, Repeat: true}
 	}
@@ -107,7 +108,7 @@ func (c Conflict) do(s *State, at Time) Outcome {
 	if c.Machine == (Machine{}) {
 		why = EndUnassigned
 	}
-	copied := s.putOnNotice(x, Ending{Reason: why, Machine: c.Machine, Until: at.Add(s.head.Settings.saveGrace())})
+	copied := s.putOnNotice(x, Ending{Reason: why, Machine: c.Machine, Until: until})
 	s.emit(Conflicted{Session: copied})
 	return Outcome{Session: &copied}
 }

@@ -50,6 +50,9 @@ func sayDenial(d *license.Denial) string {
 	if d.Person != "" {
 		fmt.Fprintf(&b, ", for %s", d.Person)
 	}
+	if d.Email != "" {
+		fmt.Fprintf(&b, ", assigned to %s", d.Email)
+	}
 	if d.Until != 0 {
 		fmt.Fprintf(&b, ", until %s", sayTime(d.Until))
 	}
@@ -70,6 +73,12 @@ func saySession(x *license.Session) string {
 		b.WriteString(", holds")
 	case !x.UnderCheckout.IsZero():
 		fmt.Fprintf(&b, ", under %s", idName(x.UnderCheckout))
+	}
+	if x.LicenseType() != license.Practitioner {
+		fmt.Fprintf(&b, ", as %s", x.LicenseType())
+	}
+	for _, w := range x.Warnings {
+		fmt.Fprintf(&b, ", warned: %s", w)
 	}
 	if x.Provisional {
 		b.WriteString(", provisional")
@@ -171,6 +180,18 @@ func sayFact(f license.Fact) string {
 		return fmt.Sprintf("assigned %s (%s) to %s", f.License, f.Product, f.User)
 	case license.Unassigned:
 		return fmt.Sprintf("unassigned %s (%s) from %s", f.License, f.Product, f.User)
+	case license.LicenseEnds:
+		who := "nobody"
+		if f.User != "" {
+			who = string(f.User)
+		}
+		line := fmt.Sprintf("%d days: %s (%s) of %s ends %s", f.Days, f.License, f.Product, who, sayTime(f.Ends))
+		if len(f.To) > 0 {
+			line += fmt.Sprintf(", told %v", f.To)
+		}
+		return line
+	case license.TermExtended:
+		return "goes on " + saySession(&f.Session)
 	case license.LinkChanged:
 		if f.Up {
 			return "link up, last contact " + sayTime(f.Contact)
@@ -196,6 +217,8 @@ func sayDue(commands []license.Command) []string {
 			answer = append(answer, "due: remind of checkout "+idName(c.ID))
 		case license.EndReservation:
 			answer = append(answer, "due: end reservation of "+string(c.User))
+		case license.RemindTerm:
+			answer = append(answer, "due: remind of the end of "+string(c.License))
 		default:
 			answer = append(answer, fmt.Sprintf("due: %T", c))
 		}
@@ -254,8 +277,12 @@ func sayUsage(usage []license.Usage) []string {
 		if u.Kind == license.UsageCheckout {
 			kind = "checkout"
 		}
-		answer = append(answer, fmt.Sprintf("usage of %s %s: %s %s (%s) on %s from %s to %s", kind, idName(u.ID), u.User, u.Product,
-			u.License, sayMachine(u.Machine), sayTime(u.Started), sayTime(u.Ended)))
+		line := fmt.Sprintf("usage of %s %s: %s %s (%s) on %s from %s to %s", kind, idName(u.ID), u.User, u.Product,
+			u.License, sayMachine(u.Machine), sayTime(u.Started), sayTime(u.Ended))
+		if u.LicenseType != license.Practitioner {
+			line += " as " + u.LicenseType
+		}
+		answer = append(answer, line)
 	}
 	if len(usage) == 0 {
 		return []string{"no usage"}

@@ -237,7 +237,7 @@ func (s *story) restart() error {
 
 func isDue(c license.Command) bool {
 	switch c.(type) {
-	case license.EndCheckout, license.RemindCheckout, license.EndReservation:
+	case license.EndCheckout, license.RemindCheckout, license.EndReservation, license.RemindTerm:
 		return true
 	}
 	return false

@@ -97,7 +97,7 @@ func nameID(name string) license.ID {
 }
 
 func clockTime(text string) license.Time {
-	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02 15:04:05.000", "2006-01-02"} {
+	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04:05.000", "2006-01-02"} {
 		if t, err := time.Parse(layout, text); err == nil {
 			return license.TimeOf(t)
 		}
@@ -220,7 +220,8 @@ func (s *story) notAfter(w *words) (license.Time, error) {
 }
 
 func (s *story) start(w *words) (license.Command, error) {
-	c := license.Start{ID: nameID(w.next()), Agreed: !w.flag("alone"), Version: long(w.after("version")), Client: w.after("client")}
+	c := license.Start{ID: nameID(w.next()), Agreed: !w.flag("alone"), Version: long(w.after("version")), Client: w.after("client"),
+		Email: long(w.after("email")), Feature: long(w.after("feature"))}
 	var err error
 	if text := w.after("lease"); text != "" {
 		if c.TTL, err = duration(text); err != nil {
@@ -258,7 +259,7 @@ func (s *story) checkout(w *words) (license.Command, error) {
 }
 
 func (s *story) configure(w *words) (license.Command, error) {
-	var c license.Configure
+	c := license.Configure{Settings: license.Settings{PassV8i: w.flag("pass-v8i")}}
 	scopes := map[string]license.Scope{"": license.ScopeDefault, "user": license.ScopeUser, "license": license.ScopeLicense, "9": 9}
 	c.Settings.SessionScope = scopes[w.after("sessions-hold")]
 	c.Settings.CheckoutScope = scopes[w.after("checkouts-hold")]
@@ -320,7 +321,7 @@ func (s *story) change(w *words) (license.Change, error) {
 			OtherAccount: w.flag("other-account"), Roles: roles(w), ID: license.UserID(long(w.next()))}
 		return license.Change{User: &u}, nil
 	case "product":
-		p := license.Product{Capped: license.CappedUnknown}
+		p := license.Product{Capped: license.CappedUnknown, V8i: w.flag("v8i"), NeedsFeature: w.flag("needs-feature")}
 		switch {
 		case w.flag("capped"):
 			p.Capped = license.CappedYes
@@ -332,8 +333,14 @@ func (s *story) change(w *words) (license.Change, error) {
 	case "license":
 		l := license.License{Product: license.ProductID(w.after("of")), Assignee: license.UserID(w.after("for")),
 			Starts: clockTime(w.after("starts")), Ends: clockTime(w.after("ends")), AssignedAt: clockTime(w.after("assigned"))}
-		if w.flag("commercial") {
+		switch {
+		case w.flag("commercial"):
 			l.Kind = license.Commercial
+		case w.flag("trial"):
+			l.Kind = license.Trial
+		}
+		if text := w.after("countries"); text != "" {
+			l.Countries = strings.Split(text, ",")
 		}
 		l.ID = license.LicenseID(w.next())
 		return license.Change{License: &l}, nil

@@ -5,9 +5,6 @@ import (
 	"time"
 )
 
-// Practitioner is the license type a Virtuoso license shows to its user (R21).
-const Practitioner = "Practitioner"
-
 // TombstoneLife is how long the id of an ended session or checkout is kept: as
 // long as a first copy of its command can be under way, twice over.
 const TombstoneLife = 60 * time.Second
@@ -43,6 +40,12 @@ type Session struct {
 	Token uint64 `cbor:"14,keyasint,omitempty"`
 	// Notice: the session has lost its right or was released; nil otherwise.
 	Notice *Ending `cbor:"15,keyasint,omitempty"`
+
+	// Type is the license type its use is recorded as, one of the Type… constants;
+	// empty is Practitioner. Warnings are what its user is told of it.
+	Type     string    `cbor:"20,keyasint,omitempty"`
+	Warnings []Warning `cbor:"21,keyasint,omitempty"`
+	Feature  string    `cbor:"22,keyasint,omitempty"` // the feature level it was started with
 }
 
 // Ending is why and until when a session may still be renewed.
@@ -61,6 +64,7 @@ const (
 	EndUnassigned   = "unassigned"    // the license was moved, ended or taken away
 	EndCheckoutOver = "checkout-over" // the checkout it ran under is over
 	EndBlocked      = "blocked"       // IT has blocked the user or the machine
+	EndLicenseEnded = "license-ended" // the license's term is over then (R1)
 )
 
 // Renewable reports whether a heartbeat at this time keeps the session alive.
@@ -81,6 +85,10 @@ type Start struct {
 	NotAfter Time `cbor:"8,keyasint,omitempty"`
 	// TTL other than the site's; zero is the site's.
 	TTL time.Duration `cbor:"9,keyasint,omitempty"`
+	// Email is what the user is signed in with (R15), as the access token says;
+	// empty where it says nothing.
+	Email   string `cbor:"20,keyasint,omitempty"`
+	Feature string `cbor:"21,keyasint,omitempty"` // the feature level, where the product has them
 }
 
 // Started: the session runs.
@@ -128,25 +136,28 @@ func (c Start) decide(s *State, at Time) *Denial {
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
 		return d
 	}
-	if c.TTL < 0 || !validName(string(c.Product)) || !validName(c.Version) || !validName(c.Client) {
+	if c.TTL < 0 || !validName(string(c.Product)) || !validName(c.Version) || !validName(c.Client) || !validName(c.Email) || !validName(c.Feature) {
 		return deny(BadCommand)
 	}
 	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
 		return d
 	}
-	product, lic, d := s.entitled(c.User, c.Product, at)
+	r, d := s.right(&c, at)
 	if d != nil {
 		return d
 	}
-	if d := s.startBlocked(c.User, product, lic, c.Machine, c.Version, at); d != nil {
+	if r.product.NeedsFeature && c.Feature == "" && s.head.Level >= levelEntitlement {
+		return &Denial{Reason: FeatureLevel, Product: c.Product, License: r.license.ID}
+	}
+	if d := s.startBlocked(c.User, r.product, r.license, c.Machine, c.Version, at); d != nil {
 		return d
 	}
 	if a := s.active[c.User]; a != nil && len(a.Sessions) >= MaxSessions {
-		return &Denial{Reason: TooManySessions, Product: c.Product, License: lic.ID}
+		return &Denial{Reason: TooManySessions, Product: c.Product, License: r.license.ID}
 	}
-	alone := !c.Agreed && s.ownCheckout(c.User, lic.ID, c.Machine, c.Version, at) == nil
-	if alone && at >= s.aloneUntil(product.Single()) {
-		return &Denial{Reason: CloudNeeded, Product: c.Product, License: lic.ID}
+	alone := !c.Agreed && s.startsUnder(c.User, r.license, c.Machine, c.Version, at) == nil
+	if alone && at >= s.aloneUntil(r.product.Single()) {
+		return &Denial{Reason: CloudNeeded, Product: c.Product, License: r.license.ID}
 	}
 	return nil
 }
@@ -158,20 +169,22 @@ func (c Start) do(s *State, at Time) Outcome {
 		copied := *x
 		return Outcome{Session: &copied, Repeat: true}
 	}
-	product, lic, _ := s.entitled(c.User, c.Product, at)
-	if c.Agreed && product.Single() {
+	r, _ := s.right(&c, at)
+	single := r.product.needsHold(r.license)
+	if c.Agreed && single {
 		s.contact(at)
 	}
-	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine,
-		Version: c.Version, Client: c.Client, Since: at, TTL: c.TTL, Generation: 1}
+	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: r.license.ID, Machine: c.Machine,
+		Version: c.Version, Client: c.Client, Since: at, TTL: c.TTL, Generation: 1,
+		Type: r.typ, Warnings: r.warnings.list(), Feature: c.Feature}
 	if x.TTL == 0 {
 		x.TTL = s.head.Settings.TTL()
 	}
-	if own := s.ownCheckout(c.User, lic.ID, c.Machine, c.Version, at); own != nil {
+	if own := s.startsUnder(c.User, r.license, c.Machine, c.Version, at); own != nil {
 		x.UnderCheckout = own.ID
 	} else {
-		x.Holds = product.Single()
-		x.Provisional = !c.Agreed && product.Single()
+		x.Holds = single
+		x.Provisional = !c.Agreed && single
 	}
 	a := s.open(c.User)
 	claimed := s.claim(a, c.Product, c.Machine)
@@ -180,6 +193,9 @@ func (c Start) do(s *State, at Time) Outcome {
 	s.sessions[x.ID] = c.User
 	s.used(x.License, at)
 	s.emit(Started{Session: x})
+	if s.lastHour(r.license, at) {
+		x = s.tellOfEnd(&a.Sessions[len(a.Sessions)-1], r.license)
+	}
 	if claimed {
 		s.offer(c.User)
 	}
@@ -259,57 +275,4 @@ func (s *State) fresh(id ID, user UserID, m Machine, at, notAfter Time) *Denial 
 		return deny(IDInUse)
 	}
 	return nil
-}
-
-// entitled finds the license a user may use a product with: assigned to them
-// and in its term, the one that ends last (R1, R2).
-func (s *State) entitled(user UserID, product ProductID, at Time) (*Product, *License, *Denial) {
-	p := s.products[product]
-	if p == nil {
-		return nil, nil, &Denial{Reason: UnknownProduct, Product: product}
-	}
-	u := s.users[user]
-	if u == nil {
-		return nil, nil, &Denial{Reason: UnknownUser, Product: product}
-	}
-	if u.Blocked {
-		return nil, nil, &Denial{Reason: UserBlocked, Product: product}
-	}
-	var best, out *License
-	for _, id := range s.assigned[user] {
-		l := s.licenses[id]
-		if l.Product != product || l.Kind != Virtuoso {
-			continue
-		}
-		switch {
-		case l.Runs(at):
-			if best == nil || l.outlasts(best) {
-				best = l
-			}
-		case out == nil || l.outlasts(out):
-			out = l
-		}
-	}
-	switch {
-	case best != nil:
-		return p, best, nil
-	case out == nil:
-		return nil, nil, &Denial{Reason: NotAssigned, Product: product}
-	case at < out.Starts:
-		return nil, nil, &Denial{Reason: LicenseNotStarted, Product: product, License: out.ID, Until: out.Starts}
-	default:
-		return nil, nil, &Denial{Reason: LicenseEnded, Product: product, License: out.ID, Until: out.Ends}
-	}
-}
-
-// outlasts orders licenses by their end; an open one outlasts all, and equals
-// are ordered by id.
-func (l *License) outlasts(other *License) bool {
-	switch {
-	case l.Ends == other.Ends:
-		return l.ID < other.ID
-	case l.Ends == 0 || other.Ends == 0:
-		return l.Ends == 0
-	}
-	return l.Ends > other.Ends
 }

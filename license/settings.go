@@ -33,6 +33,9 @@ type Settings struct {
 	// CheckoutDefault is how long a checkout is whose end nobody says: default 14
 	// days, or less where that is too long.
 	CheckoutDefault time.Duration `cbor:"30,keyasint,omitempty"`
+	// PassV8i lets V8i products, which no license of the mirror is for, start and
+	// records them as Commercial; false refuses them (R17).
+	PassV8i bool `cbor:"20,keyasint,omitempty"`
 }
 
 // The defaults and bounds of Settings.

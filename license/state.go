@@ -42,10 +42,12 @@ type State struct {
 	bars     map[string]Bar
 
 	// Derived from the records above, and never stored.
-	assigned  map[UserID][]LicenseID // sorted
+	assigned  map[UserID][]LicenseID    // sorted
+	pools     map[ProductID][]LicenseID // sorted: what covers it for the whole account
 	sessions  map[ID]UserID
 	checkouts map[ID]UserID
 	due       dueHeap
+	terms     termHeap
 	graves    []ID                // tombs, oldest first
 	staff     map[UserID]struct{} // users with roles
 	barNames  map[string][]string // keys of bars by the bare name of their machine, sorted
@@ -63,6 +65,7 @@ func NewState() *State {
 		active:    map[UserID]*Active{},
 		tombs:     map[ID]Tombstone{},
 		assigned:  map[UserID][]LicenseID{},
+		pools:     map[ProductID][]LicenseID{},
 		sessions:  map[ID]UserID{},
 		checkouts: map[ID]UserID{},
 		bars:      map[string]Bar{},
@@ -184,6 +187,7 @@ func (s *State) begin(at Time) {
 	}
 	s.touch(Key{Kind: KeyHead})
 	s.forget()
+	s.forgetTerms()
 	for len(s.graves) > 0 {
 		t := s.tombs[s.graves[0]]
 		if t.Until > s.head.Now {

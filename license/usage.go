@@ -27,6 +27,7 @@ type Usage struct {
 	Started     Time
 	Ended       Time
 	Provisional bool
+	LicenseType string // as its user was shown it: Practitioner, Commercial, Pooled, Trial
 }
 
 func recordID(id ID, token uint64) string {
@@ -38,11 +39,11 @@ func recordID(id ID, token uint64) string {
 func UsageOf(e Event) (Usage, bool) {
 	session := func(x *Session) (Usage, bool) {
 		return Usage{Seq: e.Seq, Record: recordID(x.ID, x.Token), Kind: UsageSession, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
-			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, Provisional: x.Provisional}, true
+			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, Provisional: x.Provisional, LicenseType: x.LicenseType()}, true
 	}
 	checkout := func(x *Checkout) (Usage, bool) {
 		return Usage{Seq: e.Seq, Record: recordID(x.ID, x.Token), Kind: UsageCheckout, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
-			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At}, true
+			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, LicenseType: Practitioner}, true
 	}
 	switch f := e.Fact.(type) {
 	case Stopped:

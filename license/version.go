@@ -13,8 +13,11 @@ type Version [4]uint32
 // ("10.00.18.01"). What cannot be read gives the zero Version and false.
 func ParseVersion(s string) (Version, bool) {
 	var v Version
+	if s == "" {
+		return Version{}, false
+	}
 	parts := strings.Split(s, ".")
-	if s == "" || len(parts) > len(v) {
+	if len(parts) > len(v) {
 		return Version{}, false
 	}
 	for i, part := range parts {

@@ -78,7 +78,7 @@ func (c Wait) decide(s *State, at Time) *Denial {
 	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
 		return d
 	}
-	_, _, d := s.entitled(c.User, c.Product, at)
+	_, d := s.right(&Start{User: c.User, Product: c.Product}, at)
 	return d
 }
 
@@ -89,8 +89,8 @@ func (c Wait) do(s *State, at Time) Outcome {
 		w := *a.Waiter
 		return Outcome{Waiter: &w, Repeat: true}
 	}
-	product, lic, _ := s.entitled(c.User, c.Product, at)
-	if s.startBlocked(c.User, product, lic, c.Machine, "", at) == nil {
+	r, _ := s.right(&Start{User: c.User, Product: c.Product}, at)
+	if s.startBlocked(c.User, r.product, r.license, c.Machine, "", at) == nil {
 		return Outcome{}
 	}
 	w := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: at}
@@ -163,8 +163,8 @@ func (s *State) offer(user UserID) {
 		return
 	}
 	w := *a.Waiter
-	product, lic, d := s.entitled(user, w.Product, s.head.Now)
-	if d != nil || s.startBlocked(user, product, lic, w.Machine, "", s.head.Now) != nil {
+	r, d := s.right(&Start{User: user, Product: w.Product}, s.head.Now)
+	if d != nil || s.startBlocked(user, r.product, r.license, w.Machine, "", s.head.Now) != nil {
 		return
 	}
 	s.open(user)

@@ -213,6 +213,7 @@ func (w *witness) indexes() {
 	w.equal("the index of assignments", s.assigned, fresh.assigned)
 	w.equal("the index of staff", s.staff, fresh.staff)
 	w.equal("the index of bars", s.barNames, fresh.barNames)
+	w.equal("the index of what covers a product", s.pools, fresh.pools)
 	byID := func(a, b ID) int { return slices.Compare(a[:], b[:]) }
 	w.equal("the graves", slices.SortedFunc(slices.Values(s.graves), byID), slices.SortedFunc(slices.Values(fresh.graves), byID))
 	if !slices.IsSortedFunc(s.graves, func(a, b ID) int { return cmp.Compare(s.tombs[a].Until, s.tombs[b].Until) }) {
@@ -226,6 +227,16 @@ func (w *witness) indexes() {
 	for _, x := range fresh.due {
 		if !slices.Contains(s.due, x) {
 			w.fail("nothing is planned for %s at %v", x.user, x.at)
+		}
+	}
+	for i := range s.terms {
+		if i > 0 && s.terms.Less(i, (i-1)/2) {
+			w.fail("the heap of terms is not a heap at %d", i)
+		}
+	}
+	for _, x := range fresh.terms {
+		if !slices.Contains(s.terms, x) {
+			w.fail("nothing is planned for %s at %v", x.id, x.at)
 		}
 	}
 	for user, a := range s.active {
@@ -290,7 +301,7 @@ func (w *witness) sameState(what string, got, want *State) {
 	w.t.Helper()
 	if reflect.DeepEqual(got.head, want.head) {
 		if reflect.DeepEqual(got.active, want.active) && maps.Equal(got.tombs, want.tombs) && samePointed(got.users, want.users) &&
-			samePointed(got.products, want.products) && samePointed(got.licenses, want.licenses) && maps.Equal(got.bars, want.bars) {
+			samePointed(got.products, want.products) && reflect.DeepEqual(got.licenses, want.licenses) && maps.Equal(got.bars, want.bars) {
 			return
 		}
 	}

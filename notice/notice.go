@@ -19,29 +19,32 @@ type Kind string
 
 // The kinds.
 const (
-	Granted    Kind = "granted"     // a session started
-	Stopped    Kind = "stopped"     // a session ended; its machine is not let go of by it
-	Attempted  Kind = "attempted"   // another machine tried and was refused
-	Free       Kind = "free"        // a machine let go
-	Yours      Kind = "yours"       // kept for the machine that waited
-	NotTaken   Kind = "not-taken"   // what was kept is free for all again
-	WaitEnded  Kind = "wait-ended"  // this machine waits no more
-	Released   Kind = "released"    // ended by an administrator
-	Ending     Kind = "ending"      // lost its right; renewed until then
-	Confirmed  Kind = "confirmed"   // the cloud agreed to a provisional start
-	CheckedOut Kind = "checked-out" // a checkout was made
-	Returned   Kind = "returned"    // a checkout was given back or has ended
-	Assigned   Kind = "assigned"    // a license was assigned to the user
-	Unassigned Kind = "unassigned"  // a license was taken from the user
-	Blocked    Kind = "blocked"     // IT keeps the user out of the site
-	Unblocked  Kind = "unblocked"   // and does so no more
-	LinkUp     Kind = "link-up"     // the cloud answers again
-	LinkDown   Kind = "link-down"   // the cloud does not answer
+	Granted    Kind = "granted"      // a session started
+	Stopped    Kind = "stopped"      // a session ended; its machine is not let go of by it
+	Attempted  Kind = "attempted"    // another machine tried and was refused
+	Free       Kind = "free"         // a machine let go
+	Yours      Kind = "yours"        // kept for the machine that waited
+	NotTaken   Kind = "not-taken"    // what was kept is free for all again
+	WaitEnded  Kind = "wait-ended"   // this machine waits no more
+	Released   Kind = "released"     // ended by an administrator
+	Ending     Kind = "ending"       // lost its right; renewed until then
+	Confirmed  Kind = "confirmed"    // the cloud agreed to a provisional start
+	CheckedOut Kind = "checked-out"  // a checkout was made
+	Returned   Kind = "returned"     // a checkout was given back or has ended
+	EndsSoon   Kind = "license-ends" // the license's term is over soon
+	Extended   Kind = "extended"     // the license goes on after all; the session may too
+	Assigned   Kind = "assigned"     // a license was assigned to the user
+	Unassigned Kind = "unassigned"   // a license was taken from the user
+	Blocked    Kind = "blocked"      // IT keeps the user out of the site
+	Unblocked  Kind = "unblocked"    // and does so no more
+	LinkUp     Kind = "link-up"      // the cloud answers again
+	LinkDown   Kind = "link-down"    // the cloud does not answer
 
 	// To who administers the account (R22).
-	CheckoutFlagged Kind = "checkout-flagged" // the right to a checkout is gone
-	UserNotFound    Kind = "user-not-found"   // a user is gone though a license is assigned
-	LicenseChanged  Kind = "license-changed"  // to fulfillment contacts, too
+	CheckoutFlagged Kind = "checkout-flagged"  // the right to a checkout is gone
+	UserNotFound    Kind = "user-not-found"    // a user is gone though a license is assigned
+	LicenseChanged  Kind = "license-changed"   // to fulfillment contacts, too
+	SiteEnds        Kind = "site-license-ends" // a license of the account ends soon
 
 	// Of a checkout.
 	OutEnding  Kind = "checkout-ending" // it ends in three days, or in one
@@ -51,8 +54,8 @@ const (
 // Kinds lists every kind there is, in a fixed order.
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
-		CheckedOut, Returned, Assigned, Unassigned, Blocked, Unblocked, LinkUp, LinkDown,
-		CheckoutFlagged, UserNotFound, LicenseChanged, OutEnding, WrittenOff}
+		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, LinkUp, LinkDown,
+		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, OutEnding, WrittenOff}
 }
 
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
@@ -114,6 +117,16 @@ func From(e license.Event) []Notice {
 		n.session(Ending, &f.Session)
 	case license.Confirmed:
 		n.session(Confirmed, &f.Session)
+	case license.LicenseEnds:
+		n.Kind, n.User, n.Product, n.License, n.Until = EndsSoon, f.User, f.Product, f.License, f.Ends
+		var all []Notice
+		if f.User != "" {
+			all = append(all, n)
+		}
+		n.Kind, n.About = SiteEnds, f.User
+		return append(all, n.each(f.To)...)
+	case license.TermExtended:
+		n.session(Extended, &f.Session)
 	case license.CheckedOut:
 		n.checkout(CheckedOut, &f.Checkout)
 	case license.Returned:

@@ -19,7 +19,7 @@ func id(b byte) license.ID { return license.ID{15: b} }
 func site(t *testing.T) (*license.State, *license.Time) {
 	t.Helper()
 	s, now := license.NewState(), license.TimeOf(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
-	apply(t, s, now, license.Found{Cluster: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f"})
+	apply(t, s, now, license.Found{Cluster: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f", Level: license.Level})
 	apply(t, s, now, license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
 		{User: &license.User{ID: "ada", Country: "DE"}},
 		{Product: &license.Product{ID: "road", Name: "Road Designer", Capped: license.CappedYes}},
@@ -133,4 +133,46 @@ func TestFromTellsOfTheEndOfACheckout(t *testing.T) {
 	if want := []license.Time{end.Add(-72 * time.Hour), end.Add(-24 * time.Hour)}; !slices.Equal(told, want) {
 		t.Errorf("told at %v, want %v", told, want)
 	}
+}
+
+// The end of a license is told to its user and, in words of their own, to the
+// administrators; a session in its last hour is told until when.
+func TestTheEndOfALicenseIsToldToItsUserAndTheAdministrators(t *testing.T) {
+	s, now := license.NewState(), license.TimeOf(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	apply(t, s, now, license.Found{Cluster: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f", Level: license.Level})
+	ends := now.Add(30 * 24 * time.Hour)
+	page := func(ends license.Time) license.Change {
+		return license.Change{License: &license.License{ID: "l-1", Product: "road", Assignee: "ada", Ends: ends}}
+	}
+	apply(t, s, now, license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
+		{User: &license.User{ID: "ada", Country: "DE", Roles: license.RoleAdministrator}}, {User: &license.User{ID: "ida", Country: "DE", Roles: license.RoleAdministrator}},
+		{Product: &license.Product{ID: "road", Capped: license.CappedYes}}, page(ends)}})
+	told := func(events []license.Event) (all []Notice) {
+		for _, e := range events {
+			for _, n := range From(e) {
+				n.Seq, n.At = 0, 0
+				all = append(all, n)
+			}
+		}
+		return all
+	}
+	equal := func(what string, got, want []Notice) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", what, got, want)
+		}
+	}
+	equal("30 days before", told(apply(t, s, now, license.RemindTerm{License: "l-1"})), []Notice{
+		{Kind: EndsSoon, User: "ada", Product: "road", License: "l-1", Until: ends},
+		{Kind: SiteEnds, User: "ida", About: "ada", Product: "road", License: "l-1", Until: ends}})
+
+	now = ends.Add(-30 * time.Minute)
+	events := apply(t, s, now, license.Start{ID: id(1), User: "ada", Product: "road", Machine: ws101, Agreed: true})
+	equal("a start in the last hour", told(events), []Notice{
+		{Kind: Granted, User: "ada", ID: id(1), Product: "road", License: "l-1", Machine: ws101, To: ws101},
+		{Kind: Ending, User: "ada", ID: id(1), Product: "road", License: "l-1", Machine: ws101, To: ws101, Reason: license.EndLicenseEnded, Until: ends}})
+
+	events = apply(t, s, now, license.Mirror{From: "1", Cursor: "2", Full: true, Changes: []license.Change{page(ends.Add(365 * 24 * time.Hour))}})
+	equal("renewed", told(events), []Notice{
+		{Kind: Extended, User: "ada", ID: id(1), Product: "road", License: "l-1", Machine: ws101, To: ws101}})
 }

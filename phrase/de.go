@@ -38,6 +38,28 @@ var german = catalog{
 			next: []string{"Prüfen Sie, ob Sie mit der E-Mail-Adresse angemeldet sind, der die Lizenz zugewiesen ist.",
 				"Bitten Sie {admins}, Ihnen eine Lizenz von {product} zuzuweisen."},
 		},
+		"not-assigned/email": {
+			title:  "Einer anderen E-Mail-Adresse zugewiesen",
+			detail: "Ihre Lizenz von {product} ist {email} zugewiesen; angemeldet sind Sie mit einer anderen E-Mail-Adresse.",
+			next: []string{"Melden Sie sich ab, melden Sie sich als {email} an, und starten Sie erneut.",
+				"Ist das nicht mehr Ihre Adresse, bitten Sie {admins}, Ihre E-Mail-Adresse zu ändern; gelöscht werden dürfen Sie dafür nicht."},
+		},
+		"no-country": {
+			title:  "Kein Land",
+			detail: "Im Konto dieses Standorts ist für Sie kein Berechtigungsland eingetragen; ohne das kann keine Lizenz genutzt werden.",
+			next:   []string{"Bitten Sie {admins}, Ihr Land einzutragen, wählen Sie dann „Aktualisieren“ und starten Sie erneut."},
+		},
+		"country": {
+			title:  "Nicht für Ihr Land",
+			detail: "Die Lizenz von {product} gilt nicht für Ihr Berechtigungsland.",
+			next: []string{"Klären Sie, ob Ihr Land richtig eingetragen ist: {admins}.",
+				"Bitten Sie {admins} um eine Lizenz, die für Ihr Land gilt."},
+		},
+		"feature-level": {
+			title:  "Keine Funktionsstufe",
+			detail: "{product} gibt es in Funktionsstufen, und der Start nennt keine.",
+			next:   []string{"Wählen Sie in den Einstellungen von {product} eine Funktionsstufe und starten Sie erneut."},
+		},
 		"license-ended": {
 			title:  "Die Lizenz ist abgelaufen",
 			detail: "Ihre Lizenz von {product} ist am {until} abgelaufen.",
@@ -247,6 +269,12 @@ var german = catalog{
 		"ending/unassigned":         "Die Lizenz von {product} auf {machine} gehört Ihnen nicht mehr: Die Anwendung muss bis {until} geschlossen werden.",
 		"ending/unassigned/mine":    "Die Lizenz von {product} gehört Ihnen nicht mehr: Die Anwendung muss bis {until} geschlossen werden. Speichern Sie Ihre Arbeit.",
 		"ending/checkout-over/mine": "Die Ausleihe ist vorbei und ein anderer Rechner ist aktiv: {product} muss hier geschlossen werden. Speichern Sie Ihre Arbeit.",
+		"ending/license-ended":      "Die Lizenz von {product} läuft am {until} ab: Die Anwendung auf {machine} muss bis dahin geschlossen werden.",
+		"ending/license-ended/mine": "Die Lizenz von {product} läuft am {until} ab: Die Anwendung muss hier bis dahin geschlossen werden. Speichern Sie Ihre Arbeit.",
+		"license-ends":              "Ihre Lizenz von {product} läuft am {until} ab. Das ist ihre Laufzeit, nicht die Anmeldung, die sich alle sieben Tage erneuert: Bitten Sie Ihre Lizenzadministration, sie zu verlängern.",
+		"site-license-ends":         "Eine Lizenz von {product} in Ihrem Konto läuft am {until} ab. Verlängern Sie sie, oder sagen Sie es der Person, die sie nutzt.",
+		"extended":                  "Die Lizenz von {product} gilt weiter: Die Anwendung auf {machine} muss nicht geschlossen werden.",
+		"extended/mine":             "Die Lizenz von {product} gilt weiter: Die Anwendung muss nicht geschlossen werden.",
 		"confirmed":                 "Die Cloud hat {product} auf {machine} bestätigt.",
 		"checked-out":               "{product} ist auf {machine} bis {until} ausgeliehen.",
 		"checked-out/mine":          "{product} ist auf diesem Rechner bis {until} ausgeliehen.",
@@ -286,5 +314,13 @@ var german = catalog{
 		"reminder/ending":         "Eine Lizenz von {product} endet am {until}.",
 		"reminder/unassigned":     "Eine Lizenz von {product} ist bezahlt und niemandem zugewiesen.",
 		"reminder/never-used":     "Eine Lizenz von {product} ist {person} zugewiesen und wurde hier seit {since} nicht benutzt.",
+	},
+
+	warnings: map[string]string{
+		"pooled-may-cost": "Ihnen ist keine Lizenz von {product} zugewiesen: Diese Nutzung zählt als gemeinsame (Pooled) und kann berechnet werden. Bitten Sie {admins}, Ihnen eine Lizenz zuzuweisen.",
+		"other-email":     "Ihre Lizenz von {product} ist {email} zugewiesen; angemeldet sind Sie mit einer anderen E-Mail-Adresse: Diese Nutzung zählt als gemeinsame (Pooled) und kann berechnet werden. Melden Sie sich als {email} an.",
+		"client-outdated": "Dieser Client ist zu alt, um Ihre Lizenz von {product} als Practitioner zu nutzen: Diese Nutzung zählt als gemeinsame (Pooled) und kann berechnet werden. Installieren Sie CONNECTION Client {version} oder neuer.",
+		"trial":           "{product} läuft zur Probe. Wenn Ihnen eine Lizenz zugewiesen ist: schließen, „Aktualisieren“ wählen, neu starten und auf den Lizenztyp sehen. Eine Lizenz bekommen Sie hier: {admins}.",
+		"v8i":             "{product} gehört zur Generation V8i, die Ihre Virtuoso-Lizenzen nicht nutzen kann: Diese Nutzung zählt als Commercial.",
 	},
 }

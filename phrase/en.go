@@ -39,6 +39,28 @@ var english = catalog{
 			next: []string{"Check that you are signed in with the e-mail address the license is assigned to.",
 				"Ask {admins} to assign you a license of {product}."},
 		},
+		"not-assigned/email": {
+			title:  "Assigned to another e-mail",
+			detail: "Your license of {product} is assigned to {email}, and you are signed in with another e-mail address.",
+			next: []string{"Sign out, sign in with {email}, and start again.",
+				"If that is no longer your address, ask {admins} to change your e-mail; you must not be deleted for it."},
+		},
+		"no-country": {
+			title:  "No country",
+			detail: "You have no entitlement country in this site's account, and without one no license can be used.",
+			next:   []string{"Ask {admins} to enter your country, then choose Refresh and start again."},
+		},
+		"country": {
+			title:  "Not for your country",
+			detail: "The license of {product} is not for your entitlement country.",
+			next: []string{"Check with {admins} that your country is entered correctly.",
+				"Ask {admins} for a license that is for your country."},
+		},
+		"feature-level": {
+			title:  "No feature level",
+			detail: "{product} comes in feature levels, and the start names none.",
+			next:   []string{"Choose a feature level in the settings of {product} and start again."},
+		},
 		"license-ended": {
 			title:  "The license has ended",
 			detail: "Your license of {product} ended on {until}.",
@@ -248,6 +270,12 @@ var english = catalog{
 		"ending/unassigned":         "The license of {product} on {machine} is not yours any more: it must be closed by {until}.",
 		"ending/unassigned/mine":    "The license of {product} is not yours any more: it must be closed by {until}. Save your work.",
 		"ending/checkout-over/mine": "The checkout is over and another machine is active: {product} must be closed here. Save your work.",
+		"ending/license-ended":      "The license of {product} ends on {until}: it must be closed on {machine} by then.",
+		"ending/license-ended/mine": "The license of {product} ends on {until}: it must be closed here by then. Save your work.",
+		"license-ends":              "Your license of {product} ends on {until}. This is its term, not the sign-in that is renewed every seven days: ask your license administrator to renew it.",
+		"site-license-ends":         "A license of {product} in your account ends on {until}. Renew it, or tell its user.",
+		"extended":                  "The license of {product} goes on: it need not be closed on {machine}.",
+		"extended/mine":             "The license of {product} goes on: it need not be closed.",
 		"confirmed":                 "The cloud has confirmed {product} on {machine}.",
 		"checked-out":               "{product} is checked out to {machine} until {until}.",
 		"checked-out/mine":          "{product} is checked out to this machine until {until}.",
@@ -287,5 +315,13 @@ var english = catalog{
 		"reminder/ending":         "A license of {product} ends on {until}.",
 		"reminder/unassigned":     "A license of {product} is paid for and assigned to nobody.",
 		"reminder/never-used":     "A license of {product} is assigned to {person} and has not been used here since {since}.",
+	},
+
+	warnings: map[string]string{
+		"pooled-may-cost": "No license of {product} is assigned to you: this use is counted as pooled and may be charged. Ask {admins} to assign you a license.",
+		"other-email":     "Your license of {product} is assigned to {email}, and you are signed in with another e-mail address: this use is counted as pooled and may be charged. Sign in with {email}.",
+		"client-outdated": "This client is too old to use your license of {product} as Practitioner: this use is counted as pooled and may be charged. Install CONNECTION Client {version} or later.",
+		"trial":           "{product} runs as a trial. When a license is assigned to you: close it, choose Refresh, start it again and look at the license type. Ask {admins} for a license.",
+		"v8i":             "{product} is of the V8i generation, which cannot use your Virtuoso licenses: this use is counted as Commercial.",
 	},
 }

@@ -38,6 +38,28 @@ var french = catalog{
 			next: []string{"Vérifiez que vous êtes connecté avec l’adresse e-mail à laquelle la licence est attribuée.",
 				"Demandez une licence pour {product} : {admins}."},
 		},
+		"not-assigned/email": {
+			title:  "Attribuée à une autre adresse e-mail",
+			detail: "Votre licence pour {product} est attribuée à {email}, et vous êtes connecté avec une autre adresse e-mail.",
+			next: []string{"Déconnectez-vous, connectez-vous avec {email} et redémarrez.",
+				"Si cette adresse n’est plus la vôtre, demandez qu’elle soit changée, sans que vous soyez supprimé : {admins}."},
+		},
+		"no-country": {
+			title:  "Aucun pays",
+			detail: "Le compte de ce site n’indique pas votre pays d’autorisation ; sans lui, aucune licence ne peut être utilisée.",
+			next:   []string{"Demandez que votre pays soit saisi, puis choisissez « Actualiser » et redémarrez : {admins}."},
+		},
+		"country": {
+			title:  "Pas pour votre pays",
+			detail: "La licence pour {product} ne couvre pas votre pays d’autorisation.",
+			next: []string{"Faites vérifier que votre pays est bien saisi : {admins}.",
+				"Demandez une licence qui couvre votre pays : {admins}."},
+		},
+		"feature-level": {
+			title:  "Aucun niveau de fonctions",
+			detail: "{product} existe en plusieurs niveaux de fonctions, et la demande n’en nomme aucun.",
+			next:   []string{"Choisissez un niveau de fonctions dans les réglages de {product} et redémarrez."},
+		},
 		"license-ended": {
 			title:  "La licence a pris fin",
 			detail: "Votre licence pour {product} a pris fin le {until}.",
@@ -247,6 +269,12 @@ var french = catalog{
 		"ending/unassigned":         "La licence pour {product} sur {machine} n’est plus à vous : à fermer avant le {until}.",
 		"ending/unassigned/mine":    "La licence pour {product} n’est plus à vous : à fermer avant le {until}. Enregistrez votre travail.",
 		"ending/checkout-over/mine": "L’emprunt est terminé et un autre poste est actif : {product} doit être fermé ici. Enregistrez votre travail.",
+		"ending/license-ended":      "La licence pour {product} prend fin le {until} : à fermer d’ici là sur {machine}.",
+		"ending/license-ended/mine": "La licence pour {product} prend fin le {until} : à fermer ici d’ici là. Enregistrez votre travail.",
+		"license-ends":              "Votre licence pour {product} prend fin le {until}. C’est son terme, et non la connexion renouvelée tous les sept jours : demandez son renouvellement à l’administrateur de vos licences.",
+		"site-license-ends":         "Une licence pour {product} de votre compte prend fin le {until}. Renouvelez-la, ou prévenez son utilisateur.",
+		"extended":                  "La licence pour {product} continue : rien à fermer sur {machine}.",
+		"extended/mine":             "La licence pour {product} continue : rien à fermer.",
 		"confirmed":                 "Le cloud a confirmé {product} sur {machine}.",
 		"checked-out":               "{product} est emprunté sur {machine} jusqu’au {until}.",
 		"checked-out/mine":          "{product} est emprunté sur ce poste jusqu’au {until}.",
@@ -286,5 +314,13 @@ var french = catalog{
 		"reminder/ending":         "Une licence pour {product} prend fin le {until}.",
 		"reminder/unassigned":     "Une licence pour {product} est payée et n’est attribuée à personne.",
 		"reminder/never-used":     "Une licence pour {product} est attribuée à {person} et n’a pas servi ici depuis le {since}.",
+	},
+
+	warnings: map[string]string{
+		"pooled-may-cost": "Aucune licence ne vous est attribuée pour {product} : cette utilisation compte comme partagée (Pooled) et peut être facturée. Demandez une licence : {admins}.",
+		"other-email":     "Votre licence pour {product} est attribuée à {email}, et vous êtes connecté avec une autre adresse e-mail : cette utilisation compte comme partagée (Pooled) et peut être facturée. Connectez-vous avec {email}.",
+		"client-outdated": "Ce client est trop ancien pour utiliser votre licence pour {product} comme Practitioner : cette utilisation compte comme partagée (Pooled) et peut être facturée. Installez CONNECTION Client {version} ou plus récent.",
+		"trial":           "{product} fonctionne à l’essai. Quand une licence vous sera attribuée : fermez, choisissez « Actualiser », redémarrez et regardez le type de licence. Demandez une licence : {admins}.",
+		"v8i":             "{product} est de la génération V8i, qui ne peut pas utiliser vos licences Virtuoso : cette utilisation compte comme Commercial.",
 	},
 }

@@ -17,7 +17,8 @@ import (
 )
 
 // text is one entry of a catalog. In its strings, {product}, {machine}, {holding},
-// {until}, {by}, {note}, {person}, {about} and {admins} stand for what they say.
+// {until}, {by}, {note}, {person}, {about}, {email}, {version} and {admins} stand for
+// what they say.
 type text struct {
 	title  string
 	detail string
@@ -31,6 +32,7 @@ type catalog struct {
 	troubles map[string]text // by code
 	notices  map[string]string
 	advice   map[string]string // for administrators, by subject and case
+	warnings map[string]string // by code
 
 	theProduct string // a product without a name
 	theMachine string // a machine whose name is not told
@@ -61,6 +63,9 @@ func Denial(lang Lang, d license.Denial, n Names, clientVersion string) (title, 
 	if _, personal := c.denials[key+"/person"]; personal && d.Person != "" {
 		key += "/person"
 	}
+	if d.Reason == license.NotAssigned && d.Email != "" {
+		key += "/email"
+	}
 	t, ok := c.denials[key]
 	if !ok {
 		t = c.troubles["internal"]
@@ -71,7 +76,7 @@ func Denial(lang Lang, d license.Denial, n Names, clientVersion string) (title, 
 	}
 	fill := c.filler(n.Product, machine, d.Until,
 		"{holding}", or(n.Holding, c.theProduct), "{admins}", or(strings.Join(n.Administrators, ", "), c.admins),
-		"{person}", or(n.Person, c.thePerson), "{by}", or(d.Who, c.someone), "{note}", d.Note)
+		"{person}", or(n.Person, c.thePerson), "{by}", or(d.Who, c.someone), "{note}", d.Note, "{email}", d.Email)
 	steps := t.next
 	if d.Reason == license.MachineActive {
 		steps = c.denials[key+"/"+d.By.String()].next
@@ -153,6 +158,14 @@ type Matter struct {
 func Advice(lang Lang, key string, m Matter) string {
 	c := lang.catalog()
 	return c.filler(m.Product, Machine(m.Machine), m.Until, "{person}", or(m.Person, c.thePerson), "{since}", clock(m.Since)).Replace(c.advice[key])
+}
+
+// Warning is the sentence of a warning that a start was granted with; email is the
+// one the user's licenses are assigned to. An unknown warning has none.
+func Warning(lang Lang, w license.Warning, n Names, email string) string {
+	c := lang.catalog()
+	return c.filler(n.Product, "", 0, "{email}", email, "{version}", license.PractitionerFrom,
+		"{admins}", or(strings.Join(n.Administrators, ", "), c.admins)).Replace(c.warnings[string(w)])
 }
 
 // Machine is how a machine is called: by its name, or else its id.

@@ -240,3 +240,38 @@ func TestAdviceNamesWhatItIsAbout(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryWarningHasASentenceThatSaysWhatToDoInEveryLanguage(t *testing.T) {
+	names := Names{Product: "Road Designer", Administrators: []string{"Ida Nord <ida@example.org>"}}
+	says := map[license.Warning]string{license.PooledMayCost: "Ida Nord", license.OtherEmail: "ada@example.org",
+		license.ClientOutdated: "10.00.18", license.TrialMode: "Ida Nord", license.V8iPassed: "V8i"}
+	for _, lang := range Langs() {
+		seen := map[string]bool{}
+		for _, w := range license.Warnings() {
+			got := Warning(lang, w, names, "ada@example.org")
+			if seen[got] || !strings.Contains(got, "Road Designer") || !strings.Contains(got, says[w]) || strings.ContainsAny(got, "{}") {
+				t.Errorf("%v %s: %q; want a sentence of its own with the product and %q in it", lang, w, got, says[w])
+			}
+			seen[got] = true
+		}
+		same(t, lang, "warnings", keys(english.warnings), keys(lang.catalog().warnings))
+		if got := Warning(lang, "of-a-newer-version", names, ""); got != "" {
+			t.Errorf("%v: an unknown warning reads %q", lang, got)
+		}
+	}
+}
+
+// R15: who is signed in with another e-mail is told which one it is assigned to.
+func TestAnotherEmailIsNamedInEveryLanguage(t *testing.T) {
+	d := license.Denial{Reason: license.NotAssigned, Product: "road", License: "l-1", Email: "ada@example.org"}
+	for _, lang := range Langs() {
+		title, detail, next := Denial(lang, d, Names{Product: "Road Designer"}, "")
+		plain, _, _ := Denial(lang, license.Denial{Reason: license.NotAssigned}, Names{}, "")
+		if title == plain || !strings.Contains(detail, "ada@example.org") || !strings.Contains(next[0], "ada@example.org") {
+			t.Errorf("%v: %q, %q, %q; want the e-mail in the sentence and in the first step", lang, title, detail, next)
+		}
+		if all := detail + strings.Join(next, ""); strings.ContainsAny(all, "{}") {
+			t.Errorf("%v: an open placeholder in %q", lang, all)
+		}
+	}
+}

@@ -40,6 +40,7 @@ func commandKinds() map[uint64]license.Command {
 		62: license.Unblock{},
 		63: license.ReleaseUser{},
 		64: license.SignOut{},
+		40: license.RemindTerm{},
 	}
 }
 
@@ -78,6 +79,8 @@ func factKinds() map[uint64]license.Fact {
 		65: license.CheckoutFlagged{},
 		66: license.UserMissing{},
 		67: license.LicenseChanged{},
+		40: license.LicenseEnds{},
+		41: license.TermExtended{},
 	}
 }
 

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -56,7 +57,7 @@ func (c *Client) SendUsage(ctx context.Context, key string, usage []license.Usag
 
 func fromUsage(u license.Usage) cloudapi.UsageRecord {
 	r := cloudapi.UsageRecord{ID: u.Record, UserID: string(u.User), ProductID: string(u.Product), LicenseID: string(u.License),
-		LicenseType: license.Practitioner, MachineID: u.Machine.ID, MachineName: u.Machine.Name, ProductVersion: u.Version, Country: u.Country,
+		LicenseType: cmp.Or(u.LicenseType, license.Practitioner), MachineID: u.Machine.ID, MachineName: u.Machine.Name, ProductVersion: u.Version, Country: u.Country,
 		SessionID: u.ID.String(), Kind: cloudapi.HoldSession, StartedAt: u.Started.Std(), EndedAt: u.Ended.Std(), Provisional: u.Provisional}
 	if u.Kind == license.UsageCheckout {
 		r.Kind = cloudapi.HoldCheckout

@@ -1,0 +1,62 @@
+package endpoint
+
+import (
+	"slices"
+
+	"sitegate/api"
+	"sitegate/license"
+	"sitegate/phrase"
+)
+
+// maxProducts is how many products Me tells of: an account may cover everything
+// there is.
+const maxProducts = 1000
+
+// startable are the products that a license of the user's, or the account, is for,
+// each with the type of license a start would have now (R21).
+func startable(s *license.State, who Caller, lang phrase.Lang) []api.MyProduct {
+	now := s.Head().Now
+	var ids []license.ProductID
+	if u := s.User(who.User); u != nil {
+		ids = license.Covered(s, u.Country, now)
+	}
+	for _, id := range s.Assigned(who.User) {
+		ids = append(ids, s.License(id).Product)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	out := make([]api.MyProduct, 0, len(ids))
+	for _, id := range ids[:min(len(ids), maxProducts)] {
+		p := api.MyProduct{Product: string(id)}
+		if known := s.Product(id); known != nil {
+			p.Name = known.Name
+		}
+		typ, list, d := license.Entitlement(s, now, license.Start{User: who.User, Product: id, Email: who.Email})
+		if d != nil {
+			p.Reason = string(d.Reason)
+		}
+		p.LicenseType, p.Warnings = typ, warnings(s, lang, list, who.User, id)
+		out = append(out, p)
+	}
+	return out
+}
+
+// warned words the warnings a session was granted with.
+func warned(s *license.State, lang phrase.Lang, x *license.Session) []api.Warning {
+	return warnings(s, lang, x.Warnings, x.User, x.Product)
+}
+
+func warnings(s *license.State, lang phrase.Lang, list []license.Warning, id license.UserID, product license.ProductID) []api.Warning {
+	if len(list) == 0 {
+		return nil
+	}
+	n, email := phrase.Names{Product: productName(s, product), Administrators: askable(license.Contacts(s))}, ""
+	if u := s.User(id); u != nil {
+		email = u.Email
+	}
+	out := make([]api.Warning, 0, len(list))
+	for _, w := range list {
+		out = append(out, api.Warning{Code: string(w), Text: phrase.Warning(lang, w, n, email)})
+	}
+	return out
+}

@@ -1,0 +1,254 @@
+package license
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"time"
+)
+
+// The term of a license (R1): it ends when it ends, assigned or not, and there is
+// no grace. It has nothing to do with the seven days of a client's policy, which
+// the client's own tool calls "will soon expire" (R25).
+
+// termDays are the days before the end of a license on which it is spoken of.
+var termDays = [...]int{60, 30, 7, 1}
+
+// TermWarning is how long before the end of its license a session is told.
+const TermWarning = time.Hour
+
+// termTold is what License.Told is when everything has been said.
+const termTold = uint8(len(termDays)) + 1
+
+// RemindTerm says what is to be said of a license whose end comes near: once for
+// each of 60, 30, 7 and 1 days before, and in the last hour to the sessions that
+// run by it. Due lists it.
+type RemindTerm struct {
+	License LicenseID `cbor:"1,keyasint"`
+}
+
+// LicenseEnds: the license's term is over soon. Its user, if it has one, and the
+// administrators are told.
+type LicenseEnds struct {
+	License LicenseID `cbor:"1,keyasint"`
+	Product ProductID `cbor:"2,keyasint,omitempty"`
+	User    UserID    `cbor:"3,keyasint,omitempty"`
+	Ends    Time      `cbor:"4,keyasint,omitempty"`
+	Days    int       `cbor:"5,keyasint,omitempty"` // which of the reminders it is
+	To      []UserID  `cbor:"6,keyasint,omitempty"` // the administrators, as they were then, without its user
+}
+
+// TermExtended: the session had been told of its license's end, which is later
+// now.
+type TermExtended struct {
+	Session Session `cbor:"1,keyasint"`
+}
+
+// decide always lets RemindTerm pass: what is not due stays unsaid.
+func (c RemindTerm) decide(*State, Time) *Denial { return nil }
+
+func (c RemindTerm) do(s *State, at Time) Outcome {
+	l := s.licenses[c.License]
+	if l == nil || s.head.Level < levelEntitlement || l.nextTerm() == 0 || l.nextTerm() > at {
+		return Outcome{Repeat: true}
+	}
+	told := l.toldBy(at)
+	changed := *l
+	changed.Told = told
+	s.licenses[l.ID] = &changed
+	s.touch(Key{KeyLicense, string(l.ID)})
+	// Of several that are due at once the last is said.
+	if i := min(int(told), len(termDays)) - 1; int(l.Told) <= i && at < l.Ends {
+		to := slices.DeleteFunc(s.told(administrators), func(id UserID) bool { return id == l.Assignee })
+		s.emit(LicenseEnds{License: l.ID, Product: l.Product, User: l.Assignee, Ends: l.Ends, Days: termDays[i], To: to})
+	}
+	if told == termTold {
+		s.tellSessions(&changed)
+	}
+	s.planTerm(&changed)
+	return Outcome{}
+}
+
+// termAt is when reminder n of the license is due: those of termDays, then that
+// of the sessions.
+func (l *License) termAt(n uint8) Time {
+	if int(n) < len(termDays) {
+		return l.Ends.Add(-time.Duration(termDays[n]) * 24 * time.Hour)
+	}
+	return l.Ends.Add(-TermWarning)
+}
+
+// nextTerm is when there is something to say of the license's end, or zero.
+func (l *License) nextTerm() Time {
+	if l.Ends == 0 || l.Told >= termTold {
+		return 0
+	}
+	return max(l.termAt(l.Told), 1)
+}
+
+// toldBy is what Told is when everything has been said by at.
+func (l *License) toldBy(at Time) uint8 {
+	n := uint8(0)
+	for n < termTold && l.termAt(n) <= at {
+		n++
+	}
+	return n
+}
+
+// lastHour reports whether what starts now by the license is told of its end at
+// once. Use that is not by a Virtuoso license goes on: the next start decides.
+func (s *State) lastHour(l *License, at Time) bool {
+	return s.head.Level >= levelEntitlement && l.Kind == Virtuoso && l.Ends != 0 && l.Ends.Add(-TermWarning) <= at
+}
+
+// tellSessions puts the sessions that run by the license on notice.
+func (s *State) tellSessions(l *License) {
+	a := s.active[l.Assignee]
+	if a == nil || l.Kind != Virtuoso {
+		return
+	}
+	for i := range a.Sessions {
+		if x := &a.Sessions[i]; x.License == l.ID && x.Notice == nil {
+			s.tellOfEnd(x, l)
+		}
+	}
+}
+
+// tellOfEnd puts a session on notice for the end of its license. Where that has
+// passed, because the cloud only now says so, there is time to save.
+func (s *State) tellOfEnd(x *Session, l *License) Session {
+	until := l.Ends
+	if until <= s.head.Now {
+		until = s.head.Now.Add(s.head.Settings.saveGrace())
+	}
+	copied := s.putOnNotice(x, Ending{Reason: EndLicenseEnded, Until: until})
+	s.emit(Conflicted{Session: copied})
+	return copied
+}
+
+// yields reports whether a notice to the session may be followed by another: none
+// was given, or only that of its license's end, and that later than until.
+func (x *Session) yields(until Time) bool {
+	return x.Notice == nil || x.Notice.Reason == EndLicenseEnded && until < x.Notice.Until
+}
+
+// newTerm carries over what was said of a license that the mirror replaces, or
+// begins anew where its end or its user is another. old may be nil.
+func (s *State) newTerm(old, l *License) {
+	l.Told = 0
+	if old != nil && old.Ends == l.Ends && old.Assignee == l.Assignee {
+		l.Told = old.Told
+		if old.nextTerm() == l.nextTerm() {
+			return
+		}
+	}
+	if s.head.Level >= levelEntitlement && l.Ends != 0 && l.Ends <= s.head.Now {
+		l.Told = termTold // there is nothing to remind of
+	}
+	s.planTerm(l)
+}
+
+// termChanged sees to the sessions of a license whose end has changed and whose
+// user has not.
+func (s *State) termChanged(old, l *License) {
+	if s.head.Level < levelEntitlement || old.Ends == l.Ends {
+		return
+	}
+	a := s.active[l.Assignee]
+	if a == nil || l.Kind != Virtuoso {
+		return
+	}
+	for i := range a.Sessions {
+		x := &a.Sessions[i]
+		if x.License != l.ID || x.Notice != nil && (x.Notice.Reason != EndLicenseEnded || !x.Renewable(s.head.Now)) {
+			continue
+		}
+		switch soon := s.lastHour(l, s.head.Now); {
+		case soon:
+			s.tellOfEnd(x, l)
+		case x.Notice != nil:
+			s.touch(Key{KeyActive, string(x.User)})
+			x.Notice = nil
+			s.emit(TermExtended{Session: *x})
+		}
+	}
+}
+
+// termHeap orders the licenses by when there is something to say of their end. An
+// entry whose license has another such moment by now is dropped when it comes up.
+type termHeap []termAt
+
+type termAt struct {
+	at Time
+	id LicenseID
+}
+
+func (h termHeap) Len() int { return len(h) }
+func (h termHeap) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(h[i].at, h[j].at), cmp.Compare(h[i].id, h[j].id)) < 0
+}
+func (h termHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *termHeap) Push(x any)   { *h = append(*h, x.(termAt)) }
+func (h *termHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
+
+func (s *State) planTerm(l *License) {
+	at := l.nextTerm()
+	if at == 0 {
+		return
+	}
+	heap.Push(&s.terms, termAt{at, l.ID})
+	if len(s.terms) > 1024 && len(s.terms) > 2*len(s.licenses) {
+		s.replanTerms()
+	}
+}
+
+// replanTerms makes the heap anew from the licenses.
+func (s *State) replanTerms() {
+	s.terms = s.terms[:0]
+	for id, l := range s.licenses {
+		if at := l.nextTerm(); at != 0 {
+			s.terms = append(s.terms, termAt{at, id})
+		}
+	}
+	heap.Init(&s.terms)
+}
+
+// dueTerms are the licenses of whose end there is something to say, at most
+// MaxDue.
+func (s *State) dueTerms(at Time) []LicenseID {
+	if s.head.Level < levelEntitlement {
+		return nil
+	}
+	var found []LicenseID
+	var walk func(i int)
+	walk = func(i int) {
+		if i >= len(s.terms) || s.terms[i].at > at || len(found) == MaxDue {
+			return
+		}
+		if s.terms[i].current(s) {
+			found = append(found, s.terms[i].id)
+		}
+		walk(2*i + 1)
+		walk(2*i + 2)
+	}
+	walk(0)
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func (t termAt) current(s *State) bool {
+	l := s.licenses[t.id]
+	return l != nil && l.nextTerm() == t.at
+}
+
+// forgetTerms drops the heads of the heap that nothing is to be said for.
+func (s *State) forgetTerms() {
+	for len(s.terms) > 0 && s.terms[0].at <= s.head.Now && !s.terms[0].current(s) {
+		heap.Pop(&s.terms)
+	}
+}
