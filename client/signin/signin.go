@@ -94,7 +94,8 @@ func open(ctx context.Context, cfg Config) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
+		OnProxyConnectResponse: connected}
 	if cfg.Proxy != nil {
 		t.Proxy = http.ProxyURL(cfg.Proxy)
 	}
@@ -124,7 +125,7 @@ func follow(req *http.Request, via []*http.Request) error {
 func secure(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
-		return errors.New("an address of the sign-in is not one")
+		return errors.New("an address of the sign-in is not one: it is written as https://HOST")
 	}
 	if u.User != nil {
 		return fmt.Errorf("the address of the sign-in at %s has credentials in it: take them out", u.Host)
