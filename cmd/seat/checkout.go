@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/pflag"
 
 	"sitegate/api"
@@ -71,7 +74,13 @@ func giveBack(ctx context.Context, s *seat, o *options, args []string) error {
 	if len(args) != 1 {
 		return usagef("which checkout? Write: seat return ID; seat status shows the ids")
 	}
+	if _, err := uuid.Parse(args[0]); err != nil {
+		return usagef("%q is not the id of a checkout; seat status shows the ids of yours", args[0])
+	}
 	err := s.ask(ctx, o, func(ctx context.Context, c *client.Client) error { return c.Return(ctx, args[0]) })
+	if e, ok := errors.AsType[*client.Error](err); ok && errors.Is(err, client.ErrUnknownCheckout) {
+		e.Next = append(slices.Clone(e.Next), "See which checkouts are yours, and on which machine: seat status")
+	}
 	if err != nil {
 		return err
 	}

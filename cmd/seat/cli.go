@@ -66,6 +66,7 @@ type seat struct {
 type exitError struct {
 	status int
 	err    error
+	next   []string // what one can do
 }
 
 func (e *exitError) Error() string {
@@ -78,7 +79,7 @@ func (e *exitError) Error() string {
 func (e *exitError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error {
-	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+	return &exitError{status: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
 // run carries out a command line and returns the exit status. Whatever a command
@@ -103,7 +104,7 @@ func (s *seat) explain(err error) (status int, said string) {
 		if exit.err == nil {
 			return exit.status, ""
 		}
-		return exit.status, "seat: " + plain(exit.Error()) + "\n"
+		return exit.status, "seat: " + plain(exit.Error()) + "\n" + steps(exit.next)
 	}
 	e, ok := errors.AsType[*client.Error](err)
 	if !ok {
@@ -111,9 +112,7 @@ func (s *seat) explain(err error) (status int, said string) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "seat: %s\n", plain(err.Error()))
-	for _, n := range e.Next {
-		fmt.Fprintf(&b, "  - %s\n", plain(n))
-	}
+	b.WriteString(steps(e.Next))
 	if e.RequestID != "" {
 		fmt.Fprintf(&b, "  (request %s)\n", plain(e.RequestID))
 	}
@@ -125,6 +124,15 @@ func (s *seat) explain(err error) (status int, said string) {
 		return exitUnavailable, b.String()
 	}
 	return exitFailed, b.String()
+}
+
+// steps are lines of what one can do.
+func steps(next []string) string {
+	var b strings.Builder
+	for _, n := range next {
+		fmt.Fprintf(&b, "  - %s\n", plain(n))
+	}
+	return b.String()
 }
 
 // dispatch finds the command in args and runs it. The common flags may stand

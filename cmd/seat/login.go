@@ -61,11 +61,8 @@ func login(ctx context.Context, s *seat, o *options, args []string) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*o.timeout) // some pages, some tunnels
 	defer cancel()
 	k.Tokens, err = signin.SignIn(ctx, cfg, i.email, password)
-	switch {
-	case errors.Is(err, signin.ErrRefused):
-		return &exitError{exitDenied, err}
-	case err != nil:
-		return &exitError{exitUnavailable, err}
+	if err != nil {
+		return i.failed(err)
 	}
 	if err := k.save(o.tokenFile); err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -84,6 +85,11 @@ func jsonFlag(fs *pflag.FlagSet, o *options) {
 func (s *seat) open(o *options) (*client.Client, error) {
 	if len(o.gateways) == 0 {
 		return nil, usagef("where is the gateway? Give --gateway https://HOST:PORT or set SITEGATE_GATEWAY")
+	}
+	for _, g := range o.gateways {
+		if u, err := url.Parse(strings.TrimSpace(g)); err == nil && u.Scheme == "http" {
+			return nil, usagef("gateway %s is not https, and an access token would travel in the clear: write https://%s", plain(u.Redacted()), u.Host)
+		}
 	}
 	if o.timeout <= 0 {
 		return nil, usagef("--timeout must be more than nothing")

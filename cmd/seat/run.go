@@ -40,9 +40,9 @@ func runProgram(ctx context.Context, s *seat, o *options, args []string) error {
 	path, err := exec.LookPath(args[0]) // before a license is taken for nothing
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return &exitError{exitNotRunnable, fmt.Errorf("running %s: %w", args[0], err)}
+		return &exitError{status: exitNotRunnable, err: fmt.Errorf("running %s: %w", args[0], err)}
 	case err != nil:
-		return &exitError{exitNotFound, fmt.Errorf("running %s: %w", args[0], err)}
+		return &exitError{status: exitNotFound, err: fmt.Errorf("running %s: %w", args[0], err)}
 	}
 	c, err := s.open(o)
 	if err != nil {
@@ -159,7 +159,7 @@ func (s *seat) await(ctx context.Context, c *client.Client, o *options) error {
 // supervise runs the program to its end and returns its exit status.
 func (s *seat) supervise(ctx context.Context, o *options, cmd *exec.Cmd, session *client.Session, notices *client.Watcher, signals <-chan os.Signal) (int, error) {
 	if err := cmd.Start(); err != nil {
-		return 0, &exitError{exitNotRunnable, fmt.Errorf("running %s: %w", cmd.Args[0], err)}
+		return 0, &exitError{status: exitNotRunnable, err: fmt.Errorf("running %s: %w", cmd.Args[0], err)}
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

@@ -50,7 +50,7 @@ func TestFlagsStandBeforeAndAfterTheCommand(t *testing.T) {
 	r.expect(r.seat("--gateway", gateway, "status"), 0, ann)
 	r.expect(r.seat("status", "--gateway", gateway), 0, ann)
 	r.expect(r.seat("status"), 64, "SITEGATE_GATEWAY")
-	r.expect(r.seat("status", "--gateway", "http://gw.example"), 64, "only https")
+	r.expect(r.seat("status", "--gateway", "http://gw.example"), 64, "not https")
 	r.expect(r.seat("status", "--gateway", gateway, "--ca", filepath.Join(r.dir, "none")), 64, "--ca")
 }
 
