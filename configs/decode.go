@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +18,9 @@ const (
 	maxList = 256       // entries of a list
 )
 
+// yamlLine is how the parser says where it stopped.
+var yamlLine = regexp.MustCompile(`^line (\d+): (.+)$`)
+
 // decoder reads a file's keys into a Config. Nothing stops it: what cannot be
 // used is a problem, and the rest is read on.
 type decoder struct {
@@ -24,6 +28,7 @@ type decoder struct {
 	dir      string // where relative paths count from
 	origins  Origins
 	problems Problems
+	garbled  bool // the file is not YAML: nothing of it is known
 }
 
 func (d *decoder) read(r io.Reader, c *Config) error {
@@ -39,7 +44,12 @@ func (d *decoder) read(r io.Reader, c *Config) error {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil // an empty file sets nothing
 	} else if err != nil {
-		d.problems = append(d.problems, Problem{Where: d.file, Text: "this is not YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")})
+		where, text := d.file, strings.TrimPrefix(err.Error(), "yaml: ")
+		if m := yamlLine.FindStringSubmatch(text); m != nil {
+			where, text = d.file+":"+m[1], m[2]
+		}
+		d.problems = append(d.problems, Problem{Where: where, Text: "this is not YAML: " + text})
+		d.garbled = true
 		return nil
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"sitegate/upstream/egress"
 )
@@ -21,7 +22,9 @@ const maxSocket = 103
 func (c Config) OperatorSocket() string { return filepath.Join(c.DataDir, "operator.sock") }
 
 // CheckFiles reads the files that a configuration names, and returns Problems. It
-// keeps nothing of them. A file that is not named is Validate's business.
+// keeps nothing of them. A file that is not named is Validate's business. The data
+// folder need not be there, but this user must be able to make it and write in it,
+// which is tried with a file that is gone at once.
 func (c Config) CheckFiles() error {
 	var p Problems
 	secret := func(key, file string) {
@@ -49,10 +52,56 @@ func (c Config) CheckFiles() error {
 	if long := len(c.OperatorSocket()) - maxSocket; long > 0 {
 		p.add("data_dir", "is too long by %d bytes for the operator's socket in it; choose a shorter path", long)
 	}
-	if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {
-		p.add("data_dir", "%s is not a folder", c.DataDir)
-	}
+	p.writable("data_dir", c.DataDir)
 	return p.err()
+}
+
+// writable tries whether a folder, or the nearest one above it that is there, can
+// be written in.
+func (p *Problems) writable(key, dir string) {
+	if dir == "" {
+		return
+	}
+	at := filepath.Clean(dir)
+	for {
+		info, err := os.Stat(at)
+		if err == nil && !info.IsDir() {
+			p.add(key, "%s is not a folder; choose another path", at)
+			return
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+			p.add(key, "%s cannot be looked at by this user (%v): give it a folder that it owns", dir, reason(err))
+			return
+		}
+		up := filepath.Dir(at)
+		if up == at {
+			p.add(key, "%s is nowhere on this machine; choose another path", dir)
+			return
+		}
+		at = up
+	}
+	f, err := os.CreateTemp(at, ".sitegate-check-*")
+	if err == nil {
+		err = errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	switch {
+	case err == nil:
+	case at == filepath.Clean(dir):
+		p.add(key, "%s cannot be written in by this user (%v): chown it to the user that runs sitegate, or choose another folder", dir, reason(err))
+	default:
+		p.add(key, "%s is not there and cannot be made by this user in %s (%v): make it, and chown it to the user that runs sitegate, or choose another folder", dir, at, reason(err))
+	}
+}
+
+// reason is an error of the file system without the path.
+func reason(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
 }
 
 func (p *Problems) certificates(key, file string) {

@@ -78,9 +78,14 @@ func EnvironmentOf(key string) string {
 // AddFlags (nil: none). What follows from other settings is filled in, and all
 // of it is validated.
 //
+// environ, if given, is the whole environment ("NAME=value", as of os.Environ): a
+// variable that is nearly that of a key is then a problem, instead of being
+// without effect.
+//
 // What is wrong comes as Problems, all of them; the Config is then what could be
-// understood. Another error means that the file could not be read.
-func Load(file string, getenv func(string) string, flags *pflag.FlagSet) (Config, Origins, error) {
+// understood. A file that is not YAML is one problem, and leaves a Config of
+// nothing. Another error means that the file could not be read.
+func Load(file string, getenv func(string) string, flags *pflag.FlagSet, environ ...string) (Config, Origins, error) {
 	c := Default()
 	d := &decoder{file: file, dir: filepath.Dir(file), origins: Origins{}}
 	if file != "" {
@@ -96,6 +101,10 @@ func Load(file string, getenv func(string) string, flags *pflag.FlagSet) (Config
 			return c, nil, err
 		}
 	}
+	if d.garbled {
+		return Config{}, nil, d.problems.err()
+	}
+	d.environment(environ)
 	return d.finish(c, getenv, flags)
 }
 
