@@ -54,23 +54,24 @@ func (e *Emulator) mayCheckOut(h cloudapi.Hold, now time.Time) *cloudapi.Problem
 			return nil
 		}
 	}
+	var longest cloudapi.Millis
+	country := e.users[h.UserID].Country
+	if e.account != nil {
+		longest = e.account.CheckoutMaxMS
+		for _, p := range e.account.CountryPolicies {
+			if !strings.EqualFold(p.Country, country) {
+				continue
+			}
+			if p.NoCheckouts {
+				return &cloudapi.Problem{Reason: cloudapi.ReasonCheckoutOff, Detail: "no new checkouts in " + country, LicenseID: h.LicenseID}
+			}
+			if longest == 0 || p.CheckoutMaxMS > 0 && p.CheckoutMaxMS < longest {
+				longest = p.CheckoutMaxMS
+			}
+		}
+	}
 	if end := e.licenses[h.LicenseID].EndsAt; h.Until.After(end) {
 		return tooLong(h, end, "the license ends at "+end.Format(time.RFC3339))
-	}
-	if e.account == nil {
-		return nil
-	}
-	longest, country := e.account.CheckoutMaxMS, e.users[h.UserID].Country
-	for _, p := range e.account.CountryPolicies {
-		if !strings.EqualFold(p.Country, country) {
-			continue
-		}
-		if p.NoCheckouts {
-			return &cloudapi.Problem{Reason: cloudapi.ReasonCheckoutOff, Detail: "no new checkouts in " + country, LicenseID: h.LicenseID}
-		}
-		if longest == 0 || p.CheckoutMaxMS > 0 && p.CheckoutMaxMS < longest {
-			longest = p.CheckoutMaxMS
-		}
 	}
 	// The site's clock may be a little ahead of the cloud's.
 	if latest := now.Add(longest.Duration()); longest > 0 && h.Until.After(latest.Add(time.Minute)) {

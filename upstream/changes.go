@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -94,6 +96,7 @@ func toChange(ch cloudapi.Change) (_ license.Change, understood bool) {
 			for _, adm := range a.Admins[:min(len(a.Admins), maxAdmins)] {
 				out.Administrators = append(out.Administrators, license.Administrator{Name: cut(adm.Name), Email: cut(adm.Email)})
 			}
+			out.CountryPolicies = toPolicies(a.CountryPolicies)
 			if a.FulfillmentContact != nil {
 				out.FulfillmentContact = license.Administrator{Name: cut(a.FulfillmentContact.Name), Email: cut(a.FulfillmentContact.Email)}
 			}
@@ -122,6 +125,32 @@ func toKind(k string) license.Kind {
 		return license.Virtuoso
 	}
 	return license.Commercial
+}
+
+// toPolicies takes the narrower of two policies for a country, and no checkouts for a longest one that makes no sense. What has no country, or
+// is one too many, is left out: the cloud has the last word on every checkout.
+func toPolicies(policies []cloudapi.CountryPolicy) []license.CountryPolicy {
+	var out []license.CountryPolicy
+	for _, p := range policies {
+		country := strings.ToUpper(p.Country)
+		if country == "" || len(country) > license.MaxName {
+			continue
+		}
+		q := license.CountryPolicy{Country: country, NoCheckouts: p.NoCheckouts || p.CheckoutMaxMS < 0, CheckoutMax: max(0, p.CheckoutMaxMS.Duration())}
+		i := slices.IndexFunc(out, func(x license.CountryPolicy) bool { return x.Country == country })
+		if i < 0 {
+			if len(out) < cloudapi.MaxCountries {
+				out = append(out, q)
+			}
+			continue
+		}
+		x := &out[i]
+		x.NoCheckouts = x.NoCheckouts || q.NoCheckouts
+		if x.CheckoutMax == 0 || q.CheckoutMax > 0 && q.CheckoutMax < x.CheckoutMax {
+			x.CheckoutMax = q.CheckoutMax
+		}
+	}
+	return out
 }
 
 // toRoles leaves out the roles that are new here.

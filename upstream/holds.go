@@ -136,6 +136,8 @@ func toDenial(p cloudapi.Problem, h license.CloudHold) *license.Denial {
 		d.Reason = license.UserBlocked
 	case cloudapi.ReasonTooLong:
 		d.Reason = license.CheckoutTooLong
+	case cloudapi.ReasonCheckoutOff:
+		d.Reason = license.CheckoutOff
 	default:
 		return nil
 	}
@@ -163,7 +165,7 @@ func fromHold(h license.CloudHold) cloudapi.Hold {
 		MachineID: h.Machine.ID, MachineName: h.Machine.Name, Kind: cloudapi.HoldSession, Ref: h.Ref.String(), Provisional: h.Provisional}
 	if h.Kind == license.HoldCheckout {
 		until := h.Until.Std()
-		out.Kind, out.Until = cloudapi.HoldCheckout, &until
+		out.Kind, out.Until, out.WrittenOff = cloudapi.HoldCheckout, &until, h.WrittenOff
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -221,5 +222,11 @@ func TestAChangeThatCannotBeUnderstoodOnlyNarrows(t *testing.T) {
 	got, _ = toChange(cloudapi.Change{Op: cloudapi.OpPut, Kind: cloudapi.KindAccount, ID: "a", Account: &cloudapi.Account{ID: "a", Autonomy: cloudapi.Autonomy{CappedMS: 1, UncappedMS: -1}}})
 	if got.Account == nil || got.Account.AutonomyCapped != 0 || got.Account.AutonomyUncapped != 0 {
 		t.Errorf("terms that make no sense: got %+v, want none", got.Account)
+	}
+	got, _ = toChange(cloudapi.Change{Op: cloudapi.OpPut, Kind: cloudapi.KindAccount, ID: "a", Account: &cloudapi.Account{ID: "a",
+		CountryPolicies: []cloudapi.CountryPolicy{{Country: "fr", CheckoutMaxMS: 9}, {Country: "NO", CheckoutMaxMS: -1}, {}, {Country: "FR", CheckoutMaxMS: 7}, {Country: "Fr"}}}})
+	want := []license.CountryPolicy{{Country: "FR", CheckoutMax: 7 * time.Millisecond}, {Country: "NO", NoCheckouts: true}}
+	if got.Account == nil || !slices.Equal(got.Account.CountryPolicies, want) {
+		t.Errorf("policies for one country twice, and without sense: got %+v, want %+v", got.Account, want)
 	}
 }

@@ -13,7 +13,7 @@ type upstreamClient = upstream.Client
 
 // start asks both sides for a session.
 func (w *world) start(s *site) {
-	c := license.Start{ID: w.id(), User: license.UserID(w.user().ID), Product: w.product(), Machine: oneOf(w, machines), Version: "10.1.0.5",
+	c := license.Start{ID: w.id(), User: license.UserID(w.user().ID), Product: w.product(), Machine: oneOf(w, machines), Version: oneOf(w, versions),
 		Client: "23.0.1.25", Agreed: true}
 	hold, needed := license.WouldHold(s.rules, s.at(), c)
 	d := license.Check(s.rules, s.at(), c)
@@ -50,12 +50,18 @@ func (w *world) start(s *site) {
 
 // checkOut asks both sides for a checkout, new or in place of one that is out.
 func (w *world) checkOut(s *site) {
-	days := oneOf(w, []int{1, 2, 5, 10, 30, 60, 200})
-	c := license.CheckOut{ID: w.id(), User: license.UserID(w.user().ID), Product: w.product(), Machine: oneOf(w, machines), Version: "10.1.0.5",
-		Until: s.at().Add(time.Duration(days)*day + 7*time.Minute), Agreed: true}
+	days := oneOf(w, []int{0, 1, 2, 5, 10, 30, 60, 200})
+	c := license.CheckOut{ID: w.id(), User: license.UserID(w.user().ID), Product: w.product(), Machine: oneOf(w, machines), Version: oneOf(w, versions),
+		Edition: license.CheckoutEdition, Agreed: true}
+	if days > 0 {
+		c.Until = s.at().Add(time.Duration(days)*day + 7*time.Minute)
+	}
 	if open := s.checkouts(); len(open) > 0 && w.dice.IntN(3) == 0 {
 		x := oneOf(w, open)
-		c.User, c.Product, c.Machine = x.User, x.Product, x.Machine
+		c.User, c.Product, c.Machine, c.Version = x.User, x.Product, x.Machine, x.Version
+	}
+	if c.Until == 0 { // what is asked of the cloud is what is granted
+		c.Until = license.CheckoutEnd(s.rules, s.at(), c)
 	}
 	hold, needed := license.WouldHold(s.rules, s.at(), c)
 	d := license.Check(s.rules, s.at(), c)
@@ -64,6 +70,8 @@ func (w *world) checkOut(s *site) {
 	switch {
 	case !s.link:
 		w.alone(s, agreed(false))
+	case d != nil && c.Until == 0:
+		w.did("site refuses, " + string(d.Reason)) // there is nothing to ask for
 	case d != nil:
 		w.refused(s, d, license.CloudHold{Key: license.HoldKey(license.HoldCheckout, c.User, d.License), Kind: license.HoldCheckout, Ref: c.ID,
 			User: c.User, Product: c.Product, License: d.License, Machine: c.Machine, Until: c.Until})

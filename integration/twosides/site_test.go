@@ -42,6 +42,9 @@ func (s *site) apply(c license.Command) license.Outcome {
 			s.freeCheckout(f.Checkout)
 		case license.CheckoutEnded:
 			s.freeCheckout(f.Checkout)
+		case license.CheckedIn:
+			s.w.did("checkout checked in")
+			s.freeCheckout(f.Checkout)
 		case license.Conflicted:
 			s.w.did("session put on notice")
 		}
@@ -114,6 +117,7 @@ func (s *site) sync() {
 
 // renew sends the full list, confirms what the cloud agrees to and puts on notice what it does not.
 func (s *site) renew() {
+	s.checkIn()
 	fence, list := s.fence(), license.CloudHolds(s.rules)
 	conflicts, err := s.cloud.RenewHolds(s.w.t.Context(), fence, list)
 	if err != nil {
@@ -132,6 +136,22 @@ func (s *site) renew() {
 		case h.Provisional:
 			s.w.did("provisional session confirmed")
 			s.apply(license.Confirm{Session: h.Ref})
+		}
+	}
+}
+
+// checkIn confirms what was written off and is not in the cloud's books any more.
+func (s *site) checkIn() {
+	held, err := s.cloud.HeldCheckouts(s.w.t.Context())
+	if err != nil {
+		s.w.fail("%s: asking what it holds: %v", s.name, err)
+	}
+	for _, x := range s.checkouts() {
+		if x.WrittenOff != nil && !slices.Contains(held, x.ID) {
+			s.w.say("%s: the checkout of %s on %s is checked in", s.name, x.User, x.Machine.Name)
+			if out := s.apply(license.CheckInConfirmed{Checkout: x.ID}); out.Denial != nil {
+				s.w.fail("%s: the rules refuse the check-in of %+v: %+v", s.name, x, out.Denial)
+			}
 		}
 	}
 }

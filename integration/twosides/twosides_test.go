@@ -66,6 +66,7 @@ type world struct {
 	ids   int
 	users int // ever made
 	lics  int
+	lost  []string // references of checkouts that were written off
 	trace []string
 	count map[string]int
 }
@@ -73,7 +74,9 @@ type world struct {
 var machines = []license.Machine{{ID: "m-1", Name: "WS-1"}, {ID: "m-2", Name: "LT-7.corp.example"}, {ID: "m-3", Name: "10.0.0.5"},
 	{Name: `CORP\ws-1`}, {Name: "10.0.0.6"}}
 
-var countries = []string{"DE", "FR"}
+var versions = []string{"10.1.0.5", "10.1.0.5", "10.01.00.05", "10.2.0.0", ""}
+
+var countries = []string{"DE", "FR", "NO"}
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, dice: rand.New(rand.NewPCG(seed, 602)), now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), count: map[string]int{}}

@@ -10,12 +10,14 @@ import (
 // mustHappen is what the days have to be full of to show anything.
 var mustHappen = []string{"agreed session", "agreed checkout", "start without a hold", "start alone", "cloud alone refuses, machine-active",
 	"site refuses, machine-active", "site refuses, not-assigned", "site refuses, license-ended", "site refuses, user-blocked", "site refuses, unknown-user",
-	"site refuses, checkout-too-long", "session put on notice", "provisional session confirmed", "session outlives its checkout", "checkout in conflict",
+	"site refuses, checkout-too-long", "session put on notice", "provisional session confirmed", "session outlives its checkout", "checkout in conflict", "checkout checked in",
+	"site refuses, checkout-off", "site refuses, checkout-written-off",
 	"agreed move", "cloud refuses move, move-locked", "cloud refuses move, user-not-found", "cloud refuses move, unknown-user",
 	"cloud refuses move, other-account", "cloud refuses move, license-ended", "cloud refuses move, user-blocked"}
 
 // ownReasons are refusals that are the site's own business.
-var ownReasons = []license.Reason{license.TooManySessions, license.CloudNeeded, license.KeptForWaiter}
+var ownReasons = []license.Reason{license.TooManySessions, license.CloudNeeded, license.KeptForWaiter,
+	license.CheckoutWrittenOff, license.TooManyCheckouts}
 
 // pooledIsGranted: the rules grant use under licenses of other kinds than Virtuoso.
 const pooledIsGranted = false
@@ -39,6 +41,13 @@ func (w *world) step() {
 			x := oneOf(w, open)
 			w.say("%s: return %s %s on %s", s.name, x.User, x.Product, x.Machine.Name)
 			s.apply(license.Return{ID: x.ID, User: x.User, Machine: x.Machine})
+		}
+	case n < 63:
+		if open := s.checkouts(); len(open) > 0 {
+			x := oneOf(w, open)
+			w.say("%s: write off %s %s on %s", s.name, x.User, x.Product, x.Machine.Name)
+			s.apply(license.WriteOff{Checkout: x.ID, By: "it", Note: "left on a train"})
+			w.lost = append(w.lost, x.ID.String())
 		}
 	case n < 65:
 		if open := s.sessions(); len(open) > 0 {
@@ -96,7 +105,12 @@ func (w *world) pass(d time.Duration) {
 // change is something the vendor, an administrator or the world outside does in the cloud.
 func (w *world) change() {
 	u, l := w.user(), w.license()
-	switch w.dice.IntN(16) {
+	switch w.dice.IntN(17) {
+	case 16:
+		if n := len(w.lost); n > 0 {
+			w.say("cloud: check in %s: %v", w.lost[n-1], w.cloud.CheckIn(w.lost[n-1]))
+			w.lost = w.lost[:n-1]
+		}
 	case 0, 1, 2:
 		to := w.user().ID
 		_, err := w.cloud.Move(l.ID, to, "it@weir.example", "")
@@ -179,10 +193,10 @@ func (w *world) check() {
 			atSites = append(atSites, grant{s.name, string(x.User), string(x.License), x.Machine, false})
 		}
 		for _, x := range s.checkouts() {
-			if !books[x.ID.String()] {
+			if !books[x.ID.String()] && x.WrittenOff == nil {
 				w.fail("%s: a checkout is not in the cloud's books: %+v", s.name, x)
 			}
-			if single(x.Product) {
+			if single(x.Product) && books[x.ID.String()] { // else it was written off and checked in
 				atSites = append(atSites, grant{s.name, string(x.User), string(x.License), x.Machine, true})
 			}
 		}
@@ -202,4 +216,4 @@ func (w *world) check() {
 const entitlementCountries = false
 
 // checkoutPolicies: the rules know those of countries.
-const checkoutPolicies = false
+const checkoutPolicies = true
