@@ -164,6 +164,11 @@ var german = catalog{
 			detail: "Das Konto dieses Standorts kennt {person} nicht.",
 			next:   []string{"Prüfen Sie die Kennung, oder nehmen Sie die Person zuerst mit ihrem Land in das Konto auf."},
 		},
+		"no-country/person": {
+			title:  "Kein Land",
+			detail: "Im Konto dieses Standorts ist für {person} kein Berechtigungsland eingetragen; ohne das kann keine Lizenz zugewiesen werden.",
+			next:   []string{"Tragen Sie zuerst das Land im Konto ein oder wählen Sie jemand anderen."},
+		},
 		"user-blocked/person": {
 			title:  "Im Konto gesperrt",
 			detail: "{person} ist im Konto dieses Standorts gesperrt und kann keine Lizenz bekommen.",

@@ -165,6 +165,11 @@ var english = catalog{
 			detail: "{person} is not a user of this site's account.",
 			next:   []string{"Check the id, or add the user, with their country, to the account first."},
 		},
+		"no-country/person": {
+			title:  "No country",
+			detail: "{person} has no entitlement country in this site's account and cannot be assigned a license.",
+			next:   []string{"Enter the user's country in the account first, or choose another user."},
+		},
 		"user-blocked/person": {
 			title:  "Blocked in the account",
 			detail: "{person} is blocked in this site's account and cannot be assigned a license.",

@@ -164,6 +164,11 @@ var french = catalog{
 			detail: "Le compte de ce site ne connaît pas cet utilisateur : {person}.",
 			next:   []string{"Vérifiez l’identifiant, ou ajoutez d’abord l’utilisateur au compte, avec son pays."},
 		},
+		"no-country/person": {
+			title:  "Aucun pays",
+			detail: "Cet utilisateur n’a pas de pays d’autorisation dans le compte de ce site et ne peut pas recevoir de licence : {person}.",
+			next:   []string{"Saisissez d’abord son pays dans le compte, ou choisissez quelqu’un d’autre."},
+		},
 		"user-blocked/person": {
 			title:  "Bloqué dans le compte",
 			detail: "Cet utilisateur est bloqué dans le compte de ce site et ne peut pas recevoir de licence : {person}.",
