@@ -75,18 +75,23 @@ func toChange(ch cloudapi.Change) (_ license.Change, understood bool) {
 		return license.Change{DeleteUser: license.UserID(ch.ID)}, understood
 	case cloudapi.KindProduct:
 		if p := ch.Product; ch.Op == cloudapi.OpPut && p != nil && p.ID == ch.ID {
-			return license.Change{Product: &license.Product{ID: license.ProductID(p.ID), Name: cut(p.Name), Capped: toCapped(p.Capped), V8i: p.V8i}}, true
+			return license.Change{Product: &license.Product{ID: license.ProductID(p.ID), Name: cut(p.Name), Capped: toCapped(p.Capped), V8i: p.V8i,
+				NeedsFeature: p.NeedsFeature}}, true
 		}
 		return license.Change{DeleteProduct: license.ProductID(ch.ID)}, understood
 	case cloudapi.KindLicense:
 		if l := ch.License; ch.Op == cloudapi.OpPut && l != nil && l.ID == ch.ID && soundID(l.ProductID) && (l.AssignedTo == "" || soundID(l.AssignedTo)) &&
 			!l.StartsAt.IsZero() && l.EndsAt.After(l.StartsAt) {
+			kind, known := toKind(l.Kind)
+			countries, sound := toCountries(l.Countries)
 			out := &license.License{ID: license.LicenseID(l.ID), Product: license.ProductID(l.ProductID), Starts: license.TimeOf(l.StartsAt),
-				Ends: license.TimeOf(l.EndsAt), Assignee: license.UserID(l.AssignedTo), Kind: toKind(l.Kind)}
+				Ends: license.TimeOf(l.EndsAt), Assignee: license.UserID(l.AssignedTo), Kind: kind, Countries: countries}
 			if l.AssignedAt != nil {
 				out.AssignedAt = license.TimeOf(*l.AssignedAt)
 			}
-			return license.Change{License: out}, true
+			if known && sound {
+				return license.Change{License: out}, true
+			}
 		}
 		return license.Change{DeleteLicense: license.LicenseID(ch.ID)}, understood
 	case cloudapi.KindAccount:
@@ -119,12 +124,30 @@ func toCapped(c cloudapi.Capped) license.Capped {
 	return license.CappedUnknown
 }
 
-// toKind takes every kind but Virtuoso for one that is not granted by name.
-func toKind(k string) license.Kind {
-	if k == cloudapi.LicenseVirtuoso {
-		return license.Virtuoso
+// toKind knows nothing to do with a kind that is new here.
+func toKind(k string) (_ license.Kind, known bool) {
+	switch k {
+	case cloudapi.LicenseVirtuoso:
+		return license.Virtuoso, true
+	case cloudapi.LicenseCommercial:
+		return license.Commercial, true
+	case cloudapi.LicenseTrial:
+		return license.Trial, true
 	}
-	return license.Commercial
+	return 0, false
+}
+
+// toCountries is not sound where it would have to leave one out: none at all means everywhere.
+func toCountries(list []string) (_ []string, sound bool) {
+	if len(list) > cloudapi.MaxCountries {
+		return nil, false
+	}
+	for _, c := range list {
+		if c == "" || len(c) > license.MaxName {
+			return nil, false
+		}
+	}
+	return list, true
 }
 
 // toPolicies takes the narrower of two policies for a country, and no checkouts for a longest one that makes no sense. What has no country, or

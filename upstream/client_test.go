@@ -254,6 +254,7 @@ func TestMoves(t *testing.T) {
 	lic("l-locked", emulator.UserA, now.AddDate(0, 0, -2))
 	lic("l-lost", "u-gone", now.AddDate(0, 0, -40))
 	s.cloud.PutUser(cloudapi.User{ID: "u-other", Country: "DE", OtherAccount: true})
+	s.cloud.PutUser(cloudapi.User{ID: "u-nowhere"})
 	s.cloud.PutUser(cloudapi.User{ID: "u-blocked", Country: "DE", Blocked: true})
 	ended := s.cloud.Licenses()[0]
 	ended.EndsAt = now.Add(-time.Hour)
@@ -266,6 +267,7 @@ func TestMoves(t *testing.T) {
 	}{
 		{"l/1?x", "u-other", license.Denial{Reason: license.OtherAccount, Person: "u-other"}},
 		{"l/1?x", "u-blocked", license.Denial{Reason: license.UserBlocked, Person: "u-blocked"}},
+		{"l/1?x", "u-nowhere", license.Denial{Reason: license.NoCountry, Person: "u-nowhere"}},
 		{"l/1?x", "u-none", license.Denial{Reason: license.UnknownUser, Person: "u-none"}},
 		{"l-none", emulator.UserB, license.Denial{Reason: license.UnknownLicense}},
 		{"l-locked", emulator.UserB, license.Denial{Reason: license.MoveLocked, Person: emulator.UserA, Until: opens}},

@@ -136,6 +136,10 @@ func toDenial(p cloudapi.Problem, h license.CloudHold) *license.Denial {
 		d.Reason = license.UserBlocked
 	case cloudapi.ReasonTooLong:
 		d.Reason = license.CheckoutTooLong
+	case cloudapi.ReasonNoCountry:
+		d.Reason = license.NoCountry
+	case cloudapi.ReasonCountry:
+		d.Reason = license.WrongCountry
 	case cloudapi.ReasonCheckoutOff:
 		d.Reason = license.CheckoutOff
 	default:

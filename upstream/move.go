@@ -66,6 +66,8 @@ func toMoveDenial(p cloudapi.Problem, m license.Move) *license.Denial {
 		d.Reason = license.UserBlocked
 	case cloudapi.ReasonOtherAccount:
 		d.Reason = license.OtherAccount
+	case cloudapi.ReasonNoCountry:
+		d.Reason = license.NoCountry
 	default:
 		return nil
 	}

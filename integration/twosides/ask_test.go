@@ -172,9 +172,9 @@ func (w *world) refused(s *site, d *license.Denial, hold license.CloudHold) {
 	}
 	licenses := []license.LicenseID{hold.License}
 	if hold.License == "" {
-		licenses = licenses[:0]
+		licenses = licenses[:0] // every one; but a site checks out by name only
 		for _, l := range w.cloud.Licenses() {
-			if license.ProductID(l.ProductID) == hold.Product && (l.Kind == cloudapi.LicenseVirtuoso || pooledIsGranted) {
+			if license.ProductID(l.ProductID) == hold.Product && (l.Kind == cloudapi.LicenseVirtuoso || hold.Kind == license.HoldSession) {
 				licenses = append(licenses, license.LicenseID(l.ID))
 			}
 		}

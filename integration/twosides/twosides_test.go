@@ -76,7 +76,7 @@ var machines = []license.Machine{{ID: "m-1", Name: "WS-1"}, {ID: "m-2", Name: "L
 
 var versions = []string{"10.1.0.5", "10.1.0.5", "10.01.00.05", "10.2.0.0", ""}
 
-var countries = []string{"DE", "FR", "NO"}
+var countries = []string{"DE", "DE", "FR", "NO", ""}
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, dice: rand.New(rand.NewPCG(seed, 602)), now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), count: map[string]int{}}
@@ -96,9 +96,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	account := cloudapi.Account{ID: "a-1", Name: "Weir & Sons", Autonomy: cloudapi.Autonomy{CappedMS: autonomy, UncappedMS: autonomy},
 		CheckoutMaxMS: cloudapi.MillisOf(40 * day)}
-	if checkoutPolicies {
-		account.CountryPolicies = []cloudapi.CountryPolicy{{Country: "FR", CheckoutMaxMS: cloudapi.MillisOf(7 * day)}, {Country: "NO", NoCheckouts: true}}
-	}
+	account.CountryPolicies = []cloudapi.CountryPolicy{{Country: "FR", CheckoutMaxMS: cloudapi.MillisOf(7 * day)}, {Country: "NO", NoCheckouts: true}}
 	w.cloud.SetAccount(account)
 	for _, p := range []cloudapi.Product{
 		{ID: "cap", Name: "Gable", Capped: cloudapi.CappedYes}, {ID: "cap2", Name: "Culvert", Capped: cloudapi.CappedYes},
@@ -128,7 +126,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		t.Cleanup(c.Close)
 		s := &site{w: w, name: name, cloud: c, rules: license.NewState(), link: true}
 		w.sites = append(w.sites, s)
-		s.apply(license.Found{Cluster: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f"})
+		s.apply(license.Found{Cluster: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f", Level: license.Level})
 		s.sync()
 	}
 	return w
@@ -197,7 +195,7 @@ func (w *world) buy(product, kind, user string) {
 	if user != "" {
 		l.AssignedAt = &from
 	}
-	if entitlementCountries && w.dice.IntN(5) == 0 {
+	if w.dice.IntN(5) == 0 {
 		l.Countries = []string{"DE", "NO"}
 	}
 	w.cloud.PutLicense(l)

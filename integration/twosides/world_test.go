@@ -19,9 +19,6 @@ var mustHappen = []string{"agreed session", "agreed checkout", "start without a 
 var ownReasons = []license.Reason{license.TooManySessions, license.CloudNeeded, license.KeptForWaiter,
 	license.CheckoutWrittenOff, license.TooManyCheckouts}
 
-// pooledIsGranted: the rules grant use under licenses of other kinds than Virtuoso.
-const pooledIsGranted = false
-
 // step is one thing that happens.
 func (w *world) step() {
 	s := oneOf(w, w.sites)
@@ -211,9 +208,3 @@ func (w *world) check() {
 		}
 	}
 }
-
-// entitlementCountries: the rules know them.
-const entitlementCountries = false
-
-// checkoutPolicies: the rules know those of countries.
-const checkoutPolicies = true
