@@ -41,9 +41,19 @@ func commands() []command {
 
 // program is what surrounds a command.
 type program struct {
-	getenv         func(string) string
+	environ        []string // "NAME=value"
 	stdin          io.Reader
 	stdout, stderr io.Writer
+}
+
+// getenv is a variable of the environment, or empty.
+func (p *program) getenv(name string) string {
+	for _, e := range p.environ {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // exitError is an error that ends the program with a status of its own.
@@ -61,8 +71,8 @@ func usagef(format string, args ...any) error {
 
 // run carries out a command line and returns the exit status. Whatever a command
 // has started has ended by then.
-func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{getenv, stdin, stdout, stderr}
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{environ, stdin, stdout, stderr}
 	err := p.dispatch(ctx, "sitegate", commands(), args)
 	var exit *exitError
 	switch {

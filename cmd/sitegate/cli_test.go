@@ -15,16 +15,8 @@ import (
 // its exit status and what it wrote.
 func sitegate(t *testing.T, env []string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	getenv := func(name string) string {
-		for _, e := range env {
-			if v, ok := strings.CutPrefix(e, name+"="); ok {
-				return v
-			}
-		}
-		return ""
-	}
 	var out, errs bytes.Buffer
-	status = run(t.Context(), args, getenv, strings.NewReader(""), &out, &errs)
+	status = run(t.Context(), args, env, strings.NewReader(""), &out, &errs)
 	return status, out.String(), errs.String()
 }
 
@@ -166,5 +158,12 @@ func TestVersion(t *testing.T) {
 		if got := versionOf(info); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+func TestMisspeltVariableIsRefused(t *testing.T) {
+	status, _, stderr := sitegate(t, []string{"SITEGATE_DATA_DRI=x"}, "check", "--config", writeSingle(t))
+	if status != exitUsage || !strings.Contains(stderr, "SITEGATE_DATA_DIR") {
+		t.Errorf("got status %d and %q, want %d and the name that was meant", status, stderr, exitUsage)
 	}
 }

@@ -179,7 +179,7 @@ func (plan *sitePlan) writeNode(dir string, n nodePlan, ca *siteca.CA, now time.
 	file := filepath.Join(dir, "sitegate.yaml")
 	c, _, err := configs.Load(file, func(string) string { return "" }, nil)
 	if err == nil {
-		c.DataDir = "data" // where it will be, nobody knows yet
+		c.DataDir = "" // where it will be, nobody knows yet
 		err = c.CheckFiles()
 	}
 	if err != nil {

@@ -23,14 +23,14 @@ func (p *program) configFlags(f *pflag.FlagSet) {
 // status 64 and all that is wrong.
 func (p *program) load(f *pflag.FlagSet) (configs.Config, configs.Origins, error) {
 	file, _ := f.GetString("config")
-	c, origins, err := configs.Load(file, p.getenv, f)
+	c, origins, err := configs.Load(file, p.getenv, f, p.environ...)
 	return c, origins, configError(file, err)
 }
 
 // loadChecked is load, with the files that the configuration names looked into.
 func (p *program) loadChecked(f *pflag.FlagSet) (configs.Config, configs.Origins, error) {
 	file, _ := f.GetString("config")
-	c, origins, err := configs.Load(file, p.getenv, f)
+	c, origins, err := configs.Load(file, p.getenv, f, p.environ...)
 	var problems configs.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return c, origins, configError(file, err)

@@ -61,7 +61,7 @@ func serve(ctx context.Context, p *program, args []string) error {
 // state are written and closed.
 func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return fmt.Errorf("making the data folder: %w", err)
+		return fmt.Errorf("making the data folder: %w; give it to the user that sitegate runs as, or set another data_dir", err)
 	}
 	log = log.With("node", c.Node)
 	registry := prometheus.NewRegistry()
