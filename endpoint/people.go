@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sitegate/api"
 	"sitegate/gateway"
@@ -148,15 +149,30 @@ func (e *Endpoint) blocks(c *call) (reply, error) {
 
 // reminders is GET /v1/reminders.
 func (e *Endpoint) reminders(c *call) (reply, error) {
-	var list []license.Reminder
-	e.gw.View(func(s *license.State) { list = license.Reminders(s, s.Head().Now) })
-	key := func(r license.Reminder) string { return strconv.Itoa(int(r.Kind)) + " " + string(r.License) }
-	return page(c, list, key, func(r license.Reminder) api.Reminder {
-		m := phrase.Matter{Until: r.Ends, Since: r.Since}
-		e.gw.View(func(s *license.State) { m.Product, m.Person = productName(s, r.Product), personName(s, r.User) })
-		return api.Reminder{Kind: r.Kind.String(), Text: phrase.Advice(c.lang, "reminder/"+r.Kind.String(), m), License: string(r.License),
-			Product: string(r.Product), User: string(r.User), Ends: r.Ends.Std(), Days: r.Days, Since: r.Since.Std()}
+	var after license.Reminder
+	if text := c.r.URL.Query().Get("after"); text != "" {
+		kind, lic, ok := strings.Cut(text, " ")
+		n, err := strconv.ParseUint(kind, 10, 8)
+		if err != nil || !ok || !plain(lic) {
+			return reply{}, malformed("after is not the next of a page")
+		}
+		after = license.Reminder{Kind: license.ReminderKind(n), License: license.LicenseID(lic)}
+	}
+	out := api.List[api.Reminder]{Items: []api.Reminder{}}
+	e.gw.View(func(s *license.State) {
+		list := license.RemindersAfter(s, s.Head().Now, after, pageSize+1)
+		if len(list) > pageSize {
+			list = list[:pageSize]
+			last := list[pageSize-1]
+			out.Next = strconv.Itoa(int(last.Kind)) + " " + string(last.License)
+		}
+		for _, r := range list {
+			m := phrase.Matter{Product: productName(s, r.Product), Person: personName(s, r.User), Until: r.Ends, Since: r.Since}
+			out.Items = append(out.Items, api.Reminder{Kind: r.Kind.String(), Text: phrase.Advice(c.lang, "reminder/"+r.Kind.String(), m),
+				License: string(r.License), Product: string(r.Product), User: string(r.User), Ends: r.Ends.Std(), Days: r.Days, Since: r.Since.Std()})
+		}
 	})
+	return reply{status: http.StatusOK, body: out}, nil
 }
 
 // page answers with what follows on ?after= of a list that is sorted by its keys.

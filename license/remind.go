@@ -50,11 +50,30 @@ type Reminder struct {
 // endingDays are how many days before its end a license is reminded of.
 var endingDays = [...]int{1, 7, 30, 60}
 
-// Reminders lists what IT should see to at a time, by kind and license. It reads
-// every license.
+func (r Reminder) compare(other Reminder) int {
+	return cmp.Or(cmp.Compare(r.Kind, other.Kind), cmp.Compare(r.License, other.License))
+}
+
+// Reminders lists what IT should see to at a time, by kind and license.
 func Reminders(s *State, at Time) []Reminder {
+	return RemindersAfter(s, at, Reminder{}, 2*len(s.licenses))
+}
+
+// RemindersAfter lists the first of Reminders that follow on one of a kind and
+// license, at most so many. It reads every license, but sorts no more than it
+// keeps: whoever owns the state waits for it.
+func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 	at = max(at, s.head.Now)
 	var list []Reminder
+	var last *Reminder // what is not before it is not kept
+	cut := func() {
+		slices.SortFunc(list, Reminder.compare)
+		if len(list) >= most && most > 0 {
+			list = list[:most]
+			bound := list[most-1]
+			last = &bound
+		}
+	}
 	for _, l := range s.licenses {
 		if l.Kind != Virtuoso || l.Ends != 0 && at >= l.Ends {
 			continue
@@ -62,7 +81,12 @@ func Reminders(s *State, at Time) []Reminder {
 		r := Reminder{License: l.ID, Product: l.Product, User: l.Assignee, Ends: l.Ends}
 		add := func(k ReminderKind) {
 			r.Kind = k
-			list = append(list, r)
+			if r.compare(after) <= 0 || last != nil && r.compare(*last) >= 0 {
+				return
+			}
+			if list = append(list, r); len(list) >= 2*most {
+				cut()
+			}
 		}
 		if days := endsWithin(l, at); days > 0 {
 			r.Days = days
@@ -81,9 +105,7 @@ func Reminders(s *State, at Time) []Reminder {
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b Reminder) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.License, b.License))
-	})
+	cut()
 	return list
 }
 
