@@ -59,12 +59,12 @@ type RemovalLicense struct {
 
 // Reminder is something IT should see to (R12).
 type Reminder struct {
-	Kind    string    `json:"kind"` // user-not-found, ending, unassigned, never-used
+	Kind    string    `json:"kind"` // user-not-found, ending, unassigned, never-used, pooled
 	Text    string    `json:"text"` // a sentence
 	License string    `json:"license"`
 	Product string    `json:"product"`
 	User    string    `json:"user,omitempty"` // it is assigned to
 	Ends    time.Time `json:"ends,omitzero"`
-	Days    int       `json:"days,omitempty"` // of an ending: within so many
-	Since   time.Time `json:"since,omitzero"` // of what was never used
+	Days    int       `json:"days,omitempty"` // of an ending: within so many; of a pooled use: days of it begun
+	Since   time.Time `json:"since,omitzero"` // of what was never used, or is used from the pool
 }

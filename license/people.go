@@ -108,7 +108,8 @@ func (s *State) tellChanged(id LicenseID, old, l *License) {
 		f.Product, f.Ends = old.Product, old.Ends
 	default:
 		f.Product, f.Ends = l.Product, l.Ends
-		if old != nil && old.Product == l.Product && old.Starts == l.Starts && old.Ends == l.Ends && old.Kind == l.Kind {
+		if old != nil && old.Product == l.Product && old.Starts == l.Starts && old.Ends == l.Ends && old.Kind == l.Kind &&
+			slices.Equal(old.Countries, l.Countries) {
 			return
 		}
 	}

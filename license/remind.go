@@ -19,6 +19,7 @@ const (
 	RemindEnding                             // the term ends soon (R1)
 	RemindUnassigned                         // paid for, and nobody's (R12)
 	RemindNeverUsed                          // assigned, and not used since
+	RemindPooled                             // pooled use by a user to whom a license could be assigned
 )
 
 // String is the stable name of the kind.
@@ -32,6 +33,8 @@ func (k ReminderKind) String() string {
 		return "unassigned"
 	case RemindNeverUsed:
 		return "never-used"
+	case RemindPooled:
+		return "pooled"
 	}
 	return "unknown"
 }
@@ -41,10 +44,10 @@ type Reminder struct {
 	Kind    ReminderKind
 	License LicenseID
 	Product ProductID
-	User    UserID // it is assigned to
+	User    UserID // it is assigned to; of a pooled use: could be
 	Ends    Time   // of the license's term; zero: open
-	Days    int    // of an ending: it ends within so many (60, 30, 7 or 1)
-	Since   Time   // of what was never used: since when it could have been
+	Days    int    // of an ending: it ends within so many (60, 30, 7 or 1); of a pooled use: days of it begun
+	Since   Time   // of what was never used: since when it could have been; of a pooled use: since when it runs
 }
 
 // endingDays are how many days before its end a license is reminded of.
@@ -74,6 +77,16 @@ func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 			last = &bound
 		}
 	}
+	keep := func(r Reminder) {
+		if r.compare(after) <= 0 || last != nil && r.compare(*last) >= 0 {
+			return
+		}
+		if list = append(list, r); len(list) >= 2*most {
+			cut()
+		}
+	}
+	pooled := s.pooledUse()
+	free := map[ProductID][]LicenseID{}
 	for _, l := range s.licenses {
 		if l.Kind != Virtuoso || l.Ends != 0 && at >= l.Ends {
 			continue
@@ -81,12 +94,7 @@ func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 		r := Reminder{License: l.ID, Product: l.Product, User: l.Assignee, Ends: l.Ends}
 		add := func(k ReminderKind) {
 			r.Kind = k
-			if r.compare(after) <= 0 || last != nil && r.compare(*last) >= 0 {
-				return
-			}
-			if list = append(list, r); len(list) >= 2*most {
-				cut()
-			}
+			keep(r)
 		}
 		if days := endsWithin(l, at); days > 0 {
 			r.Days = days
@@ -96,6 +104,9 @@ func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 		switch {
 		case l.Assignee == "":
 			add(RemindUnassigned)
+			if pooled[l.Product] != nil && l.Runs(at) {
+				free[l.Product] = append(free[l.Product], l.ID)
+			}
 		case NotFound(s, l):
 			add(RemindMissing)
 		default:
@@ -105,8 +116,36 @@ func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 			}
 		}
 	}
+	for product, ids := range free {
+		slices.Sort(ids)
+		for i, use := range pooled[product][:min(len(ids), len(pooled[product]))] {
+			keep(Reminder{Kind: RemindPooled, License: ids[i], Product: product, User: use.User, Ends: s.licenses[ids[i]].Ends,
+				Since: use.Since, Days: 1 + int(at.Sub(use.Since)/(24*time.Hour))})
+		}
+	}
 	cut()
 	return list
+}
+
+// pooledUse are the sessions that run as pooled by users without a license of their
+// own, the oldest of each user, in the order of the users.
+func (s *State) pooledUse() map[ProductID][]*Session {
+	uses := map[ProductID][]*Session{}
+	for _, a := range s.active {
+		seen := map[ProductID]bool{}
+		for i := range a.Sessions {
+			x := &a.Sessions[i]
+			l := s.licenses[x.License]
+			if x.Type == TypePooled && !seen[x.Product] && (l == nil || l.Assignee != x.User) {
+				seen[x.Product] = true
+				uses[x.Product] = append(uses[x.Product], x)
+			}
+		}
+	}
+	for _, list := range uses {
+		slices.SortFunc(list, func(a, b *Session) int { return cmp.Compare(a.User, b.User) })
+	}
+	return uses
 }
 
 // endsWithin is the least number of days of endingDays within which the license

@@ -80,7 +80,9 @@ func (s *story) lookUp(what string, w *words) []string {
 			if r.User != "" {
 				line += " of " + string(r.User)
 			}
-			if r.Days != 0 {
+			if r.Kind == license.RemindPooled {
+				line += fmt.Sprintf(" for %d days", r.Days)
+			} else if r.Days != 0 {
 				line += fmt.Sprintf(", within %d days, on %s", r.Days, sayTime(r.Ends))
 			}
 			if r.Since != 0 {

@@ -318,6 +318,7 @@ var german = catalog{
 		"reminder/user-not-found": "Eine Lizenz von {product} ist {person} zugewiesen und damit jemandem, der aus dem Konto entfernt wurde. Stellen Sie beim Hersteller eine Serviceanfrage, Kategorie Licensing assistance.",
 		"reminder/ending":         "Eine Lizenz von {product} endet am {until}.",
 		"reminder/unassigned":     "Eine Lizenz von {product} ist bezahlt und niemandem zugewiesen.",
+		"reminder/pooled":         "{person} benutzt {product} seit {since} aus dem gemeinsamen Bestand, was kosten kann, während eine Lizenz niemandem zugewiesen ist. Weisen Sie sie zu.",
 		"reminder/never-used":     "Eine Lizenz von {product} ist {person} zugewiesen und wurde hier seit {since} nicht benutzt.",
 	},
 

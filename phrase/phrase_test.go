@@ -216,7 +216,7 @@ func TestABlockSaysWhoAndWhy(t *testing.T) {
 // What is refused to an administrator is said of the user it is about.
 func TestAnAdministratorReadsOfThePerson(t *testing.T) {
 	for _, lang := range Langs() {
-		for _, reason := range []license.Reason{license.UnknownUser, license.UserBlocked, license.OtherAccount, license.MoveLocked, license.UserNotFound} {
+		for _, reason := range []license.Reason{license.UnknownUser, license.UserBlocked, license.OtherAccount, license.NoCountry, license.MoveLocked, license.UserNotFound} {
 			_, got, _ := Denial(lang, license.Denial{Reason: reason, Person: "ben"}, Names{Person: "Ben Ek"}, "")
 			if !strings.Contains(got, "Ben Ek") {
 				t.Errorf("%v %s: got %q, want Ben Ek in it", lang, reason, got)
