@@ -11,18 +11,19 @@ const ProblemType = "application/problem+json"
 
 // The codes that are no denial of the rules.
 const (
-	CodeNoQuorum     = "no-quorum"       // 503: most nodes of the cluster cannot be reached
-	CodeUnknown      = "outcome-unknown" // 503: ask again with the same id
-	CodeNotReady     = "not-ready"       // 503: the site has not read its licenses yet
-	CodeUnauthorized = "unauthorized"    // 401: no token, or one that does not hold
-	CodeForbidden    = "forbidden"       // 403
-	CodeNotFound     = "not-found"       // 404: no such path
-	CodeMethod       = "method"          // 405
-	CodeTooLarge     = "too-large"       // 413
-	CodeMediaType    = "media-type"      // 415
-	CodeMalformed    = "malformed"       // 400: not the JSON this path takes
-	CodeTooMany      = "too-many"        // 429
-	CodeInternal     = "internal"        // 500: its text is in the log under the request id
+	CodeNoQuorum     = "no-quorum"         // 503: most nodes of the cluster cannot be reached
+	CodeUnknown      = "outcome-unknown"   // 503: ask again with the same id
+	CodeNotReady     = "not-ready"         // 503: the site has not read its licenses yet
+	CodeCloud        = "cloud-unreachable" // 503: the vendor's cloud was to be asked now, and does not answer
+	CodeUnauthorized = "unauthorized"      // 401: no token, or one that does not hold
+	CodeForbidden    = "forbidden"         // 403
+	CodeNotFound     = "not-found"         // 404: no such path
+	CodeMethod       = "method"            // 405
+	CodeTooLarge     = "too-large"         // 413
+	CodeMediaType    = "media-type"        // 415
+	CodeMalformed    = "malformed"         // 400: not the JSON this path takes
+	CodeTooMany      = "too-many"          // 429
+	CodeInternal     = "internal"          // 500: its text is in the log under the request id
 )
 
 // Problem is an error or a denial as RFC 9457 shapes it. For denials the code is

@@ -165,6 +165,18 @@ func (c *Client) Me(ctx context.Context) (*api.Me, error) {
 	return &me, nil
 }
 
+// Refresh has the site send the usage that waits and read what the vendor's cloud
+// says, now, and tells what the site knows of the user after that: the way out of
+// trial mode (R18), and after somebody has assigned a license. ErrCloud: the cloud
+// does not answer.
+func (c *Client) Refresh(ctx context.Context) (*api.Me, error) {
+	var me api.Me
+	if _, err := c.call(ctx, http.MethodPost, api.PathRefresh, nil, &me); err != nil {
+		return nil, err
+	}
+	return &me, nil
+}
+
 // Nodes are the base URLs known now, those learned from the gateway included.
 func (c *Client) Nodes() []string { return c.nodes.all() }
 

@@ -96,3 +96,37 @@ func TestAStartSaysTheLicenseTypeAndWhatItMeans(t *testing.T) {
 		t.Errorf("with a feature level: %+v", whole)
 	}
 }
+
+// In trial mode: a license is assigned, refresh, and the license type is another
+// (R18, R21). No restart of anything, no waiting.
+func TestRefreshLeadsOutOfTrialMode(t *testing.T) {
+	node := filled(t)
+	r := newRig(t, node)
+	node.do(t, license.Mirror{From: "c1", Cursor: "c2", Changes: []license.Change{
+		{License: &license.License{ID: "t-1", Product: "road", Assignee: "eve", Kind: license.Trial}}}})
+	typ := func(me api.Me) string {
+		if len(me.Products) != 1 {
+			t.Fatalf("eve may start %+v, want one product", me.Products)
+		}
+		return me.Products[0].LicenseType
+	}
+	var me api.Me
+	r.want(t, 200, "eve", "GET", "/v1/me", nil).into(t, &me)
+	if got := typ(me); got != "Trial" || len(me.Products[0].Warnings) != 1 || me.Products[0].Warnings[0].Code != "trial" ||
+		!strings.Contains(me.Products[0].Warnings[0].Text, "Refresh") {
+		t.Errorf("before: %+v; want Trial, and the way out", me.Products)
+	}
+	p := r.want(t, 503, "eve", "POST", "/v1/me/refresh", nil).problem(t)
+	if p.Code != api.CodeCloud || p.RetryAfterMS == 0 || len(p.Next) == 0 {
+		t.Errorf("without the cloud: %+v", p)
+	}
+	node.set(func() {
+		node.news = license.Mirror{From: "c2", Cursor: "c3", Changes: []license.Change{
+			{License: &license.License{ID: "l-8", Product: "road", Assignee: "eve"}}}}
+	})
+	var after api.Me
+	r.want(t, 200, "eve", "POST", "/v1/me/refresh", nil).into(t, &after)
+	if got := typ(after); got != "Practitioner" || after.SignedIn != "eve@example.org" || after.Email != "eve@example.org" {
+		t.Errorf("after: %s, signed in as %q, assigned to %q", got, after.SignedIn, after.Email)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"sitegate/api"
 	"sitegate/gateway"
 	"sitegate/license"
+	"sitegate/notice"
 	"sitegate/phrase"
 )
 
@@ -22,6 +23,19 @@ func (e *Endpoint) me(c *call) (reply, error) {
 		return reply{}, err
 	}
 	return reply{status: http.StatusOK, body: out}, nil
+}
+
+// refresh is POST /v1/me/refresh: what is waiting is sent and what the cloud says is
+// read before the answer, on whichever node (R18, R21).
+func (e *Endpoint) refresh(c *call) (reply, error) {
+	a, err := e.gw.Refresh(c.ctx)
+	if err != nil {
+		return reply{}, err
+	}
+	if !e.hub.Await(c.ctx, notice.Token{Epoch: a.Epoch, Seq: a.Seq}) {
+		return reply{}, gateway.ErrUnknown // this node has not heard of it yet
+	}
+	return e.me(c)
 }
 
 // known reports why the site has nothing to say to a user.

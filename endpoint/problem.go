@@ -67,6 +67,7 @@ var statuses = map[string]int{
 	api.CodeNoQuorum:     http.StatusServiceUnavailable,
 	api.CodeUnknown:      http.StatusServiceUnavailable,
 	api.CodeNotReady:     http.StatusServiceUnavailable,
+	api.CodeCloud:        http.StatusServiceUnavailable,
 	api.CodeUnauthorized: http.StatusUnauthorized,
 	api.CodeForbidden:    http.StatusForbidden,
 	api.CodeNotFound:     http.StatusNotFound,
@@ -84,6 +85,7 @@ var afters = map[string]time.Duration{
 	api.CodeNoQuorum:            time.Second,
 	api.CodeUnknown:             time.Second,
 	api.CodeNotReady:            5 * time.Second,
+	api.CodeCloud:               30 * time.Second,
 	api.CodeTooMany:             time.Second,
 }
 
@@ -161,6 +163,8 @@ func codeOf(err error) string {
 		return api.CodeNoQuorum
 	case errors.Is(err, gateway.ErrUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return api.CodeUnknown
+	case errors.Is(err, gateway.ErrCloud):
+		return api.CodeCloud
 	case errors.Is(err, gateway.ErrNotReady):
 		return api.CodeNotReady
 	}

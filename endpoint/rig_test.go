@@ -35,8 +35,9 @@ type oneNode struct {
 	state *license.State
 	hub   *notice.Hub
 	agree bool
-	err   error         // every request fails with it
-	gate  chan struct{} // Renew waits for it, where it is set
+	news  license.Command // what Refresh finds in the cloud; nil: the cloud does not answer
+	err   error           // every request fails with it
+	gate  chan struct{}   // Renew waits for it, where it is set
 	panic bool
 	lone  bool // no leader
 	// cannot: the cloud takes no moves.
@@ -124,6 +125,19 @@ func (n *oneNode) Wait(_ context.Context, c license.Wait) (gateway.Answer, error
 func (n *oneNode) EndWait(_ context.Context, c license.EndWait) (gateway.Answer, error) {
 	return n.apply(c)
 }
+
+// Refresh takes the cloud's news in, where there are some.
+func (n *oneNode) Refresh(context.Context) (gateway.Answer, error) {
+	n.mu.Lock()
+	news := n.news
+	n.news = nil
+	n.mu.Unlock()
+	if news == nil {
+		return gateway.Answer{}, gateway.ErrCloud
+	}
+	return n.apply(news)
+}
+
 func (n *oneNode) Release(_ context.Context, c license.Release) (gateway.Answer, error) {
 	return n.apply(c)
 }

@@ -38,6 +38,7 @@ func (e *Endpoint) routes() []route {
 		{method: "DELETE", path: api.PathWaits + id, do: e.endWait},
 		{method: "POST", path: api.PathSignOut, do: body(e.signOut)},
 		{method: "GET", path: api.PathMe, do: e.me},
+		{method: "POST", path: api.PathRefresh, do: e.refresh},
 		{method: "GET", path: api.PathNotices, do: e.notices},
 
 		{method: "GET", path: "/openapi.yaml", who: anyone, do: openapi},

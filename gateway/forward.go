@@ -29,6 +29,8 @@ type request struct {
 	Unblock     *license.Unblock     `json:"unblock,omitempty"`
 	ReleaseUser *license.ReleaseUser `json:"release_user,omitempty"`
 	SignOut     *license.SignOut     `json:"sign_out,omitempty"`
+
+	Refresh *refresh `json:"refresh,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.
@@ -44,6 +46,7 @@ var crossing = map[string]error{
 	"no-leader":  ErrNoLeader,
 	"unknown":    ErrUnknown,
 	"not-ready":  ErrNotReady,
+	"cloud":      ErrCloud,
 	"timeout":    context.DeadlineExceeded,
 }
 

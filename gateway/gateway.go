@@ -103,6 +103,8 @@ var (
 	// ErrUnknown: the leader was lost while it decided. The same request with the
 	// same id finds out.
 	ErrUnknown = errors.New("the node that was deciding this was lost; ask again with the same id")
+	// ErrCloud: the vendor's cloud was to be asked now, and does not answer.
+	ErrCloud = errors.New("the vendor's cloud does not answer")
 	// ErrNotReady: the mirror has not been read once; nobody can be decided on.
 	ErrNotReady = errors.New("this site has not read its licenses from the cloud yet")
 )

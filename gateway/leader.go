@@ -29,6 +29,8 @@ type Gateway struct {
 	refusals *refusals
 	link     *link
 	holds    *holds
+	resend   again // usage
+	reread   again // the feed
 }
 
 // atOnce is how many proposals an errand has under way.
@@ -40,7 +42,7 @@ func New(cfg Config) *Gateway {
 		cfg.AskTimeout = defaultAskTimeout
 	}
 	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings,
-		refusals: newRefusals(cfg.Logger)}
+		refusals: newRefusals(cfg.Logger), resend: newAgain(), reread: newAgain()}
 	g.link = newLink(g)
 	g.holds = newHolds(g)
 	return g

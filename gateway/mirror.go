@@ -22,7 +22,13 @@ const (
 // began it knows what has been named.
 func (g *Gateway) mirror(ctx context.Context) {
 	delay := time.Duration(0)
-	var named *names // not nil: everything is being read anew
+	var named *names        // not nil: everything is being read anew
+	var asking []chan error // who waits for the reading that is under way
+	defer func() { answerAll(append(asking, g.reread.take()...), ErrNotLeader) }()
+	answer := func(err error) {
+		answerAll(asking, err)
+		asking = nil
+	}
 	for ctx.Err() == nil {
 		if delay > 0 && !pause(ctx, delay) {
 			return
@@ -36,9 +42,16 @@ func (g *Gateway) mirror(ctx context.Context) {
 		if !head.Filled || head.Refilling {
 			wait = 0
 		}
+		if asking = append(asking, g.reread.take()...); len(asking) > 0 {
+			wait = 0
+		}
 		asked := time.Now()
-		page, err := g.cloud.Changes(ctx, cursor, wait)
+		page, interrupted, err := g.changes(ctx, cursor, wait)
+		if interrupted {
+			continue
+		}
 		if err != nil {
+			answer(ErrCloud)
 			if ctx.Err() == nil {
 				g.logger.Warn("the mirror could not be read from the cloud", "err", err)
 				g.link.suspect()
@@ -60,18 +73,34 @@ func (g *Gateway) mirror(ctx context.Context) {
 			}
 		}
 		if len(page.Changes) == 0 && page.Cursor == head.Cursor && head.Filled && named == nil {
+			answer(nil)
 			delay = max(0, feedPause-time.Since(asked))
 			continue
 		}
 		if !g.bring(ctx, page, head.Cursor, anew, named != nil || !head.Filled) {
 			delay = time.Second
 			named = nil
+			answer(ErrUnknown)
 			continue
 		}
 		if !page.More {
 			named = nil
+			answer(nil)
 		}
 	}
+}
+
+// changes reads a page of the feed. Where it may wait for news, it does so only
+// until somebody asks for what there is now: interrupted.
+func (g *Gateway) changes(ctx context.Context, cursor string, wait time.Duration) (page license.Page, interrupted bool, err error) {
+	if wait == 0 {
+		page, err = g.cloud.Changes(ctx, cursor, wait)
+		return page, false, err
+	}
+	poll, stop := g.reread.interrupted(ctx)
+	defer stop()
+	page, err = g.cloud.Changes(poll, cursor, wait)
+	return page, err != nil && poll.Err() != nil && ctx.Err() == nil, err
 }
 
 // bring proposes a page in pieces of bounded size. Only the last piece carries

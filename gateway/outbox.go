@@ -21,7 +21,15 @@ func (g *Gateway) outbox(ctx context.Context) {
 	var at uint64
 	g.log.View(func(s *license.State) { at = s.Head().UsageSent })
 	delay := outboxEvery
-	for pause(ctx, delay) {
+	var asking []chan error
+	defer func() { answerAll(append(asking, g.resend.take()...), ErrNotLeader) }()
+	for g.resend.pause(ctx, delay) {
+		asking = g.resend.take()
+		var until uint64 // what those who ask wait for
+		if len(asking) > 0 {
+			until = g.journalEnd()
+		}
+		begun, failed := time.Now(), ErrCloud
 		for ctx.Err() == nil && g.link.up() {
 			next, err := g.deliver(ctx, at)
 			if err != nil {
@@ -33,11 +41,20 @@ func (g *Gateway) outbox(ctx context.Context) {
 				break
 			}
 			delay = outboxEvery
+			if next == at && at < until && time.Since(begun) < journalLag {
+				pause(ctx, 20*time.Millisecond) // the journal is a little behind
+				continue
+			}
 			if next == at {
+				if failed = nil; at < until {
+					failed = ErrUnknown
+				}
 				break
 			}
 			at = next
 		}
+		answerAll(asking, failed)
+		asking = nil
 	}
 }
 

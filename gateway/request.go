@@ -147,6 +147,8 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.Unblock)
 	case r.ReleaseUser != nil:
 		out, err = g.log.Propose(ctx, *r.ReleaseUser)
+	case r.Refresh != nil:
+		err = g.refresh(ctx)
 	case r.SignOut != nil:
 		out, err = g.log.Propose(ctx, *r.SignOut)
 	default:

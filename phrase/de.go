@@ -224,6 +224,8 @@ var german = catalog{
 			[]string{"Fragen Sie mit derselben Kennung noch einmal: Die Antwort ist dann dieselbe."}, ""},
 		"not-ready": {"Noch nicht bereit", "Das Lizenz-Gateway dieses Standorts hat noch nicht gelesen, was es zum Antworten braucht.",
 			[]string{"Versuchen Sie es in einer Minute erneut.", "Dauert es an, sagen Sie der IT: Das Gateway erreicht die Cloud nicht."}, ""},
+		"cloud-unreachable": {"Die Lizenz-Cloud antwortet nicht", "Die Cloud des Herstellers ist von diesem Standort zurzeit nicht erreichbar. Was hier bekannt ist, gilt weiter; Nutzungsdaten werden aufbewahrt und später gesendet.",
+			[]string{"Was läuft, läuft weiter.", "Versuchen Sie es in einigen Minuten erneut, oder sagen Sie der IT, dass die Verbindung zur Cloud unterbrochen ist."}, ""},
 		"unauthorized": {"Bitte anmelden", "Die Anmeldung gilt hier nicht.", []string{"Melden Sie sich neu an."}, ""},
 		"unauthorized/missing": {"Bitte anmelden", "Die Anfrage enthält keine Anmeldung.",
 			[]string{"Melden Sie sich an und senden Sie das Zugriffstoken als Bearer-Token."}, ""},

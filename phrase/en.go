@@ -225,6 +225,8 @@ var english = catalog{
 			[]string{"Ask again with the same id: the answer will be the same as if it had arrived."}, ""},
 		"not-ready": {"Not ready yet", "This site's license gateway has not read what it needs to answer.",
 			[]string{"Try again in a minute.", "If this lasts, tell IT: the gateway cannot reach the cloud."}, ""},
+		"cloud-unreachable": {"The licensing cloud does not answer", "The vendor's cloud cannot be reached from this site at the moment. What the site knows holds; usage is kept and sent later.",
+			[]string{"Go on with what runs: it is not affected.", "Try again in a few minutes, or tell IT that the link to the cloud is down."}, ""},
 		"unauthorized": {"Sign in", "The sign-in does not hold here.", []string{"Sign in again."}, ""},
 		"unauthorized/missing": {"Sign in", "The request carries no sign-in.",
 			[]string{"Sign in, and send the access token as a bearer token."}, ""},

@@ -224,6 +224,8 @@ var french = catalog{
 			[]string{"Redemandez avec le même identifiant : la réponse sera la même."}, ""},
 		"not-ready": {"Pas encore prêt", "La passerelle de licences de ce site n’a pas encore lu ce qu’il lui faut pour répondre.",
 			[]string{"Réessayez dans une minute.", "Si cela dure, signalez à l’informatique que la passerelle ne joint pas le cloud."}, ""},
+		"cloud-unreachable": {"Le cloud des licences ne répond pas", "Le cloud de l’éditeur n’est pas joignable depuis ce site en ce moment. Ce que le site sait reste valable ; les données d’utilisation sont gardées et envoyées plus tard.",
+			[]string{"Ce qui est ouvert continue.", "Réessayez dans quelques minutes, ou signalez à l’informatique que la liaison avec le cloud est coupée."}, ""},
 		"unauthorized": {"Connectez-vous", "La connexion n’est pas valable ici.", []string{"Reconnectez-vous."}, ""},
 		"unauthorized/missing": {"Connectez-vous", "La demande ne porte aucune connexion.",
 			[]string{"Connectez-vous et envoyez le jeton d’accès comme jeton Bearer."}, ""},

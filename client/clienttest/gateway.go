@@ -90,6 +90,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.mux.HandleFunc("POST "+api.PathWaits, g.user(g.wait))
 		g.mux.HandleFunc("DELETE "+api.PathWaits+"/{id}", g.user(g.endWait))
 		g.mux.HandleFunc("GET "+api.PathMe, g.user(g.me))
+		g.mux.HandleFunc("POST "+api.PathRefresh, g.user(g.me))
 		g.mux.HandleFunc("GET "+api.PathNotices, g.notices)
 	})
 	g.mu.Lock()

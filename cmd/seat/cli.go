@@ -45,6 +45,8 @@ func commands() []command {
 			"seat watch --json", jsonFlag, watch},
 		{"status", "", "show who is signed in, the licenses, and where they are in use",
 			"seat status", jsonFlag, status},
+		{"refresh", "", "send usage and read licenses now: after one was assigned, or in trial mode",
+			"seat refresh", jsonFlag, refresh},
 		{"checkout", "--product P (--until T | --for D)", "take a license along, away from the network",
 			"seat checkout --product 3101 --for 72h", checkoutFlags, checkOut},
 		{"return", "ID", "give a checkout back",
@@ -119,7 +121,7 @@ func (s *seat) explain(err error) (status int, said string) {
 	switch {
 	case e.Denied() || errors.Is(err, client.ErrUnauthorized):
 		return exitDenied, b.String()
-	case errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrNoQuorum), errors.Is(err, client.ErrNotReady),
+	case errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrNoQuorum), errors.Is(err, client.ErrNotReady), errors.Is(err, client.ErrCloud),
 		errors.Is(err, client.ErrUnknown), errors.Is(err, client.ErrTooMany):
 		return exitUnavailable, b.String()
 	}

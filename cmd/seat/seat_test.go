@@ -29,6 +29,16 @@ func TestHelpHasAnExampleOfEachCommand(t *testing.T) {
 	r.expect(r.seat("fly"), 64, `no command "fly"`)
 }
 
+// Refresh asks the gateway for it, and shows the license type of each product (R21).
+func TestRefresh(t *testing.T) {
+	r := newRig(t)
+	r.expect(r.seat("refresh"), 0, ann, "starts as", "3101", "Practitioner")
+	if n := r.g.Asked("POST /v1/me/refresh"); n != 1 {
+		t.Errorf("the gateway was asked %d times to refresh, want once", n)
+	}
+	r.expect(r.seat("refresh", "now"), 64, "takes no arguments")
+}
+
 func TestStatus(t *testing.T) {
 	r := newRig(t)
 	r.startOn("WS-101")

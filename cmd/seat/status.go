@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"sitegate/api"
@@ -17,9 +18,22 @@ func status(ctx context.Context, s *seat, o *options, args []string) error {
 	if len(args) > 0 {
 		return usagef("status takes no arguments")
 	}
+	return tell(ctx, s, o, (*client.Client).Me)
+}
+
+// refresh has the site send usage and read the cloud now, and shows what it knows
+// of the user after that.
+func refresh(ctx context.Context, s *seat, o *options, args []string) error {
+	if len(args) > 0 {
+		return usagef("refresh takes no arguments")
+	}
+	return tell(ctx, s, o, (*client.Client).Refresh)
+}
+
+func tell(ctx context.Context, s *seat, o *options, of func(*client.Client, context.Context) (*api.Me, error)) error {
 	var me *api.Me
 	err := s.ask(ctx, o, func(ctx context.Context, c *client.Client) (err error) {
-		me, err = c.Me(ctx)
+		me, err = of(c, ctx)
 		return err
 	})
 	if err != nil {
@@ -53,7 +67,10 @@ func show(out io.Writer, me *api.Me, here api.Machine) error {
 		}
 		return cmp.Or(m.Name, m.ID)
 	}
-	line("signed in", "%s", me.Email)
+	line("signed in", "%s", cmp.Or(me.SignedIn, me.Email))
+	if me.SignedIn != "" && me.Email != "" && !strings.EqualFold(me.SignedIn, me.Email) {
+		line("assigned to", "%s", me.Email)
+	}
 	for _, l := range me.Licenses {
 		ends := ""
 		if !l.Ends.IsZero() {
@@ -68,12 +85,25 @@ func show(out io.Writer, me *api.Me, here api.Machine) error {
 	if len(me.Licenses) == 0 {
 		line("license", "none is assigned to you")
 	}
+	for _, x := range me.Products {
+		if x.LicenseType != "" {
+			line("starts as", "%s %s: %s", x.Product, x.Name, x.LicenseType)
+		} else {
+			line("starts not", "%s %s: %s", x.Product, x.Name, x.Reason)
+		}
+		for _, w := range x.Warnings {
+			line("", "%s", w.Text)
+		}
+	}
 	for _, x := range me.Sessions {
 		provisional := ""
 		if x.Provisional {
 			provisional = ", not yet confirmed by the cloud"
 		}
-		line("active", "%s on %s since %s%s", x.Product, where(x.Machine), clock(x.Since), provisional)
+		line("active", "%s on %s since %s as %s%s", x.Product, where(x.Machine), clock(x.Since), x.LicenseType, provisional)
+		for _, w := range x.Warnings {
+			line("", "%s", w.Text)
+		}
 	}
 	for _, x := range me.Checkouts {
 		line("checked out", "%s on %s until %s (%s)", x.Product, where(x.Machine), clock(x.Until), x.ID)
