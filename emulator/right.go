@@ -94,7 +94,7 @@ func (e *Emulator) underVirtuoso(h cloudapi.Hold, now time.Time) string {
 	}
 	var best cloudapi.License // R4: what the user has comes before what the account has
 	for _, l := range e.licenses {
-		if l.Kind == cloudapi.LicenseVirtuoso && l.ProductID == h.ProductID && l.AssignedTo == h.UserID && runs(l, now) &&
+		if l.Kind == cloudapi.LicenseVirtuoso && l.ProductID == h.ProductID && l.AssignedTo == h.UserID && runs(l, now) && covers(l, e.users[h.UserID].Country) &&
 			(best.ID == "" || l.EndsAt.After(best.EndsAt) || l.EndsAt.Equal(best.EndsAt) && l.ID < best.ID) {
 			best = l
 		}

@@ -227,6 +227,13 @@ func TestOnlyVirtuosoHoldsExclude(t *testing.T) { // R3, R4, R17
 	expect(t, "pooled, where the user has Virtuoso", b.hold(want("bob", "pool", "WS-1")), "yes")
 	expect(t, "Virtuoso on a second machine then", b.hold(want("bob", "virt-bob", "WS-2")), "machine-active WS-1")
 
+	barred := b.lic("virt-bob", "cap", cloudapi.LicenseVirtuoso)
+	barred.AssignedTo, barred.Countries = "bob", []string{"SE"}
+	b.PutLicense(barred)
+	for _, m := range []string{"WS-2", "WS-3"} {
+		expect(t, "pooled on "+m+", where the user's own is for another country", b.hold(want("bob", "pool", m)), "yes")
+	}
+
 	// Of the older generation: never Virtuoso, and on as many machines as one likes.
 	for _, kind := range []string{cloudapi.LicenseVirtuoso, cloudapi.LicenseCommercial} {
 		l := b.lic("v8i-"+kind, "old", kind)
