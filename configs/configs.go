@@ -143,6 +143,7 @@ type Rules struct {
 	CheckoutMax      time.Duration  `key:"checkout_max"`     // zero: the account's
 	CheckoutDefault  time.Duration  `key:"checkout_default"` // where nobody says until when
 	SaveGrace        time.Duration  `key:"save_grace"`       // 1 min to 2 h
+	V8i              string         `key:"v8i"`              // refuse or pass: V8i products that no license is for (R17)
 }
 
 // Limits hold for each identity, and for each address before it has one.
@@ -166,7 +167,7 @@ func Default() Config {
 			Listen:      "127.0.0.1:8443",
 			MetricsFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		},
-		Rules:  Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, CheckoutDefault: 14 * 24 * time.Hour, SaveGrace: 15 * time.Minute},
+		Rules:  Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, CheckoutDefault: 14 * 24 * time.Hour, SaveGrace: 15 * time.Minute, V8i: "refuse"},
 		Limits: Limits{RequestsPerSecond: 20, Burst: 40},
 		Log:    Log{Level: "info", Format: "text"},
 	}

@@ -20,6 +20,7 @@ func (r Rules) Settings() license.Settings {
 		CheckoutMax:      r.CheckoutMax,
 		CheckoutDefault:  r.CheckoutDefault,
 		SaveGrace:        r.SaveGrace,
+		PassV8i:          r.V8i == "pass",
 	}
 }
 

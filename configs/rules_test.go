@@ -11,13 +11,13 @@ import (
 )
 
 func TestRulesBecomeTheSitesSettings(t *testing.T) {
-	c, _, err := load(t, configs.SingleNode+"rules: {session_scope: license, lease_ttl: 10m, autonomy_capped: 0s, checkout_max: 14d, checkout_default: 3d}\n")
+	c, _, err := load(t, configs.SingleNode+"rules: {session_scope: license, lease_ttl: 10m, autonomy_capped: 0s, checkout_max: 14d, checkout_default: 3d, v8i: pass}\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, zero := c.Rules.Settings(), time.Duration(0)
 	want := license.Settings{SessionScope: license.ScopeLicense, CheckoutScope: license.ScopeLicense, LeaseTTL: 10 * time.Minute,
-		AutonomyCapped: &zero, CheckoutMax: 14 * 24 * time.Hour, CheckoutDefault: 3 * 24 * time.Hour, SaveGrace: license.DefaultSaveGrace}
+		AutonomyCapped: &zero, CheckoutMax: 14 * 24 * time.Hour, CheckoutDefault: 3 * 24 * time.Hour, SaveGrace: license.DefaultSaveGrace, PassV8i: true}
 	if !license.SettingsEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -26,7 +26,7 @@ func TestRulesBecomeTheSitesSettings(t *testing.T) {
 func TestDefaultRulesAreTheRulesOwnDefaults(t *testing.T) {
 	got := configs.Default().Rules.Settings()
 	if got.TTL() != new(license.Settings).TTL() || got.SaveGrace != license.DefaultSaveGrace || got.CheckoutDefault != license.DefaultCheckout ||
-		got.SessionScope != license.ScopeUser || got.CheckoutScope != license.ScopeLicense || got.AutonomyCapped != nil {
+		got.SessionScope != license.ScopeUser || got.CheckoutScope != license.ScopeLicense || got.AutonomyCapped != nil || got.PassV8i {
 		t.Errorf("got %+v", got)
 	}
 }
