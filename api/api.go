@@ -106,24 +106,29 @@ type Lease struct {
 
 // CheckoutRequest is the body of POST /v1/checkouts.
 type CheckoutRequest struct {
-	ID      string    `json:"id"`
-	Product string    `json:"product"`
-	Version string    `json:"version,omitempty"`
-	Machine Machine   `json:"machine"`
-	Client  string    `json:"client,omitempty"`
-	Until   time.Time `json:"until"`
+	ID      string  `json:"id"`
+	Product string  `json:"product"`
+	Version string  `json:"version,omitempty"`
+	Machine Machine `json:"machine"`
+	Client  string  `json:"client,omitempty"`
+	// Until is left out for the site's default, or less where that is too long.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Checkout is a license one machine may use away from the network.
 type Checkout struct {
 	ID          string    `json:"id"`
 	Product     string    `json:"product"`
+	Version     string    `json:"version,omitempty"` // no other runs under it
 	License     string    `json:"license"`
 	LicenseType string    `json:"license_type"`
 	Machine     Machine   `json:"machine"`
 	Since       time.Time `json:"since"`
 	Until       time.Time `json:"until"`
 	Token       Token     `json:"token"`
+	By          string    `json:"by,omitempty"` // the administrator who made it
+	Note        string    `json:"note,omitempty"`
+	WrittenOff  *WriteOff `json:"written_off,omitempty"`
 }
 
 // WaitRequest is the body of POST /v1/waits: tell this machine when the product

@@ -10,8 +10,8 @@ import (
 )
 
 // CheckOut takes a license along until then, to be used on this machine away
-// from the network. Where it is not known whether that was done, it is given
-// back.
+// from the network; until the zero time for as long as the site usually gives one.
+// Where it is not known whether that was done, it is given back.
 func (c *Client) CheckOut(ctx context.Context, product string, until time.Time) (*api.Checkout, error) {
 	id, err := newID()
 	if err != nil {

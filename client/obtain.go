@@ -39,5 +39,5 @@ func (c *Client) undo(path string) {
 
 // own is the path to something of this machine's that is to be given back.
 func (c *Client) own(path, id string) string {
-	return path + "/" + url.PathEscape(id) + "?machine=" + url.QueryEscape(c.cfg.Machine.ID)
+	return path + "/" + url.PathEscape(id) + "?" + url.Values{"machine": {c.cfg.Machine.ID}, "name": {c.cfg.Machine.Name}}.Encode()
 }

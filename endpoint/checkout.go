@@ -14,9 +14,6 @@ func (e *Endpoint) checkOut(c *call, in api.CheckoutRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if in.Until.IsZero() {
-		return reply{}, malformed("until is missing")
-	}
 	a, err := decided(e.gw.CheckOut(c.ctx, license.CheckOut{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
 		Machine: m, Version: in.Version, Until: license.TimeOf(in.Until)}))
 	if err != nil {
@@ -27,15 +24,7 @@ func (e *Endpoint) checkOut(c *call, in api.CheckoutRequest) (reply, error) {
 
 // checkouts is GET /v1/checkouts: the caller's.
 func (e *Endpoint) checkouts(c *call) (reply, error) {
-	list := api.List[api.Checkout]{Items: []api.Checkout{}}
-	e.gw.View(func(s *license.State) {
-		if a := s.Active(c.caller.User); a != nil {
-			for i := range a.Checkouts {
-				list.Items = append(list.Items, checkout(&a.Checkouts[i], s.Head().Epoch))
-			}
-		}
-	})
-	return reply{status: http.StatusOK, body: list}, nil
+	return reply{status: http.StatusOK, body: e.listCheckouts(c.caller.User)}, nil
 }
 
 // giveBack is DELETE /v1/checkouts/{id}.
@@ -80,8 +69,13 @@ func (e *Endpoint) endWait(c *call) (reply, error) {
 }
 
 func checkout(x *license.Checkout, epoch uint64) api.Checkout {
-	return api.Checkout{ID: x.ID.String(), Product: string(x.Product), License: string(x.License), LicenseType: license.Practitioner,
-		Machine: apiMachine(x.Machine), Since: x.Since.Std(), Until: x.Until.Std(), Token: api.Token{Epoch: epoch, Seq: x.Token}}
+	out := api.Checkout{ID: x.ID.String(), Product: string(x.Product), Version: x.Version, License: string(x.License),
+		LicenseType: license.Practitioner, Machine: apiMachine(x.Machine), Since: x.Since.Std(), Until: x.Until.Std(),
+		Token: api.Token{Epoch: epoch, Seq: x.Token}, By: x.By, Note: x.Note}
+	if l := x.WrittenOff; l != nil {
+		out.WrittenOff = &api.WriteOff{By: l.By, Note: l.Note, At: l.At.Std()}
+	}
+	return out
 }
 
 func waiting(w *license.Waiter) api.Wait {

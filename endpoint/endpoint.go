@@ -43,6 +43,7 @@ type Gateway interface {
 	Wait(context.Context, license.Wait) (gateway.Answer, error)
 	EndWait(context.Context, license.EndWait) (gateway.Answer, error)
 	Release(context.Context, license.Release) (gateway.Answer, error)
+	WriteOff(context.Context, license.WriteOff) (gateway.Answer, error)
 	Move(context.Context, license.Move) (gateway.Answer, error)
 	Block(context.Context, license.Block) (gateway.Answer, error)
 	Unblock(context.Context, license.Unblock) (gateway.Answer, error)

@@ -25,6 +25,13 @@ import (
 // maxBody is the largest body of a request, in bytes.
 const maxBody = 64 << 10
 
+// maxLarge and largeTimeout are for the few routes of operators that take a whole
+// file: JSON may write each of its bytes as six.
+const (
+	maxLarge     = 6*maxCSV + maxBody
+	largeTimeout = 15 * time.Minute
+)
+
 // bodyTimeout is how long a client may take to send one.
 const bodyTimeout = 10 * time.Second
 
@@ -40,6 +47,7 @@ type call struct {
 	id     string // of the request
 	lang   phrase.Lang
 	caller Caller
+	large  bool   // its body may be a whole file
 	client string // the version a client said it has; decides whether names are told (R7)
 }
 
@@ -167,7 +175,12 @@ func (e *Endpoint) serve(rt route) http.HandlerFunc {
 				return
 			}
 		}
-		ctx, cancel := context.WithTimeout(gateway.WithRequest(r.Context(), c.id), callTimeout)
+		limit := callTimeout
+		if rt.large {
+			limit, c.large = largeTimeout, true
+			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTimeout + largeTimeout + 10*time.Second))
+		}
+		ctx, cancel := context.WithTimeout(gateway.WithRequest(r.Context(), c.id), limit)
 		defer cancel()
 		c.ctx = ctx
 		rep, err := rt.do(c)
@@ -224,7 +237,11 @@ func (c *call) read(into any) error {
 	if err != nil || mt != "application/json" {
 		return &trouble{code: api.CodeMediaType}
 	}
-	data, err := readAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	most := int64(maxBody)
+	if c.large {
+		most = maxLarge
+	}
+	data, err := readAll(http.MaxBytesReader(c.w, c.r.Body, most))
 	if err != nil {
 		// Who is still writing would see a broken connection and not our answer.
 		io.CopyN(io.Discard, c.r.Body, maxWaste)

@@ -111,7 +111,7 @@ func (n *oneNode) Start(_ context.Context, c license.Start) (gateway.Answer, err
 	return n.refused(a, err, c.User, c.Machine)
 }
 func (n *oneNode) CheckOut(_ context.Context, c license.CheckOut) (gateway.Answer, error) {
-	c.Agreed = n.agree
+	c.Agreed, c.Edition = n.agree, license.CheckoutEdition
 	a, err := n.apply(c)
 	return n.refused(a, err, c.User, c.Machine)
 }
@@ -139,6 +139,10 @@ func (n *oneNode) Refresh(context.Context) (gateway.Answer, error) {
 }
 
 func (n *oneNode) Release(_ context.Context, c license.Release) (gateway.Answer, error) {
+	return n.apply(c)
+}
+
+func (n *oneNode) WriteOff(_ context.Context, c license.WriteOff) (gateway.Answer, error) {
 	return n.apply(c)
 }
 

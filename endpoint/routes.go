@@ -20,6 +20,7 @@ type route struct {
 	method, path string
 	who          who
 	quiet        bool // logged at debug: there are many of them and little to say
+	large        bool // takes a whole file, and the time to work through it
 	do           func(*call) (reply, error)
 }
 
@@ -48,6 +49,10 @@ func (e *Endpoint) routes() []route {
 
 		{method: "GET", path: api.PathStatus, who: operator, do: e.status},
 		{method: "POST", path: api.PathSessions + id + "/release", who: operator, do: body(e.release)},
+		{method: "POST", path: api.PathCheckouts + id + "/write-off", who: operator, do: body(e.writeOff)},
+		{method: "POST", path: api.PathCheckouts + "/bulk", who: operator, large: true, do: body(e.bulk)},
+		{method: "POST", path: api.PathUsers + id + "/checkouts", who: operator, do: body(e.checkOutFor)},
+		{method: "GET", path: api.PathUsers + id + "/checkouts", who: operator, do: e.checkoutsOf},
 		{method: "POST", path: api.PathLicenses + id + "/move", who: operator, do: body(e.move)},
 		{method: "POST", path: api.PathUsers + id + "/block", who: operator, do: body(e.blockUser)},
 		{method: "POST", path: api.PathUsers + id + "/unblock", who: operator, do: body(e.unblockUser)},

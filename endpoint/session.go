@@ -90,13 +90,14 @@ func (e *Endpoint) stop(c *call) (reply, error) {
 }
 
 // idAndMachine reads what a DELETE speaks of: the id of its path, and the machine
-// from its body, or from ?machine= for clients that cannot send one.
+// from its body, or from ?machine= and ?name= for clients that cannot send one.
 func (c *call) idAndMachine() (license.ID, license.Machine, error) {
 	id, err := parseID(c.r.PathValue("id"))
 	if err != nil {
 		return id, license.Machine{}, err
 	}
-	in := api.MachineRequest{Machine: api.Machine{ID: c.r.URL.Query().Get("machine")}}
+	q := c.r.URL.Query()
+	in := api.MachineRequest{Machine: api.Machine{ID: q.Get("machine"), Name: q.Get("name")}}
 	if c.r.ContentLength != 0 {
 		in = api.MachineRequest{}
 		if err := c.read(&in); err != nil {

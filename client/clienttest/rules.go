@@ -160,6 +160,9 @@ func (g *Gateway) checkOut(w http.ResponseWriter, r *http.Request, email string)
 		refuse(w, *p)
 		return
 	}
+	if req.Until.IsZero() {
+		req.Until = time.Now().Add(14 * 24 * time.Hour).UTC()
+	}
 	c := &checkout{user: email, Checkout: api.Checkout{ID: req.ID, Product: req.Product, License: "lic-" + req.Product,
 		LicenseType: "Practitioner", Machine: req.Machine, Since: time.Now().UTC(), Until: req.Until}}
 	g.checkouts[req.ID] = c
