@@ -7,7 +7,8 @@ import (
 )
 
 // ledger keeps what is granted, from the events alone, and knows the rule of one
-// machine as a person would say it: of one user, no two machines have
+// machine as a person would say it: of what is capped, no two machines of one
+// user have
 //
 //   - the same license, as a session or a checkout;
 //   - two capped sessions, where sessions hold the user;
@@ -34,7 +35,7 @@ type grant struct {
 	exact    bool // of a checkout: no other version is part of it
 	checkout bool
 	until    Time // of a checkout
-	capped   bool // of a session: when it was granted
+	capped   bool // when it was granted
 	under    ID   // of a session: the checkout it is part of
 	lost     bool // of a session: what it ran under is over, and another has the right
 }
@@ -57,7 +58,7 @@ func sameMachine(a, b Machine) bool {
 
 func (l *ledger) clash(a, b *grant) bool {
 	settings := l.witness.state.head.Settings
-	if a.user != b.user || sameMachine(a.machine, b.machine) || !a.checkout && !a.capped || !b.checkout && !b.capped {
+	if a.user != b.user || sameMachine(a.machine, b.machine) || !a.capped || !b.capped {
 		return false
 	}
 	part := func(g *grant) bool { return !g.checkout && (!g.under.IsZero() || g.lost) }
@@ -95,6 +96,7 @@ func (l *ledger) note(c Command, events []Event) {
 				}
 			}
 			l.add(grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, until: x.Until, checkout: true,
+				capped:  l.single(x.Product) || l.witness.state.head.Level < levelEntitlement,
 				version: x.Version, exact: x.Exact})
 			if out, ok := c.(CheckOut); ok && out.Edition > 0 {
 				l.told[x.ID] = l.witness.state.head.Now

@@ -165,9 +165,7 @@ func (w *world) agree(s *site, hold license.CloudHold, command func(agreed bool)
 // refused asks the cloud for what the site refuses: there has to be a reason of the site's own if the cloud would grant it.
 func (w *world) refused(s *site, d *license.Denial, hold license.CloudHold) {
 	w.did("site refuses, " + string(d.Reason))
-	// A site keeps every checkout to one machine; the rule that the cloud keeps is about capped licenses only.
-	narrow := hold.Kind == license.HoldCheckout && d.Reason == license.MachineActive && !single(hold.Product)
-	if s.stale || narrow || s.onNotice(hold.User) || slices.Contains(ownReasons, d.Reason) {
+	if s.stale || s.onNotice(hold.User) || slices.Contains(ownReasons, d.Reason) {
 		return
 	}
 	licenses := []license.LicenseID{hold.License}
