@@ -25,6 +25,7 @@ const (
 	ErrLicenseEnded    Reason = "license-ended"     // its term is over
 	ErrCloudNeeded     Reason = "cloud-needed"      // the link is down and the site may not decide alone
 	ErrCheckoutTooLong Reason = "checkout-too-long" // beyond the license's term or the maximum
+	ErrCheckoutOff     Reason = "checkout-off"      // no new checkouts in the user's country
 	ErrUnknownUser     Reason = "unknown-user"      // not in the site's account
 	ErrUserBlocked     Reason = "user-blocked"      // blocked in the account
 	ErrUnknownProduct  Reason = "unknown-product"   // not in the site's account
