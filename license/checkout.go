@@ -98,6 +98,9 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	if !validName(string(c.Product)) || !validName(c.Version) || !validName(c.By) || !validName(c.Note) || c.Edition > CheckoutEdition {
 		return deny(BadCommand)
 	}
+	if s.head.Level >= levelRenewed && s.named(c.User, c.ID) {
+		return deny(IDInUse)
+	}
 	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
 		return d
 	}
@@ -117,7 +120,7 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	if d := s.checkoutTerms(&c, lic, at); d != nil {
 		return d
 	}
-	if d := s.checkoutConflict(c.User, lic, c.Machine, at); d != nil {
+	if d := s.checkoutConflict(c.User, lic, s.knownAs(c.User, lic.ID, c.Machine), at); d != nil {
 		return d
 	}
 	if !c.Agreed {
@@ -135,7 +138,7 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	until := s.checkoutEnd(&c, lic, at)
 	s.contact(at)
 	a := s.open(c.User)
-	claimed := s.claim(a, c.Product, c.Machine)
+	claimed := s.claim(a, c.Product, s.knownAs(c.User, lic.ID, c.Machine))
 	// A new checkout of the same license and version on the same machine takes the
 	// place of the one it renews or shortens, and keeps the id the machine was known
 	// by: its name alone may be another's too.
@@ -164,6 +167,26 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 		s.offer(c.User)
 	}
 	return Outcome{Checkout: &x}
+}
+
+// knownAs gives a machine that does not say its id the one that its checkouts of
+// the license know: another machine of its name is not it.
+func (s *State) knownAs(user UserID, lic LicenseID, m Machine) Machine {
+	if a := s.active[user]; a != nil && s.head.Level >= levelRenewed {
+		for i := range a.Checkouts {
+			if x := &a.Checkouts[i]; x.License == lic && x.Machine.Is(m) {
+				m.ID = or(m.ID, x.Machine.ID)
+			}
+		}
+	}
+	return m
+}
+
+// named reports whether a session of the user still names the checkout: one that
+// lost its right with it, and has not stopped yet.
+func (s *State) named(user UserID, checkout ID) bool {
+	a := s.active[user]
+	return a != nil && slices.ContainsFunc(a.Sessions, func(x Session) bool { return x.UnderCheckout == checkout })
 }
 
 func (c Return) subject(*State) UserID { return c.User }

@@ -42,3 +42,8 @@ const levelDuties = 2
 // levelEntitlement is the first level with the whole order of entitlement and with
 // the reminders of a license's end; see right and RemindTerm.
 const levelEntitlement = 2
+
+// levelRenewed is the first level at which a checkout that is renewed by a machine
+// without its id is decided on by the id the machine was known by, and at which
+// the id of a checkout is not taken anew while a session still names it.
+const levelRenewed = 2
