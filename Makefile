@@ -1,8 +1,9 @@
 GO       ?= go
 FUZZTIME ?= 30s
+TWIN     ?= 10000000
 BENCH    ?= .
 
-.PHONY: help check test race history demo bench build fuzz
+.PHONY: help check test race history twin demo bench build fuzz
 
 help: ## print the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s  %s\n", $$1, $$2}'
@@ -18,6 +19,9 @@ race: ## the tests with the race detector
 
 history: ## a recorded history of four minutes, with a killed leader and an expiry
 	@.ci/run history
+
+twin: ## ten million random entries, to the rules and to their naive twin; TWIN=n for n
+	$(GO) test -count=1 -timeout 30m -run TwinLong ./license -twin $(TWIN)
 
 demo: ## the main job, step by step; stays up afterwards
 	$(GO) run ./cmd/sitegate demo

@@ -60,6 +60,7 @@ type script struct {
 	at    Time
 	page  int
 	ids   int
+	terms bool // licenses begin, too
 
 	// The world of one script: the smaller, the more happens at one place.
 	users    []UserID
@@ -316,10 +317,14 @@ func (s *script) change() Change {
 		return Change{Account: &Account{ID: "acme", AutonomyCapped: oneOf(s, 0, time.Hour), AutonomyUncapped: time.Hour,
 			CountryPolicies: oneOf(s, nil, []CountryPolicy{{Country: "FR", NoCheckouts: s.pick(2) > 0, CheckoutMax: 26 * time.Hour}})}}
 	default:
-		return Change{License: &License{ID: s.license(), Product: s.product(), Assignee: oneOf[UserID](s, "ann", "bob", ""),
+		l := License{ID: s.license(), Product: s.product(), Assignee: oneOf[UserID](s, "ann", "bob", ""),
 			Kind: oneOf(s, Virtuoso, Virtuoso, Virtuoso, Commercial, Trial), Countries: oneOf(s, nil, nil, nil, []string{"FR"}),
 			Ends:       oneOf(s, 0, 0, 0, s.at, s.at.Add(10*time.Minute), s.at.Add(3*time.Hour), s.at.Add(40*24*time.Hour)),
-			AssignedAt: oneOf(s, 0, s.at, s.at.Add(-25*time.Hour), s.at.Add(-32*24*time.Hour))}}
+			AssignedAt: oneOf(s, 0, s.at, s.at.Add(-25*time.Hour), s.at.Add(-32*24*time.Hour))}
+		if s.terms {
+			l.Starts = oneOf(s, 0, 0, s.at.Add(-time.Hour), s.at.Add(time.Minute))
+		}
+		return Change{License: &l}
 	}
 }
 
@@ -330,11 +335,20 @@ func (s *script) license() LicenseID {
 // found founds a site.
 func (w *witness) found(s *script) {
 	s.world()
+	for _, e := range s.founding() {
+		w.see(e)
+	}
+}
+
+// founding is how the site of every script begins.
+func (s *script) founding() []Entry {
 	s.at = TimeOf(time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC))
-	w.see(Entry{s.at, Found{Cluster: "here", Level: oneOf[uint32](s, Level, Level, 1)}})
-	w.see(Entry{s.at, Configure{Settings: Settings{SessionScope: Scope(s.pick(3)), CheckoutScope: Scope(s.pick(3))}}})
-	w.see(Entry{s.at, Mirror{Cursor: "first", Changes: siteRecords(), Full: true, Last: true}})
-	w.see(Entry{s.at, Link{Up: true, Contact: s.at}})
+	return []Entry{
+		{s.at, Found{Cluster: "here", Level: oneOf[uint32](s, Level, Level, 1)}},
+		{s.at, Configure{Settings: Settings{SessionScope: Scope(s.pick(3)), CheckoutScope: Scope(s.pick(3))}}},
+		{s.at, Mirror{Cursor: "first", Changes: siteRecords(), Full: true, Last: true}},
+		{s.at, Link{Up: true, Contact: s.at}},
+	}
 }
 
 // siteRecords are three users, four products and their licenses.

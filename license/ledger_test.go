@@ -266,8 +266,11 @@ func (l *ledger) uncover(checkout, heir ID) {
 			g.under = own
 			continue
 		}
-		g.capped = l.single(g.product)
-		g.lost = g.capped && !x.Holds
+		// What was granted while its product was uncapped, and cannot take up a hold
+		// now that it is, counts no more than it did.
+		if g.lost = l.single(g.product) && !x.Holds; !g.lost {
+			g.capped = l.single(g.product)
+		}
 		if x.Holds && !g.capped {
 			l.witness.fail("an uncapped session took up a hold: %+v", *x)
 		}

@@ -1,0 +1,332 @@
+package license
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// The part of the twin that is about what IT does, and is told.
+
+// duties: from level 2 on IT is told of what it must see to.
+func (w *twin) duties() bool { return w.head.Level >= 2 }
+
+const (
+	twinLookAfter = RoleAdministrator | RoleCoAdministrator | RoleLicenseAdministrator
+	twinDay       = Time(24 * time.Hour / time.Millisecond)
+)
+
+// with are the users with one of the roles, twenty at most.
+func (w *twin) with(roles Roles) []UserID {
+	var to []UserID
+	for _, u := range w.users {
+		if u.Roles&roles != 0 && !u.Blocked {
+			to = append(to, u.ID)
+		}
+	}
+	slices.Sort(to)
+	if len(to) > 20 {
+		to = to[:20]
+	}
+	return to
+}
+
+func (w *twin) used(id LicenseID) {
+	if l := w.license(id); l != nil && w.duties() && (l.LastUsed == 0 || l.LastUsed+twinDay <= w.now()) {
+		l.LastUsed = w.now()
+	}
+}
+
+// flag tells IT, once, of checkouts whose right is gone.
+func (w *twin) flag(meant func(*Checkout) bool, reason string) {
+	for i := range w.checkouts {
+		x := &w.checkouts[i]
+		if w.duties() && meant(x) && x.Flagged == 0 && w.now() < x.Until {
+			x.Flagged = w.now()
+			w.tell(CheckoutFlagged{Checkout: *x, Reason: reason, To: w.with(twinLookAfter)})
+		}
+	}
+}
+
+func (w *twin) userIsGone(user UserID) {
+	if !w.duties() {
+		return
+	}
+	var lost []License
+	for _, l := range w.licenses {
+		if l.Assignee == user && (l.Ends == 0 || w.now() < l.Ends) {
+			lost = append(lost, l)
+		}
+	}
+	slices.SortFunc(lost, func(a, b License) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	for _, l := range lost {
+		w.tell(UserMissing{User: user, License: l.ID, Product: l.Product, To: w.with(twinLookAfter)})
+	}
+}
+
+// tellKeepers tells who looks after licenses of one that is new, gone or changed.
+func (w *twin) tellKeepers(id LicenseID, known bool, before License, l *License) {
+	f := LicenseChanged{License: id, New: !known, Gone: l == nil, Product: before.Product, Ends: before.Ends}
+	if l != nil {
+		f.Product, f.Ends = l.Product, l.Ends
+	}
+	news := l == nil && known || l != nil && !known ||
+		l != nil && (l.Product != before.Product || l.Starts != before.Starts || l.Ends != before.Ends || l.Kind != before.Kind ||
+			!slices.Equal(l.Countries, before.Countries))
+	if f.To = w.with(twinLookAfter | RoleFulfillment); w.duties() && news && len(f.To) > 0 {
+		w.tell(f)
+	}
+}
+
+// Blocks.
+
+// keptOut says which block keeps the user, or else the machine, out.
+func (w *twin) keptOut(user UserID, m Machine, product ProductID) *Denial {
+	if b := w.barOf(user, Machine{}); b != nil {
+		return &Denial{Reason: "user-blocked-here", Product: product, Who: b.By, Note: b.Note, Since: b.Since}
+	}
+	if b := w.barOf("", m); b != nil {
+		return &Denial{Reason: "machine-blocked", Product: product, Machine: m, Who: b.By, Note: b.Note, Since: b.Since}
+	}
+	return nil
+}
+
+// barOf is the block of the user, or of the machine: the one of its id before one
+// of its name, and of those the first in the order of what they block.
+func (w *twin) barOf(user UserID, m Machine) *Bar {
+	if user != "" {
+		return twinFind(w.bars, func(b *Bar) bool { return b.User == user })
+	}
+	if b := twinFind(w.bars, func(b *Bar) bool { return m.ID != "" && b.Machine.ID == m.ID }); b != nil {
+		return b
+	}
+	var first *Bar
+	for i := range w.bars {
+		b := &w.bars[i]
+		if b.User != "" || !sameMachine(b.Machine, m) {
+			continue
+		}
+		if first == nil || first.Machine.ID == "" || b.Machine.ID != "" && b.Machine.ID < first.Machine.ID {
+			first = b
+		}
+	}
+	return first
+}
+
+func twinBar(user UserID, m Machine, by, note string) bool {
+	named := by != "" && twinName(by, note)
+	if user != "" {
+		return named && twinName(string(user)) && m.ID == "" && m.Name == ""
+	}
+	return named && twinMachine(m)
+}
+
+// thereIs is the very block of a user, an id, or a name without an id.
+func (w *twin) thereIs(user UserID, m Machine) bool {
+	return nil != twinFind(w.bars, func(b *Bar) bool {
+		if user != "" || b.User != "" {
+			return b.User == user
+		}
+		return b.Machine.ID == m.ID && (m.ID != "" || sameMachine(b.Machine, m))
+	})
+}
+
+func (w *twin) somethingOpen(user UserID) bool {
+	return w.waiter(user) != nil || w.keptFor(user) != nil ||
+		nil != twinFind(w.sessions, func(x *Session) bool { return x.User == user }) ||
+		nil != twinFind(w.checkouts, func(x *Checkout) bool { return x.User == user })
+}
+
+func (w *twin) block(c Block) Outcome {
+	switch {
+	case !twinBar(c.User, c.Machine, c.By, c.Note):
+		return refuse(BadCommand)
+	case w.thereIs(c.User, c.Machine):
+		return Outcome{Repeat: true}
+	case c.User != "" && w.user(c.User) == nil && !w.somethingOpen(c.User):
+		return Outcome{Denial: &Denial{Reason: "unknown-user", Person: c.User}}
+	case len(w.bars) >= 10_000:
+		return refuse("too-many-blocks")
+	}
+	b := Bar{User: c.User, Machine: c.Machine, By: c.By, Note: c.Note, Since: w.now()}
+	w.bars = append(w.bars, b)
+	w.tell(Blocked{Bar: b})
+	if c.User != "" {
+		w.shutOut(c.User, func(Machine) bool { return true }, b)
+		return Outcome{}
+	}
+	here := func(m Machine) bool { return sameMachine(m, c.Machine) }
+	var users []UserID
+	for _, x := range w.sessions {
+		if here(x.Machine) {
+			users = append(users, x.User)
+		}
+	}
+	for _, x := range w.checkouts {
+		if here(x.Machine) {
+			users = append(users, x.User)
+		}
+	}
+	for _, x := range w.waiters {
+		if here(x.Machine) {
+			users = append(users, x.User)
+		}
+	}
+	for _, x := range w.kept {
+		if here(x.Machine) {
+			users = append(users, x.user)
+		}
+	}
+	slices.Sort(users)
+	for _, user := range slices.Compact(users) {
+		w.settle(user)
+		w.shutOut(user, here, b)
+	}
+	return Outcome{}
+}
+
+func (w *twin) shutOut(user UserID, meant func(Machine) bool, b Bar) {
+	if !w.somethingOpen(user) {
+		return
+	}
+	w.letGo(func(x *Session) bool { return x.User == user && meant(x.Machine) }, Ending{Reason: "blocked", By: b.By, Note: b.Note, Until: w.now()})
+	w.flag(func(x *Checkout) bool { return x.User == user && meant(x.Machine) }, "blocked")
+	w.waitsNoMore(user, meant)
+	w.offer(user)
+}
+
+// letGo releases sessions that IT has not released before, and counts them.
+func (w *twin) letGo(meant func(*Session) bool, e Ending) (n int) {
+	for i := range w.sessions {
+		x := &w.sessions[i]
+		if !meant(x) || x.Notice != nil && (x.Notice.Reason == "released" || x.Notice.Reason == "blocked") {
+			continue
+		}
+		notice := e
+		x.Notice = &notice
+		w.tell(Released{Session: *x})
+		n++
+	}
+	return n
+}
+
+func (w *twin) waitsNoMore(user UserID, meant func(Machine) bool) (ended bool) {
+	if x := w.waiter(user); x != nil && meant(x.Machine) {
+		f := WaitEnded{Waiter: *x}
+		w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == user })
+		w.tell(f)
+		ended = true
+	}
+	if r := w.keptFor(user); r != nil && meant(r.Machine) {
+		w.keepNoMore(user)
+		ended = true
+	}
+	return ended
+}
+
+func (w *twin) unblock(c Unblock) Outcome {
+	if !twinBar(c.User, c.Machine, c.By, c.Note) {
+		return refuse(BadCommand)
+	}
+	repeat := true
+	for b := w.barOf(c.User, c.Machine); b != nil; b = w.barOf(c.User, c.Machine) {
+		lifted := *b
+		w.bars = slices.DeleteFunc(w.bars, func(x Bar) bool { return x == lifted })
+		w.tell(Unblocked{Bar: lifted, By: c.By, Note: c.Note})
+		repeat = false
+	}
+	return Outcome{Repeat: repeat}
+}
+
+func (w *twin) releaseUser(c ReleaseUser) Outcome {
+	switch {
+	case c.User == "" || c.By == "" || !twinName(string(c.User), c.By, c.Note):
+		return refuse(BadCommand)
+	case c.NotAfter != 0 && c.NotAfter < w.now():
+		return refuse(TooLate)
+	case w.user(c.User) == nil && !w.somethingOpen(c.User):
+		return Outcome{Denial: &Denial{Reason: "unknown-user", Person: c.User}}
+	}
+	n := w.letGo(func(x *Session) bool { return x.User == c.User }, Ending{Reason: "released", By: c.By, Note: c.Note, Until: w.now()})
+	if n == 0 {
+		return Outcome{Repeat: true}
+	}
+	w.tell(UserReleased{User: c.User, By: c.By, Note: c.Note, Sessions: n})
+	return Outcome{}
+}
+
+func (w *twin) signOut(c SignOut) Outcome {
+	switch {
+	case c.User == "" || !twinName(string(c.User)) || !twinMachine(c.Machine):
+		return refuse(BadCommand)
+	case c.NotAfter != 0 && c.NotAfter < w.now():
+		return refuse(TooLate)
+	}
+	here := func(m Machine) bool { return sameMachine(m, c.Machine) }
+	ended := w.waitsNoMore(c.User, here)
+	var stopped []Session
+	for _, x := range w.sessions {
+		if x.User == c.User && here(x.Machine) {
+			stopped = append(stopped, x)
+		}
+	}
+	if len(stopped) == 0 && !ended {
+		return Outcome{Repeat: true}
+	}
+	for _, x := range stopped {
+		over, free := w.over(x)
+		w.tell(Stopped{Session: over, Freed: free})
+	}
+	w.tell(SignedOut{User: c.User, Machine: c.Machine, Sessions: len(stopped)})
+	w.offer(c.User)
+	return Outcome{}
+}
+
+func (w *twin) move(c Move) Outcome {
+	if c.License == "" || c.To == "" || c.By == "" || !twinName(string(c.License), string(c.To), c.By, c.Note) {
+		return refuse(BadCommand)
+	}
+	l := w.license(c.License)
+	if l == nil {
+		return Outcome{Denial: &Denial{Reason: "unknown-license", License: c.License}}
+	}
+	no := func(r Reason, about UserID, until Time) Outcome {
+		return Outcome{Denial: &Denial{Reason: r, Product: l.Product, License: l.ID, Person: about, Until: until}}
+	}
+	lost := l.Assignee != "" && w.user(l.Assignee) == nil
+	free, locked := l.AssignedAt+twinDay, l.AssignedAt+31*twinDay
+	to := w.user(c.To)
+	switch {
+	case l.Assignee == c.To && !lost:
+		copied := *l
+		return Outcome{License: &copied, Repeat: true}
+	case c.NotAfter != 0 && c.NotAfter < w.now():
+		return refuse(TooLate)
+	case l.Ends != 0 && l.Ends <= w.now():
+		return no("license-ended", "", l.Ends)
+	case lost:
+		return no("user-not-found", l.Assignee, 0)
+	case to == nil:
+		return no("unknown-user", c.To, 0)
+	case to.Blocked:
+		return no("user-blocked", c.To, 0)
+	case to.OtherAccount:
+		return no("other-account", c.To, 0)
+	case w.whole() && to.Country == "":
+		return no("no-country", c.To, 0)
+	case l.Assignee != "" && l.AssignedAt != 0 && free <= w.now() && w.now() < locked:
+		return no("move-locked", l.Assignee, locked)
+	case c.Cannot:
+		return no("cloud-cannot", "", 0)
+	case !c.Agreed:
+		return no("cloud-needed", "", 0)
+	}
+	w.heard(w.now())
+	w.tell(Moved{License: l.ID, Product: l.Product, From: l.Assignee, To: c.To, By: c.By, Note: c.Note})
+	loser, next := l.Assignee, *l
+	next.Assignee, next.AssignedAt = c.To, w.now()
+	w.moved(c.License, &next, false)
+	w.offer(loser)
+	copied := *w.license(c.License)
+	return Outcome{License: &copied}
+}

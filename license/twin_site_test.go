@@ -1,0 +1,219 @@
+package license
+
+import (
+	"slices"
+	"time"
+)
+
+// The half of the twin that is about the site as a whole.
+
+func (w *twin) mirror(c Mirror) Outcome {
+	if len(c.Changes) > 1000 {
+		return refuse(BadCommand)
+	}
+	for _, change := range c.Changes {
+		if !twinChange(change) {
+			return refuse(BadCommand)
+		}
+	}
+	anew := c.Full && c.From == ""
+	if c.From != w.head.Cursor && !anew {
+		return refuse(TooLate)
+	}
+	w.heard(w.now())
+	for _, change := range c.Changes {
+		w.change(change, c.Full)
+	}
+	began := anew && (w.head.Filled || w.head.Cursor != "")
+	if c.Last {
+		w.head.Filled, w.head.Refilling = true, false
+	} else if began {
+		w.head.Refilling = true
+	}
+	w.head.Cursor = c.Cursor
+	if len(c.Changes) > 0 {
+		w.tell(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last})
+	}
+	return Outcome{}
+}
+
+// twinChange: one thing is said, of something that has an id.
+func twinChange(c Change) bool {
+	said, fine := 0, true
+	say := func(id string, rest ...string) {
+		said++
+		fine = fine && id != "" && twinName(id) && twinName(rest...)
+	}
+	if c.User != nil {
+		say(string(c.User.ID), c.User.Email, c.User.Name, c.User.Country)
+	}
+	if c.Product != nil {
+		say(string(c.Product.ID), c.Product.Name)
+	}
+	if c.License != nil {
+		say(string(c.License.ID), string(c.License.Product), string(c.License.Assignee))
+		fine = fine && twinName(c.License.Countries...) && len(c.License.Countries) <= 300
+	}
+	if a := c.Account; a != nil {
+		say(a.ID, a.Name, a.FulfillmentContact.Name, a.FulfillmentContact.Email)
+		for _, p := range a.Administrators {
+			fine = fine && twinName(p.Name, p.Email)
+		}
+		fine = fine && len(a.Administrators) <= 100 && len(a.CountryPolicies) <= 300 && a.AutonomyCapped >= 0 && a.AutonomyUncapped >= 0 && a.CheckoutMax >= 0
+	}
+	for _, id := range []string{string(c.DeleteUser), string(c.DeleteProduct), string(c.DeleteLicense)} {
+		if id != "" {
+			say(id)
+		}
+	}
+	return said == 1 && fine
+}
+
+func (w *twin) change(c Change, quiet bool) {
+	switch {
+	case c.User != nil:
+		w.users = slices.DeleteFunc(w.users, func(u User) bool { return u.ID == c.User.ID })
+		w.users = append(w.users, *c.User)
+		if c.User.Blocked {
+			w.rightIsGone(c.User.ID, "")
+		}
+	case c.DeleteUser != "":
+		known := w.user(c.DeleteUser) != nil
+		w.users = slices.DeleteFunc(w.users, func(u User) bool { return u.ID == c.DeleteUser })
+		w.rightIsGone(c.DeleteUser, "")
+		if known {
+			w.userIsGone(c.DeleteUser)
+		}
+	case c.Product != nil:
+		w.products = slices.DeleteFunc(w.products, func(p Product) bool { return p.ID == c.Product.ID })
+		w.products = append(w.products, *c.Product)
+	case c.DeleteProduct != "":
+		w.products = slices.DeleteFunc(w.products, func(p Product) bool { return p.ID == c.DeleteProduct })
+	case c.License != nil:
+		w.moved(c.License.ID, c.License, quiet)
+	case c.DeleteLicense != "":
+		w.moved(c.DeleteLicense, nil, quiet)
+	case c.Account != nil:
+		w.head.Account = *c.Account
+	}
+}
+
+// moved replaces a license, or removes it, and tells who lost and who got it.
+func (w *twin) moved(id LicenseID, l *License, quiet bool) {
+	var before, after License
+	if old := twinFind(w.licenses, func(l *License) bool { return l.ID == id }); old != nil {
+		before = *old
+	}
+	after.Product = before.Product
+	known := w.license(id) != nil
+	if !quiet {
+		w.tellKeepers(id, known, before, l)
+	}
+	w.licenses = slices.DeleteFunc(w.licenses, func(l License) bool { return l.ID == id })
+	if l != nil {
+		after = *l
+		after.LastUsed = 0
+		if known && before.Assignee == after.Assignee {
+			after.LastUsed = before.LastUsed
+		}
+		after.Told = 0
+		if known && before.Ends == after.Ends && before.Assignee == after.Assignee {
+			after.Told = before.Told
+		} else if w.whole() && after.Ends != 0 && after.Ends <= w.now() {
+			after.Told = 5
+		}
+		w.licenses = append(w.licenses, after)
+	}
+	if before.Assignee == after.Assignee {
+		if known && l != nil {
+			w.termChanged(before, after)
+		}
+		return
+	}
+	if before.Assignee != "" {
+		w.tell(Unassigned{User: before.Assignee, License: id, Product: after.Product})
+		w.rightIsGone(before.Assignee, id)
+	}
+	if after.Assignee != "" && !quiet {
+		w.tell(Assigned{User: after.Assignee, License: id, Product: after.Product})
+	}
+}
+
+// rightIsGone gives the user's sessions, of one license or all, time to save.
+func (w *twin) rightIsGone(user UserID, lic LicenseID) {
+	for i := range w.sessions {
+		x := &w.sessions[i]
+		if x.User == user && w.yields(x) && (lic == "" || lic == x.License) {
+			x.Notice = &Ending{Reason: "unassigned", Until: w.now() + w.grace()}
+			w.tell(Conflicted{Session: *x})
+		}
+	}
+	w.flag(func(x *Checkout) bool { return x.User == user && (lic == "" || lic == x.License) }, "unassigned")
+}
+
+func (w *twin) link(c Link) Outcome {
+	w.heard(min(c.Contact, w.now()))
+	if w.head.Link.Since != 0 && w.head.Link.Up == c.Up {
+		return Outcome{Repeat: true}
+	}
+	w.head.Link.Up, w.head.Link.Since = c.Up, w.now()
+	w.tell(LinkChanged{Up: c.Up, Contact: w.head.Link.Contact})
+	return Outcome{}
+}
+
+func (w *twin) configure(c Configure) Outcome {
+	x := c.Settings
+	bad := x.SessionScope > ScopeLicense || x.CheckoutScope > ScopeLicense ||
+		x.LeaseTTL != 0 && (x.LeaseTTL < 3*time.Minute || x.LeaseTTL > time.Hour) || x.CheckoutMax < 0 || x.CheckoutDefault < 0 || x.SaveGrace < 0 ||
+		x.AutonomyCapped != nil && *x.AutonomyCapped < 0 || x.AutonomyUncapped != nil && *x.AutonomyUncapped < 0
+	if bad {
+		return refuse(BadCommand)
+	}
+	if text(x) == text(w.head.Settings) {
+		return Outcome{Repeat: true}
+	}
+	w.head.Settings = x
+	w.tell(Configured{Settings: x})
+	return Outcome{}
+}
+
+func (w *twin) found(c Found) Outcome {
+	switch {
+	case c.Cluster == "" || !twinName(c.Cluster) || c.Level > Level:
+		return refuse(BadCommand)
+	case w.head.Cluster == c.Cluster:
+		return Outcome{Repeat: true}
+	case w.head.Cluster != "":
+		return refuse(IDInUse)
+	}
+	w.head.Cluster, w.head.Epoch, w.head.Level = c.Cluster, 1, c.Level
+	if c.Level == 0 {
+		w.head.Level = 1
+	}
+	if w.duties() {
+		w.head.UsedFrom = w.now()
+	}
+	return Outcome{}
+}
+
+func (w *twin) refused(c Refused) Outcome {
+	if c.User == "" || c.Denial.Reason == "" || !twinMachine(c.Machine) || !twinName(string(c.User), string(c.Denial.Reason), c.Client) {
+		return refuse(BadCommand)
+	}
+	w.tell(Attempted(c))
+	return Outcome{}
+}
+
+func (w *twin) usageSent(c UsageSent) Outcome {
+	if c.Through > w.head.Seq {
+		return refuse(BadCommand)
+	}
+	w.heard(w.now())
+	if c.Through <= w.head.UsageSent {
+		return Outcome{Repeat: true}
+	}
+	w.head.UsageSent = c.Through
+	w.head.UsageKept = min(w.head.UsageKept+c.Records, w.head.UsageMade)
+	w.tell(UsageAcknowledged(c))
+	return Outcome{}
+}

@@ -1,0 +1,847 @@
+package license
+
+import (
+	"reflect"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// twin is the rules a second time, as naive as can be: everything is in slices in
+// the order it came, and whatever is asked is looked for from the beginning. It
+// shares the types of Apply and none of its code, and is fed what Apply is fed.
+//
+// A new command is a case of command and a method; a new record is a slice here
+// and a line in differs.
+type twin struct {
+	head      Head
+	users     []User
+	products  []Product
+	licenses  []License
+	sessions  []Session
+	checkouts []Checkout
+	waiters   []Waiter
+	kept      []twinKept
+	bars      []Bar
+	ended     []Tombstone
+	events    []Event
+}
+
+type twinKept struct {
+	user UserID
+	Reservation
+}
+
+func (w *twin) now() Time { return w.head.Now }
+
+func (w *twin) apply(e Entry) (Outcome, []Event) {
+	w.events = nil
+	if e.At > w.head.Now {
+		w.head.Now = e.At
+	}
+	w.ended = slices.DeleteFunc(w.ended, func(t Tombstone) bool { return t.Until <= w.now() })
+	out := w.command(e.Command)
+	return out, w.events
+}
+
+// command settles what is due for the user it concerns, and does it.
+func (w *twin) command(c Command) Outcome {
+	switch c := c.(type) {
+	case Start:
+		w.settle(c.User)
+		return w.start(c)
+	case Stop:
+		w.settle(c.User)
+		return w.stop(c)
+	case Expire:
+		w.settle(w.runner(c.ID))
+		return w.expire(c)
+	case CheckOut:
+		w.settle(c.User)
+		return w.checkOut(c)
+	case Return:
+		w.settle(c.User)
+		return w.giveBack(c)
+	case EndCheckout:
+		w.settle(w.borrower(c.ID))
+		return Outcome{Repeat: true}
+	case RemindCheckout:
+		w.settle(w.borrower(c.ID))
+		return Outcome{Repeat: true}
+	case WriteOff:
+		w.settle(w.borrower(c.Checkout))
+		return w.writeOff(c)
+	case CheckInConfirmed:
+		w.settle(w.borrower(c.Checkout))
+		return w.checkedIn(c)
+	case RemindTerm:
+		return w.remindTerm(c)
+	case Wait:
+		w.settle(c.User)
+		return w.wait(c)
+	case EndWait:
+		w.settle(c.User)
+		return w.endWait(c)
+	case EndReservation:
+		w.settle(c.User)
+		return Outcome{Repeat: true}
+	case Release:
+		w.settle(w.runner(c.Session))
+		return w.release(c)
+	case Confirm:
+		w.settle(w.runner(c.Session))
+		return w.confirm(c)
+	case Conflict:
+		w.settle(w.runner(c.Session))
+		return w.conflict(c)
+	case Mirror:
+		return w.mirror(c)
+	case Link:
+		return w.link(c)
+	case Configure:
+		return w.configure(c)
+	case Found:
+		return w.found(c)
+	case Refused:
+		return w.refused(c)
+	case UsageSent:
+		return w.usageSent(c)
+	case Block:
+		w.settle(c.User)
+		return w.block(c)
+	case Unblock:
+		w.settle(c.User)
+		return w.unblock(c)
+	case ReleaseUser:
+		w.settle(c.User)
+		return w.releaseUser(c)
+	case SignOut:
+		w.settle(c.User)
+		return w.signOut(c)
+	case Move:
+		if l := w.license(c.License); l != nil {
+			w.settle(l.Assignee)
+		} else {
+			w.settle("")
+		}
+		return w.move(c)
+	}
+	panic("the twin does not know this command yet")
+}
+
+func (w *twin) tell(f Fact) {
+	w.head.Seq++
+	switch f.(type) {
+	case Stopped, Expired, Returned, CheckoutEnded, CheckedIn:
+		w.head.UsageMade++
+	}
+	w.events = append(w.events, Event{Seq: w.head.Seq, At: w.now(), Fact: f})
+}
+
+func refuse(r Reason) Outcome { return Outcome{Denial: &Denial{Reason: r}} }
+
+// What is there.
+
+func twinFind[T any](list []T, is func(*T) bool) *T {
+	for i := range list {
+		if is(&list[i]) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+func (w *twin) session(id ID) *Session {
+	return twinFind(w.sessions, func(x *Session) bool { return x.ID == id })
+}
+
+func (w *twin) checkout(id ID) *Checkout {
+	return twinFind(w.checkouts, func(x *Checkout) bool { return x.ID == id })
+}
+
+func (w *twin) waiter(user UserID) *Waiter {
+	return twinFind(w.waiters, func(x *Waiter) bool { return x.User == user })
+}
+
+func (w *twin) keptFor(user UserID) *twinKept {
+	return twinFind(w.kept, func(x *twinKept) bool { return x.user == user })
+}
+
+func (w *twin) product(id ProductID) *Product {
+	return twinFind(w.products, func(x *Product) bool { return x.ID == id })
+}
+
+func (w *twin) license(id LicenseID) *License {
+	return twinFind(w.licenses, func(x *License) bool { return x.ID == id })
+}
+
+func (w *twin) user(id UserID) *User {
+	return twinFind(w.users, func(x *User) bool { return x.ID == id })
+}
+
+func (w *twin) runner(session ID) UserID {
+	if x := w.session(session); x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (w *twin) borrower(checkout ID) UserID {
+	if x := w.checkout(checkout); x != nil {
+		return x.User
+	}
+	return ""
+}
+
+// wasOf is whose session or checkout ended lately under the id.
+func (w *twin) wasOf(id ID) UserID {
+	if t := twinFind(w.ended, func(t *Tombstone) bool { return t.ID == id }); t != nil {
+		return t.User
+	}
+	return ""
+}
+
+func (w *twin) bury(id ID, user UserID) {
+	if w.wasOf(id) == "" {
+		w.ended = append(w.ended, Tombstone{ID: id, User: user, Until: w.now() + 60_000})
+	}
+}
+
+func twinName(names ...string) bool {
+	for _, s := range names {
+		if len(s) > 256 || !utf8.ValidString(s) {
+			return false
+		}
+	}
+	return true
+}
+
+// twinMachine reports whether it names a machine at all.
+func twinMachine(m Machine) bool { return twinName(m.ID, m.Name) && (m.ID != "" || sameMachine(m, m)) }
+
+// single: one machine at a time, unless it is known to be uncapped.
+func (w *twin) single(id ProductID) bool {
+	p := w.product(id)
+	return p == nil || p.Capped != CappedNo
+}
+
+// Time.
+
+func (w *twin) settle(user UserID) {
+	something := false
+	for {
+		var first *Checkout
+		for i := range w.checkouts {
+			x := &w.checkouts[i]
+			if x.User == user && x.Until <= w.now() && (first == nil || x.Until < first.Until) {
+				first = x
+			}
+		}
+		if first == nil {
+			break
+		}
+		x := *first
+		w.dropCheckout(x)
+		w.tell(CheckoutEnded{Checkout: x})
+		w.uncover(x)
+		something = true
+	}
+	for i := range w.checkouts {
+		if x := &w.checkouts[i]; x.User == user && x.Remind != 0 && x.Remind <= w.now() {
+			x.Remind = w.nextReminder(x.Until)
+			w.tell(CheckoutEnding{Checkout: *x})
+		}
+	}
+	if r := w.keptFor(user); r != nil && r.Until <= w.now() {
+		w.keepNoMore(user)
+		something = true
+	}
+	if something {
+		w.offer(user)
+	}
+}
+
+func (w *twin) dropCheckout(x Checkout) {
+	w.checkouts = slices.DeleteFunc(w.checkouts, func(y Checkout) bool { return y.ID == x.ID })
+	w.bury(x.ID, x.User)
+}
+
+func (w *twin) keepNoMore(user UserID) {
+	r := *w.keptFor(user)
+	w.kept = slices.DeleteFunc(w.kept, func(k twinKept) bool { return k.user == user })
+	w.tell(ReservationEnded{User: user, Reservation: r.Reservation})
+}
+
+// uncover: what ran under a checkout takes up a hold of its own, if it needs one,
+// or is renewed no more where another machine is in its way.
+func (w *twin) uncover(over Checkout) {
+	for i := range w.sessions {
+		x := &w.sessions[i]
+		if x.User != over.User || x.UnderCheckout != over.ID {
+			continue
+		}
+		if !w.single(x.Product) {
+			x.UnderCheckout = ID{}
+			continue
+		}
+		if own := w.own(x.User, x.License, x.Machine, x.Version); own != nil {
+			x.UnderCheckout = own.ID
+			continue
+		}
+		other := w.holder(x.User, x.Product, x.License, x.Machine, w.sessionsHoldUser())
+		switch {
+		case other == nil:
+			x.UnderCheckout = ID{}
+			x.Holds = true
+		case x.Notice == nil || w.now() < x.Notice.Until:
+			x.Notice = &Ending{Reason: "checkout-over", Machine: other.Machine, Until: w.now()}
+			w.tell(Conflicted{Session: *x})
+		}
+	}
+}
+
+// offer keeps what is free for the machine that waits for it.
+func (w *twin) offer(user UserID) {
+	waiter := w.waiter(user)
+	if waiter == nil {
+		return
+	}
+	if r := w.keptFor(user); r != nil && r.Until > w.now() {
+		return
+	}
+	r, d := w.right(Start{User: user, Product: waiter.Product})
+	if d != nil || w.startRefused(user, r.License, waiter.Machine, "") != nil {
+		return
+	}
+	x := *waiter
+	w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == user })
+	w.kept = slices.DeleteFunc(w.kept, func(k twinKept) bool { return k.user == user })
+	until := w.now() + 30_000
+	w.kept = append(w.kept, twinKept{user, Reservation{Wait: x.ID, Product: x.Product, Machine: x.Machine, Until: until}})
+	w.tell(Reserved{Waiter: x, Until: until})
+}
+
+// The rules.
+
+func longestFirst(a, b License) int {
+	end := func(l License) Time {
+		if l.Ends == 0 {
+			return 1 << 62
+		}
+		return l.Ends
+	}
+	switch {
+	case end(a) > end(b), end(a) == end(b) && a.ID < b.ID:
+		return -1
+	}
+	return 1
+}
+
+func (w *twin) sessionsHoldUser() bool  { return w.head.Settings.SessionScope != ScopeLicense }
+func (w *twin) checkoutsHoldUser() bool { return w.head.Settings.CheckoutScope == ScopeUser }
+
+// holder is the other machine that has what m asks for: its sessions with a hold,
+// its checkouts, its sessions by the very license.
+func (w *twin) holder(user UserID, product ProductID, lic LicenseID, m Machine, allSessions bool) *Denial {
+	active := func(x *Session) *Denial {
+		return &Denial{Reason: "machine-active", Product: product, License: lic, Machine: x.Machine, Since: x.Since, Holding: x.License, By: HoldSession}
+	}
+	for i := range w.sessions {
+		x := &w.sessions[i]
+		if x.User == user && x.Holds && !sameMachine(x.Machine, m) && (allSessions || x.License == lic) {
+			return active(x)
+		}
+	}
+	for i := range w.checkouts {
+		x := &w.checkouts[i]
+		if x.User == user && x.Until > w.now() && !sameMachine(x.Machine, m) && (w.checkoutsHoldUser() || x.License == lic) {
+			return &Denial{Reason: "machine-active", Product: product, License: lic, Machine: x.Machine, Since: x.Since, Holding: x.License,
+				By: HoldCheckout, Until: x.Until}
+		}
+	}
+	return w.runsElsewhere(user, product, lic, m)
+}
+
+func (w *twin) runsElsewhere(user UserID, product ProductID, lic LicenseID, m Machine) *Denial {
+	for _, x := range w.sessions {
+		if x.User == user && x.License == lic && !sameMachine(x.Machine, m) && (x.Holds || x.UnderCheckout != ID{}) {
+			return &Denial{Reason: "machine-active", Product: product, License: lic, Machine: x.Machine, Since: x.Since, Holding: x.License, By: HoldSession}
+		}
+	}
+	return nil
+}
+
+// keptFromThis refuses what is kept for another machine.
+func (w *twin) keptFromThis(user UserID, product ProductID, lic LicenseID, m Machine, everything bool) *Denial {
+	r := w.keptFor(user)
+	if r == nil || r.Until <= w.now() || sameMachine(r.Machine, m) {
+		return nil
+	}
+	if !everything && r.Product != product {
+		return nil
+	}
+	return &Denial{Reason: "reserved", Product: product, License: lic, Machine: r.Machine, Until: r.Until}
+}
+
+// own is this machine's own checkout of the license, for the version.
+func (w *twin) own(user UserID, lic LicenseID, m Machine, version string) *Checkout {
+	return twinFind(w.checkouts, func(x *Checkout) bool {
+		return x.User == user && x.License == lic && x.Until > w.now() && sameMachine(x.Machine, m) &&
+			(!x.Exact || version == "" || twinVersion(version) == twinVersion(x.Version))
+	})
+}
+
+func (w *twin) startRefused(user UserID, lic License, m Machine, version string) *Denial {
+	if !w.single(lic.Product) || lic.Kind != Virtuoso {
+		return nil
+	}
+	if w.own(user, lic.ID, m, version) != nil {
+		return w.runsElsewhere(user, lic.Product, lic.ID, m)
+	}
+	if d := w.holder(user, lic.Product, lic.ID, m, w.sessionsHoldUser()); d != nil {
+		return d
+	}
+	return w.keptFromThis(user, lic.Product, lic.ID, m, w.sessionsHoldUser())
+}
+
+// fresh: what every first command of an id must be.
+func (w *twin) fresh(id ID, user UserID, m Machine, notAfter Time) Reason {
+	switch {
+	case id == ID{} || user == "" || !twinName(string(user)) || !twinMachine(m):
+		return BadCommand
+	case notAfter != 0 && notAfter < w.now():
+		return TooLate
+	case w.wasOf(id) != "":
+		return AlreadyEnded
+	case w.session(id) != nil || w.checkout(id) != nil:
+		return IDInUse
+	}
+	return ""
+}
+
+// alone reports whether the site may grant this without the cloud now.
+func (w *twin) alone(capped bool) bool {
+	terms, own := w.head.Account.AutonomyUncapped, w.head.Settings.AutonomyUncapped
+	if capped {
+		terms, own = w.head.Account.AutonomyCapped, w.head.Settings.AutonomyCapped
+	}
+	if own != nil {
+		terms = min(terms, *own)
+	}
+	contact := w.head.Link.Contact
+	return contact != 0 && terms > 0 && w.now() < contact+Time(terms/time.Millisecond)
+}
+
+func (w *twin) heard(at Time) { w.head.Link.Contact = max(w.head.Link.Contact, at) }
+
+// take ends the wait of this machine for the product, and what was kept for it.
+func (w *twin) take(user UserID, product ProductID, m Machine) (wasKept bool) {
+	if x := w.waiter(user); x != nil && x.Product == product && sameMachine(x.Machine, m) {
+		f := WaitEnded{Waiter: *x, Granted: true}
+		w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == user })
+		w.tell(f)
+	}
+	if r := w.keptFor(user); r != nil && r.Product == product && sameMachine(r.Machine, m) {
+		w.kept = slices.DeleteFunc(w.kept, func(k twinKept) bool { return k.user == user })
+		return true
+	}
+	return false
+}
+
+// Sessions.
+
+func (w *twin) start(c Start) Outcome {
+	if x := w.session(c.ID); x != nil {
+		switch {
+		case x.User != c.User || x.Product != c.Product || !sameMachine(x.Machine, c.Machine):
+			return refuse(IDInUse)
+		case x.Notice != nil && x.Notice.Until <= w.now():
+			return refuse(AlreadyEnded)
+		}
+		x.Generation++
+		copied := *x
+		return Outcome{Session: &copied, Repeat: true}
+	}
+	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
+		return refuse(r)
+	}
+	if c.TTL < 0 || !twinName(string(c.Product), c.Version, c.Client, c.Email, c.Feature) {
+		return refuse(BadCommand)
+	}
+	if d := w.keptOut(c.User, c.Machine, c.Product); d != nil {
+		return Outcome{Denial: d}
+	}
+	r, d := w.right(c)
+	if d != nil {
+		return Outcome{Denial: d}
+	}
+	lic := r.License
+	about := func(r Reason) Outcome {
+		return Outcome{Denial: &Denial{Reason: r, Product: c.Product, License: lic.ID}}
+	}
+	if w.whole() && w.product(c.Product).NeedsFeature && c.Feature == "" {
+		return about("feature-level")
+	}
+	if d := w.startRefused(c.User, lic, c.Machine, c.Version); d != nil {
+		return Outcome{Denial: d}
+	}
+	running := 0
+	for _, x := range w.sessions {
+		if x.User == c.User {
+			running++
+		}
+	}
+	if running >= 100 {
+		return about("too-many-sessions")
+	}
+	var under *Checkout
+	if lic.Kind == Virtuoso {
+		under = w.own(c.User, lic.ID, c.Machine, c.Version)
+	}
+	if under == nil && !c.Agreed && !w.alone(w.single(c.Product)) {
+		return about("cloud-needed")
+	}
+
+	holds := w.single(c.Product) && lic.Kind == Virtuoso
+	if c.Agreed && holds {
+		w.heard(w.now())
+	}
+	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Client: c.Client,
+		Since: w.now(), TTL: c.TTL, Generation: 1, Type: r.typ, Warnings: r.warnings, Feature: c.Feature}
+	if x.TTL == 0 {
+		x.TTL = w.head.Settings.LeaseTTL
+	}
+	if x.TTL == 0 {
+		x.TTL = 3 * time.Minute
+	}
+	if under != nil {
+		x.UnderCheckout = under.ID
+	} else if holds {
+		x.Holds, x.Provisional = true, !c.Agreed
+	}
+	wasKept := w.take(c.User, c.Product, c.Machine)
+	x.Token = w.head.Seq + 1
+	w.used(lic.ID)
+	w.tell(Started{Session: x})
+	if w.whole() && lic.Kind == Virtuoso && lic.Ends != 0 && lic.Ends-twinHour <= w.now() {
+		w.tellOfEnd(&x, lic.Ends)
+	}
+	w.sessions = append(w.sessions, x)
+	if wasKept {
+		w.offer(c.User)
+	}
+	return Outcome{Session: &x}
+}
+
+func (w *twin) stop(c Stop) Outcome {
+	x := w.session(c.ID)
+	switch {
+	case x == nil && c.User != "" && w.wasOf(c.ID) == c.User:
+		return Outcome{Repeat: true}
+	case x == nil:
+		return refuse(UnknownSession)
+	case x.User != c.User || !sameMachine(x.Machine, c.Machine):
+		return refuse(NotYours)
+	}
+	over, free := w.over(*x)
+	w.tell(Stopped{Session: over, Freed: free})
+	w.offer(over.User)
+	return Outcome{Session: &over}
+}
+
+func (w *twin) expire(c Expire) Outcome {
+	x := w.session(c.ID)
+	if x == nil || x.Generation != c.Generation {
+		return refuse(UnknownSession)
+	}
+	over, free := w.over(*x)
+	w.tell(Expired{Session: over, Freed: free})
+	w.offer(over.User)
+	return Outcome{Session: &over}
+}
+
+// over takes a session out; free: it was the last of its user's with a hold.
+func (w *twin) over(x Session) (Session, bool) {
+	w.sessions = slices.DeleteFunc(w.sessions, func(y Session) bool { return y.ID == x.ID })
+	w.bury(x.ID, x.User)
+	other := twinFind(w.sessions, func(y *Session) bool { return y.User == x.User && y.Holds })
+	return x, x.Holds && other == nil
+}
+
+func (w *twin) release(c Release) Outcome {
+	if c.By == "" || !twinName(c.By, c.Note) {
+		return refuse(BadCommand)
+	}
+	x := w.session(c.Session)
+	if x == nil {
+		return refuse(UnknownSession)
+	}
+	released := x.Notice != nil && x.Notice.Reason == "released"
+	if !released {
+		x.Notice = &Ending{Reason: "released", By: c.By, Note: c.Note, Until: w.now()}
+		w.tell(Released{Session: *x})
+	}
+	copied := *x
+	return Outcome{Session: &copied, Repeat: released}
+}
+
+func (w *twin) confirm(c Confirm) Outcome {
+	x := w.session(c.Session)
+	if x == nil {
+		return refuse(UnknownSession)
+	}
+	w.heard(w.now())
+	if !x.Provisional {
+		return Outcome{Repeat: true}
+	}
+	x.Provisional = false
+	copied := *x
+	w.tell(Confirmed{Session: copied})
+	return Outcome{Session: &copied}
+}
+
+func (w *twin) conflict(c Conflict) Outcome {
+	if !twinName(c.Machine.ID, c.Machine.Name) {
+		return refuse(BadCommand)
+	}
+	x := w.session(c.Session)
+	if x == nil {
+		return refuse(UnknownSession)
+	}
+	repeat := !w.yields(x)
+	if !repeat {
+		why := "conflict"
+		if c.Machine.ID == "" && c.Machine.Name == "" {
+			why = "unassigned"
+		}
+		x.Notice = &Ending{Reason: why, Machine: c.Machine, Until: w.now() + w.grace()}
+		w.tell(Conflicted{Session: *x})
+	}
+	copied := *x
+	return Outcome{Session: &copied, Repeat: repeat}
+}
+
+// grace is the time to save.
+func (w *twin) grace() Time {
+	if g := w.head.Settings.SaveGrace; g != 0 {
+		return Time(g / time.Millisecond)
+	}
+	return 15 * 60_000
+}
+
+// Checkouts.
+
+func (w *twin) checkOut(c CheckOut) Outcome {
+	if x := w.checkout(c.ID); x != nil && x.Until > w.now() {
+		if x.User != c.User || x.Product != c.Product || !sameMachine(x.Machine, c.Machine) {
+			return refuse(IDInUse)
+		}
+		copied := *x
+		return Outcome{Checkout: &copied, Repeat: true}
+	}
+	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
+		return refuse(r)
+	}
+	if !twinName(string(c.Product), c.Version, c.By, c.Note) || c.Edition > 1 {
+		return refuse(BadCommand)
+	}
+	for _, x := range w.sessions {
+		if x.User == c.User && x.UnderCheckout == c.ID && w.head.Level >= 2 {
+			return refuse(IDInUse)
+		}
+	}
+	if d := w.keptOut(c.User, c.Machine, c.Product); d != nil {
+		return Outcome{Denial: d}
+	}
+	for _, x := range w.checkouts {
+		if d := w.keptOut(c.User, x.Machine, c.Product); d != nil && x.User == c.User && sameMachine(x.Machine, c.Machine) {
+			return Outcome{Denial: d}
+		}
+	}
+	lic, d := w.byName(c.User, c.Product)
+	if d != nil {
+		return Outcome{Denial: d}
+	}
+	if d := w.checkoutTerms(c, lic); d != nil {
+		return Outcome{Denial: d}
+	}
+	machine := c.Machine
+	for _, x := range w.checkouts {
+		if x.User == c.User && x.License == lic.ID && sameMachine(x.Machine, machine) && machine.ID == "" && w.head.Level >= 2 {
+			machine.ID = x.Machine.ID
+		}
+	}
+	if d := w.holder(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
+		return Outcome{Denial: d}
+	}
+	if d := w.keptFromThis(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
+		return Outcome{Denial: d}
+	}
+	if !c.Agreed {
+		return Outcome{Denial: &Denial{Reason: "cloud-needed", Product: c.Product, License: lic.ID}}
+	}
+
+	until := w.checkoutEnd(c, lic)
+	w.heard(w.now())
+	wasKept := w.take(c.User, c.Product, machine)
+	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Since: w.now(),
+		Until: until, By: c.By, Note: c.Note}
+	if c.Edition > 0 {
+		x.Exact, x.Remind = c.Version != "", w.nextReminder(until)
+	}
+	if old := w.renewed(c, lic); old != nil {
+		before := *old
+		w.dropCheckout(before)
+		w.tell(Returned{Checkout: before})
+		if x.Machine.ID == "" {
+			x.Machine.ID = before.Machine.ID
+		}
+		for i := range w.sessions {
+			if w.sessions[i].UnderCheckout == before.ID && w.sessions[i].User == c.User {
+				w.sessions[i].UnderCheckout = x.ID
+			}
+		}
+	}
+	w.acquaint(&x)
+	x.Token = w.head.Seq + 1
+	w.checkouts = append(w.checkouts, x)
+	w.used(lic.ID)
+	w.tell(CheckedOut{Checkout: x})
+	if wasKept {
+		w.offer(c.User)
+	}
+	return Outcome{Checkout: &x}
+}
+
+func (w *twin) giveBack(c Return) Outcome {
+	x := w.checkout(c.ID)
+	switch {
+	case x == nil && c.User != "" && w.wasOf(c.ID) == c.User:
+		return Outcome{Repeat: true}
+	case x == nil || x.Until <= w.now():
+		return refuse(UnknownCheckout)
+	case x.User != c.User || !sameMachine(x.Machine, c.Machine):
+		return refuse(NotYours)
+	}
+	back := *x
+	w.dropCheckout(back)
+	w.tell(Returned{Checkout: back})
+	w.uncover(back)
+	w.offer(c.User)
+	return Outcome{Checkout: &back}
+}
+
+// Waiting.
+
+func (w *twin) wait(c Wait) Outcome {
+	if x := w.waiter(c.User); x != nil && x.ID == c.ID {
+		if x.Product != c.Product || !sameMachine(x.Machine, c.Machine) {
+			return refuse(IDInUse)
+		}
+		copied := *x
+		return Outcome{Waiter: &copied, Repeat: true}
+	}
+	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
+		return refuse(r)
+	}
+	if d := w.keptOut(c.User, c.Machine, c.Product); d != nil {
+		return Outcome{Denial: d}
+	}
+	r, d := w.right(Start{User: c.User, Product: c.Product})
+	if d != nil {
+		return Outcome{Denial: d}
+	}
+	if w.startRefused(c.User, r.License, c.Machine, "") == nil {
+		return Outcome{}
+	}
+	if old := w.waiter(c.User); old != nil {
+		f := WaitEnded{Waiter: *old}
+		w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == c.User })
+		w.tell(f)
+	}
+	x := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: w.now()}
+	w.waiters = append(w.waiters, x)
+	w.tell(WaitBegan{Waiter: x})
+	return Outcome{Waiter: &x}
+}
+
+func (w *twin) endWait(c EndWait) Outcome {
+	if !twinName(string(c.User)) {
+		return refuse(BadCommand)
+	}
+	if x := w.waiter(c.User); x != nil && x.ID == c.ID {
+		f := WaitEnded{Waiter: *x}
+		w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == c.User })
+		w.tell(f)
+		return Outcome{}
+	}
+	if r := w.keptFor(c.User); r != nil && r.Wait == c.ID {
+		w.keepNoMore(c.User)
+		w.offer(c.User)
+		return Outcome{}
+	}
+	return Outcome{Repeat: true}
+}
+
+// differs says where the state is not what the twin has, or "".
+func (w *twin) differs(s *State) string {
+	if !reflect.DeepEqual(s.head, w.head) {
+		return "head: " + text(s.head) + "\nthe twin has " + text(w.head)
+	}
+	sizes := Counts{Users: len(w.users), Products: len(w.products), Licenses: len(w.licenses), Sessions: len(w.sessions), Checkouts: len(w.checkouts)}
+	got := s.Counts()
+	if got.Assigned, got.Provisional = 0, 0; got != sizes || len(s.tombs) != len(w.ended) {
+		return "sizes: " + text(got) + "\nthe twin has " + text(sizes)
+	}
+	other := ""
+	same := func(what string, got, want any) {
+		if other == "" && !reflect.DeepEqual(got, want) {
+			other = what + ": " + text(got) + "\nthe twin has " + text(want)
+		}
+	}
+	for i := range w.users {
+		same("a user", s.users[w.users[i].ID], &w.users[i])
+	}
+	for i := range w.products {
+		same("a product", s.products[w.products[i].ID], &w.products[i])
+	}
+	for i := range w.licenses {
+		same("a license", s.licenses[w.licenses[i].ID], &w.licenses[i])
+	}
+	for _, t := range w.ended {
+		same("what has ended", s.tombs[t.ID], t)
+	}
+	for _, b := range w.bars {
+		same("a block", slices.Contains(Bars(s), b), true)
+	}
+	same("how many blocks", len(s.bars), len(w.bars))
+	sessions, checkouts, waiters, kept := 0, 0, 0, 0
+	for user, a := range s.active {
+		var open Active
+		for _, x := range w.sessions {
+			if x.User == user {
+				open.Sessions = append(open.Sessions, x)
+			}
+		}
+		for _, x := range w.checkouts {
+			if x.User == user {
+				open.Checkouts = append(open.Checkouts, x)
+			}
+		}
+		same("sessions", append([]Session(nil), a.Sessions...), open.Sessions)
+		same("checkouts", append([]Checkout(nil), a.Checkouts...), open.Checkouts)
+		same("who waits", a.Waiter, w.waiter(user))
+		if r := w.keptFor(user); r != nil || a.Reservation != nil {
+			same("what is kept", a.Reservation != nil && r != nil && *a.Reservation == r.Reservation, true)
+		}
+		sessions, checkouts = sessions+len(a.Sessions), checkouts+len(a.Checkouts)
+		if a.Waiter != nil {
+			waiters++
+		}
+		if a.Reservation != nil {
+			kept++
+		}
+	}
+	same("how much is open", []int{sessions, checkouts, waiters, kept}, []int{len(w.sessions), len(w.checkouts), len(w.waiters), len(w.kept)})
+	return other
+}
