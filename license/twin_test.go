@@ -671,11 +671,13 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 			machine.ID = x.Machine.ID
 		}
 	}
-	if d := w.holder(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
-		return Outcome{Denial: d}
-	}
-	if d := w.keptFromThis(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
-		return Outcome{Denial: d}
+	if w.single(c.Product) || !w.whole() {
+		if d := w.holder(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
+			return Outcome{Denial: d}
+		}
+		if d := w.keptFromThis(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
+			return Outcome{Denial: d}
+		}
 	}
 	if !c.Agreed {
 		return Outcome{Denial: &Denial{Reason: "cloud-needed", Product: c.Product, License: lic.ID}}
