@@ -159,8 +159,9 @@ func (s *State) letGo(x *Session, e Ending) bool {
 // What that frees is for the caller to offer.
 func (s *State) waitsNoMore(a *Active, meant func(Machine) bool) (ended bool) {
 	if w := a.Waiter; w != nil && meant(w.Machine) {
-		a.Waiter, ended = nil, true
 		s.emit(WaitEnded{Waiter: *w})
+		s.unwait(a)
+		ended = true
 	}
 	if r := a.Reservation; r != nil && meant(r.Machine) {
 		s.endReservation(a)

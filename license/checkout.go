@@ -270,6 +270,7 @@ func (s *State) uncover(a *Active, checkout ID) {
 			s.emit(Conflicted{Session: copied})
 		}
 	}
+	s.keepsOn(a)
 }
 
 // known is the machine as the checkouts of other versions know it, and lets them

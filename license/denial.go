@@ -40,6 +40,19 @@ const (
 	// TooManySessions: the user has MaxSessions running already.
 	TooManySessions Reason = "too-many-sessions"
 
+	// TakeoverRefused: another machine is active, and the site lets no other machine
+	// ask it to let go.
+	TakeoverRefused Reason = "takeover-refused"
+	// TakeoverNotPossible: the active machine's client would not stop by itself in
+	// time, so that its session cannot be taken over.
+	TakeoverNotPossible Reason = "takeover-not-possible"
+	// TakeoverCheckout: a checkout cannot be taken over.
+	TakeoverCheckout Reason = "takeover-checkout"
+	// TakeoverUnderWay: the hold is being freed for another machine of the user.
+	TakeoverUnderWay Reason = "takeover-under-way"
+	// UnknownRequest: nobody asks this (any more).
+	UnknownRequest Reason = "unknown-request"
+
 	// MoveLocked: the license was assigned more than a day ago, and 30 days are not
 	// over (R10).
 	MoveLocked Reason = "move-locked"
@@ -77,6 +90,7 @@ var reasons = [...]Reason{
 	CheckoutTooLong, CheckoutInPast, CheckoutOff, CheckoutWrittenOff, TooManyCheckouts, TooManySessions, UnknownUser, UserBlocked, UnknownProduct, UnknownSession,
 	UnknownCheckout, NotYours, AlreadyEnded, IDInUse, TooLate, BadCommand,
 	MoveLocked, UserNotFound, OtherAccount, CloudCannot, MachineBlocked, UserBlockedHere, TooManyBlocks, UnknownLicense,
+	TakeoverRefused, TakeoverNotPossible, TakeoverCheckout, TakeoverUnderWay, UnknownRequest,
 }
 
 // Reasons lists every reason there is, in a fixed order.

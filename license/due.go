@@ -32,7 +32,7 @@ func (h *dueHeap) Pop() any {
 func (s *State) plan(at Time, user UserID) {
 	heap.Push(&s.due, dueAt{at, user})
 	// What was returned or taken before its time leaves an entry behind.
-	if len(s.due) > 1024 && len(s.due) > 4*(len(s.checkouts)+len(s.active)) {
+	if len(s.due) > 1024 && len(s.due) > 4*(len(s.checkouts)+len(s.active)+len(s.sessions)) {
 		s.replan()
 	}
 }
@@ -49,6 +49,17 @@ func (s *State) replan() {
 		}
 		if a.Reservation != nil {
 			s.due = append(s.due, dueAt{a.Reservation.Until, user})
+		}
+		for i := range a.Sessions {
+			if next := a.Sessions[i].nextWarning(); next != 0 {
+				s.due = append(s.due, dueAt{next, user})
+			}
+		}
+		for _, at := range s.waiterTimes(a, s.head.Now) {
+			s.due = append(s.due, dueAt{at, user})
+		}
+		if s.offers(a, s.head.Now) {
+			s.due = append(s.due, dueAt{s.head.Now, user})
 		}
 	}
 	heap.Init(&s.due)
@@ -110,6 +121,14 @@ func (s *State) dueOf(user UserID, at Time) []Command {
 	if a.Reservation != nil && a.Reservation.Until <= at {
 		commands = append(commands, EndReservation{User: user})
 	}
+	for i := range a.Sessions {
+		if a.Sessions[i].warns(at) {
+			commands = append(commands, WarnTakeover{Session: a.Sessions[i].ID})
+		}
+	}
+	if s.offers(a, at) {
+		commands = append(commands, Offer{User: user})
+	}
 	return commands
 }
 
@@ -130,7 +149,8 @@ func (s *State) settle(user UserID) {
 		s.endReservation(a)
 		settled = true
 	}
-	if settled {
+	s.warnTakeovers(a)
+	if settled || s.offers(a, s.head.Now) {
 		s.offer(user)
 	}
 }

@@ -146,7 +146,7 @@ func (s *script) entry(state *State) Entry {
 }
 
 func (s *script) command(state *State) Command {
-	switch s.pick(40) {
+	switch s.pick(46) {
 	case 33, 34, 35, 36:
 		return s.admin(state)
 	case 37:
@@ -167,6 +167,28 @@ func (s *script) command(state *State) Command {
 			c.Until = s.at.Add(oneOf(s, time.Minute, 25*time.Hour, 49*time.Hour, 4*24*time.Hour, -time.Second))
 		}
 		return c
+	case 40, 41, 42:
+		// Someone asks what runs to let go.
+		if x := state.Session(s.running(state)); x != nil {
+			return Request{ID: s.id(), User: x.User, Product: oneOf(s, x.Product, x.Product, s.product()), Machine: s.machine()}
+		}
+		return Request{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), NotAfter: s.notAfter()}
+	case 43:
+		x := state.Session(s.running(state))
+		if x == nil {
+			return WarnTakeover{Session: s.id()}
+		}
+		c := Decline{ID: s.id(), User: x.User, Machine: x.Machine}
+		if a := state.Active(x.User); a.Waiter != nil {
+			c.ID = a.Waiter.ID
+		}
+		return oneOf[Command](s, c, c, LetGo{Session: x.ID, User: x.User, Machine: x.Machine}, WarnTakeover{Session: x.ID},
+			LetGo{Session: x.ID, User: s.user(), Machine: s.machine()}, Offer{User: x.User})
+	case 44:
+		return Configure{Settings: Settings{Takeover: TakeoverPolicy(s.pick(4)), SessionScope: Scope(s.pick(3)),
+			TakeoverGrace: oneOf(s, 0, time.Minute, 10*time.Minute, time.Second)}}
+	case 45:
+		return WouldRefuse{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}, Address: oneOf(s, "10.1.2.3", "", "nowhere")}
 	case 31, 32:
 		// Something runs under a checkout.
 		if x := state.Checkout(s.checkedOut(state)); x != nil {
@@ -196,7 +218,7 @@ func (s *script) command(state *State) Command {
 	case 0, 1, 2, 3, 4, 5:
 		return Start{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: s.pick(3) > 0, NotAfter: s.notAfter(),
 			Email: oneOf(s, "", "", "Ann@Acme.example", "ann@home.example"), Client: oneOf(s, "", "", "23.0.1.25", "10.0.17.9"),
-			Feature: oneOf(s, "", "full")}
+			Feature: oneOf(s, "", "full"), Fences: s.pick(4) > 0}
 	case 6, 7, 8, 9, 18, 19:
 		if x := state.Session(s.running(state)); x != nil && s.pick(8) > 0 {
 			return Stop{ID: x.ID, User: x.User, Machine: x.Machine}
@@ -282,7 +304,8 @@ func (s *script) configure() Command {
 	day := 24 * time.Hour
 	return Configure{Settings: Settings{SessionScope: Scope(s.pick(4)), CheckoutScope: Scope(s.pick(4)),
 		CheckoutMax: oneOf(s, 0, day, time.Minute), CheckoutDefault: oneOf(s, 0, 4*day, 2*time.Minute), AutonomyCapped: oneOf(s, nil, &day, new(time.Duration)),
-		SaveGrace: oneOf(s, 0, time.Minute), PassV8i: s.pick(3) == 2}}
+		SaveGrace: oneOf(s, 0, time.Minute), PassV8i: s.pick(3) == 2, Takeover: TakeoverPolicy(s.pick(3)),
+		Modes: oneOf(s, nil, []Mode{}, []Mode{{Product: s.product(), Observe: true}})}}
 }
 
 func (s *script) mirror(state *State) Command {
@@ -345,7 +368,7 @@ func (s *script) founding() []Entry {
 	s.at = TimeOf(time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC))
 	return []Entry{
 		{s.at, Found{Cluster: "here", Level: oneOf[uint32](s, Level, Level, 1)}},
-		{s.at, Configure{Settings: Settings{SessionScope: Scope(s.pick(3)), CheckoutScope: Scope(s.pick(3))}}},
+		{s.at, Configure{Settings: Settings{SessionScope: Scope(s.pick(3)), CheckoutScope: Scope(s.pick(3)), Takeover: TakeoverPolicy(s.pick(3))}}},
 		{s.at, Mirror{Cursor: "first", Changes: siteRecords(), Full: true, Last: true}},
 		{s.at, Link{Up: true, Contact: s.at}},
 	}

@@ -27,6 +27,9 @@ func (s *State) conflict(user UserID, lic *License, m Machine, at Time, sessions
 	if d := s.held(a, lic, m, at, sessions); d != nil {
 		return d
 	}
+	if d := a.takenFor(lic, m, at, sessions); d != nil {
+		return d
+	}
 	return a.reservedFor(lic, m, at, sessions)
 }
 
@@ -119,8 +122,8 @@ func (s *State) ownCheckout(user UserID, lic LicenseID, m Machine, version strin
 // now.
 func (s *State) claim(a *Active, product ProductID, m Machine) bool {
 	if w := a.Waiter; w != nil && w.Product == product && w.Machine.Is(m) {
-		a.Waiter = nil
 		s.emit(WaitEnded{Waiter: *w, Granted: true})
+		s.unwait(a)
 	}
 	if r := a.Reservation; r != nil && r.Product == product && r.Machine.Is(m) {
 		a.Reservation = nil

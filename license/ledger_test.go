@@ -197,6 +197,8 @@ func (l *ledger) queue(f Fact) {
 			l.witness.fail("two wait: %+v and %+v", w, f.Waiter)
 		}
 		l.waiting[f.Waiter.User] = f.Waiter
+	case Declined:
+		l.waiting[f.Waiter.User] = f.Waiter
 	case WaitEnded:
 		delete(l.waiting, f.Waiter.User)
 	case Reserved:

@@ -10,7 +10,7 @@ type Entry struct {
 // CheckOut, Return, EndCheckout, RemindCheckout, WriteOff, CheckInConfirmed,
 // Release, Wait, EndWait, EndReservation, Mirror, Link, Configure, Confirm,
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
-// RemindTerm.
+// RemindTerm, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -27,9 +27,9 @@ type settler interface{ subject(s *State) UserID }
 type Outcome struct {
 	Denial *Denial // nil: done
 
-	Session  *Session  // of Start, Stop, Release: a copy
+	Session  *Session  // of Start, Stop, Release, LetGo: a copy
 	Checkout *Checkout // of CheckOut, Return, WriteOff, CheckInConfirmed: a copy
-	Waiter   *Waiter   // of Wait: a copy; nil where nothing stands in the way any more
+	Waiter   *Waiter   // of Wait, Request, Decline: a copy; nil where nothing stands in the way any more
 	License  *License  // of Move: a copy
 	Repeat   bool      // had been done before; nothing has changed
 }
@@ -78,6 +78,13 @@ func (UserMissing) fact()       {}
 func (LicenseChanged) fact()    {}
 func (LicenseEnds) fact()       {}
 func (TermExtended) fact()      {}
+func (Requested) fact()         {}
+func (TakeoverBegan) fact()     {}
+func (TakeoverWarned) fact()    {}
+func (TakeoverLifted) fact()    {}
+func (GivenUp) fact()           {}
+func (Declined) fact()          {}
+func (WouldHaveRefused) fact()  {}
 
 // Apply decides one entry and carries it out. It changes s in place; the events
 // are the facts in the order they came about. Apply never fails: a command that

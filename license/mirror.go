@@ -122,8 +122,13 @@ func (c *Change) valid() bool {
 
 func (c Mirror) do(s *State, at Time) Outcome {
 	s.contact(at)
+	products := false
 	for i := range c.Changes {
 		s.change(&c.Changes[i], c.Full)
+		products = products || c.Changes[i].Product != nil || c.Changes[i].DeleteProduct != ""
+	}
+	if products {
+		s.lookAtAll()
 	}
 	anew := c.Full && c.From == "" && (s.head.Filled || s.head.Cursor != "")
 	s.head.Cursor = c.Cursor
@@ -143,6 +148,7 @@ func (s *State) change(c *Change, quiet bool) {
 		if u.Blocked {
 			s.endRight(u.ID, "")
 		}
+		s.look(u.ID)
 	case c.Product != nil:
 		p := *c.Product
 		s.products[p.ID] = &p
@@ -163,6 +169,7 @@ func (s *State) change(c *Change, quiet bool) {
 		if known {
 			s.missing(c.DeleteUser)
 		}
+		s.look(c.DeleteUser)
 	case c.DeleteProduct != "":
 		delete(s.products, c.DeleteProduct)
 		s.touch(Key{KeyProduct, string(c.DeleteProduct)})
@@ -200,6 +207,8 @@ func (s *State) setLicense(id LicenseID, l *License, quiet bool) {
 		s.newTerm(old, l)
 	}
 	s.touch(Key{KeyLicense, string(id)})
+	s.look(before)
+	s.look(after)
 	if before == after {
 		if old != nil && l != nil {
 			s.termChanged(old, l)

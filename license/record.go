@@ -3,6 +3,7 @@ package license
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -160,6 +161,14 @@ func (s *State) Put(record any) error {
 		if r.Reservation != nil {
 			s.plan(r.Reservation.Until, r.User)
 		}
+		for i := range r.Sessions {
+			if next := r.Sessions[i].nextWarning(); next != 0 {
+				s.plan(next, r.User)
+			}
+		}
+		if r.Waiter != nil {
+			s.waiting[r.User] = struct{}{}
+		}
 	case *Tombstone:
 		s.tombs[r.ID] = *r
 		s.graves = append(s.graves, r.ID)
@@ -177,6 +186,13 @@ func (s *State) Loaded() {
 		return cmp.Or(cmp.Compare(s.tombs[a].Until, s.tombs[b].Until), slices.Compare(a[:], b[:]))
 	})
 	s.replanTerms()
+	for _, user := range slices.Sorted(maps.Keys(s.waiting)) {
+		a := s.active[user]
+		s.planWaiter(a, s.head.Now)
+		if s.offers(a, s.head.Now) {
+			s.plan(s.head.Now, user)
+		}
+	}
 	clear(s.changed)
 }
 
@@ -190,6 +206,7 @@ func (s *State) Clone() *State {
 			h := *v
 			h.Account.Administrators = slices.Clone(h.Account.Administrators)
 			h.Account.CountryPolicies = slices.Clone(h.Account.CountryPolicies)
+			h.Settings.Modes = slices.Clone(h.Settings.Modes)
 			r = &h
 		case *User:
 			u := *v

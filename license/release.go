@@ -113,7 +113,12 @@ func (c Conflict) do(s *State, at Time) Outcome {
 	return Outcome{Session: &copied}
 }
 
+// putOnNotice gives a session a notice. What was to end sooner, for another machine
+// of its user, still does.
 func (s *State) putOnNotice(x *Session, e Ending) Session {
+	if x.Notice != nil && x.Notice.Reason == EndTakeover {
+		e.Until = min(e.Until, x.Notice.Until)
+	}
 	s.touch(Key{KeyActive, string(x.User)})
 	x.Notice = &e
 	return *x

@@ -126,7 +126,16 @@ func sayCheckout(x *license.Checkout) string {
 }
 
 func sayWaiter(w *license.Waiter) string {
-	return fmt.Sprintf("%s: %s %s on %s", idName(w.ID), w.User, w.Product, sayMachine(w.Machine))
+	text := fmt.Sprintf("%s: %s %s on %s", idName(w.ID), w.User, w.Product, sayMachine(w.Machine))
+	switch {
+	case w.Declined:
+		text += ", asked and declined"
+	case w.Asks == license.TakeoverAsk:
+		text += ", asks"
+	case w.Asks == license.TakeoverGrace:
+		text += ", takes over by " + sayTime(w.Until)
+	}
+	return text
 }
 
 func sayFreed(freed bool) string {
@@ -164,7 +173,29 @@ func sayFact(f license.Fact) string {
 		return "checked in " + sayCheckout(&f.Checkout)
 	case license.WaitBegan:
 		return "waiting " + sayWaiter(&f.Waiter)
+	case license.Requested:
+		return fmt.Sprintf("asked %s to let go of %s for %s", sayMachine(f.Session.Machine), idName(f.Session.ID), sayWaiter(&f.Waiter))
+	case license.TakeoverBegan:
+		return "being taken over " + saySession(&f.Session)
+	case license.TakeoverWarned:
+		return fmt.Sprintf("warned %s on %s: ends for %s in %v", idName(f.Session.ID), sayMachine(f.Session.Machine),
+			sayMachine(f.Session.Notice.Machine), f.Left)
+	case license.TakeoverLifted:
+		return "goes on " + saySession(&f.Session)
+	case license.GivenUp:
+		return "given up " + saySession(&f.Session)
+	case license.Declined:
+		return fmt.Sprintf("declined on %s: %s", sayMachine(f.Machine), sayWaiter(&f.Waiter))
+	case license.WouldHaveRefused:
+		text := fmt.Sprintf("would have been refused %s on %s: %s", f.User, sayMachine(f.Machine), f.Denial.Reason)
+		if f.Address != "" {
+			text += " from " + f.Address
+		}
+		return text
 	case license.WaitEnded:
+		if f.Reason != "" {
+			return fmt.Sprintf("waits no more %s: %s", sayWaiter(&f.Waiter), f.Reason)
+		}
 		if f.Granted {
 			return "waited for and got " + sayWaiter(&f.Waiter)
 		}
@@ -217,6 +248,10 @@ func sayDue(commands []license.Command) []string {
 			answer = append(answer, "due: remind of checkout "+idName(c.ID))
 		case license.EndReservation:
 			answer = append(answer, "due: end reservation of "+string(c.User))
+		case license.WarnTakeover:
+			answer = append(answer, "due: warn "+idName(c.Session))
+		case license.Offer:
+			answer = append(answer, "due: see to who waits of "+string(c.User))
 		case license.RemindTerm:
 			answer = append(answer, "due: remind of the end of "+string(c.License))
 		default:

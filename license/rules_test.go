@@ -145,6 +145,8 @@ func (s *story) run(line string) ([]string, error) {
 			answer = append(answer, s.apply(c)...)
 		}
 		return answer, nil
+	case "mode":
+		return s.mode(&w)
 	case "holds":
 		return sayHolds(license.CloudHolds(s.state)), nil
 	case "active":
@@ -191,8 +193,11 @@ func (s *story) apply(c license.Command) []string {
 	if checked != nil && (out.Denial == nil || out.Denial.Reason != checked.Reason) {
 		answer = append(answer, fmt.Sprintf("BUT Check said %s", sayDenial(checked)))
 	}
-	if _, ok := c.(license.Wait); ok && out.Denial == nil && out.Waiter == nil {
-		answer = append(answer, "nothing stands in the way: start")
+	switch c.(type) {
+	case license.Wait, license.Request:
+		if out.Denial == nil && out.Waiter == nil {
+			answer = append(answer, "nothing stands in the way: start")
+		}
 	}
 	for _, e := range events {
 		if u, ok := license.UsageOf(e); ok {
@@ -237,7 +242,8 @@ func (s *story) restart() error {
 
 func isDue(c license.Command) bool {
 	switch c.(type) {
-	case license.EndCheckout, license.RemindCheckout, license.EndReservation, license.RemindTerm:
+	case license.EndCheckout, license.RemindCheckout, license.EndReservation, license.RemindTerm,
+		license.WarnTakeover, license.Offer:
 		return true
 	}
 	return false

@@ -2,6 +2,7 @@ package license_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -165,6 +166,28 @@ func (s *story) command(w *words) (license.Command, error) {
 		c.Machine, err = w.machine()
 		c.User, c.Product = license.UserID(w.next()), license.ProductID(w.next())
 		return c, err
+	case "request":
+		c := license.Request{ID: nameID(w.next())}
+		var err error
+		if c.NotAfter, err = s.notAfter(w); err != nil {
+			return nil, err
+		}
+		c.Machine, err = w.machine()
+		c.User, c.Product = license.UserID(w.next()), license.ProductID(w.next())
+		return c, err
+	case "let-go":
+		w.next()
+		m, err := w.machine()
+		return license.LetGo{Session: nameID(first), User: license.UserID(w.next()), Machine: m}, err
+	case "decline":
+		w.next()
+		m, err := w.machine()
+		return license.Decline{ID: nameID(first), User: license.UserID(w.next()), Machine: m}, err
+	case "would-refuse":
+		c := license.WouldRefuse{Client: w.after("client"), Address: w.after("from")}
+		m, err := w.machine()
+		c.User, c.Machine, c.Denial.Reason = license.UserID(w.next()), m, license.Reason(w.next())
+		return c, err
 	case "endwait":
 		return license.EndWait{ID: nameID(w.next()), User: license.UserID(w.next())}, nil
 	case "release":
@@ -220,7 +243,7 @@ func (s *story) notAfter(w *words) (license.Time, error) {
 }
 
 func (s *story) start(w *words) (license.Command, error) {
-	c := license.Start{ID: nameID(w.next()), Agreed: !w.flag("alone"), Version: long(w.after("version")), Client: w.after("client"),
+	c := license.Start{ID: nameID(w.next()), Agreed: !w.flag("alone"), Fences: w.flag("fences"), Version: long(w.after("version")), Client: w.after("client"),
 		Email: long(w.after("email")), Feature: long(w.after("feature"))}
 	var err error
 	if text := w.after("lease"); text != "" {
@@ -263,9 +286,14 @@ func (s *story) configure(w *words) (license.Command, error) {
 	scopes := map[string]license.Scope{"": license.ScopeDefault, "user": license.ScopeUser, "license": license.ScopeLicense, "9": 9}
 	c.Settings.SessionScope = scopes[w.after("sessions-hold")]
 	c.Settings.CheckoutScope = scopes[w.after("checkouts-hold")]
+	policies := map[string]license.TakeoverPolicy{"ask": license.TakeoverAsk, "grace": license.TakeoverGrace, "9": 9}
+	c.Settings.Takeover = policies[w.after("takeover")]
+	for text := w.after("mode"); text != ""; text = w.after("mode") {
+		c.Settings.Modes = append(c.Settings.Modes, readMode(text))
+	}
 	for word, into := range map[string]*time.Duration{
 		"lease": &c.Settings.LeaseTTL, "checkout-max": &c.Settings.CheckoutMax, "checkout-default": &c.Settings.CheckoutDefault,
-		"save-grace": &c.Settings.SaveGrace} {
+		"save-grace": &c.Settings.SaveGrace, "takeover-grace": &c.Settings.TakeoverGrace} {
 		if err := w.duration(word, into); err != nil {
 			return nil, err
 		}
@@ -282,6 +310,27 @@ func (s *story) configure(w *words) (license.Command, error) {
 		}
 	}
 	return c, nil
+}
+
+// readMode reads "observe:PRODUCT@NETWORK", or on: instead; either part may be
+// missing.
+func readMode(text string) license.Mode {
+	word, rest, _ := strings.Cut(text, ":")
+	product, network, _ := strings.Cut(rest, "@")
+	return license.Mode{Product: license.ProductID(product), Network: network, Observe: word == "observe"}
+}
+
+// mode asks which mode a product has from an address.
+func (s *story) mode(w *words) ([]string, error) {
+	from := w.after("from")
+	addr, err := netip.ParseAddr(from)
+	if err != nil && from != "nowhere" {
+		return nil, err
+	}
+	if license.ModeOf(s.state, license.ProductID(w.next()), addr).Observe {
+		return []string{"observe"}, nil
+	}
+	return []string{"on"}, nil
 }
 
 func (w *words) duration(word string, into *time.Duration) error {

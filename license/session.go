@@ -46,6 +46,12 @@ type Session struct {
 	Type     string    `cbor:"20,keyasint,omitempty"`
 	Warnings []Warning `cbor:"21,keyasint,omitempty"`
 	Feature  string    `cbor:"22,keyasint,omitempty"` // the feature level it was started with
+
+	// Fences: its client stops by itself before its lease is over; only such a one
+	// can be taken over.
+	Fences bool `cbor:"50,keyasint,omitempty"`
+	// Warned is how many of the warnings of a takeover were given.
+	Warned uint8 `cbor:"51,keyasint,omitempty"`
 }
 
 // Ending is why and until when a session may still be renewed.
@@ -89,6 +95,8 @@ type Start struct {
 	// empty where it says nothing.
 	Email   string `cbor:"20,keyasint,omitempty"`
 	Feature string `cbor:"21,keyasint,omitempty"` // the feature level, where the product has them
+	// Fences: the client promises to stop by itself before its lease is over.
+	Fences bool `cbor:"50,keyasint,omitempty"`
 }
 
 // Started: the session runs.
@@ -176,7 +184,7 @@ func (c Start) do(s *State, at Time) Outcome {
 	}
 	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: r.license.ID, Machine: c.Machine,
 		Version: c.Version, Client: c.Client, Since: at, TTL: c.TTL, Generation: 1,
-		Type: r.typ, Warnings: r.warnings.list(), Feature: c.Feature}
+		Type: r.typ, Warnings: r.warnings.list(), Feature: c.Feature, Fences: c.Fences}
 	if x.TTL == 0 {
 		x.TTL = s.head.Settings.TTL()
 	}

@@ -1,6 +1,10 @@
 package license
 
-import "time"
+import (
+	"reflect"
+	"slices"
+	"time"
+)
 
 // Scope is what a hold keeps from other machines.
 type Scope uint8
@@ -36,6 +40,12 @@ type Settings struct {
 	// PassV8i lets V8i products, which no license of the mirror is for, start and
 	// records them as Commercial; false refuses them (R17).
 	PassV8i bool `cbor:"20,keyasint,omitempty"`
+	// Takeover is what a refused machine may do about its user's active one, and
+	// TakeoverGrace how long that one then has: 1 min to 60 min, default 10 min.
+	Takeover      TakeoverPolicy `cbor:"50,keyasint,omitempty"`
+	TakeoverGrace time.Duration  `cbor:"51,keyasint,omitempty"`
+	// Modes are how relayed traffic is enforced; none: as everything is.
+	Modes []Mode `cbor:"52,keyasint,omitempty"`
 }
 
 // The defaults and bounds of Settings.
@@ -85,15 +95,20 @@ func (s *Settings) saveGrace() time.Duration {
 	return s.SaveGrace
 }
 
+func (s *Settings) takeoverGrace() time.Duration {
+	if s.TakeoverGrace == 0 {
+		return DefaultTakeoverGrace
+	}
+	return s.TakeoverGrace
+}
+
 // SettingsEqual reports whether two settings decide alike.
 func SettingsEqual(a, b Settings) bool {
-	same := func(x, y *time.Duration) bool { return x == y || x != nil && y != nil && *x == *y }
-	if !same(a.AutonomyCapped, b.AutonomyCapped) || !same(a.AutonomyUncapped, b.AutonomyUncapped) {
+	if !slices.Equal(a.Modes, b.Modes) {
 		return false
 	}
-	a.AutonomyCapped, a.AutonomyUncapped = nil, nil
-	b.AutonomyCapped, b.AutonomyUncapped = nil, nil
-	return a == b
+	a.Modes, b.Modes = nil, nil
+	return reflect.DeepEqual(a, b)
 }
 
 // Configure sets the rules' settings for the whole site. The leader proposes it
@@ -116,6 +131,10 @@ func (c Configure) decide(*State, Time) *Denial {
 	if s.LeaseTTL != 0 && (s.LeaseTTL < DefaultLeaseTTL || s.LeaseTTL > MaxLeaseTTL) {
 		return deny(BadCommand)
 	}
+	if s.Takeover > TakeoverGrace || !validModes(s.Modes) ||
+		s.TakeoverGrace != 0 && (s.TakeoverGrace < MinTakeoverGrace || s.TakeoverGrace > MaxTakeoverGrace) {
+		return deny(BadCommand)
+	}
 	negative := func(d *time.Duration) bool { return d != nil && *d < 0 }
 	if s.CheckoutMax < 0 || s.CheckoutDefault < 0 || s.SaveGrace < 0 || negative(s.AutonomyCapped) || negative(s.AutonomyUncapped) {
 		return deny(BadCommand)
@@ -127,7 +146,12 @@ func (c Configure) do(s *State, _ Time) Outcome {
 	if SettingsEqual(s.head.Settings, c.Settings) {
 		return Outcome{Repeat: true}
 	}
+	c.Settings.Modes = slices.Clone(c.Settings.Modes)
+	if len(c.Settings.Modes) == 0 {
+		c.Settings.Modes = nil
+	}
 	s.head.Settings = c.Settings
 	s.emit(Configured(c))
+	s.lookAtAll()
 	return Outcome{}
 }

@@ -46,6 +46,7 @@ type State struct {
 	pools     map[ProductID][]LicenseID // sorted: what covers it for the whole account
 	sessions  map[ID]UserID
 	checkouts map[ID]UserID
+	waiting   map[UserID]struct{} // who has a machine that waits
 	due       dueHeap
 	terms     termHeap
 	graves    []ID                // tombs, oldest first
@@ -71,6 +72,7 @@ func NewState() *State {
 		bars:      map[string]Bar{},
 		staff:     map[UserID]struct{}{},
 		barNames:  map[string][]string{},
+		waiting:   map[UserID]struct{}{},
 		changed:   map[Key]struct{}{},
 	}
 }

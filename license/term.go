@@ -127,9 +127,10 @@ func (s *State) tellOfEnd(x *Session, l *License) Session {
 }
 
 // yields reports whether a notice to the session may be followed by another: none
-// was given, or only that of its license's end, and that later than until.
+// was given, or only that of its license's end, and that later than until, or that
+// it is taken over, which may be given up.
 func (x *Session) yields(until Time) bool {
-	return x.Notice == nil || x.Notice.Reason == EndLicenseEnded && until < x.Notice.Until
+	return x.Notice == nil || x.Notice.Reason == EndLicenseEnded && until < x.Notice.Until || x.Notice.Reason == EndTakeover
 }
 
 // newTerm carries over what was said of a license that the mirror replaces, or

@@ -1,5 +1,10 @@
 package license
 
+import (
+	"maps"
+	"slices"
+)
+
 // Waiter is the machine that asked to be told when the user's license is free.
 // There is one per user and the last wins: they are all the same person's
 // machines.
@@ -9,6 +14,13 @@ type Waiter struct {
 	Product ProductID `cbor:"3,keyasint"`
 	Machine Machine   `cbor:"4,keyasint"`
 	Since   Time      `cbor:"5,keyasint,omitempty"`
+
+	// Asks is how the active machine was asked to let go; TakeoverRefuse: it was
+	// not, the machine only waits. Declined: it was asked and does not. Until is when
+	// its sessions end for this machine.
+	Asks     TakeoverPolicy `cbor:"50,keyasint,omitempty"`
+	Declined bool           `cbor:"51,keyasint,omitempty"`
+	Until    Time           `cbor:"52,keyasint,omitempty"`
 }
 
 // Reservation keeps what became free for the machine that waited.
@@ -43,6 +55,8 @@ type EndWait struct {
 type WaitEnded struct {
 	Waiter  Waiter `cbor:"1,keyasint"`
 	Granted bool   `cbor:"2,keyasint,omitempty"` // it led to a start or a checkout
+	// Reason is why the user may not start the product any more, where that ended it.
+	Reason Reason `cbor:"50,keyasint,omitempty"`
 }
 
 // Reserved: free, and kept for the machine that waited until then.
@@ -63,6 +77,13 @@ type ReservationEnded struct {
 	Reservation Reservation `cbor:"2,keyasint"`
 }
 
+// Offer sees to a machine that waits where something other than a command of its
+// user has changed what stands in the way: the mirror, the settings, a license's
+// term. Due lists it.
+type Offer struct {
+	User UserID `cbor:"1,keyasint"`
+}
+
 func (c Wait) subject(*State) UserID { return c.User }
 
 func (c Wait) decide(s *State, at Time) *Denial {
@@ -75,10 +96,10 @@ func (c Wait) decide(s *State, at Time) *Denial {
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
 		return d
 	}
-	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
-		return d
+	_, blocked, d := s.wants(c.User, c.Product, c.Machine, at)
+	if d == nil && blocked != nil && blocked.Reason == TakeoverUnderWay {
+		return blocked // it stands in its own way
 	}
-	_, d := s.right(&Start{User: c.User, Product: c.Product}, at)
 	return d
 }
 
@@ -89,19 +110,33 @@ func (c Wait) do(s *State, at Time) Outcome {
 		w := *a.Waiter
 		return Outcome{Waiter: &w, Repeat: true}
 	}
-	r, _ := s.right(&Start{User: c.User, Product: c.Product}, at)
-	if s.startBlocked(c.User, r.product, r.license, c.Machine, "", at) == nil {
+	if _, blocked, _ := s.wants(c.User, c.Product, c.Machine, at); blocked == nil {
 		return Outcome{}
 	}
 	w := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: at}
-	a := s.open(c.User)
-	if a.Waiter != nil {
-		s.emit(WaitEnded{Waiter: *a.Waiter})
+	s.await(s.open(c.User), w)
+	return Outcome{Waiter: &w}
+}
+
+// await notes the machine that waits from now on: the last one wins.
+func (s *State) await(a *Active, w Waiter) {
+	if old := a.Waiter; old != nil {
+		s.emit(WaitEnded{Waiter: *old})
+		if w.Asks != TakeoverGrace {
+			s.endTakeover(a)
+		}
 	}
 	a.Waiter = &w
+	s.waiting[a.User] = struct{}{}
+	s.planWaiter(a, s.head.Now)
 	s.emit(WaitBegan{Waiter: w})
-	copied := w
-	return Outcome{Waiter: &copied}
+}
+
+// unwait ends the wait without a word, and what was to end for it.
+func (s *State) unwait(a *Active) {
+	a.Waiter = nil
+	delete(s.waiting, a.User)
+	s.endTakeover(a)
 }
 
 func (c EndWait) subject(*State) UserID { return c.User }
@@ -121,9 +156,8 @@ func (c EndWait) do(s *State, _ Time) Outcome {
 	switch {
 	case a.Waiter != nil && a.Waiter.ID == c.ID:
 		s.open(c.User)
-		w := *a.Waiter
-		a.Waiter = nil
-		s.emit(WaitEnded{Waiter: w})
+		s.emit(WaitEnded{Waiter: *a.Waiter})
+		s.unwait(a)
 	case a.Reservation != nil && a.Reservation.Wait == c.ID:
 		s.endReservation(a)
 		s.offer(c.User)
@@ -151,9 +185,32 @@ func (s *State) endReservation(a *Active) {
 	s.close(a)
 }
 
+func (c Offer) subject(*State) UserID { return c.User }
+
+// decide always lets Offer pass: what is due was settled before.
+func (c Offer) decide(*State, Time) *Denial { return nil }
+
+func (c Offer) do(*State, Time) Outcome { return Outcome{Repeat: true} }
+
+// levelOffers is the first level at which a wait ends, or is offered what is free,
+// whatever has brought it about.
+const levelOffers = 2
+
+// offers reports whether there is something to do for the user's waiting machine:
+// nothing stands in its way any more, or the user may not start the product at all.
+// While something is kept, the wait goes on: one thing is kept at a time.
+func (s *State) offers(a *Active, at Time) bool {
+	if s.head.Level < levelOffers || a.Waiter == nil || a.Reservation != nil && a.Reservation.Until > at {
+		return false
+	}
+	_, blocked, d := s.wants(a.User, a.Waiter.Product, a.Waiter.Machine, at)
+	return d != nil || blocked == nil
+}
+
 // offer keeps what has just become free for the machine that waits, if nothing
-// else is in its way. One thing is kept at a time: who comes to wait meanwhile is
-// offered the license when that is over.
+// else is in its way, and ends the wait of a user who may not start the product
+// any more. One thing is kept at a time: who comes to wait meanwhile is offered the
+// license when that is over.
 func (s *State) offer(user UserID) {
 	a := s.active[user]
 	if a == nil || a.Waiter == nil {
@@ -163,14 +220,65 @@ func (s *State) offer(user UserID) {
 		return
 	}
 	w := *a.Waiter
-	r, d := s.right(&Start{User: user, Product: w.Product}, s.head.Now)
-	if d != nil || s.startBlocked(user, r.product, r.license, w.Machine, "", s.head.Now) != nil {
+	_, blocked, d := s.wants(user, w.Product, w.Machine, s.head.Now)
+	switch {
+	case d != nil && s.head.Level < levelOffers, blocked != nil:
+		return
+	case d != nil:
+		s.open(user)
+		s.emit(WaitEnded{Waiter: w, Reason: d.Reason})
+		s.unwait(a)
+		s.close(a)
 		return
 	}
 	s.open(user)
-	a.Waiter = nil
 	until := s.head.Now.Add(ReservationTime)
 	a.Reservation = &Reservation{Wait: w.ID, Product: w.Product, Machine: w.Machine, Until: until}
 	s.plan(until, user)
 	s.emit(Reserved{Waiter: w, Until: until})
+	s.unwait(a)
+}
+
+// planWaiter plans for the moments at which the terms of the user's licenses
+// change what the waiting machine waits for.
+func (s *State) planWaiter(a *Active, after Time) {
+	for _, at := range s.waiterTimes(a, after) {
+		s.plan(at, a.User)
+	}
+}
+
+func (s *State) waiterTimes(a *Active, after Time) []Time {
+	if a.Waiter == nil {
+		return nil
+	}
+	var times []Time
+	for _, id := range s.assigned[a.User] {
+		l := s.licenses[id]
+		if l.Product != a.Waiter.Product {
+			continue
+		}
+		for _, at := range [...]Time{l.Starts, l.Ends} {
+			if at > after {
+				times = append(times, at)
+			}
+		}
+	}
+	return times
+}
+
+// look plans to see to the user's waiting machine now, and as its licenses are
+// now.
+func (s *State) look(user UserID) {
+	if _, waits := s.waiting[user]; !waits {
+		return
+	}
+	s.plan(s.head.Now, user)
+	s.planWaiter(s.active[user], s.head.Now)
+}
+
+// lookAtAll is look for every machine that waits.
+func (s *State) lookAtAll() {
+	for _, user := range slices.Sorted(maps.Keys(s.waiting)) {
+		s.look(user)
+	}
 }

@@ -23,7 +23,8 @@ import (
 //   - what Check refuses, Apply refuses for the same reason;
 //   - Due proposes what Apply accepts, and nothing after that;
 //   - events are numbered without a gap, and time does not run backwards;
-//   - who waits is offered what is free;
+//   - who waits is offered what is free, and waits for nothing else: at once where
+//     a command of the user's has freed it, and when what is due is done otherwise;
 //   - who or what is kept out is granted nothing, is kept nothing and renews
 //     nothing;
 //   - a license that was assigned more than a day and less than 31 days ago is not
@@ -143,6 +144,18 @@ func (w *witness) dueIsAccepted(at Time) {
 		if a.overdue(at) >= 0 || a.Reservation != nil && a.Reservation.Until <= at {
 			w.fail("Due does not name all that is due at %v: left is %s", at, text(a))
 		}
+		for i := range a.Sessions {
+			if n := a.Sessions[i].Notice; n != nil && n.Reason == EndTakeover && n.Until <= at && int(a.Sessions[i].Warned) < len(takeoverWarnings) {
+				w.fail("Due does not warn at %v of %s", at, text(a.Sessions[i]))
+			}
+		}
+		if a.Waiter == nil || a.Reservation != nil || c.head.Level < levelOffers {
+			return true
+		}
+		d := Check(c, at, Start{ID: ID{255}, User: a.User, Product: a.Waiter.Product, Machine: a.Waiter.Machine, Agreed: true, Feature: "full"})
+		if d == nil || d.Reason != MachineActive && d.Reason != TooManySessions {
+			w.fail("waits at %v for what is free, or not to be had: %s, %s", at, text(a), text(d))
+		}
 		return true
 	})
 }
@@ -225,7 +238,9 @@ func (w *witness) indexes() {
 		}
 	}
 	for _, x := range fresh.due {
-		if !slices.Contains(s.due, x) {
+		// What is due by now may be planned for any time that has passed.
+		if now := s.head.Now; !slices.Contains(s.due, x) &&
+			(x.at > now || !slices.ContainsFunc(s.due, func(y dueAt) bool { return y.user == x.user && y.at <= now })) {
 			w.fail("nothing is planned for %s at %v", x.user, x.at)
 		}
 	}

@@ -41,6 +41,12 @@ func commandKinds() map[uint64]license.Command {
 		63: license.ReleaseUser{},
 		64: license.SignOut{},
 		40: license.RemindTerm{},
+		70: license.Request{},
+		71: license.WarnTakeover{},
+		72: license.LetGo{},
+		73: license.Decline{},
+		74: license.Offer{},
+		75: license.WouldRefuse{},
 	}
 }
 
@@ -81,6 +87,13 @@ func factKinds() map[uint64]license.Fact {
 		67: license.LicenseChanged{},
 		40: license.LicenseEnds{},
 		41: license.TermExtended{},
+		70: license.Requested{},
+		71: license.TakeoverBegan{},
+		72: license.TakeoverWarned{},
+		73: license.TakeoverLifted{},
+		74: license.GivenUp{},
+		75: license.Declined{},
+		76: license.WouldHaveRefused{},
 	}
 }
 

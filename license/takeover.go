@@ -1,0 +1,410 @@
+package license
+
+import (
+	"slices"
+	"time"
+)
+
+// TakeoverPolicy is what a site lets a refused machine do about its user's active
+// one. It is the same person who asks, from another machine.
+type TakeoverPolicy uint8
+
+// The policies.
+const (
+	TakeoverRefuse TakeoverPolicy = iota // nothing (R7: refused is refused); the zero value
+	TakeoverAsk                          // the active machine is asked, and its user decides there
+	TakeoverGrace                        // the active machine's sessions end after a grace
+)
+
+// The bounds of Settings.TakeoverGrace.
+const (
+	MinTakeoverGrace     = time.Minute
+	DefaultTakeoverGrace = 10 * time.Minute
+	MaxTakeoverGrace     = time.Hour
+)
+
+// EndTakeover and EndLetGo are reasons of an Ending.
+const (
+	EndTakeover = "takeover" // the user asked for it from another machine
+	EndLetGo    = "let-go"   // the user gave it up on the session's own machine
+)
+
+// takeoverWarnings are when a session that is taken over is warned, before its
+// end.
+var takeoverWarnings = [...]time.Duration{5 * time.Minute, time.Minute, 0}
+
+// Request asks the user's active machine to let go of what keeps the product from
+// starting on this one. The asking machine waits; whatever the policy, nothing is
+// granted to it before the active machine's sessions have stopped or expired.
+type Request struct {
+	ID       ID        `cbor:"1,keyasint"`
+	User     UserID    `cbor:"2,keyasint"`
+	Product  ProductID `cbor:"3,keyasint"`
+	Machine  Machine   `cbor:"4,keyasint"` // that asks
+	NotAfter Time      `cbor:"5,keyasint,omitempty"`
+}
+
+// Requested: the machine of the session is asked to let go. There is one for each
+// machine that is asked.
+type Requested struct {
+	Waiter  Waiter  `cbor:"1,keyasint"`
+	Session Session `cbor:"2,keyasint"`
+}
+
+// TakeoverBegan: the session ends for another machine of its user, by its notice's
+// time.
+type TakeoverBegan struct {
+	Session Session `cbor:"1,keyasint"`
+}
+
+// WarnTakeover warns a session that is being taken over: 5 min and 1 min before
+// its end, and at its end. Due lists it.
+type WarnTakeover struct {
+	Session ID `cbor:"1,keyasint"`
+}
+
+// TakeoverWarned: the session has been warned. Left is how long it had at that
+// moment; zero: it is renewed no more.
+type TakeoverWarned struct {
+	Session Session       `cbor:"1,keyasint"`
+	Left    time.Duration `cbor:"2,keyasint,omitempty"`
+}
+
+// TakeoverLifted: the request was given up in time, and the session goes on.
+type TakeoverLifted struct {
+	Session Session `cbor:"1,keyasint"`
+}
+
+// LetGo gives a session up on its own machine. Its client is to stop; what it held
+// is free when it has, or when its lease is over.
+type LetGo struct {
+	Session ID      `cbor:"1,keyasint"`
+	User    UserID  `cbor:"2,keyasint"`
+	Machine Machine `cbor:"3,keyasint"`
+}
+
+// GivenUp: the session was given up on its own machine.
+type GivenUp struct {
+	Session Session `cbor:"1,keyasint"`
+}
+
+// Decline says, on a machine that was asked, that it does not let go. The asking
+// machine goes on waiting, and is told.
+type Decline struct {
+	ID      ID      `cbor:"1,keyasint"` // of the request
+	User    UserID  `cbor:"2,keyasint"`
+	Machine Machine `cbor:"3,keyasint"`
+}
+
+// Declined: the active machine does not let go.
+type Declined struct {
+	Waiter  Waiter  `cbor:"1,keyasint"`
+	Machine Machine `cbor:"2,keyasint"` // that declined
+}
+
+func (c Request) subject(*State) UserID { return c.User }
+
+func (c Request) decide(s *State, at Time) *Denial {
+	if a := s.active[c.User]; a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
+		if a.Waiter.Product != c.Product || !a.Waiter.Machine.Is(c.Machine) || a.Waiter.Asks == TakeoverRefuse {
+			return deny(IDInUse)
+		}
+		return nil
+	}
+	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
+		return d
+	}
+	lic, blocked, d := s.wants(c.User, c.Product, c.Machine, at)
+	switch {
+	case d != nil:
+		return d
+	case blocked == nil:
+		return nil
+	case blocked.Reason != MachineActive:
+		return blocked
+	}
+	refuse := func(r Reason) *Denial {
+		no := *blocked
+		no.Reason = r
+		return &no
+	}
+	if s.head.Settings.Takeover == TakeoverRefuse {
+		return refuse(TakeoverRefused)
+	}
+	a := s.active[c.User]
+	if x := s.checkoutInTheWay(a, lic, c.Machine, at); x != nil {
+		return &Denial{Reason: TakeoverCheckout, Product: c.Product, License: lic.ID, Machine: x.Machine,
+			Since: x.Since, Holding: x.License, By: HoldCheckout, Until: x.Until}
+	}
+	for _, i := range s.sessionsInTheWay(a, lic, c.Machine, at) {
+		if x := &a.Sessions[i]; !x.Fences && x.Notice == nil {
+			no := *x.inTheWay(lic)
+			no.Reason = TakeoverNotPossible
+			return &no
+		}
+	}
+	return nil
+}
+
+// do notes the asking machine as the one that waits and asks the active one, or
+// puts its sessions on notice. Where nothing stands in the way, the outcome has no
+// Waiter: start.
+func (c Request) do(s *State, at Time) Outcome {
+	if a := s.active[c.User]; a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
+		w := *a.Waiter
+		return Outcome{Waiter: &w, Repeat: true}
+	}
+	lic, blocked, _ := s.wants(c.User, c.Product, c.Machine, at)
+	if blocked == nil {
+		return Outcome{}
+	}
+	settings := &s.head.Settings
+	w := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: at, Asks: settings.Takeover}
+	a := s.open(c.User)
+	way := s.sessionsInTheWay(a, lic, c.Machine, at)
+	if w.Asks == TakeoverGrace {
+		w.Until = at.Add(settings.takeoverGrace())
+		for _, i := range way { // another machine may have asked before
+			if n := a.Sessions[i].Notice; n != nil && n.Reason == EndTakeover && n.Until > at {
+				w.Until = min(w.Until, n.Until)
+			}
+		}
+	}
+	s.await(a, w)
+	switch w.Asks {
+	case TakeoverAsk:
+		var asked []Machine
+		for _, i := range way {
+			x := a.Sessions[i]
+			if x.Renewable(at) && !slices.ContainsFunc(asked, x.Machine.Is) {
+				asked = append(asked, x.Machine)
+				s.emit(Requested{Waiter: w, Session: x})
+			}
+		}
+	case TakeoverGrace:
+		for _, i := range way {
+			s.takeOver(&a.Sessions[i], w, w.Until)
+		}
+	}
+	return Outcome{Waiter: &w}
+}
+
+// wants says by which license a product would be started on a machine and what
+// stands in the way of it, or why it may not be started at all.
+func (s *State) wants(user UserID, product ProductID, m Machine, at Time) (lic *License, blocked, d *Denial) {
+	if d := s.barred(user, m, product); d != nil {
+		return nil, nil, d
+	}
+	r, d := s.right(&Start{User: user, Product: product}, at)
+	if d != nil {
+		return nil, nil, d
+	}
+	return r.license, s.startBlocked(user, r.product, r.license, m, "", at), nil
+}
+
+// sessionsInTheWay are the indexes of the sessions of other machines that keep a
+// start by the license out; see held and runs.
+func (s *State) sessionsInTheWay(a *Active, lic *License, m Machine, at Time) []int {
+	own := s.startsUnder(a.User, lic, m, "", at) != nil
+	byUser := s.head.Settings.sessionScope() == ScopeUser && !own
+	var list []int
+	for i := range a.Sessions {
+		x := &a.Sessions[i]
+		same := x.License == lic.ID && (x.Holds || !x.UnderCheckout.IsZero())
+		if !x.Machine.Is(m) && (same || x.Holds && byUser) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// checkoutInTheWay is another machine's checkout that keeps a start by the license
+// out, or nil.
+func (s *State) checkoutInTheWay(a *Active, lic *License, m Machine, at Time) *Checkout {
+	if s.startsUnder(a.User, lic, m, "", at) != nil {
+		return nil
+	}
+	byUser := s.head.Settings.checkoutScope() == ScopeUser
+	for i := range a.Checkouts {
+		if x := &a.Checkouts[i]; x.Until > at && !x.Machine.Is(m) && (byUser || x.License == lic.ID) {
+			return x
+		}
+	}
+	return nil
+}
+
+// takeOver puts a session on notice for the machine that asks, but for one that
+// ends as early already. It never outlasts its license (R1).
+func (s *State) takeOver(x *Session, w Waiter, until Time) {
+	now := s.head.Now
+	if l := s.licenses[x.License]; l != nil && l.Ends > now {
+		until = min(until, l.Ends)
+	}
+	if n := x.Notice; n != nil {
+		switch {
+		case n.Reason == EndTakeover:
+			if n.Until > now && n.Machine != w.Machine { // another machine has asked before, and the last wins
+				changed := *n
+				changed.Machine = w.Machine
+				s.touch(Key{KeyActive, string(x.User)})
+				x.Notice = &changed
+			}
+			return
+		case !x.yields(until):
+			return
+		}
+	}
+	s.touch(Key{KeyActive, string(x.User)})
+	x.Notice = &Ending{Reason: EndTakeover, By: string(w.User), Machine: w.Machine, Until: until}
+	x.Warned = 0
+	for int(x.Warned) < len(takeoverWarnings) && x.nextWarning() <= now {
+		x.Warned++
+	}
+	if next := x.nextWarning(); next != 0 {
+		s.plan(next, x.User)
+	}
+	s.emit(TakeoverBegan{Session: *x})
+}
+
+// nextWarning is when a session that is taken over is warned next; zero: no more.
+func (x *Session) nextWarning() Time {
+	if x.Notice == nil || x.Notice.Reason != EndTakeover || int(x.Warned) >= len(takeoverWarnings) {
+		return 0
+	}
+	return x.Notice.Until.Add(-takeoverWarnings[x.Warned])
+}
+
+func (x *Session) warns(at Time) bool {
+	next := x.nextWarning()
+	return next != 0 && next <= at
+}
+
+// warnTakeovers warns the user's sessions that are to be warned. Of several
+// warnings that are due at once, the last is given.
+func (s *State) warnTakeovers(a *Active) {
+	for i := range a.Sessions {
+		x := &a.Sessions[i]
+		if !x.warns(s.head.Now) {
+			continue
+		}
+		s.touch(Key{KeyActive, string(a.User)})
+		for x.warns(s.head.Now) {
+			x.Warned++
+		}
+		if next := x.nextWarning(); next != 0 {
+			s.plan(next, a.User)
+		}
+		s.emit(TakeoverWarned{Session: *x, Left: max(0, x.Notice.Until.Sub(s.head.Now))})
+	}
+}
+
+// endTakeover lets go on what was to end for a machine that does not ask any more.
+// What is renewed no more already stays so.
+func (s *State) endTakeover(a *Active) {
+	for i := range a.Sessions {
+		x := &a.Sessions[i]
+		if x.Notice == nil || x.Notice.Reason != EndTakeover || x.Notice.Until <= s.head.Now {
+			continue
+		}
+		s.touch(Key{KeyActive, string(a.User)})
+		x.Notice, x.Warned = nil, 0
+		s.emit(TakeoverLifted{Session: *x})
+		if l := s.licenses[x.License]; l != nil && s.lastHour(l, s.head.Now) {
+			s.tellOfEnd(x, l)
+		}
+	}
+}
+
+// keepsOn puts what has come into the way of a takeover meanwhile on notice too:
+// a session that took up a hold when its checkout was over.
+func (s *State) keepsOn(a *Active) {
+	w := a.Waiter
+	if w == nil || w.Asks != TakeoverGrace {
+		return
+	}
+	lic, _, d := s.wants(a.User, w.Product, w.Machine, s.head.Now)
+	if d != nil {
+		return
+	}
+	until := max(w.Until, s.head.Now.Add(MinTakeoverGrace))
+	for _, i := range s.sessionsInTheWay(a, lic, w.Machine, s.head.Now) {
+		if x := &a.Sessions[i]; x.Fences && x.Notice == nil {
+			s.takeOver(x, *w, until)
+		}
+	}
+}
+
+// takenFor says for which other machine the user's hold is being freed that m
+// would take again. If it is not free by when every lease is over, something else
+// stands in the way, and others are let in again.
+func (a *Active) takenFor(lic *License, m Machine, at Time, scope Scope) *Denial {
+	w := a.Waiter
+	if w == nil || w.Asks != TakeoverGrace || at >= w.Until.Add(MaxLeaseTTL) || w.Machine.Is(m) || scope != ScopeUser && w.Product != lic.Product {
+		return nil
+	}
+	return &Denial{Reason: TakeoverUnderWay, Product: lic.Product, License: lic.ID, Machine: w.Machine, Until: w.Until}
+}
+
+// decide always lets WarnTakeover pass: what is due was settled before, and what
+// is not due stays.
+func (c WarnTakeover) decide(*State, Time) *Denial { return nil }
+
+func (c WarnTakeover) subject(s *State) UserID { return s.sessions[c.Session] }
+
+func (c WarnTakeover) do(*State, Time) Outcome { return Outcome{Repeat: true} }
+
+func (c LetGo) subject(*State) UserID { return c.User }
+
+func (c LetGo) decide(s *State, at Time) *Denial {
+	return Stop{ID: c.Session, User: c.User, Machine: c.Machine}.decide(s, at)
+}
+
+func (c LetGo) do(s *State, at Time) Outcome {
+	x := s.Session(c.Session)
+	if x == nil {
+		return Outcome{Repeat: true}
+	}
+	if !x.Renewable(at) {
+		copied := *x
+		return Outcome{Session: &copied, Repeat: true}
+	}
+	copied := s.putOnNotice(x, Ending{Reason: EndLetGo, By: string(c.User), Until: at})
+	s.emit(GivenUp{Session: copied})
+	return Outcome{Session: &copied}
+}
+
+func (c Decline) subject(*State) UserID { return c.User }
+
+func (c Decline) decide(s *State, at Time) *Denial {
+	a := s.active[c.User]
+	if a == nil || a.Waiter == nil || a.Waiter.ID != c.ID || a.Waiter.Asks == TakeoverRefuse {
+		return deny(UnknownRequest)
+	}
+	w := a.Waiter
+	lic, _, d := s.wants(c.User, w.Product, w.Machine, at)
+	if d != nil {
+		return deny(UnknownRequest) // it ends as soon as anything is done for the user
+	}
+	asked := func(i int) bool { return a.Sessions[i].Machine.Is(c.Machine) }
+	switch {
+	case !c.Machine.valid() || !slices.ContainsFunc(s.sessionsInTheWay(a, lic, w.Machine, at), asked):
+		return deny(NotYours)
+	case w.Asks == TakeoverGrace:
+		return &Denial{Reason: TakeoverUnderWay, Product: w.Product, License: lic.ID, Machine: w.Machine, Until: w.Until}
+	}
+	return nil
+}
+
+func (c Decline) do(s *State, _ Time) Outcome {
+	a := s.active[c.User]
+	if a.Waiter.Declined {
+		w := *a.Waiter
+		return Outcome{Waiter: &w, Repeat: true}
+	}
+	w := *a.Waiter
+	w.Declined = true
+	s.open(c.User).Waiter = &w
+	s.emit(Declined{Waiter: w, Machine: c.Machine})
+	copied := w
+	return Outcome{Waiter: &copied}
+}
