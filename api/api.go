@@ -17,6 +17,7 @@ const (
 	PathSessions  = "/v1/sessions"
 	PathCheckouts = "/v1/checkouts"
 	PathWaits     = "/v1/waits"
+	PathRequests  = "/v1/requests"
 	PathMe        = "/v1/me"
 	PathRefresh   = "/v1/me/refresh"
 	PathNotices   = "/v1/notices"
@@ -46,6 +47,9 @@ type StartRequest struct {
 	Client string `json:"client,omitempty"`
 	// Feature is the feature level, for products that come in several.
 	Feature string `json:"feature,omitempty"`
+	// Fences: the client stops the product by itself before its lease is over; only
+	// such a session can be taken over by another machine of its user.
+	Fences bool `json:"fences,omitempty"`
 }
 
 // Session is a product running on a machine.
@@ -83,7 +87,7 @@ type Token struct {
 
 // Ending tells a session that it has lost its right.
 type Ending struct {
-	Reason  string    `json:"reason"` // released, conflict, unassigned, checkout-over, blocked, license-ended
+	Reason  string    `json:"reason"` // released, takeover, let-go, conflict, unassigned, checkout-over, blocked, license-ended
 	By      string    `json:"by,omitempty"`
 	Note    string    `json:"note,omitempty"`
 	Machine string    `json:"machine,omitempty"`
@@ -132,7 +136,8 @@ type Checkout struct {
 }
 
 // WaitRequest is the body of POST /v1/waits: tell this machine when the product
-// can be started on it.
+// can be started on it; and of POST /v1/requests: ask the active machine to let go
+// as well.
 type WaitRequest struct {
 	ID      string  `json:"id"`
 	Product string  `json:"product"`
@@ -147,7 +152,18 @@ type Wait struct {
 	Machine Machine   `json:"machine"`
 	Since   time.Time `json:"since,omitzero"`
 	Free    bool      `json:"free"`
+	// Asks is how the active machine was asked to let go, where it was: ask or
+	// grace. Until is when its sessions end then; Declined: it does not let go.
+	Asks     string    `json:"asks,omitempty"`
+	Until    time.Time `json:"until,omitzero"`
+	Declined bool      `json:"declined,omitempty"`
 }
+
+// How an active machine is asked to let go.
+const (
+	AsksAsk   = "ask"   // its user decides there
+	AsksGrace = "grace" // its sessions end by then
+)
 
 // Me is what the site knows of the caller.
 type Me struct {

@@ -91,6 +91,8 @@ const (
 	KindUnassigned = "unassigned"   // a license was taken from you
 	KindBlocked    = "blocked"      // IT keeps you out of this site
 	KindUnblocked  = "unblocked"    // and does so no more
+	KindRequested  = "requested"    // another machine asks this one to let go
+	KindDeclined   = "declined"     // the active machine does not let go
 	KindLinkUp     = "link-up"      // the cloud answers again
 	KindLinkDown   = "link-down"    // the cloud does not answer
 

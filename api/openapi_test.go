@@ -178,7 +178,7 @@ func TestTheKindsAreListed(t *testing.T) {
 		"Frame.type": {api.FrameHello, api.FrameState, api.FrameNotice, api.FrameBeat, api.FrameLease},
 		"Notice.kind": {api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 			api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
-			api.KindBlocked, api.KindUnblocked, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
+			api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
 			api.KindLicenseChanged, api.KindSiteEnds, api.KindOutEnding, api.KindWrittenOff},
 	} {
 		name, field, _ := strings.Cut(what, ".")

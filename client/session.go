@@ -60,7 +60,7 @@ func (c *Client) Start(ctx context.Context, product string, opts ...StartOption)
 	if err != nil {
 		return nil, err
 	}
-	req := api.StartRequest{ID: id, Product: product, Machine: c.cfg.Machine, Client: c.cfg.Client}
+	req := api.StartRequest{ID: id, Product: product, Machine: c.cfg.Machine, Client: c.cfg.Client, Fences: true}
 	for _, o := range opts {
 		o(&req)
 	}

@@ -20,9 +20,12 @@ type Wait struct {
 	ID      string
 	Product string
 
-	c      *Client
-	cancel context.CancelFunc
-	done   chan struct{}
+	c        *Client
+	base     string // path of the API: waits or requests
+	asks     api.Wait
+	cancel   context.CancelFunc
+	done     chan struct{}
+	declined chan struct{}
 
 	mu    sync.Mutex
 	until time.Time
@@ -34,11 +37,15 @@ type Wait struct {
 // at a time, the last wins. ctx is for asking; the wait itself lives until it
 // is told, cancelled, or the client is closed.
 func (c *Client) Wait(ctx context.Context, product string) (*Wait, error) {
+	return c.await(ctx, api.PathWaits, product)
+}
+
+func (c *Client) await(ctx context.Context, base, product string) (*Wait, error) {
 	id, err := newID()
 	if err != nil {
 		return nil, err
 	}
-	w := &Wait{ID: id, Product: product, c: c, done: make(chan struct{})}
+	w := &Wait{ID: id, Product: product, c: c, base: base, done: make(chan struct{}), declined: make(chan struct{})}
 	life, cancel := context.WithCancel(c.ctx)
 	w.cancel = cancel
 	notices := c.Watch(life) // before asking, so that nothing falls in between
@@ -54,6 +61,7 @@ func (c *Client) Wait(ctx context.Context, product string) (*Wait, error) {
 		notices.Close()
 		return nil, err
 	}
+	w.asks = got
 	if got.Free {
 		w.end(nil)
 		notices.Close()
@@ -68,7 +76,7 @@ func (c *Client) Wait(ctx context.Context, product string) (*Wait, error) {
 
 func (w *Wait) ask(ctx context.Context) (api.Wait, error) {
 	var got api.Wait
-	_, err := w.c.obtain(ctx, api.PathWaits, w.path(), w.request(), &got)
+	_, err := w.c.obtain(ctx, w.base, w.path(), w.request(), &got)
 	return got, err
 }
 
@@ -76,7 +84,7 @@ func (w *Wait) request() api.WaitRequest {
 	return api.WaitRequest{ID: w.ID, Product: w.Product, Machine: w.c.cfg.Machine}
 }
 
-func (w *Wait) path() string { return api.PathWaits + "/" + url.PathEscape(w.ID) }
+func (w *Wait) path() string { return w.base + "/" + url.PathEscape(w.ID) }
 
 // Done closes when the machine need not wait any more: start now, if Err is nil.
 func (w *Wait) Done() <-chan struct{} { return w.done }
@@ -147,6 +155,8 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 			case n.Kind == api.KindWaitEnded && n.ID == w.ID:
 				w.end(waitEnded())
 				return
+			case n.Kind == api.KindDeclined && n.ID == w.ID:
+				w.heardNo()
 			case n.Kind == KindGap:
 				again = true
 			}
@@ -180,6 +190,9 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 			rival, soon = now.ID, time.After(settle)
 		default:
 			rival = ""
+			if now.Declined {
+				w.heardNo()
+			}
 		}
 	}
 }
@@ -190,7 +203,7 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 // wait is over, and starting tells the rest.
 func (w *Wait) renew(ctx context.Context) (over bool) {
 	var got api.Wait
-	_, err := w.c.call(ctx, http.MethodPost, api.PathWaits, w.request(), &got)
+	_, err := w.c.call(ctx, http.MethodPost, w.base, w.request(), &got)
 	if err != nil && !Denied(err) || err == nil && !got.Free {
 		return false
 	}

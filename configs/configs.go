@@ -144,6 +144,20 @@ type Rules struct {
 	CheckoutDefault  time.Duration  `key:"checkout_default"` // where nobody says until when
 	SaveGrace        time.Duration  `key:"save_grace"`       // 1 min to 2 h
 	V8i              string         `key:"v8i"`              // refuse or pass: V8i products that no license is for (R17)
+	// Takeover is what a refused machine may do about its user's active one: refuse,
+	// ask or grace; TakeoverGrace is how long that one then has: 1 min to 60 min.
+	Takeover      string        `key:"takeover"`
+	TakeoverGrace time.Duration `key:"takeover_grace"`
+	Modes         []RuleMode    `key:"modes"`
+}
+
+// RuleMode is how the rules are enforced for relayed traffic of a product, a
+// network, or both; see license.Mode.
+type RuleMode struct {
+	Product string `key:"product"` // empty: every product
+	// Network is the addresses it is for; the zero Prefix: all.
+	Network netip.Prefix `key:"network"`
+	Mode    string       `key:"mode"` // on or observe
 }
 
 // Limits hold for each identity, and for each address before it has one.
@@ -167,7 +181,8 @@ func Default() Config {
 			Listen:      "127.0.0.1:8443",
 			MetricsFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		},
-		Rules:  Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, CheckoutDefault: 14 * 24 * time.Hour, SaveGrace: 15 * time.Minute, V8i: "refuse"},
+		Rules: Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, CheckoutDefault: 14 * 24 * time.Hour, SaveGrace: 15 * time.Minute, V8i: "refuse",
+			Takeover: "refuse", TakeoverGrace: 10 * time.Minute},
 		Limits: Limits{RequestsPerSecond: 20, Burst: 40},
 		Log:    Log{Level: "info", Format: "text"},
 	}

@@ -190,6 +190,9 @@ func (r *Rules) validate(p *Problems) {
 	p.duration("rules.lease_ttl", r.LeaseTTL, license.DefaultLeaseTTL, license.MaxLeaseTTL)
 	p.oneOf("rules.v8i", r.V8i, "refuse", "pass")
 	p.duration("rules.save_grace", r.SaveGrace, time.Minute, 2*time.Hour)
+	p.oneOf("rules.takeover", r.Takeover, "refuse", "ask", "grace")
+	p.duration("rules.takeover_grace", r.TakeoverGrace, license.MinTakeoverGrace, license.MaxTakeoverGrace)
+	r.validateModes(p)
 	const year = 366 * 24 * time.Hour
 	p.duration("rules.checkout_max", r.CheckoutMax, 0, year)
 	p.duration("rules.checkout_default", r.CheckoutDefault, time.Minute, year)
@@ -198,6 +201,33 @@ func (r *Rules) validate(p *Problems) {
 	}
 	if r.AutonomyUncapped != nil {
 		p.duration("rules.autonomy_uncapped", *r.AutonomyUncapped, 0, year)
+	}
+}
+
+func (r *Rules) validateModes(p *Problems) {
+	if len(r.Modes) > license.MaxModes {
+		p.add("rules.modes", "has %d entries; %d are the most", len(r.Modes), license.MaxModes)
+	}
+	type about struct {
+		product string
+		network netip.Prefix
+	}
+	first := map[about]int{}
+	for i, m := range r.Modes {
+		key := keyf("rules.modes[%d]", i+1)
+		p.oneOf(key+".mode", m.Mode, "on", "observe")
+		if len(m.Product) > license.MaxName {
+			p.add(key+".product", "is longer than %d bytes, which no product's id is", license.MaxName)
+		}
+		if m.Network.Addr().Is4In6() {
+			p.add(key+".network", "%v is an IPv4 network written as IPv6; write it as IPv4", m.Network)
+		}
+		at := about{m.Product, m.Network.Masked()}
+		if j, twice := first[at]; twice {
+			p.add(key, "is for the same product and network as rules.modes[%d]; keep one", j)
+			continue
+		}
+		first[at] = i + 1
 	}
 }
 

@@ -50,10 +50,7 @@ func (e *Endpoint) wait(c *call, in api.WaitRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if a.Outcome.Waiter == nil {
-		return reply{status: http.StatusOK, body: api.Wait{ID: in.ID, Product: in.Product, Machine: in.Machine, Free: true}}, nil
-	}
-	return reply{status: created(a.Outcome.Repeat), body: waiting(a.Outcome.Waiter)}, nil
+	return waited(in, a.Outcome), nil
 }
 
 // endWait is DELETE /v1/waits/{id}.
@@ -79,5 +76,6 @@ func checkout(x *license.Checkout, epoch uint64) api.Checkout {
 }
 
 func waiting(w *license.Waiter) api.Wait {
-	return api.Wait{ID: w.ID.String(), Product: string(w.Product), Machine: apiMachine(w.Machine), Since: w.Since.Std()}
+	return api.Wait{ID: w.ID.String(), Product: string(w.Product), Machine: apiMachine(w.Machine), Since: w.Since.Std(),
+		Asks: asks[w.Asks], Until: w.Until.Std(), Declined: w.Declined}
 }

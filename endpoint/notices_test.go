@@ -494,7 +494,7 @@ func TestAFrameIsMadeOnce(t *testing.T) {
 func TestTheKindsAreTheAPIs(t *testing.T) {
 	want := []string{api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 		api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
-		api.KindBlocked, api.KindUnblocked, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
+		api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
 		api.KindLicenseChanged, api.KindSiteEnds, api.KindOutEnding, api.KindWrittenOff}
 	var got []string
 	for _, k := range notice.Kinds() {

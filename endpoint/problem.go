@@ -61,6 +61,7 @@ var statuses = map[string]int{
 	string(license.UnknownLicense):  http.StatusNotFound,
 	string(license.MachineBlocked):  http.StatusForbidden,
 	string(license.UserBlockedHere): http.StatusForbidden,
+	string(license.UnknownRequest):  http.StatusNotFound,
 	string(license.CloudNeeded):     http.StatusServiceUnavailable,
 	string(license.BadCommand):      http.StatusBadRequest,
 
@@ -195,7 +196,7 @@ func (e *Endpoint) denial(c *call, d license.Denial) api.Problem {
 		Since: d.Since.Std(), Until: d.Until.Std(),
 		User: string(d.Person), Note: d.Note, Contacts: administrators(contacts)}
 	p.Title, p.Detail, p.Next = phrase.Denial(c.lang, d, n, c.client)
-	if d.Reason == license.MachineActive {
+	if d.Holding != "" {
 		p.By = d.By.String()
 	}
 	if license.NamesMachine(c.client) {

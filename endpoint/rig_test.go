@@ -122,6 +122,18 @@ func (n *oneNode) Return(_ context.Context, c license.Return) (gateway.Answer, e
 	return n.apply(c)
 }
 func (n *oneNode) Wait(_ context.Context, c license.Wait) (gateway.Answer, error) { return n.apply(c) }
+func (n *oneNode) Request(_ context.Context, c license.Request) (gateway.Answer, error) {
+	return n.apply(c)
+}
+
+func (n *oneNode) LetGo(_ context.Context, c license.LetGo) (gateway.Answer, error) {
+	return n.apply(c)
+}
+
+func (n *oneNode) Decline(_ context.Context, c license.Decline) (gateway.Answer, error) {
+	return n.apply(c)
+}
+
 func (n *oneNode) EndWait(_ context.Context, c license.EndWait) (gateway.Answer, error) {
 	return n.apply(c)
 }

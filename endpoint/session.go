@@ -17,7 +17,7 @@ func (e *Endpoint) start(c *call, in api.StartRequest) (reply, error) {
 		return reply{}, err
 	}
 	a, err := decided(e.gw.Start(c.ctx, license.Start{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
-		Machine: m, Version: in.Version, Client: in.Client, Email: c.caller.Email, Feature: in.Feature}))
+		Machine: m, Version: in.Version, Client: in.Client, Email: c.caller.Email, Feature: in.Feature, Fences: in.Fences}))
 	if err != nil {
 		return reply{}, err
 	}

@@ -31,6 +31,10 @@ type request struct {
 	SignOut     *license.SignOut     `json:"sign_out,omitempty"`
 
 	Refresh *refresh `json:"refresh,omitempty"`
+
+	Request *license.Request `json:"request,omitempty"`
+	LetGo   *license.LetGo   `json:"let_go,omitempty"`
+	Decline *license.Decline `json:"decline,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.

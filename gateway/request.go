@@ -135,6 +135,8 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.WriteOff)
 	case r.Wait != nil:
 		out, err = g.wait(ctx, *r.Wait)
+	case r.takeover() != nil:
+		out, err = g.wait(ctx, r.takeover())
 	case r.EndWait != nil:
 		out, err = g.log.Propose(ctx, *r.EndWait)
 	case r.Release != nil:
@@ -181,7 +183,8 @@ func (g *Gateway) checkOut(ctx context.Context, c license.CheckOut) (license.Out
 	})
 }
 
-func (g *Gateway) wait(ctx context.Context, c license.Wait) (license.Outcome, error) {
+// wait proposes what needs a mirror that has been read.
+func (g *Gateway) wait(ctx context.Context, c license.Command) (license.Outcome, error) {
 	var filled bool
 	g.log.View(func(s *license.State) { filled = s.Head().Filled })
 	if !filled {

@@ -37,6 +37,8 @@ const (
 	Unassigned Kind = "unassigned"   // a license was taken from the user
 	Blocked    Kind = "blocked"      // IT keeps the user out of the site
 	Unblocked  Kind = "unblocked"    // and does so no more
+	Requested  Kind = "requested"    // another machine asks the active one to let go
+	Declined   Kind = "declined"     // the active machine does not let go
 	LinkUp     Kind = "link-up"      // the cloud answers again
 	LinkDown   Kind = "link-down"    // the cloud does not answer
 
@@ -54,7 +56,7 @@ const (
 // Kinds lists every kind there is, in a fixed order.
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
-		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, LinkUp, LinkDown,
+		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, Requested, Declined, LinkUp, LinkDown,
 		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, OutEnding, WrittenOff}
 }
 
@@ -71,6 +73,9 @@ const (
 	ReasonNew  = "new"
 	ReasonGone = "gone"
 )
+
+// ReasonTimeUp is the reason of an Ending notice at the end of a takeover's grace.
+const ReasonTimeUp = "time-up"
 
 // Notice is one thing to tell. Its token is (Epoch, Seq).
 type Notice struct {
@@ -149,6 +154,25 @@ func From(e license.Event) []Notice {
 			return nil // the start says it
 		}
 		n.waiter(WaitEnded, &f.Waiter)
+		n.Reason = string(f.Reason)
+	case license.Requested:
+		n.waiter(Requested, &f.Waiter)
+		n.To = f.Session.Machine
+	case license.Declined:
+		n.waiter(Declined, &f.Waiter)
+		n.Machine = f.Machine
+	case license.TakeoverBegan:
+		n.takeover(&f.Session)
+	case license.TakeoverWarned:
+		n.takeover(&f.Session)
+		if f.Left == 0 {
+			n.Reason = ReasonTimeUp
+		}
+	case license.TakeoverLifted:
+		n.session(Extended, &f.Session)
+		n.Reason = license.EndTakeover
+	case license.GivenUp:
+		n.session(Ending, &f.Session)
 	case license.ReservationEnded:
 		n.Kind, n.User, n.ID = NotTaken, f.User, f.Reservation.Wait
 		n.Product, n.Machine, n.To = f.Reservation.Product, f.Reservation.Machine, f.Reservation.Machine
@@ -223,6 +247,12 @@ func (n *Notice) session(k Kind, x *license.Session) {
 	if e := x.Notice; e != nil && (k == Released || k == Ending) {
 		n.Reason, n.By, n.Note, n.Until = e.Reason, e.By, e.Note, e.Until
 	}
+}
+
+// takeover tells the session's machine that it ends for another, which it is about.
+func (n *Notice) takeover(x *license.Session) {
+	n.session(Ending, x)
+	n.Machine = x.Notice.Machine
 }
 
 func (n *Notice) checkout(k Kind, x *license.Checkout) {

@@ -51,6 +51,10 @@ func commands() []command {
 			"seat checkout --product 3101 --for 72h", checkoutFlags, checkOut},
 		{"return", "ID", "give a checkout back",
 			"seat return 019a9f3e-7a10-7c5e-9d8a-1f0e6a2b3c4d", nil, giveBack},
+		{"request", "--product P", "ask the machine you are active on to let go, and wait until it has",
+			"seat request --product 3101", requestFlags, request},
+		{"let-go", "[--decline]", "close what runs on this machine for another of yours, or say no to it",
+			"seat let-go --decline", letGoFlags, letGo},
 		{"login", "--issuer URL --email E --password-file F", "sign in and keep the token",
 			"seat login --issuer https://ims.example --email ann@site.example --password-file ~/.pw", loginFlags, login},
 	}

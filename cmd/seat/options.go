@@ -31,6 +31,8 @@ type options struct {
 	version   string
 	killAfter time.Duration
 	wait      bool
+	request   bool
+	decline   bool
 	until     string
 	duration  time.Duration
 	issuer    issuerOptions

@@ -27,6 +27,7 @@ func runFlags(fs *pflag.FlagSet, o *options) {
 	fs.StringVar(&o.version, "version", "", "`VERSION` of the product, four-part")
 	fs.DurationVar(&o.killAfter, "kill-after", 0, "kill the program if it has not ended `DURATION` after it was asked to; 0: never, its work may not be saved")
 	fs.BoolVar(&o.wait, "wait", false, "if it is in use on another machine, wait until it is free")
+	fs.BoolVar(&o.request, "request", false, "if it is in use on another machine, ask that one to let go, and wait until it has")
 }
 
 // runProgram runs a program while a license is held.
@@ -118,13 +119,22 @@ func (s *seat) startOrWait(ctx context.Context, c *client.Client, o *options) (*
 		asking, cancel := context.WithTimeout(ctx, o.timeout)
 		session, err := c.Start(asking, o.product, client.WithVersion(o.version))
 		cancel()
-		if err == nil || !o.wait || !errors.Is(err, client.ErrActiveElsewhere) && !errors.Is(err, client.ErrReserved) {
+		if err == nil || !o.wait && !o.request || !errors.Is(err, client.ErrActiveElsewhere) && !errors.Is(err, client.ErrReserved) {
 			return session, err
 		}
 		s.sayf("%v", err)
 		s.sayf("waiting until it is free")
 		began := time.Now()
-		if err := s.await(ctx, c, o); err != nil {
+		ask := c.Wait
+		if o.request {
+			ask = c.Request
+		}
+		err = s.await(ctx, o, ask)
+		if o.request && o.wait && client.Denied(err) && !errors.Is(err, client.ErrWaitEnded) { // it cannot be asked
+			s.sayf("%v", err)
+			err = s.await(ctx, o, c.Wait)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if time.Since(began) >= waitPause {
@@ -138,21 +148,29 @@ func (s *seat) startOrWait(ctx context.Context, c *client.Client, o *options) (*
 	}
 }
 
-func (s *seat) await(ctx context.Context, c *client.Client, o *options) error {
+// await waits as ask has it.
+func (s *seat) await(ctx context.Context, o *options, ask func(context.Context, string) (*client.Wait, error)) error {
 	asking, cancel := context.WithTimeout(ctx, o.timeout)
-	w, err := c.Wait(asking, o.product)
+	w, err := ask(asking, o.product)
 	cancel()
 	if err != nil {
 		return err
 	}
-	select {
-	case <-w.Done():
-		return w.Err()
-	case <-ctx.Done():
-		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		defer cancel()
-		w.Cancel(leaving) // else it ends by itself, unused
-		return ctx.Err()
+	s.sayAsked(w.Asks())
+	declined := w.Declined()
+	for {
+		select {
+		case <-w.Done():
+			return w.Err()
+		case <-declined:
+			declined = nil
+			s.sayf("the other machine does not let go; waiting until it is free")
+		case <-ctx.Done():
+			leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+			defer cancel()
+			w.Cancel(leaving) // else it ends by itself, unused
+			return ctx.Err()
+		}
 	}
 }
 
