@@ -25,11 +25,13 @@ import (
 // Gateway is one. Set the fields before the first request; the zero values of
 // those with a default are fine.
 type Gateway struct {
-	Users    map[string]string // bearer token → e-mail
-	Products []string          // that there are; one license of each for everybody
-	TTL      time.Duration     // of leases; zero is 180 s
-	Beat     time.Duration     // between heartbeats; zero is 60 s
-	Nodes    []string          // told in hello
+	Users map[string]string // bearer token → e-mail
+	// Asks is how a request asks the active machine, as in api.Wait; empty refuses it.
+	Asks     string
+	Products []string      // that there are; one license of each for everybody
+	TTL      time.Duration // of leases; zero is 180 s
+	Beat     time.Duration // between heartbeats; zero is 60 s
+	Nodes    []string      // told in hello
 
 	// Before sees each request first. What it returns is the answer, if anything;
 	// it may also wait, or panic(http.ErrAbortHandler) to break the connection.
@@ -89,6 +91,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.mux.HandleFunc("DELETE "+api.PathCheckouts+"/{id}", g.user(g.giveBack))
 		g.mux.HandleFunc("POST "+api.PathWaits, g.user(g.wait))
 		g.mux.HandleFunc("DELETE "+api.PathWaits+"/{id}", g.user(g.endWait))
+		g.mux.HandleFunc("POST "+api.PathRequests, g.user(g.request))
+		g.mux.HandleFunc("DELETE "+api.PathRequests+"/{id}", g.user(g.endWait))
+		g.mux.HandleFunc("POST "+api.PathRequests+"/{id}/decline", g.user(g.decline))
+		g.mux.HandleFunc("POST "+api.PathSessions+"/{id}/let-go", g.user(g.letGo))
 		g.mux.HandleFunc("GET "+api.PathMe, g.user(g.me))
 		g.mux.HandleFunc("POST "+api.PathRefresh, g.user(g.me))
 		g.mux.HandleFunc("GET "+api.PathNotices, g.notices)
