@@ -168,7 +168,11 @@ func (s *script) command(state *State) Command {
 		}
 		return c
 	case 40, 41, 42:
-		// Someone asks what runs to let go.
+		// Someone asks what runs to let go, where the site lets them.
+		if settings := state.Head().Settings; settings.Takeover == TakeoverRefuse && s.pick(3) > 0 {
+			settings.Takeover = oneOf(s, TakeoverAsk, TakeoverGrace, TakeoverGrace)
+			return Configure{Settings: settings}
+		}
 		if x := state.Session(s.running(state)); x != nil {
 			return Request{ID: s.id(), User: x.User, Product: oneOf(s, x.Product, x.Product, s.product()), Machine: s.machine()}
 		}

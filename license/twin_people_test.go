@@ -203,6 +203,7 @@ func (w *twin) letGo(meant func(*Session) bool, e Ending) (n int) {
 			continue
 		}
 		notice := e
+		notice.Until = w.byThen(x, e.Until)
 		x.Notice = &notice
 		w.tell(Released{Session: *x})
 		n++
@@ -212,9 +213,8 @@ func (w *twin) letGo(meant func(*Session) bool, e Ending) (n int) {
 
 func (w *twin) waitsNoMore(user UserID, meant func(Machine) bool) (ended bool) {
 	if x := w.waiter(user); x != nil && meant(x.Machine) {
-		f := WaitEnded{Waiter: *x}
-		w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == user })
-		w.tell(f)
+		w.tell(WaitEnded{Waiter: *x})
+		w.unwait(user)
 		ended = true
 	}
 	if r := w.keptFor(user); r != nil && meant(r.Machine) {

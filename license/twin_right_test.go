@@ -192,14 +192,14 @@ func twinVersion(s string) string {
 // The end of a term.
 
 func (w *twin) yields(x *Session) bool {
-	return x.Notice == nil || x.Notice.Reason == "license-ended" && w.now()+w.grace() < x.Notice.Until
+	return x.Notice == nil || x.Notice.Reason == "license-ended" && w.now()+w.grace() < x.Notice.Until || x.Notice.Reason == "takeover"
 }
 
 func (w *twin) tellOfEnd(x *Session, ends Time) {
 	if ends <= w.now() {
 		ends = w.now() + w.grace()
 	}
-	x.Notice = &Ending{Reason: "license-ended", Until: ends}
+	x.Notice = &Ending{Reason: "license-ended", Until: w.byThen(x, ends)}
 	w.tell(Conflicted{Session: *x})
 }
 

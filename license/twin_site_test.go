@@ -144,7 +144,7 @@ func (w *twin) rightIsGone(user UserID, lic LicenseID) {
 	for i := range w.sessions {
 		x := &w.sessions[i]
 		if x.User == user && w.yields(x) && (lic == "" || lic == x.License) {
-			x.Notice = &Ending{Reason: "unassigned", Until: w.now() + w.grace()}
+			x.Notice = &Ending{Reason: "unassigned", Until: w.byThen(x, w.now()+w.grace())}
 			w.tell(Conflicted{Session: *x})
 		}
 	}
@@ -166,8 +166,11 @@ func (w *twin) configure(c Configure) Outcome {
 	bad := x.SessionScope > ScopeLicense || x.CheckoutScope > ScopeLicense ||
 		x.LeaseTTL != 0 && (x.LeaseTTL < 3*time.Minute || x.LeaseTTL > time.Hour) || x.CheckoutMax < 0 || x.CheckoutDefault < 0 || x.SaveGrace < 0 ||
 		x.AutonomyCapped != nil && *x.AutonomyCapped < 0 || x.AutonomyUncapped != nil && *x.AutonomyUncapped < 0
-	if bad {
+	if grace := x.TakeoverGrace; bad || x.Takeover > 2 || grace != 0 && (grace < time.Minute || grace > time.Hour) || !twinModes(x.Modes) {
 		return refuse(BadCommand)
+	}
+	if len(x.Modes) == 0 {
+		x.Modes = nil
 	}
 	if text(x) == text(w.head.Settings) {
 		return Outcome{Repeat: true}

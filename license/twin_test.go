@@ -85,6 +85,23 @@ func (w *twin) command(c Command) Outcome {
 	case EndReservation:
 		w.settle(c.User)
 		return Outcome{Repeat: true}
+	case Request:
+		w.settle(c.User)
+		return w.request(c)
+	case LetGo:
+		w.settle(c.User)
+		return w.givesUp(c)
+	case Decline:
+		w.settle(c.User)
+		return w.decline(c)
+	case Offer:
+		w.settle(c.User)
+		return Outcome{Repeat: true}
+	case WarnTakeover:
+		w.settle(w.runner(c.Session))
+		return Outcome{Repeat: true}
+	case WouldRefuse:
+		return w.wouldRefuse(c)
 	case Release:
 		w.settle(w.runner(c.Session))
 		return w.release(c)
@@ -256,7 +273,8 @@ func (w *twin) settle(user UserID) {
 		w.keepNoMore(user)
 		something = true
 	}
-	if something {
+	w.warn(user)
+	if something || w.looks(user) {
 		w.offer(user)
 	}
 }
@@ -294,10 +312,11 @@ func (w *twin) uncover(over Checkout) {
 			x.UnderCheckout = ID{}
 			x.Holds = true
 		case x.Notice == nil || w.now() < x.Notice.Until:
-			x.Notice = &Ending{Reason: "checkout-over", Machine: other.Machine, Until: w.now()}
+			x.Notice = &Ending{Reason: "checkout-over", Machine: other.Machine, Until: w.byThen(x, w.now())}
 			w.tell(Conflicted{Session: *x})
 		}
 	}
+	w.comeAlong(over.User)
 }
 
 // offer keeps what is free for the machine that waits for it.
@@ -309,16 +328,20 @@ func (w *twin) offer(user UserID) {
 	if r := w.keptFor(user); r != nil && r.Until > w.now() {
 		return
 	}
-	r, d := w.right(Start{User: user, Product: waiter.Product})
-	if d != nil || w.startRefused(user, r.License, waiter.Machine, "") != nil {
+	_, blocked, d := w.wants(user, waiter.Product, waiter.Machine)
+	x := *waiter
+	if d != nil && w.head.Level >= 2 {
+		w.tell(WaitEnded{Waiter: x, Reason: d.Reason})
+		w.unwait(user)
+	}
+	if d != nil || blocked != nil {
 		return
 	}
-	x := *waiter
-	w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == user })
 	w.kept = slices.DeleteFunc(w.kept, func(k twinKept) bool { return k.user == user })
 	until := w.now() + 30_000
 	w.kept = append(w.kept, twinKept{user, Reservation{Wait: x.ID, Product: x.Product, Machine: x.Machine, Until: until}})
 	w.tell(Reserved{Waiter: x, Until: until})
+	w.unwait(user)
 }
 
 // The rules.
@@ -401,6 +424,9 @@ func (w *twin) startRefused(user UserID, lic License, m Machine, version string)
 	if d := w.holder(user, lic.Product, lic.ID, m, w.sessionsHoldUser()); d != nil {
 		return d
 	}
+	if d := w.takenFrom(user, lic.Product, lic.ID, m, w.sessionsHoldUser()); d != nil {
+		return d
+	}
 	return w.keptFromThis(user, lic.Product, lic.ID, m, w.sessionsHoldUser())
 }
 
@@ -437,9 +463,8 @@ func (w *twin) heard(at Time) { w.head.Link.Contact = max(w.head.Link.Contact, a
 // take ends the wait of this machine for the product, and what was kept for it.
 func (w *twin) take(user UserID, product ProductID, m Machine) (wasKept bool) {
 	if x := w.waiter(user); x != nil && x.Product == product && sameMachine(x.Machine, m) {
-		f := WaitEnded{Waiter: *x, Granted: true}
-		w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == user })
-		w.tell(f)
+		w.tell(WaitEnded{Waiter: *x, Granted: true})
+		w.unwait(user)
 	}
 	if r := w.keptFor(user); r != nil && r.Product == product && sameMachine(r.Machine, m) {
 		w.kept = slices.DeleteFunc(w.kept, func(k twinKept) bool { return k.user == user })
@@ -507,7 +532,7 @@ func (w *twin) start(c Start) Outcome {
 		w.heard(w.now())
 	}
 	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Client: c.Client,
-		Since: w.now(), TTL: c.TTL, Generation: 1, Type: r.typ, Warnings: r.warnings, Feature: c.Feature}
+		Since: w.now(), TTL: c.TTL, Generation: 1, Type: r.typ, Warnings: r.warnings, Feature: c.Feature, Fences: c.Fences}
 	if x.TTL == 0 {
 		x.TTL = w.head.Settings.LeaseTTL
 	}
@@ -614,7 +639,7 @@ func (w *twin) conflict(c Conflict) Outcome {
 		if c.Machine.ID == "" && c.Machine.Name == "" {
 			why = "unassigned"
 		}
-		x.Notice = &Ending{Reason: why, Machine: c.Machine, Until: w.now() + w.grace()}
+		x.Notice = &Ending{Reason: why, Machine: c.Machine, Until: w.byThen(x, w.now()+w.grace())}
 		w.tell(Conflicted{Session: *x})
 	}
 	copied := *x
@@ -673,6 +698,9 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	}
 	if w.single(c.Product) || !w.whole() {
 		if d := w.holder(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
+			return Outcome{Denial: d}
+		}
+		if d := w.takenFrom(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
 			return Outcome{Denial: d}
 		}
 		if d := w.keptFromThis(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
@@ -746,24 +774,17 @@ func (w *twin) wait(c Wait) Outcome {
 	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
 		return refuse(r)
 	}
-	if d := w.keptOut(c.User, c.Machine, c.Product); d != nil {
+	_, blocked, d := w.wants(c.User, c.Product, c.Machine)
+	switch {
+	case d != nil:
 		return Outcome{Denial: d}
-	}
-	r, d := w.right(Start{User: c.User, Product: c.Product})
-	if d != nil {
-		return Outcome{Denial: d}
-	}
-	if w.startRefused(c.User, r.License, c.Machine, "") == nil {
+	case blocked == nil:
 		return Outcome{}
-	}
-	if old := w.waiter(c.User); old != nil {
-		f := WaitEnded{Waiter: *old}
-		w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == c.User })
-		w.tell(f)
+	case blocked.Reason == "takeover-under-way":
+		return Outcome{Denial: blocked}
 	}
 	x := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: w.now()}
-	w.waiters = append(w.waiters, x)
-	w.tell(WaitBegan{Waiter: x})
+	w.waitsNow(x)
 	return Outcome{Waiter: &x}
 }
 
@@ -772,9 +793,8 @@ func (w *twin) endWait(c EndWait) Outcome {
 		return refuse(BadCommand)
 	}
 	if x := w.waiter(c.User); x != nil && x.ID == c.ID {
-		f := WaitEnded{Waiter: *x}
-		w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == c.User })
-		w.tell(f)
+		w.tell(WaitEnded{Waiter: *x})
+		w.unwait(c.User)
 		return Outcome{}
 	}
 	if r := w.keptFor(c.User); r != nil && r.Wait == c.ID {
