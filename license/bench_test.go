@@ -2,38 +2,103 @@ package license
 
 import (
 	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 )
 
-// BenchmarkStartStop is one start and one stop of a capped product by one of a
-// site's users in turn, with what a store asks of the state in between: the keys
-// that changed, once for every thousand of both.
+// BenchmarkStartStop is one start or stop of a capped product, in turn, by the users
+// of a site of whom a tenth hold something already. The entries are there before,
+// as they are where the log is applied, and what a store takes in between, the
+// keys that changed, is not part of it.
 func BenchmarkStartStop(b *testing.B) {
 	for _, users := range []int{1_000, 1_000_000} {
 		b.Run(fmt.Sprint("users=", users), func(b *testing.B) {
-			s, now := assignedSite(b, users)
-			ids := make([]UserID, users)
-			for i := range ids {
-				ids[i] = benchUser(i)
+			s, now := busySite(b, users)
+			entries := make([]Entry, 0, 200_000) // an id comes again when its tombstone is gone
+			for i := range cap(entries) / 2 {
+				user, id := benchUser(users/10+i%(users-users/10)), idN(users+i)
+				entries = append(entries, Entry{Command: Start{ID: id, User: user, Product: "micro", Machine: benchMachine, Agreed: true}},
+					Entry{Command: Stop{ID: id, User: user, Machine: benchMachine}})
 			}
-			m := Machine{ID: "5f0c2b1e", Name: "WS-101"}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				now++
-				user, id := ids[i%users], idN(i)
-				if out, _ := Apply(s, Entry{now, Start{ID: id, User: user, Product: "micro", Machine: m, Agreed: true}}); out.Denial != nil {
+				e := entries[i%len(entries)]
+				e.At = now
+				if out, _ := Apply(s, e); out.Denial != nil {
 					b.Fatal(out.Denial.Reason)
 				}
-				if out, _ := Apply(s, Entry{now, Stop{ID: id, User: user, Machine: m}}); out.Denial != nil {
-					b.Fatal(out.Denial.Reason)
-				}
-				if i%1000 == 999 {
+				if i%2000 == 1999 {
+					b.StopTimer()
 					s.TakeChanged()
+					b.StartTimer()
 				}
 			}
 		})
 	}
+}
+
+// BenchmarkTakeChanged is what a store asks after a thousand starts and stops, for
+// each of them.
+func BenchmarkTakeChanged(b *testing.B) {
+	s, now := busySite(b, 10_000)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%1000 != 0 {
+			continue
+		}
+		b.StopTimer()
+		for j := range 500 {
+			now++
+			user, id := benchUser(5000+j), idN(10_000+i+j)
+			Apply(s, Entry{now, Start{ID: id, User: user, Product: "micro", Machine: benchMachine, Agreed: true}})
+			Apply(s, Entry{now, Stop{ID: id, User: user, Machine: benchMachine}})
+		}
+		b.StartTimer()
+		s.TakeChanged()
+	}
+}
+
+// BenchmarkSite builds a site of a million assigned users, a tenth of whom hold
+// something, and says what it takes in memory.
+func BenchmarkSite(b *testing.B) {
+	const users = 1_000_000
+	for b.Loop() {
+		before := inUse()
+		s, _ := busySite(b, users)
+		taken := inUse() - before
+		b.ReportMetric(float64(taken)/users, "B/user")
+		b.ReportMetric(float64(taken)/1e6, "MB-heap")
+		b.ReportMetric(residentMB(b), "MB-resident")
+		runtime.KeepAlive(s)
+	}
+}
+
+func inUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// residentMB is what this process has in memory; zero where it cannot be known.
+func residentMB(b *testing.B) float64 {
+	debug.FreeOSMemory()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Log(err)
+		return 0
+	}
+	_, after, _ := strings.Cut(string(text), "VmRSS:")
+	var kB float64
+	if _, err := fmt.Sscan(after, &kB); err != nil {
+		b.Log(err)
+	}
+	return kB * 1024 / 1e6
 }
 
 // BenchmarkRefuse is a refusal from memory: another machine is active.
@@ -52,6 +117,22 @@ func BenchmarkRefuse(b *testing.B) {
 }
 
 func benchUser(i int) UserID { return UserID(fmt.Sprintf("user-%07d", i)) }
+
+var benchMachine = Machine{ID: "5f0c2b1e", Name: "WS-101"}
+
+// busySite is an assignedSite in which a tenth of the users, the first, have a
+// session that holds.
+func busySite(tb testing.TB, users int) (*State, Time) {
+	s, now := assignedSite(tb, users)
+	for i := range users / 10 {
+		c := Start{ID: idN(i), User: benchUser(i), Product: "micro", Machine: benchMachine, Version: "23.0.1.25", Agreed: true}
+		if out, _ := Apply(s, Entry{now, c}); out.Denial != nil {
+			tb.Fatal(out.Denial.Reason)
+		}
+	}
+	s.TakeChanged()
+	return s, now
+}
 
 // assignedSite has a license of one capped product for each of its users.
 func assignedSite(tb testing.TB, users int) (*State, Time) {

@@ -33,21 +33,48 @@ func (k Key) compare(other Key) int {
 	return cmp.Or(cmp.Compare(k.Kind, other.Kind), cmp.Compare(k.ID, other.ID))
 }
 
-func (s *State) touch(k Key) { s.changed[k] = struct{}{} }
+// changes are the keys of records that changed. Those that nearly every entry
+// changes are kept as they are: a Key would cost more than the change.
+type changes struct {
+	head  bool
+	tombs map[ID]struct{}
+	keys  map[Key]struct{} // of all other tables
+	last  Key              // of keys; the next is often the same
+}
+
+func newChanges() changes { return changes{tombs: map[ID]struct{}{}, keys: map[Key]struct{}{}} }
+
+func (s *State) touch(k Key) {
+	if k != s.changed.last {
+		s.changed.last, s.changed.keys[k] = k, struct{}{}
+	}
+}
 
 // Changed is how many records changed since the last TakeChanged.
-func (s *State) Changed() int { return len(s.changed) }
+func (s *State) Changed() int {
+	n := len(s.changed.keys) + len(s.changed.tombs)
+	if s.changed.head {
+		n++
+	}
+	return n
+}
 
 // TakeChanged returns the keys of the records that changed since the last call,
 // sorted. A record that Record no longer finds is to be deleted.
 func (s *State) TakeChanged() []Key {
-	keys := make([]Key, 0, len(s.changed))
-	for k := range s.changed {
+	keys := make([]Key, 0, s.Changed())
+	if s.changed.head {
+		keys = append(keys, Key{Kind: KeyHead})
+	}
+	for k := range s.changed.keys {
 		keys = append(keys, k)
+	}
+	for id := range s.changed.tombs {
+		keys = append(keys, Key{KeyTombstone, string(id[:])})
 	}
 	// A map that was large once stays slow to walk: the first fill of the mirror
 	// would be paid for with every call after it.
-	s.changed = map[Key]struct{}{}
+	s.changed = newChanges()
 	slices.SortFunc(keys, Key.compare)
 	return keys
 }
@@ -193,7 +220,7 @@ func (s *State) Loaded() {
 			s.plan(s.head.Now, user)
 		}
 	}
-	clear(s.changed)
+	s.changed = newChanges()
 }
 
 // Clone copies the state, for models and tests.

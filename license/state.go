@@ -53,8 +53,8 @@ type State struct {
 	staff     map[UserID]struct{} // users with roles
 	barNames  map[string][]string // keys of bars by the bare name of their machine, sorted
 
-	changed map[Key]struct{} // since the last TakeChanged
-	events  []Event          // of the entry being applied
+	changed changes // since the last TakeChanged
+	events  []Event // of the entry being applied
 }
 
 // NewState is the state before the first entry.
@@ -73,7 +73,7 @@ func NewState() *State {
 		staff:     map[UserID]struct{}{},
 		barNames:  map[string][]string{},
 		waiting:   map[UserID]struct{}{},
-		changed:   map[Key]struct{}{},
+		changed:   newChanges(),
 	}
 }
 
@@ -187,7 +187,7 @@ func (s *State) begin(at Time) {
 	if at > s.head.Now {
 		s.head.Now = at
 	}
-	s.touch(Key{Kind: KeyHead})
+	s.changed.head = true
 	s.forget()
 	s.forgetTerms()
 	for len(s.graves) > 0 {
@@ -196,7 +196,7 @@ func (s *State) begin(at Time) {
 			break
 		}
 		delete(s.tombs, t.ID)
-		s.touch(Key{KeyTombstone, string(t.ID[:])})
+		s.changed.tombs[t.ID] = struct{}{}
 		s.graves = s.graves[1:]
 	}
 }
@@ -221,7 +221,12 @@ func (s *State) emit(f Fact) uint64 {
 func (s *State) open(id UserID) *Active {
 	a := s.active[id]
 	if a == nil {
-		a = &Active{User: id}
+		room := &struct { // most users have one session: in one piece with their Active
+			Active
+			first [1]Session
+		}{}
+		a = &room.Active
+		a.User, a.Sessions = id, room.first[:0]
 		s.active[id] = a
 	}
 	s.touch(Key{KeyActive, string(id)})
@@ -251,7 +256,7 @@ func (s *State) bury(id ID, user UserID) {
 	}
 	s.tombs[id] = Tombstone{ID: id, User: user, Until: s.head.Now.Add(TombstoneLife)}
 	s.graves = append(s.graves, id)
-	s.touch(Key{KeyTombstone, string(id[:])})
+	s.changed.tombs[id] = struct{}{}
 }
 
 // setAssigned keeps the index of a license's assignee.
