@@ -141,19 +141,25 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	claimed := s.claim(a, c.Product, s.knownAs(c.User, lic.ID, c.Machine))
 	// A new checkout of the same license and version on the same machine takes the
 	// place of the one it renews or shortens, and keeps the id the machine was known
-	// by: its name alone may be another's too.
-	machine := c.Machine
+	// by: its name alone may be another's too. Its name stays as well, for sessions that
+	// know nothing else.
+	machine, renewed := c.Machine, ID{}
 	if i := c.renews(a, lic); i >= 0 {
 		old := s.take(a, i)
 		s.emit(Returned{Checkout: old})
-		machine.ID = or(machine.ID, old.Machine.ID)
-		for j := range a.Sessions {
-			if a.Sessions[j].UnderCheckout == old.ID {
-				a.Sessions[j].UnderCheckout = c.ID
-			}
+		machine.ID, renewed = or(machine.ID, old.Machine.ID), old.ID
+		if s.head.Level >= levelRenewed {
+			machine.Name = or(machine.Name, old.Machine.Name)
 		}
 	}
-	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: a.known(lic.ID, machine),
+	machine = a.known(lic.ID, machine)
+	for i := range a.Sessions {
+		y := &a.Sessions[i]
+		if y.UnderCheckout == renewed && !renewed.IsZero() && (s.head.Level < levelRenewed || y.Machine.Is(machine)) {
+			y.UnderCheckout = c.ID
+		}
+	}
+	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: machine,
 		Version: c.Version, Since: at, Until: until, Token: s.head.Seq + 1, By: c.By, Note: c.Note}
 	if c.Edition > 0 {
 		x.Exact, x.Remind = c.Version != "", nextReminder(until, at)
@@ -163,19 +169,22 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	s.planCheckout(&x)
 	s.used(x.License, at)
 	s.emit(CheckedOut{Checkout: x})
+	if !renewed.IsZero() && s.head.Level >= levelRenewed {
+		s.uncover(a, renewed) // what runs on another machine, which had been taken for this one by its name
+	}
 	if claimed {
 		s.offer(c.User)
 	}
 	return Outcome{Checkout: &x}
 }
 
-// knownAs gives a machine that does not say its id the one that its checkouts of
-// the license know: another machine of its name is not it.
+// knownAs gives a machine that does not say its id, or its name, what its checkouts
+// of the license know: another machine of its name is not it.
 func (s *State) knownAs(user UserID, lic LicenseID, m Machine) Machine {
 	if a := s.active[user]; a != nil && s.head.Level >= levelRenewed {
 		for i := range a.Checkouts {
 			if x := &a.Checkouts[i]; x.License == lic && x.Machine.Is(m) {
-				m.ID = or(m.ID, x.Machine.ID)
+				m.ID, m.Name = or(m.ID, x.Machine.ID), or(m.Name, x.Machine.Name)
 			}
 		}
 	}

@@ -107,9 +107,9 @@ func (l *ledger) note(c Command, events []Event) {
 			l.remove(f.Session.ID)
 		case Returned:
 			l.remove(f.Checkout.ID)
-			heir := ID{}
+			heir := Checkout{}
 			if _, renewed := c.(CheckOut); renewed && i+1 < len(events) {
-				heir = events[i+1].Fact.(CheckedOut).Checkout.ID
+				heir = events[i+1].Fact.(CheckedOut).Checkout
 			}
 			l.uncover(f.Checkout.ID, heir)
 		case CheckedIn:
@@ -117,14 +117,14 @@ func (l *ledger) note(c Command, events []Event) {
 				l.witness.fail("checked in without a write-off: %+v", f.Checkout)
 			}
 			l.remove(f.Checkout.ID)
-			l.uncover(f.Checkout.ID, ID{})
+			l.uncover(f.Checkout.ID, Checkout{})
 		case WrittenOff:
 			delete(l.told, f.Checkout.ID)
 		case CheckoutEnding:
 			l.reminded(&f.Checkout)
 		case CheckoutEnded:
 			l.remove(f.Checkout.ID)
-			l.uncover(f.Checkout.ID, ID{})
+			l.uncover(f.Checkout.ID, Checkout{})
 		}
 	}
 	l.agrees()
@@ -235,7 +235,7 @@ func (l *ledger) agrees() {
 		for i := range a.Sessions {
 			x := &a.Sessions[i]
 			if own := s.Checkout(x.UnderCheckout); !x.UnderCheckout.IsZero() && x.Renewable(s.head.Now) &&
-				(own == nil || own.License != x.License || !own.Machine.Is(x.Machine)) {
+				(own == nil || own.License != x.License || !own.Machine.Is(x.Machine) && l.counts(x.ID)) {
 				l.witness.fail("runs under a checkout that is not there: %+v", *x)
 			}
 			if x.Holds && !x.UnderCheckout.IsZero() {
@@ -249,15 +249,26 @@ func (l *ledger) agrees() {
 	}
 }
 
-// uncover: what ran under a checkout runs under its heir, or by a hold of its
+// counts reports whether a session is of a product that is capped and was when it
+// began. One that was not may have begun on a machine that has its checkout's name,
+// and turns out to be another when that one says its id.
+func (l *ledger) counts(id ID) bool {
+	i := l.find(func(g *grant) bool { return g.id == id })
+	return i >= 0 && l.grants[i].capped && l.single(l.grants[i].product)
+}
+
+// uncover: what ran under a checkout runs under its heir, if that is the same
+// machine's, or by a hold of its
 // own, or has lost its right and is not renewed.
-func (l *ledger) uncover(checkout, heir ID) {
+func (l *ledger) uncover(checkout ID, heir Checkout) {
 	for i := range l.grants {
 		g := &l.grants[i]
 		if g.checkout || g.under != checkout {
 			continue
 		}
-		if g.under = heir; !heir.IsZero() {
+		g.under = ID{}
+		if !heir.ID.IsZero() && (sameMachine(heir.Machine, g.machine) || l.witness.state.head.Level < levelRenewed) {
+			g.under = heir.ID
 			continue
 		}
 		x := l.witness.state.Session(g.id)

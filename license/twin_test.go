@@ -1,6 +1,7 @@
 package license
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 	"time"
@@ -692,8 +693,8 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	}
 	machine := c.Machine
 	for _, x := range w.checkouts {
-		if x.User == c.User && x.License == lic.ID && sameMachine(x.Machine, machine) && machine.ID == "" && w.head.Level >= 2 {
-			machine.ID = x.Machine.ID
+		if x.User == c.User && x.License == lic.ID && sameMachine(x.Machine, machine) && w.head.Level >= 2 {
+			machine.ID, machine.Name = cmp.Or(machine.ID, x.Machine.ID), cmp.Or(machine.Name, x.Machine.Name)
 		}
 	}
 	if w.single(c.Product) || !w.whole() {
@@ -719,24 +720,31 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	if c.Edition > 0 {
 		x.Exact, x.Remind = c.Version != "", w.nextReminder(until)
 	}
+	var before *Checkout
 	if old := w.renewed(c, lic); old != nil {
-		before := *old
-		w.dropCheckout(before)
-		w.tell(Returned{Checkout: before})
-		if x.Machine.ID == "" {
-			x.Machine.ID = before.Machine.ID
-		}
-		for i := range w.sessions {
-			if w.sessions[i].UnderCheckout == before.ID && w.sessions[i].User == c.User {
-				w.sessions[i].UnderCheckout = x.ID
-			}
+		copied := *old
+		before = &copied
+		w.dropCheckout(copied)
+		w.tell(Returned{Checkout: copied})
+		x.Machine.ID = cmp.Or(x.Machine.ID, before.Machine.ID)
+		if w.head.Level >= 2 {
+			x.Machine.Name = cmp.Or(x.Machine.Name, before.Machine.Name)
 		}
 	}
 	w.acquaint(&x)
+	for i := range w.sessions {
+		y := &w.sessions[i]
+		if before != nil && y.User == c.User && y.UnderCheckout == before.ID && (w.head.Level < 2 || sameMachine(y.Machine, x.Machine)) {
+			y.UnderCheckout = x.ID
+		}
+	}
 	x.Token = w.head.Seq + 1
 	w.checkouts = append(w.checkouts, x)
 	w.used(lic.ID)
 	w.tell(CheckedOut{Checkout: x})
+	if before != nil && w.head.Level >= 2 {
+		w.uncover(*before)
+	}
 	if wasKept {
 		w.offer(c.User)
 	}
