@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -275,13 +276,15 @@ func newID() string {
 }
 
 func writeJSON(w http.ResponseWriter, contentType string, status int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // people read it, and nosniff keeps browsers from it
+	if err := e.Encode(v); err != nil {
 		panic(err) // our own types
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	w.Write(append(b, '\n')) // a client that is gone is nobody's error
+	w.Write(b.Bytes()) // a client that is gone is nobody's error
 }
 
 // printable cuts what a client sent to what a log line can bear.
