@@ -71,6 +71,7 @@ type auth struct {
 
 	mu     sync.Mutex
 	cached map[[sha256.Size]byte]Caller // verified tokens, by their digest
+	forgot uint64                       // how often they were dropped
 }
 
 func newAuth(issuers []Issuer, dir string, log *slog.Logger, m *metrics) (*auth, error) {
@@ -111,6 +112,7 @@ func (a *auth) identify(ctx context.Context, r *http.Request, before func() erro
 	now := time.Now()
 	a.mu.Lock()
 	caller, ok := a.cached[digest]
+	forgot := a.forgot
 	a.mu.Unlock()
 	if ok && now.Before(caller.Expires) {
 		return caller, nil
@@ -120,7 +122,7 @@ func (a *auth) identify(ctx context.Context, r *http.Request, before func() erro
 	}
 	caller, err := a.verify(ctx, token, now)
 	if err == nil && now.Before(caller.Expires) {
-		a.keep(digest, caller, now)
+		a.keep(digest, caller, now, forgot)
 	}
 	return caller, err
 }
@@ -185,9 +187,14 @@ func (a *auth) verify(ctx context.Context, token string, now time.Time) (Caller,
 	return Caller{User: license.UserID(claims.Subject), Email: claims.Email, Issuer: is.cfg.URL, Expires: claims.Expiry.Time()}, nil
 }
 
-func (a *auth) keep(digest [sha256.Size]byte, c Caller, now time.Time) {
+// keep remembers a verified token, unless a key was withdrawn since its
+// verification began: it may have been that one.
+func (a *auth) keep(digest [sha256.Size]byte, c Caller, now time.Time, forgot uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.forgot != forgot {
+		return
+	}
 	if len(a.cached) >= maxCached {
 		looked := 0
 		for d, other := range a.cached { // any one, and those of a few that have expired
@@ -207,4 +214,5 @@ func (a *auth) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	clear(a.cached)
+	a.forgot++
 }

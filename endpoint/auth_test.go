@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"log/slog"
 	"net/http"
@@ -248,7 +249,7 @@ func TestVerifiedTokensAreBounded(t *testing.T) {
 	var d [32]byte
 	for i := range maxCached + 1000 {
 		d[0], d[1], d[2] = byte(i), byte(i>>8), byte(i>>16)
-		a.keep(d, Caller{Expires: now.Add(time.Hour)}, now)
+		a.keep(d, Caller{Expires: now.Add(time.Hour)}, now, 0)
 	}
 	if len(a.cached) != maxCached {
 		t.Errorf("%d tokens are kept; want %d", len(a.cached), maxCached)
@@ -269,4 +270,25 @@ func TestJunkTokensAreLimitedByAddress(t *testing.T) {
 	r.want(t, 401, "", "GET", "/v1/me", nil, junk)
 	r.want(t, 429, "", "GET", "/v1/me", nil, junk)
 	r.want(t, 200, "", "GET", "/v1/me", nil, good) // known already
+}
+
+// A token whose verification began before its key was withdrawn is not remembered
+// after it.
+func TestWhatWasVerifiedWithAWithdrawnKeyIsNotRemembered(t *testing.T) {
+	a, err := newAuth(nil, "", slog.New(slog.DiscardHandler), testMetrics(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	digest := sha256.Sum256([]byte("a token"))
+	began := a.forgot
+	a.forget()
+	a.keep(digest, Caller{User: "ada", Expires: now.Add(time.Hour)}, now, began)
+	if _, ok := a.cached[digest]; ok {
+		t.Error("the token is remembered")
+	}
+	a.keep(digest, Caller{User: "ada", Expires: now.Add(time.Hour)}, now, a.forgot)
+	if _, ok := a.cached[digest]; !ok {
+		t.Error("a token verified since is not remembered")
+	}
 }

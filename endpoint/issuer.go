@@ -167,15 +167,18 @@ func (is *issuer) read(ctx context.Context) error {
 	now := time.Now()
 	is.mu.Lock()
 	is.tried = now
-	close(is.next)
-	is.next = make(chan struct{})
-	withdrawn := false
 	if err == nil {
+		withdrawn := false
 		for id, k := range is.keys {
 			withdrawn = withdrawn || !sameKey(k, keys[id])
 		}
 		is.keys, is.fetched = keys, now
+		if withdrawn {
+			is.forget() // before anybody hears of the new keys
+		}
 	}
+	close(is.next)
+	is.next = make(chan struct{})
 	select { // it has been done
 	case <-is.ring:
 	default:
@@ -183,9 +186,6 @@ func (is *issuer) read(ctx context.Context) error {
 	is.mu.Unlock()
 	if err != nil {
 		return err
-	}
-	if withdrawn {
-		is.forget()
 	}
 	if err := is.save(kept{is.cfg.URL, now.UTC(), set}); err != nil {
 		return fmt.Errorf("keeping the issuer's keys: %w", err)
