@@ -1,0 +1,346 @@
+package license
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// What the twin does with sessions, checkouts and waits.
+
+func (w *twin) start(c Start) Outcome {
+	if x := w.session(c.ID); x != nil {
+		switch {
+		case x.User != c.User || x.Product != c.Product || !sameMachine(x.Machine, c.Machine):
+			return refuse(IDInUse)
+		case x.Notice != nil && x.Notice.Until <= w.now():
+			return refuse(AlreadyEnded)
+		}
+		x.Generation++
+		copied := *x
+		return Outcome{Session: &copied, Repeat: true}
+	}
+	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
+		return refuse(r)
+	}
+	if c.TTL < 0 || !twinName(string(c.Product), c.Version, c.Client, c.Email, c.Feature) {
+		return refuse(BadCommand)
+	}
+	if d := w.keptOut(c.User, c.Machine, c.Product); d != nil {
+		return Outcome{Denial: d}
+	}
+	r, d := w.right(c)
+	if d != nil {
+		return Outcome{Denial: d}
+	}
+	lic := r.License
+	about := func(r Reason) Outcome {
+		return Outcome{Denial: &Denial{Reason: r, Product: c.Product, License: lic.ID}}
+	}
+	if w.whole() && w.product(c.Product).NeedsFeature && c.Feature == "" {
+		return about("feature-level")
+	}
+	if d := w.startRefused(c.User, lic, c.Machine, c.Version); d != nil {
+		return Outcome{Denial: d}
+	}
+	running := 0
+	for _, x := range w.sessions {
+		if x.User == c.User {
+			running++
+		}
+	}
+	if running >= 100 {
+		return about("too-many-sessions")
+	}
+	var under *Checkout
+	if lic.Kind == Virtuoso {
+		under = w.own(c.User, lic.ID, c.Machine, c.Version)
+	}
+	if under == nil && !c.Agreed && !w.alone(w.single(c.Product)) {
+		return about("cloud-needed")
+	}
+
+	holds := w.single(c.Product) && lic.Kind == Virtuoso
+	if c.Agreed && holds {
+		w.heard(w.now())
+	}
+	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Client: c.Client,
+		Since: w.now(), TTL: c.TTL, Generation: 1, Type: r.typ, Warnings: r.warnings, Feature: c.Feature, Fences: c.Fences}
+	if x.TTL == 0 {
+		x.TTL = w.head.Settings.LeaseTTL
+	}
+	if x.TTL == 0 {
+		x.TTL = 3 * time.Minute
+	}
+	if under != nil {
+		x.UnderCheckout = under.ID
+	} else if holds {
+		x.Holds, x.Provisional = true, !c.Agreed
+	}
+	wasKept := w.take(c.User, c.Product, c.Machine)
+	x.Token = w.head.Seq + 1
+	w.used(lic.ID)
+	w.tell(Started{Session: x})
+	if w.whole() && lic.Kind == Virtuoso && lic.Ends != 0 && lic.Ends-twinHour <= w.now() {
+		w.tellOfEnd(&x, lic.Ends)
+	}
+	w.sessions = append(w.sessions, x)
+	if wasKept {
+		w.offer(c.User)
+	}
+	return Outcome{Session: &x}
+}
+
+func (w *twin) stop(c Stop) Outcome {
+	x := w.session(c.ID)
+	switch {
+	case x == nil && c.User != "" && w.wasOf(c.ID) == c.User:
+		return Outcome{Repeat: true}
+	case x == nil:
+		return refuse(UnknownSession)
+	case x.User != c.User || !sameMachine(x.Machine, c.Machine):
+		return refuse(NotYours)
+	}
+	over, free := w.over(*x)
+	w.tell(Stopped{Session: over, Freed: free})
+	w.offer(over.User)
+	return Outcome{Session: &over}
+}
+
+func (w *twin) expire(c Expire) Outcome {
+	x := w.session(c.ID)
+	if x == nil || x.Generation != c.Generation {
+		return refuse(UnknownSession)
+	}
+	over, free := w.over(*x)
+	w.tell(Expired{Session: over, Freed: free})
+	w.offer(over.User)
+	return Outcome{Session: &over}
+}
+
+// over takes a session out; free: it was the last of its user's with a hold.
+func (w *twin) over(x Session) (Session, bool) {
+	w.sessions = slices.DeleteFunc(w.sessions, func(y Session) bool { return y.ID == x.ID })
+	w.bury(x.ID, x.User)
+	other := twinFind(w.sessions, func(y *Session) bool { return y.User == x.User && y.Holds })
+	return x, x.Holds && other == nil
+}
+
+func (w *twin) release(c Release) Outcome {
+	if c.By == "" || !twinName(c.By, c.Note) {
+		return refuse(BadCommand)
+	}
+	x := w.session(c.Session)
+	if x == nil {
+		return refuse(UnknownSession)
+	}
+	released := x.Notice != nil && x.Notice.Reason == "released"
+	if !released {
+		x.Notice = &Ending{Reason: "released", By: c.By, Note: c.Note, Until: w.now()}
+		w.tell(Released{Session: *x})
+	}
+	copied := *x
+	return Outcome{Session: &copied, Repeat: released}
+}
+
+func (w *twin) confirm(c Confirm) Outcome {
+	x := w.session(c.Session)
+	if x == nil {
+		return refuse(UnknownSession)
+	}
+	w.heard(w.now())
+	if !x.Provisional {
+		return Outcome{Repeat: true}
+	}
+	x.Provisional = false
+	copied := *x
+	w.tell(Confirmed{Session: copied})
+	return Outcome{Session: &copied}
+}
+
+func (w *twin) conflict(c Conflict) Outcome {
+	if !twinName(c.Machine.ID, c.Machine.Name) {
+		return refuse(BadCommand)
+	}
+	x := w.session(c.Session)
+	if x == nil {
+		return refuse(UnknownSession)
+	}
+	repeat := !w.yields(x)
+	if !repeat {
+		why := "conflict"
+		if c.Machine.ID == "" && c.Machine.Name == "" {
+			why = "unassigned"
+		}
+		x.Notice = &Ending{Reason: why, Machine: c.Machine, Until: w.byThen(x, w.now()+w.grace())}
+		w.tell(Conflicted{Session: *x})
+	}
+	copied := *x
+	return Outcome{Session: &copied, Repeat: repeat}
+}
+
+// grace is the time to save.
+func (w *twin) grace() Time {
+	if g := w.head.Settings.SaveGrace; g != 0 {
+		return Time(g / time.Millisecond)
+	}
+	return 15 * 60_000
+}
+
+// Checkouts.
+
+func (w *twin) checkOut(c CheckOut) Outcome {
+	if x := w.checkout(c.ID); x != nil && x.Until > w.now() {
+		if x.User != c.User || x.Product != c.Product || !sameMachine(x.Machine, c.Machine) {
+			return refuse(IDInUse)
+		}
+		copied := *x
+		return Outcome{Checkout: &copied, Repeat: true}
+	}
+	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
+		return refuse(r)
+	}
+	if !twinName(string(c.Product), c.Version, c.By, c.Note) || c.Edition > 1 {
+		return refuse(BadCommand)
+	}
+	for _, x := range w.sessions {
+		if x.User == c.User && x.UnderCheckout == c.ID && w.head.Level >= 2 {
+			return refuse(IDInUse)
+		}
+	}
+	if d := w.keptOut(c.User, c.Machine, c.Product); d != nil {
+		return Outcome{Denial: d}
+	}
+	for _, x := range w.checkouts {
+		if d := w.keptOut(c.User, x.Machine, c.Product); d != nil && x.User == c.User && sameMachine(x.Machine, c.Machine) {
+			return Outcome{Denial: d}
+		}
+	}
+	lic, d := w.byName(c.User, c.Product)
+	if d != nil {
+		return Outcome{Denial: d}
+	}
+	if d := w.checkoutTerms(c, lic); d != nil {
+		return Outcome{Denial: d}
+	}
+	machine := c.Machine
+	for _, x := range w.checkouts {
+		if x.User == c.User && x.License == lic.ID && sameMachine(x.Machine, machine) && w.head.Level >= 2 {
+			machine.ID, machine.Name = cmp.Or(machine.ID, x.Machine.ID), cmp.Or(machine.Name, x.Machine.Name)
+		}
+	}
+	if w.single(c.Product) || !w.whole() {
+		if d := w.holder(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
+			return Outcome{Denial: d}
+		}
+		if d := w.takenFrom(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
+			return Outcome{Denial: d}
+		}
+		if d := w.keptFromThis(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
+			return Outcome{Denial: d}
+		}
+	}
+	if !c.Agreed {
+		return Outcome{Denial: &Denial{Reason: "cloud-needed", Product: c.Product, License: lic.ID}}
+	}
+
+	until := w.checkoutEnd(c, lic)
+	w.heard(w.now())
+	wasKept := w.take(c.User, c.Product, machine)
+	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Since: w.now(),
+		Until: until, By: c.By, Note: c.Note}
+	if c.Edition > 0 {
+		x.Exact, x.Remind = c.Version != "", w.nextReminder(until)
+	}
+	var before *Checkout
+	if old := w.renewed(c, lic); old != nil {
+		copied := *old
+		before = &copied
+		w.dropCheckout(copied)
+		w.tell(Returned{Checkout: copied})
+		x.Machine.ID = cmp.Or(x.Machine.ID, before.Machine.ID)
+		if w.head.Level >= 2 {
+			x.Machine.Name = cmp.Or(x.Machine.Name, before.Machine.Name)
+		}
+	}
+	w.acquaint(&x)
+	for i := range w.sessions {
+		y := &w.sessions[i]
+		if before != nil && y.User == c.User && y.UnderCheckout == before.ID && (w.head.Level < 2 || sameMachine(y.Machine, x.Machine)) {
+			y.UnderCheckout = x.ID
+		}
+	}
+	x.Token = w.head.Seq + 1
+	w.checkouts = append(w.checkouts, x)
+	w.used(lic.ID)
+	w.tell(CheckedOut{Checkout: x})
+	if before != nil && w.head.Level >= 2 {
+		w.uncover(*before)
+	}
+	if wasKept {
+		w.offer(c.User)
+	}
+	return Outcome{Checkout: &x}
+}
+
+func (w *twin) giveBack(c Return) Outcome {
+	x := w.checkout(c.ID)
+	switch {
+	case x == nil && c.User != "" && w.wasOf(c.ID) == c.User:
+		return Outcome{Repeat: true}
+	case x == nil || x.Until <= w.now():
+		return refuse(UnknownCheckout)
+	case x.User != c.User || !sameMachine(x.Machine, c.Machine):
+		return refuse(NotYours)
+	}
+	back := *x
+	w.dropCheckout(back)
+	w.tell(Returned{Checkout: back})
+	w.uncover(back)
+	w.offer(c.User)
+	return Outcome{Checkout: &back}
+}
+
+// Waiting.
+
+func (w *twin) wait(c Wait) Outcome {
+	if x := w.waiter(c.User); x != nil && x.ID == c.ID {
+		if x.Product != c.Product || !sameMachine(x.Machine, c.Machine) {
+			return refuse(IDInUse)
+		}
+		copied := *x
+		return Outcome{Waiter: &copied, Repeat: true}
+	}
+	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
+		return refuse(r)
+	}
+	_, blocked, d := w.wants(c.User, c.Product, c.Machine)
+	switch {
+	case d != nil:
+		return Outcome{Denial: d}
+	case blocked == nil:
+		return Outcome{}
+	case blocked.Reason == "takeover-under-way":
+		return Outcome{Denial: blocked}
+	}
+	x := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: w.now()}
+	w.waitsNow(x)
+	return Outcome{Waiter: &x}
+}
+
+func (w *twin) endWait(c EndWait) Outcome {
+	if !twinName(string(c.User)) {
+		return refuse(BadCommand)
+	}
+	if x := w.waiter(c.User); x != nil && x.ID == c.ID {
+		w.tell(WaitEnded{Waiter: *x})
+		w.unwait(c.User)
+		return Outcome{}
+	}
+	if r := w.keptFor(c.User); r != nil && r.Wait == c.ID {
+		w.keepNoMore(c.User)
+		w.offer(c.User)
+		return Outcome{}
+	}
+	return Outcome{Repeat: true}
+}
