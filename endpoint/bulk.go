@@ -121,7 +121,7 @@ func (e *Endpoint) planBulk(id license.ID, in api.BulkCheckoutRequest, rows []cs
 		e.gw.View(func(s *license.State) {
 			for _, p := range in.Products {
 				l := lending{row: row, command: license.CheckOut{ID: bulkID(id, user, m, p), User: user, Product: license.ProductID(p.Product), Machine: m,
-					Version: p.Version, Until: license.TimeOf(in.Until), By: in.By, Note: in.Note, Agreed: true, Edition: license.CheckoutEdition}}
+					Version: p.Version, Until: license.TimeOf(in.Until), By: in.By, Note: in.Note, Agreed: true}}
 				if l.denial = license.Check(s, now, l.command); l.denial == nil {
 					l.command.Until = license.CheckoutEnd(s, now, l.command)
 				}

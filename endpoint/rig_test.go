@@ -111,7 +111,7 @@ func (n *oneNode) Start(_ context.Context, c license.Start) (gateway.Answer, err
 	return n.refused(a, err, c.User, c.Machine)
 }
 func (n *oneNode) CheckOut(_ context.Context, c license.CheckOut) (gateway.Answer, error) {
-	c.Agreed, c.Edition = n.agree, license.CheckoutEdition
+	c.Agreed = n.agree
 	a, err := n.apply(c)
 	return n.refused(a, err, c.User, c.Machine)
 }

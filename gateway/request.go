@@ -172,7 +172,6 @@ func (g *Gateway) start(ctx context.Context, c license.Start) (license.Outcome, 
 }
 
 func (g *Gateway) checkOut(ctx context.Context, c license.CheckOut) (license.Outcome, error) {
-	c.Edition = license.CheckoutEdition
 	return g.grant(ctx, c.User, c.Machine, "", func(agreed bool) license.Command {
 		if c.Until == 0 { // what the cloud agrees to is what is granted, to the millisecond
 			now := g.log.Now()

@@ -10,7 +10,7 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 	s := NewState()
 	Apply(s, Entry{1, Link{Up: true, Contact: 1}})
 	Apply(s, Entry{1, Mirror{Cursor: "1", Full: true, Last: true, Changes: []Change{
-		{User: &User{ID: "ada"}}, {Product: &Product{ID: "p"}}, {License: &License{ID: "l", Product: "p", Assignee: "ada"}}}}})
+		{User: &User{ID: "ada", Country: "DE"}}, {Product: &Product{ID: "p"}}, {License: &License{ID: "l", Product: "p", Assignee: "ada"}}}}})
 	start := func(n int) Outcome {
 		out, _ := Apply(s, Entry{Time(n), Start{ID: ID{1, byte(n)}, User: "ada", Product: "p", Machine: Machine{ID: "m"}, Agreed: true}})
 		return out
@@ -36,10 +36,10 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 func TestCheckoutsOfAUserAreBounded(t *testing.T) {
 	s := NewState()
 	Apply(s, Entry{1, Mirror{Cursor: "1", Full: true, Last: true, Changes: []Change{
-		{User: &User{ID: "ada"}}, {Product: &Product{ID: "p"}}, {License: &License{ID: "l", Product: "p", Assignee: "ada"}}}}})
+		{User: &User{ID: "ada", Country: "DE"}}, {Product: &Product{ID: "p"}}, {License: &License{ID: "l", Product: "p", Assignee: "ada"}}}}})
 	checkOut := func(n, version int) *Denial {
 		out, _ := Apply(s, Entry{Time(n), CheckOut{ID: ID{1, byte(n)}, User: "ada", Product: "p", Machine: Machine{ID: "m"}, Agreed: true,
-			Version: fmt.Sprint(version), Until: Time(n).Add(time.Hour), Edition: CheckoutEdition}})
+			Version: fmt.Sprint(version), Until: Time(n).Add(time.Hour)}})
 		return out.Denial
 	}
 	for n := range MaxCheckouts {

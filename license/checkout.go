@@ -10,7 +10,7 @@ type Checkout struct {
 	Product ProductID `cbor:"3,keyasint"`
 	License LicenseID `cbor:"4,keyasint"`
 	Machine Machine   `cbor:"5,keyasint"`
-	Version string    `cbor:"6,keyasint,omitempty"`
+	Version string    `cbor:"6,keyasint,omitempty"` // that runs under it, and no other; empty: every one
 	Since   Time      `cbor:"7,keyasint,omitempty"`
 	Until   Time      `cbor:"8,keyasint,omitempty"` // the first moment it is over
 	Token   uint64    `cbor:"9,keyasint,omitempty"` // seq of the grant: with the epoch, its fencing token
@@ -23,8 +23,6 @@ type Checkout struct {
 	Remind Time `cbor:"32,keyasint,omitempty"`
 	// WrittenOff: an administrator has given it up for lost. It goes on blocking.
 	WrittenOff *Loss `cbor:"33,keyasint,omitempty"`
-	// Exact: no other version than Version runs under it, where there is a Version.
-	Exact bool `cbor:"34,keyasint,omitempty"`
 	// Flagged is when IT was told that the right to it is gone. Zero: it is not.
 	Flagged Time `cbor:"40,keyasint,omitempty"`
 }
@@ -44,14 +42,7 @@ type CheckOut struct {
 	// By and Note: the administrator who makes it for the user, and why.
 	By   string `cbor:"30,keyasint,omitempty"`
 	Note string `cbor:"31,keyasint,omitempty"`
-	// Edition is of the rules it is asked by: a log is decided again as it was. 0 has
-	// no default end, no reminders, no versions, and cuts what is shortened to the
-	// newest maximum; who asks now says CheckoutEdition.
-	Edition uint8 `cbor:"32,keyasint,omitempty"`
 }
-
-// CheckoutEdition is the newest Edition of a CheckOut.
-const CheckoutEdition = 1
 
 // MaxCheckouts is how many checkouts one user may have.
 const MaxCheckouts = 100
@@ -95,10 +86,10 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
 		return d
 	}
-	if !validName(string(c.Product)) || !validName(c.Version) || !validName(c.By) || !validName(c.Note) || c.Edition > CheckoutEdition {
+	if !validName(string(c.Product)) || !validName(c.Version) || !validName(c.By) || !validName(c.Note) {
 		return deny(BadCommand)
 	}
-	if s.head.Level >= levelRenewed && s.named(c.User, c.ID) {
+	if s.named(c.User, c.ID) {
 		return deny(IDInUse)
 	}
 	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
@@ -147,29 +138,24 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	if i := c.renews(a, lic); i >= 0 {
 		old := s.take(a, i)
 		s.emit(Returned{Checkout: old})
-		machine.ID, renewed = or(machine.ID, old.Machine.ID), old.ID
-		if s.head.Level >= levelRenewed {
-			machine.Name = or(machine.Name, old.Machine.Name)
-		}
+		machine, renewed = Machine{ID: or(machine.ID, old.Machine.ID), Name: or(machine.Name, old.Machine.Name)}, old.ID
 	}
 	machine = a.known(lic.ID, machine)
 	for i := range a.Sessions {
 		y := &a.Sessions[i]
-		if y.UnderCheckout == renewed && !renewed.IsZero() && (s.head.Level < levelRenewed || y.Machine.Is(machine)) {
+		if y.UnderCheckout == renewed && !renewed.IsZero() && y.Machine.Is(machine) {
 			y.UnderCheckout = c.ID
 		}
 	}
 	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: machine,
-		Version: c.Version, Since: at, Until: until, Token: s.head.Seq + 1, By: c.By, Note: c.Note}
-	if c.Edition > 0 {
-		x.Exact, x.Remind = c.Version != "", nextReminder(until, at)
-	}
+		Version: c.Version, Since: at, Until: until, Token: s.head.Seq + 1, By: c.By, Note: c.Note,
+		Remind: nextReminder(until, at)}
 	a.Checkouts = append(a.Checkouts, x)
 	s.checkouts[x.ID] = c.User
 	s.planCheckout(&x)
 	s.used(x.License, at)
 	s.emit(CheckedOut{Checkout: x})
-	if !renewed.IsZero() && s.head.Level >= levelRenewed {
+	if !renewed.IsZero() {
 		s.uncover(a, renewed) // what runs on another machine, which had been taken for this one by its name
 	}
 	if claimed {
@@ -181,7 +167,7 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 // knownAs gives a machine that does not say its id, or its name, what its checkouts
 // of the license know: another machine of its name is not it.
 func (s *State) knownAs(user UserID, lic LicenseID, m Machine) Machine {
-	if a := s.active[user]; a != nil && s.head.Level >= levelRenewed {
+	if a := s.active[user]; a != nil {
 		for i := range a.Checkouts {
 			if x := &a.Checkouts[i]; x.License == lic && x.Machine.Is(m) {
 				m.ID, m.Name = or(m.ID, x.Machine.ID), or(m.Name, x.Machine.Name)

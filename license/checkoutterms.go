@@ -56,7 +56,7 @@ func CheckoutEnd(s *State, at Time, c CheckOut) Time {
 }
 
 func (s *State) checkoutEnd(c *CheckOut, lic *License, at Time) Time {
-	if c.Until != 0 || c.Edition == 0 {
+	if c.Until != 0 {
 		return c.Until
 	}
 	end := at.Add(s.head.Settings.checkoutDefault())
@@ -98,9 +98,9 @@ func (s *State) checkoutTerms(c *CheckOut, lic *License, at Time) *Denial {
 		}
 		i := c.renews(a, lic)
 		switch {
-		case i >= 0 && c.Edition > 0 && end <= a.Checkouts[i].Until:
+		case i >= 0 && end <= a.Checkouts[i].Until:
 			return nil
-		case i < 0 && c.Edition > 0 && len(a.Checkouts) >= MaxCheckouts:
+		case i < 0 && len(a.Checkouts) >= MaxCheckouts:
 			return no(TooManyCheckouts, 0)
 		}
 	}
@@ -117,14 +117,14 @@ func (s *State) checkoutTerms(c *CheckOut, lic *License, at Time) *Denial {
 // takes the place of, or -1.
 func (c *CheckOut) renews(a *Active, lic *License) int {
 	return slices.IndexFunc(a.Checkouts, func(x Checkout) bool {
-		return x.License == lic.ID && x.Machine.Is(c.Machine) && (c.Edition == 0 || sameVersion(x.Version, c.Version))
+		return x.License == lic.ID && x.Machine.Is(c.Machine) && sameVersion(x.Version, c.Version)
 	})
 }
 
 // covers reports whether a product of this version runs under the checkout. Who
 // does not say the version is taken to run what is checked out.
 func (x *Checkout) covers(version string) bool {
-	return !x.Exact || version == "" || sameVersion(x.Version, version)
+	return x.Version == "" || version == "" || sameVersion(x.Version, version)
 }
 
 // sameVersion reports whether two texts name one version: "10.00.18" is

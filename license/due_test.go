@@ -18,7 +18,7 @@ func checkedOutSite(t *testing.T, users int) (*State, Time) {
 	must(Mirror{Cursor: "1", Changes: []Change{{Product: &Product{ID: "micro", Capped: CappedYes}}}})
 	for i := range users {
 		user, cursor := userN(i), s.Head().Cursor
-		must(Mirror{From: cursor, Cursor: cursor + "1", Changes: []Change{{User: &User{ID: user}},
+		must(Mirror{From: cursor, Cursor: cursor + "1", Changes: []Change{{User: &User{ID: user, Country: "DE"}},
 			{License: &License{ID: LicenseID(user), Product: "micro", Assignee: user}}}})
 		must(CheckOut{ID: idN(i), User: user, Product: "micro", Machine: Machine{Name: "LT-7"}, Agreed: true, Until: now.Add(24 * time.Hour)})
 	}

@@ -100,10 +100,6 @@ func Entitlement(s *State, at Time, c Start) (typ string, list []Warning, d *Den
 // decides, and nothing after it is looked at: a refusal for another active machine
 // is final.
 func (s *State) right(c *Start, at Time) (right, *Denial) {
-	if s.head.Level < levelEntitlement {
-		p, lic, d := s.entitled(c.User, c.Product, at)
-		return right{product: p, license: lic}, d
-	}
 	p, u, d := s.known(c.User, c.Product)
 	if d != nil {
 		return right{}, d
@@ -188,7 +184,7 @@ func (s *State) known(user UserID, product ProductID) (*Product, *User, *Denial)
 	if u.Blocked {
 		return nil, nil, &Denial{Reason: UserBlocked, Product: product}
 	}
-	if u.Country == "" && s.head.Level >= levelEntitlement {
+	if u.Country == "" {
 		return nil, nil, &Denial{Reason: NoCountry, Product: product}
 	}
 	return p, u, nil
@@ -196,21 +192,20 @@ func (s *State) known(user UserID, product ProductID) (*Product, *User, *Denial)
 
 // entitled finds the license that is a user's by name: a Virtuoso license
 // assigned to them and in its term, the one that ends last (R1, R2). It is what a
-// checkout needs, and before levelEntitlement also what a start needed.
+// checkout needs.
 func (s *State) entitled(user UserID, product ProductID, at Time) (*Product, *License, *Denial) {
 	p, u, d := s.known(user, product)
 	if d != nil {
 		return nil, nil, d
 	}
-	whole := s.head.Level >= levelEntitlement
 	var best, out, barred *License
 	for _, id := range s.assigned[user] {
 		l := s.licenses[id]
-		if l.Product != product || l.Kind != Virtuoso || whole && p.V8i {
+		if l.Product != product || l.Kind != Virtuoso || p.V8i {
 			continue
 		}
 		switch {
-		case whole && l.Runs(at) && !l.covers(u.Country):
+		case l.Runs(at) && !l.covers(u.Country):
 			barred = l
 		case l.Runs(at):
 			if best == nil || l.outlasts(best) {

@@ -3,13 +3,11 @@ package license
 // Found gives a new site its identity: the first command of a first leader.
 type Found struct {
 	Cluster string `cbor:"1,keyasint"` // a UUID; part of every usage record's id
-	// Level is what every member of the cluster can do. Zero is 1, from before it
-	// was part of the command.
-	Level uint32 `cbor:"40,keyasint,omitempty"`
+	Level   uint32 `cbor:"2,keyasint"` // what every member of the cluster can do; at least 1
 }
 
 func (c Found) decide(s *State, _ Time) *Denial {
-	if c.Cluster == "" || !validName(c.Cluster) || c.Level > Level {
+	if c.Cluster == "" || !validName(c.Cluster) || c.Level < 1 || c.Level > Level {
 		return deny(BadCommand)
 	}
 	if s.head.Cluster != "" && s.head.Cluster != c.Cluster {
@@ -22,28 +20,12 @@ func (c Found) do(s *State, at Time) Outcome {
 	if s.head.Cluster != "" {
 		return Outcome{Repeat: true}
 	}
-	s.head.Cluster, s.head.Epoch, s.head.Level = c.Cluster, 1, max(c.Level, 1)
-	if c.Level >= levelDuties {
-		s.head.UsedFrom = at
-	}
+	s.head.Cluster, s.head.Epoch, s.head.Level, s.head.UsedFrom = c.Cluster, 1, c.Level, at
 	return Outcome{}
 }
 
 // Level is what this program can do; a cluster works at the lowest of its
-// members'. The rules' behaviour depends on the state's Level wherever it
-// changed.
-const Level = 2
-
-// levelDuties is the first level at which IT is told of what it must see to (a
-// checkout whose right is gone, a user who is gone though assigned, new and
-// changed licenses), and a license remembers when it was last used.
-const levelDuties = 2
-
-// levelEntitlement is the first level with the whole order of entitlement and with
-// the reminders of a license's end; see right and RemindTerm.
-const levelEntitlement = 2
-
-// levelRenewed is the first level at which a checkout that is renewed by a machine
-// without its id is decided on by the id the machine was known by, and at which
-// the id of a checkout is not taken anew while a session still names it.
-const levelRenewed = 2
+// members', State.Head().Level. Who changes a rule raises Level by one and lets the
+// rule decide in the old way while the state's level is lower, so that a log is
+// decided again as it was and members of two versions decide alike.
+const Level = 1

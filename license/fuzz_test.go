@@ -156,7 +156,7 @@ func (s *script) command(state *State) Command {
 		return WriteOff{Checkout: s.checkedOut(state), By: oneOf(s, "ida", "ida", ""), Note: "lost"}
 	case 38, 39:
 		// Renewed, shortened, of another version, to no date in particular.
-		c := CheckOut{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: true, Edition: CheckoutEdition}
+		c := CheckOut{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: true}
 		if x := state.Checkout(s.checkedOut(state)); x != nil && s.pick(4) > 0 {
 			c.User, c.Product, c.Machine, c.Version = x.User, x.Product, x.Machine, x.Version
 		}
@@ -263,7 +263,7 @@ func (s *script) command(state *State) Command {
 		return Conflict{Session: s.running(state), Machine: s.machine()}
 	case 24:
 		return oneOf[Command](s, Confirm{Session: s.running(state)}, UsageSent{Through: uint64(s.pick(60))},
-			Refused{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}}, Found{Cluster: oneOf(s, "here", "there")})
+			Refused{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}}, Found{Cluster: oneOf(s, "here", "there"), Level: oneOf[uint32](s, Level, 0, Level+1)})
 	case 25:
 		up := s.pick(2) > 0
 		return Link{Up: up, Contact: s.at}
@@ -371,7 +371,7 @@ func (w *witness) found(s *script) {
 func (s *script) founding() []Entry {
 	s.at = TimeOf(time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC))
 	return []Entry{
-		{s.at, Found{Cluster: "here", Level: oneOf[uint32](s, Level, Level, 1)}},
+		{s.at, Found{Cluster: "here", Level: Level}},
 		{s.at, Configure{Settings: Settings{SessionScope: Scope(s.pick(3)), CheckoutScope: Scope(s.pick(3)), Takeover: TakeoverPolicy(s.pick(3))}}},
 		{s.at, Mirror{Cursor: "first", Changes: siteRecords(), Full: true, Last: true}},
 		{s.at, Link{Up: true, Contact: s.at}},

@@ -11,9 +11,9 @@ func (s *State) startConflict(user UserID, lic *License, m Machine, at Time) *De
 // checkoutConflict says which other machine keeps a checkout out: one with a
 // session or a checkout of this license (with the default scopes), or one that
 // it is kept for. What is not capped may be out on as many machines as one likes
-// (R5); sites of an older level keep that to one machine, too.
+// (R5).
 func (s *State) checkoutConflict(user UserID, lic *License, m Machine, at Time) *Denial {
-	if p := s.products[lic.Product]; p != nil && !p.Single() && s.head.Level >= levelEntitlement {
+	if p := s.products[lic.Product]; p != nil && !p.Single() {
 		return nil
 	}
 	return s.conflict(user, lic, m, at, s.head.Settings.checkoutScope())

@@ -32,7 +32,6 @@ type grant struct {
 	license  LicenseID
 	machine  Machine
 	version  string
-	exact    bool // of a checkout: no other version is part of it
 	checkout bool
 	until    Time // of a checkout
 	capped   bool // when it was granted
@@ -96,11 +95,8 @@ func (l *ledger) note(c Command, events []Event) {
 				}
 			}
 			l.add(grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, until: x.Until, checkout: true,
-				capped:  l.single(x.Product) || l.witness.state.head.Level < levelEntitlement,
-				version: x.Version, exact: x.Exact})
-			if out, ok := c.(CheckOut); ok && out.Edition > 0 {
-				l.told[x.ID] = l.witness.state.head.Now
-			}
+				capped: l.single(x.Product), version: x.Version})
+			l.told[x.ID] = l.witness.state.head.Now
 		case Stopped:
 			l.remove(f.Session.ID)
 		case Expired:
@@ -267,7 +263,7 @@ func (l *ledger) uncover(checkout ID, heir Checkout) {
 			continue
 		}
 		g.under = ID{}
-		if !heir.ID.IsZero() && (sameMachine(heir.Machine, g.machine) || l.witness.state.head.Level < levelRenewed) {
+		if !heir.ID.IsZero() && sameMachine(heir.Machine, g.machine) {
 			g.under = heir.ID
 			continue
 		}
@@ -302,7 +298,7 @@ func (l *ledger) covering(g *grant) ID {
 	plain := strings.NewReplacer("10.00.18", "10.0.18", "10.0.18.0", "10.0.18", "23.0.0.0", "23.0").Replace
 	own := l.find(func(h *grant) bool {
 		return h.checkout && h.user == g.user && h.license == g.license && sameMachine(h.machine, g.machine) &&
-			(!h.exact || g.version == "" || g.version == h.version || plain(g.version) == plain(h.version))
+			(h.version == "" || g.version == "" || g.version == h.version || plain(g.version) == plain(h.version))
 	})
 	if own < 0 {
 		return ID{}
@@ -311,7 +307,7 @@ func (l *ledger) covering(g *grant) ID {
 }
 
 // reminded: a user is told of an end that is to come, once for each of its
-// moments, and of nothing that is written off or from before there were reminders.
+// moments, and of nothing that is written off.
 func (l *ledger) reminded(x *Checkout) {
 	now := l.witness.state.head.Now
 	last, ok := l.told[x.ID]

@@ -71,7 +71,7 @@ func (c Move) decide(s *State, at Time) *Denial {
 		return no(UserBlocked, c.To, 0)
 	case to.OtherAccount:
 		return no(OtherAccount, c.To, 0)
-	case to.Country == "" && s.head.Level >= levelEntitlement: // R2
+	case to.Country == "": // R2
 		return no(NoCountry, c.To, 0)
 	}
 	if until := lockedUntil(l, at); until != 0 {

@@ -102,7 +102,7 @@ type LicenseChanged struct {
 func (s *State) tellChanged(id LicenseID, old, l *License) {
 	f := LicenseChanged{License: id, New: old == nil, Gone: l == nil}
 	switch {
-	case s.head.Level < levelDuties || old == nil && l == nil:
+	case old == nil && l == nil:
 		return
 	case l == nil:
 		f.Product, f.Ends = old.Product, old.Ends
@@ -129,9 +129,6 @@ type UserMissing struct {
 
 // missing tells which licenses are lost with a user who is gone.
 func (s *State) missing(user UserID) {
-	if s.head.Level < levelDuties {
-		return
-	}
 	for _, id := range s.assigned[user] {
 		if l := s.licenses[id]; l.Ends != 0 && s.head.Now >= l.Ends {
 			continue
@@ -154,7 +151,7 @@ type CheckoutFlagged struct {
 
 // flag tells IT of a checkout, once.
 func (s *State) flag(x *Checkout, reason string) {
-	if x.Flagged != 0 || x.Until <= s.head.Now || s.head.Level < levelDuties {
+	if x.Flagged != 0 || x.Until <= s.head.Now {
 		return
 	}
 	s.touch(Key{KeyActive, string(x.User)})

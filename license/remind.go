@@ -165,7 +165,7 @@ func endsWithin(l *License, at Time) int {
 // unusedSince is since when a license could have been used and was not. Zero: it
 // was, or nobody knows.
 func (s *State) unusedSince(l *License) Time {
-	if l.LastUsed != 0 || s.head.UsedFrom == 0 || l.AssignedAt == 0 {
+	if l.LastUsed != 0 || l.AssignedAt == 0 {
 		return 0
 	}
 	return max(l.AssignedAt, l.Starts, s.head.UsedFrom)
@@ -175,7 +175,7 @@ func (s *State) unusedSince(l *License) Time {
 // record to write with every start.
 func (s *State) used(id LicenseID, at Time) {
 	l := s.licenses[id]
-	if l == nil || s.head.Level < levelDuties || l.LastUsed != 0 && at.Sub(l.LastUsed) < 24*time.Hour {
+	if l == nil || l.LastUsed != 0 && at.Sub(l.LastUsed) < 24*time.Hour {
 		return
 	}
 	l.LastUsed = at

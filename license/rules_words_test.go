@@ -216,7 +216,7 @@ func (s *story) command(w *words) (license.Command, error) {
 	case "configure":
 		return s.configure(w)
 	case "found":
-		var c license.Found
+		c := license.Found{Level: license.Level}
 		if text := w.after("level"); text != "" {
 			n, err := strconv.ParseUint(text, 10, 32)
 			if err != nil {
@@ -260,7 +260,7 @@ func (s *story) start(w *words) (license.Command, error) {
 }
 
 func (s *story) checkout(w *words) (license.Command, error) {
-	c := license.CheckOut{ID: nameID(w.next()), Agreed: !w.flag("alone"), Edition: license.CheckoutEdition,
+	c := license.CheckOut{ID: nameID(w.next()), Agreed: !w.flag("alone"),
 		Version: long(w.after("version")), By: long(w.after("by")), Note: long(w.after("because"))}
 	if text := w.after("for"); text != "" {
 		d, err := duration(text)
@@ -268,13 +268,6 @@ func (s *story) checkout(w *words) (license.Command, error) {
 			return nil, err
 		}
 		c.Until = s.now.Add(d)
-	}
-	if text := w.after("edition"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 8)
-		if err != nil {
-			return nil, err
-		}
-		c.Edition = uint8(n)
 	}
 	m, err := w.machine()
 	c.Machine, c.User, c.Product = m, license.UserID(w.next()), license.ProductID(w.next())
@@ -366,7 +359,7 @@ func (s *story) mirror(w *words) (license.Command, error) {
 func (s *story) change(w *words) (license.Change, error) {
 	switch kind := w.next(); kind {
 	case "user":
-		u := license.User{Blocked: w.flag("blocked"), Country: w.after("country"), Email: w.after("email"), Name: w.after("named"),
+		u := license.User{Blocked: w.flag("blocked"), Country: country(w), Email: w.after("email"), Name: w.after("named"),
 			OtherAccount: w.flag("other-account"), Roles: roles(w), ID: license.UserID(long(w.next()))}
 		return license.Change{User: &u}, nil
 	case "product":
@@ -425,6 +418,18 @@ func (s *story) change(w *words) (license.Change, error) {
 		}
 	}
 	return license.Change{}, fmt.Errorf("not a change of the mirror")
+}
+
+// country is DE where a story has nothing to do with countries, and none for "none".
+func country(w *words) string {
+	switch text := w.after("country"); text {
+	case "":
+		return "DE"
+	case "none":
+		return ""
+	default:
+		return text
+	}
 }
 
 // countryPolicy reads "FR:off", "DE:30d" or "DE:30d:off".

@@ -154,7 +154,7 @@ func (c Start) decide(s *State, at Time) *Denial {
 	if d != nil {
 		return d
 	}
-	if r.product.NeedsFeature && c.Feature == "" && s.head.Level >= levelEntitlement {
+	if r.product.NeedsFeature && c.Feature == "" {
 		return &Denial{Reason: FeatureLevel, Product: c.Product, License: r.license.ID}
 	}
 	if d := s.startBlocked(c.User, r.product, r.license, c.Machine, c.Version, at); d != nil {

@@ -26,7 +26,7 @@ type Head struct {
 	// Refilling: the mirror is being read anew from the beginning; what is not named
 	// again is gone, and its reader deletes it with the last page.
 	Refilling bool `cbor:"14,keyasint,omitempty"`
-	// UsedFrom is since when licenses remember their last use. Zero: they do not.
+	// UsedFrom is when the site was founded: since then licenses remember their last use.
 	UsedFrom Time `cbor:"40,keyasint,omitempty"`
 }
 

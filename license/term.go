@@ -49,7 +49,7 @@ func (c RemindTerm) decide(*State, Time) *Denial { return nil }
 
 func (c RemindTerm) do(s *State, at Time) Outcome {
 	l := s.licenses[c.License]
-	if l == nil || s.head.Level < levelEntitlement || l.nextTerm() == 0 || l.nextTerm() > at {
+	if l == nil || l.nextTerm() == 0 || l.nextTerm() > at {
 		return Outcome{Repeat: true}
 	}
 	told := l.toldBy(at)
@@ -98,7 +98,7 @@ func (l *License) toldBy(at Time) uint8 {
 // lastHour reports whether what starts now by the license is told of its end at
 // once. Use that is not by a Virtuoso license goes on: the next start decides.
 func (s *State) lastHour(l *License, at Time) bool {
-	return s.head.Level >= levelEntitlement && l.Kind == Virtuoso && l.Ends != 0 && l.Ends.Add(-TermWarning) <= at
+	return l.Kind == Virtuoso && l.Ends != 0 && l.Ends.Add(-TermWarning) <= at
 }
 
 // tellSessions puts the sessions that run by the license on notice.
@@ -143,7 +143,7 @@ func (s *State) newTerm(old, l *License) {
 			return
 		}
 	}
-	if s.head.Level >= levelEntitlement && l.Ends != 0 && l.Ends <= s.head.Now {
+	if l.Ends != 0 && l.Ends <= s.head.Now {
 		l.Told = termTold // there is nothing to remind of
 	}
 	s.planTerm(l)
@@ -152,7 +152,7 @@ func (s *State) newTerm(old, l *License) {
 // termChanged sees to the sessions of a license whose end has changed and whose
 // user has not.
 func (s *State) termChanged(old, l *License) {
-	if s.head.Level < levelEntitlement || old.Ends == l.Ends {
+	if old.Ends == l.Ends {
 		return
 	}
 	a := s.active[l.Assignee]
@@ -222,9 +222,6 @@ func (s *State) replanTerms() {
 // dueTerms are the licenses of whose end there is something to say, at most
 // MaxDue.
 func (s *State) dueTerms(at Time) []LicenseID {
-	if s.head.Level < levelEntitlement {
-		return nil
-	}
 	var found []LicenseID
 	var walk func(i int)
 	walk = func(i int) {

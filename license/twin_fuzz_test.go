@@ -80,9 +80,7 @@ func twinScript(t *testing.T, bytes []byte) int {
 		if checked != nil && (out.Denial == nil || out.Denial.Reason != checked.Reason) {
 			w.fail("Check refuses with %v, Apply gives %v", text(checked), text(out.Denial))
 		}
-		if w.state.head.Level >= levelRenewed {
-			w.ledger.note(entries[i].Command, events)
-		}
+		w.ledger.note(entries[i].Command, events)
 		if i%16 == 15 || script.done() {
 			if other := naive.differs(w.state); other != "" {
 				w.fail("after entry %d: %s", i, other)

@@ -8,9 +8,6 @@ import (
 
 // The part of the twin that is about what IT does, and is told.
 
-// duties: from level 2 on IT is told of what it must see to.
-func (w *twin) duties() bool { return w.head.Level >= 2 }
-
 const (
 	twinLookAfter = RoleAdministrator | RoleCoAdministrator | RoleLicenseAdministrator
 	twinDay       = Time(24 * time.Hour / time.Millisecond)
@@ -32,7 +29,7 @@ func (w *twin) with(roles Roles) []UserID {
 }
 
 func (w *twin) used(id LicenseID) {
-	if l := w.license(id); l != nil && w.duties() && (l.LastUsed == 0 || l.LastUsed+twinDay <= w.now()) {
+	if l := w.license(id); l != nil && (l.LastUsed == 0 || l.LastUsed+twinDay <= w.now()) {
 		l.LastUsed = w.now()
 	}
 }
@@ -41,7 +38,7 @@ func (w *twin) used(id LicenseID) {
 func (w *twin) flag(meant func(*Checkout) bool, reason string) {
 	for i := range w.checkouts {
 		x := &w.checkouts[i]
-		if w.duties() && meant(x) && x.Flagged == 0 && w.now() < x.Until {
+		if meant(x) && x.Flagged == 0 && w.now() < x.Until {
 			x.Flagged = w.now()
 			w.tell(CheckoutFlagged{Checkout: *x, Reason: reason, To: w.with(twinLookAfter)})
 		}
@@ -49,9 +46,6 @@ func (w *twin) flag(meant func(*Checkout) bool, reason string) {
 }
 
 func (w *twin) userIsGone(user UserID) {
-	if !w.duties() {
-		return
-	}
 	var lost []License
 	for _, l := range w.licenses {
 		if l.Assignee == user && (l.Ends == 0 || w.now() < l.Ends) {
@@ -73,7 +67,7 @@ func (w *twin) tellKeepers(id LicenseID, known bool, before License, l *License)
 	news := l == nil && known || l != nil && !known ||
 		l != nil && (l.Product != before.Product || l.Starts != before.Starts || l.Ends != before.Ends || l.Kind != before.Kind ||
 			!slices.Equal(l.Countries, before.Countries))
-	if f.To = w.with(twinLookAfter | RoleFulfillment); w.duties() && news && len(f.To) > 0 {
+	if f.To = w.with(twinLookAfter | RoleFulfillment); news && len(f.To) > 0 {
 		w.tell(f)
 	}
 }
@@ -312,7 +306,7 @@ func (w *twin) move(c Move) Outcome {
 		return no("user-blocked", c.To, 0)
 	case to.OtherAccount:
 		return no("other-account", c.To, 0)
-	case w.whole() && to.Country == "":
+	case to.Country == "":
 		return no("no-country", c.To, 0)
 	case l.Assignee != "" && l.AssignedAt != 0 && free <= w.now() && w.now() < locked:
 		return no("move-locked", l.Assignee, locked)

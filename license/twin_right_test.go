@@ -12,9 +12,6 @@ import (
 
 const twinHour = Time(time.Hour / time.Millisecond)
 
-// whole: from level 2 on there is the whole order of entitlement.
-func (w *twin) whole() bool { return w.head.Level >= 2 }
-
 type twinRight struct {
 	License
 	typ      string
@@ -30,7 +27,7 @@ func (w *twin) mayAsk(user UserID, product ProductID) *Denial {
 		return &Denial{Reason: "unknown-user", Product: product}
 	case u.Blocked:
 		return &Denial{Reason: "user-blocked", Product: product}
-	case w.whole() && u.Country == "":
+	case u.Country == "":
 		return &Denial{Reason: "no-country", Product: product}
 	}
 	return nil
@@ -49,7 +46,7 @@ func (w *twin) inCountry(l License, user UserID) bool {
 func (w *twin) assigned(user UserID, product ProductID) []License {
 	var list []License
 	for _, l := range w.licenses {
-		if l.Assignee == user && l.Product == product && (l.Kind != Virtuoso || !w.whole() || !w.product(product).V8i) {
+		if l.Assignee == user && l.Product == product && (l.Kind != Virtuoso || !w.product(product).V8i) {
 			list = append(list, l)
 		}
 	}
@@ -63,7 +60,7 @@ func (w *twin) best(list []License, kind Kind, user UserID) *License {
 	list = slices.Clone(list)
 	slices.SortFunc(list, longestFirst)
 	return twinFind(list, func(l *License) bool {
-		return l.Kind == kind && w.inTerm(*l) && (!w.whole() || w.inCountry(*l, user))
+		return l.Kind == kind && w.inTerm(*l) && w.inCountry(*l, user)
 	})
 }
 
@@ -71,7 +68,7 @@ func (w *twin) best(list []License, kind Kind, user UserID) *License {
 // user's country.
 func (w *twin) foreign(list []License, user UserID) (last *License) {
 	for i := range list {
-		if l := &list[i]; w.whole() && w.inTerm(*l) && !w.inCountry(*l, user) {
+		if l := &list[i]; w.inTerm(*l) && !w.inCountry(*l, user) {
 			last = l
 		}
 	}
@@ -109,10 +106,6 @@ func (w *twin) byName(user UserID, product ProductID) (License, *Denial) {
 // right is what a start is by: the user's own Virtuoso license, their own
 // commercial one, what the account has for all, a trial, or by the site's leave.
 func (w *twin) right(c Start) (twinRight, *Denial) {
-	if !w.whole() {
-		l, d := w.byName(c.User, c.Product)
-		return twinRight{License: l}, d
-	}
 	if d := w.mayAsk(c.User, c.Product); d != nil {
 		return twinRight{}, d
 	}
@@ -205,7 +198,7 @@ func (w *twin) tellOfEnd(x *Session, ends Time) {
 
 // termChanged sees to the sessions of a license that ends at another time now.
 func (w *twin) termChanged(before, l License) {
-	if !w.whole() || before.Ends == l.Ends || l.Kind != Virtuoso {
+	if before.Ends == l.Ends || l.Kind != Virtuoso {
 		return
 	}
 	for i := range w.sessions {
@@ -225,7 +218,7 @@ func (w *twin) termChanged(before, l License) {
 
 func (w *twin) remindTerm(c RemindTerm) Outcome {
 	l := w.license(c.License)
-	if l == nil || !w.whole() || l.Ends == 0 {
+	if l == nil || l.Ends == 0 {
 		return Outcome{Repeat: true}
 	}
 	days := []int{60, 30, 7, 1}
@@ -283,7 +276,7 @@ func (w *twin) latest(user UserID, l License) Time {
 }
 
 func (w *twin) checkoutEnd(c CheckOut, l License) Time {
-	if c.Until != 0 || c.Edition == 0 {
+	if c.Until != 0 {
 		return c.Until
 	}
 	end := w.now() + 14*twinDay
@@ -300,7 +293,7 @@ func (w *twin) checkoutEnd(c CheckOut, l License) Time {
 func (w *twin) renewed(c CheckOut, l License) *Checkout {
 	return twinFind(w.checkouts, func(x *Checkout) bool {
 		return x.User == c.User && x.License == l.ID && sameMachine(x.Machine, c.Machine) &&
-			(c.Edition == 0 || twinVersion(x.Version) == twinVersion(c.Version))
+			twinVersion(x.Version) == twinVersion(c.Version)
 	})
 }
 
@@ -324,9 +317,9 @@ func (w *twin) checkoutTerms(c CheckOut, l License) *Denial {
 	}
 	old := w.renewed(c, l)
 	switch latest := w.latest(c.User, l); {
-	case c.Edition > 0 && old != nil && end <= old.Until:
+	case old != nil && end <= old.Until:
 		return nil
-	case c.Edition > 0 && old == nil && open >= 100:
+	case old == nil && open >= 100:
 		return no("too-many-checkouts", 0)
 	case w.policy(c.User).NoCheckouts:
 		return no("checkout-off", 0)

@@ -119,7 +119,7 @@ func (w *twin) moved(id LicenseID, l *License, quiet bool) {
 		after.Told = 0
 		if known && before.Ends == after.Ends && before.Assignee == after.Assignee {
 			after.Told = before.Told
-		} else if w.whole() && after.Ends != 0 && after.Ends <= w.now() {
+		} else if after.Ends != 0 && after.Ends <= w.now() {
 			after.Told = 5
 		}
 		w.licenses = append(w.licenses, after)
@@ -182,20 +182,14 @@ func (w *twin) configure(c Configure) Outcome {
 
 func (w *twin) found(c Found) Outcome {
 	switch {
-	case c.Cluster == "" || !twinName(c.Cluster) || c.Level > Level:
+	case c.Cluster == "" || !twinName(c.Cluster) || c.Level == 0 || c.Level > 1:
 		return refuse(BadCommand)
 	case w.head.Cluster == c.Cluster:
 		return Outcome{Repeat: true}
 	case w.head.Cluster != "":
 		return refuse(IDInUse)
 	}
-	w.head.Cluster, w.head.Epoch, w.head.Level = c.Cluster, 1, c.Level
-	if c.Level == 0 {
-		w.head.Level = 1
-	}
-	if w.duties() {
-		w.head.UsedFrom = w.now()
-	}
+	w.head.Cluster, w.head.Epoch, w.head.Level, w.head.UsedFrom = c.Cluster, 1, c.Level, w.now()
 	return Outcome{}
 }
 

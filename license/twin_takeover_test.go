@@ -23,10 +23,10 @@ func (w *twin) wants(user UserID, product ProductID, m Machine) (lic License, bl
 	return r.License, w.startRefused(user, r.License, m, ""), nil
 }
 
-// looks: something is due for a machine that waits: level 2 on.
+// looks: something is due for a machine that waits.
 func (w *twin) looks(user UserID) bool {
 	x := w.waiter(user)
-	if x == nil || w.head.Level < 2 {
+	if x == nil {
 		return false
 	}
 	if r := w.keptFor(user); r != nil && r.Until > w.now() {
@@ -50,7 +50,7 @@ func (w *twin) goOn(user UserID) {
 		}
 		x.Notice, x.Warned = nil, 0
 		w.tell(TakeoverLifted{Session: *x})
-		if l := w.license(x.License); l != nil && w.whole() && l.Kind == Virtuoso && l.Ends != 0 && l.Ends-twinHour <= w.now() {
+		if l := w.license(x.License); l != nil && l.Kind == Virtuoso && l.Ends != 0 && l.Ends-twinHour <= w.now() {
 			w.tellOfEnd(x, l.Ends)
 		}
 	}

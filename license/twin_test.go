@@ -330,7 +330,7 @@ func (w *twin) offer(user UserID) {
 	}
 	_, blocked, d := w.wants(user, waiter.Product, waiter.Machine)
 	x := *waiter
-	if d != nil && w.head.Level >= 2 {
+	if d != nil {
 		w.tell(WaitEnded{Waiter: x, Reason: d.Reason})
 		w.unwait(user)
 	}
@@ -410,7 +410,7 @@ func (w *twin) keptFromThis(user UserID, product ProductID, lic LicenseID, m Mac
 func (w *twin) own(user UserID, lic LicenseID, m Machine, version string) *Checkout {
 	return twinFind(w.checkouts, func(x *Checkout) bool {
 		return x.User == user && x.License == lic && x.Until > w.now() && sameMachine(x.Machine, m) &&
-			(!x.Exact || version == "" || twinVersion(version) == twinVersion(x.Version))
+			(x.Version == "" || version == "" || twinVersion(version) == twinVersion(x.Version))
 	})
 }
 

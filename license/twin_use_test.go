@@ -37,7 +37,7 @@ func (w *twin) start(c Start) Outcome {
 	about := func(r Reason) Outcome {
 		return Outcome{Denial: &Denial{Reason: r, Product: c.Product, License: lic.ID}}
 	}
-	if w.whole() && w.product(c.Product).NeedsFeature && c.Feature == "" {
+	if w.product(c.Product).NeedsFeature && c.Feature == "" {
 		return about("feature-level")
 	}
 	if d := w.startRefused(c.User, lic, c.Machine, c.Version); d != nil {
@@ -81,7 +81,7 @@ func (w *twin) start(c Start) Outcome {
 	x.Token = w.head.Seq + 1
 	w.used(lic.ID)
 	w.tell(Started{Session: x})
-	if w.whole() && lic.Kind == Virtuoso && lic.Ends != 0 && lic.Ends-twinHour <= w.now() {
+	if lic.Kind == Virtuoso && lic.Ends != 0 && lic.Ends-twinHour <= w.now() {
 		w.tellOfEnd(&x, lic.Ends)
 	}
 	w.sessions = append(w.sessions, x)
@@ -200,11 +200,11 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
 		return refuse(r)
 	}
-	if !twinName(string(c.Product), c.Version, c.By, c.Note) || c.Edition > 1 {
+	if !twinName(string(c.Product), c.Version, c.By, c.Note) {
 		return refuse(BadCommand)
 	}
 	for _, x := range w.sessions {
-		if x.User == c.User && x.UnderCheckout == c.ID && w.head.Level >= 2 {
+		if x.User == c.User && x.UnderCheckout == c.ID {
 			return refuse(IDInUse)
 		}
 	}
@@ -225,11 +225,11 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	}
 	machine := c.Machine
 	for _, x := range w.checkouts {
-		if x.User == c.User && x.License == lic.ID && sameMachine(x.Machine, machine) && w.head.Level >= 2 {
+		if x.User == c.User && x.License == lic.ID && sameMachine(x.Machine, machine) {
 			machine.ID, machine.Name = cmp.Or(machine.ID, x.Machine.ID), cmp.Or(machine.Name, x.Machine.Name)
 		}
 	}
-	if w.single(c.Product) || !w.whole() {
+	if w.single(c.Product) {
 		if d := w.holder(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
 			return Outcome{Denial: d}
 		}
@@ -248,25 +248,19 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	w.heard(w.now())
 	wasKept := w.take(c.User, c.Product, machine)
 	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Since: w.now(),
-		Until: until, By: c.By, Note: c.Note}
-	if c.Edition > 0 {
-		x.Exact, x.Remind = c.Version != "", w.nextReminder(until)
-	}
+		Until: until, By: c.By, Note: c.Note, Remind: w.nextReminder(until)}
 	var before *Checkout
 	if old := w.renewed(c, lic); old != nil {
 		copied := *old
 		before = &copied
 		w.dropCheckout(copied)
 		w.tell(Returned{Checkout: copied})
-		x.Machine.ID = cmp.Or(x.Machine.ID, before.Machine.ID)
-		if w.head.Level >= 2 {
-			x.Machine.Name = cmp.Or(x.Machine.Name, before.Machine.Name)
-		}
+		x.Machine.ID, x.Machine.Name = cmp.Or(x.Machine.ID, before.Machine.ID), cmp.Or(x.Machine.Name, before.Machine.Name)
 	}
 	w.acquaint(&x)
 	for i := range w.sessions {
 		y := &w.sessions[i]
-		if before != nil && y.User == c.User && y.UnderCheckout == before.ID && (w.head.Level < 2 || sameMachine(y.Machine, x.Machine)) {
+		if before != nil && y.User == c.User && y.UnderCheckout == before.ID && sameMachine(y.Machine, x.Machine) {
 			y.UnderCheckout = x.ID
 		}
 	}
@@ -274,7 +268,7 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	w.checkouts = append(w.checkouts, x)
 	w.used(lic.ID)
 	w.tell(CheckedOut{Checkout: x})
-	if before != nil && w.head.Level >= 2 {
+	if before != nil {
 		w.uncover(*before)
 	}
 	if wasKept {

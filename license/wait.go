@@ -192,15 +192,11 @@ func (c Offer) decide(*State, Time) *Denial { return nil }
 
 func (c Offer) do(*State, Time) Outcome { return Outcome{Repeat: true} }
 
-// levelOffers is the first level at which a wait ends, or is offered what is free,
-// whatever has brought it about.
-const levelOffers = 2
-
 // offers reports whether there is something to do for the user's waiting machine:
 // nothing stands in its way any more, or the user may not start the product at all.
 // While something is kept, the wait goes on: one thing is kept at a time.
 func (s *State) offers(a *Active, at Time) bool {
-	if s.head.Level < levelOffers || a.Waiter == nil || a.Reservation != nil && a.Reservation.Until > at {
+	if a.Waiter == nil || a.Reservation != nil && a.Reservation.Until > at {
 		return false
 	}
 	_, blocked, d := s.wants(a.User, a.Waiter.Product, a.Waiter.Machine, at)
@@ -222,13 +218,13 @@ func (s *State) offer(user UserID) {
 	w := *a.Waiter
 	_, blocked, d := s.wants(user, w.Product, w.Machine, s.head.Now)
 	switch {
-	case d != nil && s.head.Level < levelOffers, blocked != nil:
-		return
 	case d != nil:
 		s.open(user)
 		s.emit(WaitEnded{Waiter: w, Reason: d.Reason})
 		s.unwait(a)
 		s.close(a)
+		return
+	case blocked != nil:
 		return
 	}
 	s.open(user)

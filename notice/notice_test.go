@@ -115,7 +115,7 @@ func TestMineIsWhomItIsSaidTo(t *testing.T) {
 func TestFromTellsOfTheEndOfACheckout(t *testing.T) {
 	s, now := site(t)
 	end := now.Add(5 * 24 * time.Hour)
-	apply(t, s, *now, license.CheckOut{ID: id(1), User: "ada", Product: "road", Machine: ws202, Agreed: true, Until: end, Edition: license.CheckoutEdition})
+	apply(t, s, *now, license.CheckOut{ID: id(1), User: "ada", Product: "road", Machine: ws202, Agreed: true, Until: end})
 	var told []license.Time
 	for at := *now; at < end; at = at.Add(time.Hour) {
 		for _, c := range license.Due(s, at) {

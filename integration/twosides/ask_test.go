@@ -52,7 +52,7 @@ func (w *world) start(s *site) {
 func (w *world) checkOut(s *site) {
 	days := oneOf(w, []int{0, 1, 2, 5, 10, 30, 60, 200})
 	c := license.CheckOut{ID: w.id(), User: license.UserID(w.user().ID), Product: w.product(), Machine: oneOf(w, machines), Version: oneOf(w, versions),
-		Edition: license.CheckoutEdition, Agreed: true}
+		Agreed: true}
 	if days > 0 {
 		c.Until = s.at().Add(time.Duration(days)*day + 7*time.Minute)
 	}
