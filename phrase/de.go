@@ -1,12 +1,18 @@
 package phrase
 
-var german = catalog{
+var german = book{
 	theProduct: "diesem Produkt",
 	theMachine: "dem anderen Rechner",
 	someone:    "der Administration",
 	thePerson:  "jemand",
 	admins:     "Ihre Lizenzadministration",
 	quote:      [2]string{"„", "“"},
+
+	counts: map[string]forms{
+		"checkouts": {"eine Ausleihe", "{limit} Ausleihen"},
+		"sessions":  {"eine laufende Sitzung", "{limit} laufende Sitzungen"},
+		"blocks":    {"eine Sperre", "{limit} Sperren"},
+	},
 
 	denials: map[string]text{
 		"machine-active": {
@@ -22,14 +28,14 @@ var german = catalog{
 		"machine-active/session": {next: []string{
 			"Speichern Sie Ihre Arbeit und schließen Sie die Anwendung auf {machine}.",
 			"Oder warten Sie hier: Sie erfahren es, sobald die Lizenz frei ist.",
-			"Wenn Sie an diesen Rechner nicht herankommen, bitten Sie {admins}, die Sitzung zu beenden."}},
+			"Wenn Sie nicht an {machine} arbeiten können, bitten Sie {admins}, die Sitzung zu beenden."}},
 		"machine-active/checkout": {next: []string{
 			"Geben Sie die Lizenz auf {machine} zurück; dort ist sie ausgeliehen.",
-			"Ist der Rechner verloren oder defekt, fragen Sie {admins}."}},
+			"Wenn Sie nicht mehr an {machine} arbeiten können, weil er verloren oder defekt ist, fragen Sie {admins}."}},
 		"reserved": {
 			title:  "Für einen anderen Ihrer Rechner zurückgelegt",
 			detail: "Ihre Lizenz ist gerade frei geworden; auf {machine} wurde zuerst danach gefragt, dafür ist sie zurückgelegt.",
-			next:   []string{"Starten Sie auf {machine}, oder versuchen Sie es hier in einer halben Minute erneut."},
+			next:   []string{"Starten Sie die Anwendung von {product} auf {machine}, oder versuchen Sie es hier in einer halben Minute erneut."},
 			until:  "Ab {until} ist sie für alle Ihre Rechner frei.",
 		},
 		"not-assigned": {
@@ -100,7 +106,7 @@ var german = catalog{
 		},
 		"too-many-checkouts": {
 			title:  "Zu viele Ausleihen",
-			detail: "Sie haben schon hundert Ausleihen.",
+			detail: "Sie haben schon {checkouts}.",
 			next:   []string{"Geben Sie zurück, was Sie nicht brauchen."},
 		},
 		"unknown-user": {
@@ -122,7 +128,7 @@ var german = catalog{
 		"unknown-session": {
 			title:  "Läuft nicht",
 			detail: "Diese Sitzung läuft nicht oder nicht mehr.",
-			next:   []string{"Starten Sie die Anwendung neu."},
+			next:   []string{"Starten Sie die Anwendung von {product} neu."},
 		},
 		"unknown-checkout": {
 			title:  "Nicht ausgeliehen",
@@ -131,7 +137,7 @@ var german = catalog{
 		},
 		"too-many-sessions": {
 			title:  "Zu viele Sitzungen",
-			detail: "Sie haben schon hundert laufende Sitzungen.",
+			detail: "Sie haben schon {sessions}.",
 			next:   []string{"Schließen Sie einige, oder warten Sie einige Minuten, bis die eines abgestürzten Programms enden."},
 		},
 		"not-yours": {
@@ -142,30 +148,30 @@ var german = catalog{
 		"already-ended": {
 			title:  "Schon beendet",
 			detail: "Das wurde schon beendet und kann nicht weitergehen.",
-			next:   []string{"Starten Sie die Anwendung neu."},
+			next:   []string{"Starten Sie die Anwendung von {product} neu."},
 		},
 		"id-in-use": {
 			title:  "Kennung schon benutzt",
 			detail: "Die Kennung dieser Anfrage wurde schon für etwas anderes benutzt.",
-			next:   []string{"Starten Sie die Anwendung neu; jeder Start braucht eine eigene Kennung."},
+			next:   []string{"Starten Sie die Anwendung von {product} neu; jeder Start braucht eine eigene Kennung."},
 		},
 		"takeover-refused": {
 			title:  "Auf einem anderen Rechner aktiv",
 			detail: "Sie sind auf {machine} mit {holding} aktiv, und an diesem Standort kann das von einem anderen Rechner aus nicht angefordert werden.",
-			next: []string{"Schließen Sie die Anwendung auf {machine}, oder warten Sie hier: Sie erfahren es, sobald die Lizenz frei ist.",
-				"Wenn Sie an diesen Rechner nicht herankommen, bitten Sie {admins}, die Sitzung zu beenden."},
+			next: []string{"Schließen Sie die Anwendung von {holding} auf {machine}, oder warten Sie hier: Sie erfahren es, sobald die Lizenz frei ist.",
+				"Wenn Sie nicht an {machine} arbeiten können, bitten Sie {admins}, die Sitzung zu beenden."},
 		},
 		"takeover-not-possible": {
 			title:  "Nicht zu übernehmen",
 			detail: "Sie sind auf {machine} mit {holding} aktiv, und das Programm dort würde sich nicht rechtzeitig selbst beenden.",
-			next: []string{"Schließen Sie die Anwendung auf {machine}, oder warten Sie hier: Sie erfahren es, sobald die Lizenz frei ist.",
-				"Wenn Sie an diesen Rechner nicht herankommen, bitten Sie {admins}, die Sitzung zu beenden."},
+			next: []string{"Schließen Sie die Anwendung von {holding} auf {machine}, oder warten Sie hier: Sie erfahren es, sobald die Lizenz frei ist.",
+				"Wenn Sie nicht an {machine} arbeiten können, bitten Sie {admins}, die Sitzung zu beenden."},
 		},
 		"takeover-checkout": {
 			title:  "Eine Ausleihe ist nicht zu übernehmen",
 			detail: "Ihre Lizenz ist auf {machine} ausgeliehen. Eine Ausleihe kann nicht übernommen werden.",
 			next: []string{"Geben Sie die Lizenz auf {machine} zurück.",
-				"Ist der Rechner verloren oder defekt, fragen Sie {admins}."},
+				"Wenn Sie nicht mehr an {machine} arbeiten können, weil er verloren oder defekt ist, fragen Sie {admins}."},
 			until: "Spätestens am {until} ist sie frei.",
 		},
 		"takeover-under-way": {
@@ -237,7 +243,7 @@ var german = catalog{
 		},
 		"too-many-blocks": {
 			title:  "Zu viele Sperren",
-			detail: "Dieser Standort hat schon zehntausend Sperren.",
+			detail: "Dieser Standort hat schon {blocks}.",
 			next:   []string{"Heben Sie die auf, die nicht mehr gebraucht werden."},
 		},
 		"unknown-license": {
@@ -372,5 +378,29 @@ var german = catalog{
 		"client-outdated": "Dieser Client ist zu alt, um Ihre Lizenz von {product} als Practitioner zu nutzen: Diese Nutzung zählt als gemeinsame (Pooled) und kann berechnet werden. Installieren Sie CONNECTION Client {version} oder neuer.",
 		"trial":           "{product} läuft zur Probe. Wenn Ihnen eine Lizenz zugewiesen ist: schließen, „Aktualisieren“ wählen, neu starten und auf den Lizenztyp sehen. Eine Lizenz bekommen Sie hier: {admins}.",
 		"v8i":             "{product} gehört zur Generation V8i, die Ihre Virtuoso-Lizenzen nicht nutzen kann: Diese Nutzung zählt als Commercial.",
+	},
+
+	rows: map[string]string{
+		"row-quotes":           "Ein Anführungszeichen steht falsch: Setzen Sie den ganzen Wert in Anführungszeichen, und verdoppeln Sie die darin.",
+		"row-missing":          "Diese Spalte ist leer.",
+		"row-text":             "Das ist länger als 256 Byte oder enthält Zeichen, die kein Text sind.",
+		"row-ambiguous":        "Mehrere Benutzer haben diese E-Mail-Adresse: Schreiben Sie die Kennung des gemeinten.",
+		"row-twice":            "Derselbe Benutzer mit demselben Rechner steht schon in der Datei.",
+		"row-two-machines":     "Dieser Benutzer steht schon mit einem anderen Rechner in der Datei: Eine Lizenz kann nur auf einem Rechner zugleich sein.",
+		"row-not-tried":        "Nicht versucht, weil der Standort über eine frühere Zeile nicht entscheiden konnte. Senden Sie dieselbe Anfrage noch einmal.",
+		"unknown-user":         "Das Konto des Standorts hat keinen Benutzer mit dieser Kennung oder E-Mail-Adresse.",
+		"user-blocked":         "Dieser Benutzer ist im Konto gesperrt.",
+		"not-assigned":         "Diesem Benutzer ist keine Lizenz von {product} zugewiesen.",
+		"unknown-product":      "Das Konto des Standorts hat kein Produkt mit dieser Kennung.",
+		"license-ended":        "Die Lizenz von {product} dieses Benutzers ist am {until} abgelaufen.",
+		"license-not-started":  "Die Lizenz von {product} dieses Benutzers gilt ab {until}.",
+		"machine-active":       "Die Lizenz von {product} dieses Benutzers ist auf {machine} aktiv oder ausgeliehen.",
+		"reserved":             "Die Lizenz von {product} dieses Benutzers ist gerade für die Arbeit auf {machine} zurückgelegt.",
+		"checkout-too-long":    "Das ist zu lang: Das späteste Ende für diesen Benutzer ist {until}.",
+		"checkout-in-past":     "Das Ende liegt nicht in der Zukunft.",
+		"checkout-off":         "Das Konto erlaubt im Land dieses Benutzers keine neuen Ausleihen.",
+		"checkout-written-off": "Die Ausleihe auf diesem Rechner wurde abgeschrieben. Sie endet spätestens am {until}.",
+		"too-many-checkouts":   "Dieser Benutzer hat schon {checkouts}.",
+		"cloud-needed":         "Die Cloud muss einer Ausleihe zustimmen, antwortet aber nicht.",
 	},
 }

@@ -1,12 +1,18 @@
 package phrase
 
-var english = catalog{
+var english = book{
 	theProduct: "this product",
 	theMachine: "the other machine",
 	someone:    "an administrator",
 	thePerson:  "a user",
 	admins:     "your license administrator",
 	quote:      [2]string{`"`, `"`},
+
+	counts: map[string]forms{
+		"checkouts": {"one checkout", "{limit} checkouts"},
+		"sessions":  {"one session", "{limit} sessions"},
+		"blocks":    {"one block", "{limit} blocks"},
+	},
 
 	denials: map[string]text{
 		// The vendor's sentence, to the letter (R7).
@@ -101,7 +107,7 @@ var english = catalog{
 		},
 		"too-many-checkouts": {
 			title:  "Too many checkouts",
-			detail: "You have a hundred checkouts already.",
+			detail: "You have {checkouts} already.",
 			next:   []string{"Return those that you do not need."},
 		},
 		"unknown-user": {
@@ -132,7 +138,7 @@ var english = catalog{
 		},
 		"too-many-sessions": {
 			title:  "Too many sessions",
-			detail: "You have a hundred sessions running already.",
+			detail: "You have {sessions} running already.",
 			next:   []string{"Close some, or wait a few minutes for those of a crashed program to end."},
 		},
 		"not-yours": {
@@ -238,7 +244,7 @@ var english = catalog{
 		},
 		"too-many-blocks": {
 			title:  "Too many blocks",
-			detail: "This site has ten thousand blocks already.",
+			detail: "This site has {blocks} already.",
 			next:   []string{"Lift those that are not needed any more."},
 		},
 		"unknown-license": {
@@ -373,5 +379,29 @@ var english = catalog{
 		"client-outdated": "This client is too old to use your license of {product} as Practitioner: this use is counted as pooled and may be charged. Install CONNECTION Client {version} or later.",
 		"trial":           "{product} runs as a trial. When a license is assigned to you: close it, choose Refresh, start it again and look at the license type. Ask {admins} for a license.",
 		"v8i":             "{product} is of the V8i generation, which cannot use your Virtuoso licenses: this use is counted as Commercial.",
+	},
+
+	rows: map[string]string{
+		"row-quotes":           "A quotation mark is in the wrong place: put the whole value in quotes, and double those in it.",
+		"row-missing":          "This column is empty.",
+		"row-text":             "This is longer than 256 bytes or has characters that are no text.",
+		"row-ambiguous":        "Several users have this e-mail address: write the id of the one that is meant.",
+		"row-twice":            "The same user and machine are in the file already.",
+		"row-two-machines":     "This user is in the file already, with another machine: a license can be on one machine at a time.",
+		"row-not-tried":        "Not tried, because the site could not decide on an earlier one. Send the same request again.",
+		"unknown-user":         "The site's account has no user of this id or e-mail address.",
+		"user-blocked":         "This user is blocked in the account.",
+		"not-assigned":         "No license of {product} is assigned to this user.",
+		"unknown-product":      "The site's account has no product of this id.",
+		"license-ended":        "This user's license of {product} ended on {until}.",
+		"license-not-started":  "This user's license of {product} begins on {until}.",
+		"machine-active":       "This user's license of {product} is active or checked out on {machine}.",
+		"reserved":             "This user's license of {product} is kept for {machine} at the moment.",
+		"checkout-too-long":    "That is too long: the latest end for this user is {until}.",
+		"checkout-in-past":     "The end is not in the future.",
+		"checkout-off":         "The account allows no new checkouts in this user's country.",
+		"checkout-written-off": "The checkout on this machine was written off. It ends on {until} at the latest.",
+		"too-many-checkouts":   "This user has {checkouts} already.",
+		"cloud-needed":         "The cloud must agree to a checkout, and does not answer.",
 	},
 }

@@ -1,12 +1,18 @@
 package phrase
 
-var french = catalog{
+var french = book{
 	theProduct: "ce produit",
 	theMachine: "l’autre poste",
 	someone:    "l’administration",
 	thePerson:  "un utilisateur",
 	admins:     "l’administrateur de vos licences",
 	quote:      [2]string{"« ", " »"},
+
+	counts: map[string]forms{
+		"checkouts": {"{limit} emprunt", "{limit} emprunts"},
+		"sessions":  {"{limit} session en cours", "{limit} sessions en cours"},
+		"blocks":    {"{limit} blocage", "{limit} blocages"},
+	},
 
 	denials: map[string]text{
 		"machine-active": {
@@ -22,14 +28,14 @@ var french = catalog{
 		"machine-active/session": {next: []string{
 			"Enregistrez votre travail et fermez l’application sur {machine}.",
 			"Ou attendez ici : vous serez averti dès que la licence sera libre.",
-			"Si ce poste vous est inaccessible, demandez à mettre fin à sa session : {admins}."}},
+			"Si {machine} vous est inaccessible, demandez à mettre fin à sa session : {admins}."}},
 		"machine-active/checkout": {next: []string{
 			"Restituez la licence sur {machine}, où elle est empruntée.",
-			"Si ce poste est perdu ou en panne, adressez-vous ici : {admins}."}},
+			"Si {machine} est perdu ou en panne, adressez-vous ici : {admins}."}},
 		"reserved": {
 			title:  "Réservée à un autre de vos postes",
 			detail: "Votre licence vient de se libérer ; elle a d’abord été demandée sur {machine} et y est réservée.",
-			next:   []string{"Démarrez sur {machine}, ou réessayez ici dans une demi-minute."},
+			next:   []string{"Démarrez {product} sur {machine}, ou réessayez ici dans une demi-minute."},
 			until:  "Elle sera libre pour tous vos postes à partir du {until}.",
 		},
 		"not-assigned": {
@@ -100,7 +106,7 @@ var french = catalog{
 		},
 		"too-many-checkouts": {
 			title:  "Trop d’emprunts",
-			detail: "Vous avez déjà cent emprunts.",
+			detail: "Vous avez déjà {checkouts}.",
 			next:   []string{"Restituez ceux dont vous n’avez pas besoin."},
 		},
 		"unknown-user": {
@@ -122,7 +128,7 @@ var french = catalog{
 		"unknown-session": {
 			title:  "Pas en cours",
 			detail: "Cette session n’est pas, ou plus, en cours.",
-			next:   []string{"Redémarrez l’application."},
+			next:   []string{"Redémarrez {product}."},
 		},
 		"unknown-checkout": {
 			title:  "Pas emprunté",
@@ -131,7 +137,7 @@ var french = catalog{
 		},
 		"too-many-sessions": {
 			title:  "Trop de sessions",
-			detail: "Vous avez déjà cent sessions en cours.",
+			detail: "Vous avez déjà {sessions}.",
 			next:   []string{"Fermez-en quelques-unes, ou attendez quelques minutes que celles d’un programme arrêté brutalement prennent fin."},
 		},
 		"not-yours": {
@@ -142,12 +148,12 @@ var french = catalog{
 		"already-ended": {
 			title:  "Déjà terminé",
 			detail: "Ceci a déjà pris fin et ne peut pas continuer.",
-			next:   []string{"Redémarrez l’application."},
+			next:   []string{"Redémarrez {product}."},
 		},
 		"id-in-use": {
 			title:  "Identifiant déjà utilisé",
 			detail: "L’identifiant de cette demande a déjà servi à autre chose.",
-			next:   []string{"Redémarrez l’application ; chaque démarrage demande son propre identifiant."},
+			next:   []string{"Redémarrez {product} ; chaque démarrage demande son propre identifiant."},
 		},
 		"takeover-refused": {
 			title:  "Active sur une autre machine",
@@ -237,7 +243,7 @@ var french = catalog{
 		},
 		"too-many-blocks": {
 			title:  "Trop de blocages",
-			detail: "Ce site a déjà dix mille blocages.",
+			detail: "Ce site a déjà {blocks}.",
 			next:   []string{"Levez ceux qui ne servent plus."},
 		},
 		"unknown-license": {
@@ -372,5 +378,29 @@ var french = catalog{
 		"client-outdated": "Ce client est trop ancien pour utiliser votre licence pour {product} comme Practitioner : cette utilisation compte comme partagée (Pooled) et peut être facturée. Installez CONNECTION Client {version} ou plus récent.",
 		"trial":           "{product} fonctionne à l’essai. Quand une licence vous sera attribuée : fermez, choisissez « Actualiser », redémarrez et regardez le type de licence. Demandez une licence : {admins}.",
 		"v8i":             "{product} est de la génération V8i, qui ne peut pas utiliser vos licences Virtuoso : cette utilisation compte comme Commercial.",
+	},
+
+	rows: map[string]string{
+		"row-quotes":           "Un guillemet est mal placé : mettez toute la valeur entre guillemets et doublez ceux qu’elle contient.",
+		"row-missing":          "Cette colonne est vide.",
+		"row-text":             "C’est plus long que 256 octets ou contient des caractères qui ne sont pas du texte.",
+		"row-ambiguous":        "Plusieurs utilisateurs ont cette adresse e-mail : indiquez l’identifiant de celui qui est visé.",
+		"row-twice":            "Le même utilisateur avec le même poste figure déjà dans le fichier.",
+		"row-two-machines":     "Cet utilisateur figure déjà dans le fichier avec un autre poste : une licence ne peut être que sur un poste à la fois.",
+		"row-not-tried":        "Non tenté, car le site n’a pas pu décider d’une ligne précédente. Renvoyez la même requête.",
+		"unknown-user":         "Le compte du site n’a pas d’utilisateur avec cet identifiant ou cette adresse e-mail.",
+		"user-blocked":         "Cet utilisateur est bloqué dans le compte.",
+		"not-assigned":         "Aucune licence de {product} n’est attribuée à cet utilisateur.",
+		"unknown-product":      "Le compte du site n’a pas de produit avec cet identifiant.",
+		"license-ended":        "La licence de {product} de cet utilisateur a pris fin le {until}.",
+		"license-not-started":  "La licence de {product} de cet utilisateur commence le {until}.",
+		"machine-active":       "La licence de {product} de cet utilisateur est active ou empruntée sur {machine}.",
+		"reserved":             "La licence de {product} de cet utilisateur est réservée en ce moment à {machine}.",
+		"checkout-too-long":    "C’est trop long : la fin la plus tardive pour cet utilisateur est {until}.",
+		"checkout-in-past":     "La fin n’est pas dans l’avenir.",
+		"checkout-off":         "Le compte n’autorise pas de nouveaux emprunts dans le pays de cet utilisateur.",
+		"checkout-written-off": "L’emprunt sur ce poste a été déclaré perdu. Il prend fin au plus tard le {until}.",
+		"too-many-checkouts":   "Cet utilisateur a déjà {checkouts}.",
+		"cloud-needed":         "Le cloud doit accepter un emprunt et ne répond pas.",
 	},
 }

@@ -1,8 +1,11 @@
 package phrase
 
 import (
-	"strconv"
+	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/text/language"
 )
 
 // Lang is a language of this package. The zero value is English.
@@ -19,18 +22,20 @@ const (
 func Langs() []Lang { return []Lang{English, French, German} }
 
 // String is the language's tag: en, fr or de.
-func (l Lang) String() string {
+func (l Lang) String() string { return l.tag().String() }
+
+func (l Lang) tag() language.Tag {
 	switch l {
 	case French:
-		return "fr"
+		return language.French
 	case German:
-		return "de"
+		return language.German
 	default:
-		return "en"
+		return language.English
 	}
 }
 
-func (l Lang) catalog() *catalog {
+func (l Lang) book() *book {
 	switch l {
 	case French:
 		return &french
@@ -41,44 +46,62 @@ func (l Lang) catalog() *catalog {
 	}
 }
 
-// Parse reads a tag such as "de" or "fr-CA".
-func Parse(tag string) (Lang, bool) {
-	primary, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(tag)), "-")
+// maxTag and maxTags bound how much of a tag and of an Accept-Language header is looked at.
+const (
+	maxTag  = 64
+	maxTags = 16
+)
+
+// matcher knows which of the languages the speakers of another one read: Luxembourgers
+// German, Bretons French.
+var matcher = sync.OnceValue(func() language.Matcher {
+	var tags []language.Tag
 	for _, l := range Langs() {
-		if primary == l.String() {
-			return l, true
-		}
+		tags = append(tags, l.tag())
 	}
-	return English, false
+	return language.NewMatcher(tags)
+})
+
+// Parse reads a tag such as "de" or "fr-CA" (BCP 47). It reports whether one of the
+// languages fits it; else it is English.
+func Parse(tag string) (Lang, bool) {
+	if len(tag) > maxTag {
+		return English, false
+	}
+	t, err := language.Parse(strings.TrimSpace(tag))
+	if err != nil {
+		return English, false
+	}
+	_, i, confidence := matcher().Match(t)
+	if confidence == language.No {
+		return English, false
+	}
+	return Langs()[i], true
 }
 
-// maxTags bounds how much of an Accept-Language header is looked at.
-const maxTags = 16
-
 // Accept picks the best language for an Accept-Language header (RFC 9110 12.5.4):
-// the highest weight wins, the first of equals, and English where nothing fits.
+// the highest weight wins, the first of equals, and English where nothing fits. What
+// cannot be read in it is passed over.
 func Accept(header string) Lang {
-	best, weight := English, 0.0
+	type wish struct {
+		lang   Lang
+		weight float32
+	}
+	var wishes []wish
 	for i, part := range strings.SplitN(header, ",", maxTags+1) {
-		if i == maxTags {
-			break
+		if i == maxTags || len(part) > maxTag {
+			continue
 		}
-		tag, params, _ := strings.Cut(part, ";")
-		q := 1.0
-		if v, ok := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q="); ok {
-			parsed, err := strconv.ParseFloat(v, 64)
-			if err != nil || parsed < 0 || parsed > 1 {
-				continue
-			}
-			q = parsed
+		tags, weights, err := language.ParseAcceptLanguage(part)
+		if err != nil || len(tags) != 1 || weights[0] > 1 {
+			continue
 		}
-		lang, ok := Parse(tag)
-		if strings.TrimSpace(tag) == "*" {
-			lang, ok = English, true
-		}
-		if ok && q > weight {
-			best, weight = lang, q
+		if _, l, confidence := matcher().Match(tags[0]); confidence != language.No {
+			wishes = append(wishes, wish{Langs()[l], weights[0]})
 		}
 	}
-	return best
+	if len(wishes) == 0 {
+		return English
+	}
+	return slices.MaxFunc(wishes, func(a, b wish) int { return int(1000*a.weight) - int(1000*b.weight) }).lang
 }

@@ -6,41 +6,15 @@
 // active machine is the vendor's own, to the letter (R7); where another license of
 // the user is the reason, it is ours.
 //
+// The sentences are written by language, en.go, fr.go and de.go, with names for what
+// they speak of. They are put into one message catalog (golang.org/x/text), which knows
+// each language's plurals and numbers, and who reads which of the three.
+//
 // The package leaves to others: which language a request wants is read here, but
 // who is told what is decided in license and notice.
 package phrase
 
-import (
-	"strings"
-
-	"sitegate/license"
-)
-
-// text is one entry of a catalog. In its strings, {product}, {machine}, {holding},
-// {until}, {by}, {note}, {person}, {about}, {email}, {version} and {admins} stand for
-// what they say.
-type text struct {
-	title  string
-	detail string
-	next   []string
-	until  string // one more step, where it is known until when
-}
-
-// catalog is a language.
-type catalog struct {
-	denials  map[string]text // by reason, or "reason/variant"
-	troubles map[string]text // by code
-	notices  map[string]string
-	advice   map[string]string // for administrators, by subject and case
-	warnings map[string]string // by code
-
-	theProduct string // a product without a name
-	theMachine string // a machine whose name is not told
-	someone    string // an administrator without a name
-	thePerson  string // a user without a name
-	admins     string // the administrators without names
-	quote      [2]string
-}
+import "sitegate/license"
 
 // Names are the names of what a denial speaks of; empty ones are written around.
 type Names struct {
@@ -55,57 +29,71 @@ type Names struct {
 // next. A client whose version does not show the other machine's name (R7) is not
 // given it.
 func Denial(lang Lang, d license.Denial, n Names, clientVersion string) (title, detail string, next []string) {
-	c := lang.catalog()
+	denials := lang.book().denials
 	key := string(d.Reason)
 	if d.Reason == license.MachineActive && d.Holding != d.License {
 		key += "/other"
 	}
-	if _, personal := c.denials[key+"/person"]; personal && d.Person != "" {
+	if _, personal := denials[key+"/person"]; personal && d.Person != "" {
 		key += "/person"
 	}
 	if d.Reason == license.NotAssigned && d.Email != "" {
 		key += "/email"
 	}
-	t, ok := c.denials[key]
+	t, ok := denials[key]
 	if !ok {
-		t = c.troubles["internal"]
+		return Trouble(lang, "internal")
 	}
-	machine := ""
+	f := facts{product: n.Product, holding: n.Holding, until: d.Until, admins: n.Administrators,
+		person: n.Person, by: d.Who, note: d.Note, email: d.Email, limit: limit(d.Reason)}
 	if license.NamesMachine(clientVersion) {
-		machine = Machine(d.Machine)
+		f.machine = Machine(d.Machine)
 	}
-	fill := c.filler(n.Product, machine, d.Until,
-		"{holding}", or(n.Holding, c.theProduct), "{admins}", or(strings.Join(n.Administrators, ", "), c.admins),
-		"{person}", or(n.Person, c.thePerson), "{by}", or(d.Who, c.someone), "{note}", d.Note, "{email}", d.Email)
-	steps := t.next
+	v, id := lang.about(f), "denial/"+key
+	steps := key
 	if d.Reason == license.MachineActive {
-		steps = c.denials[key+"/"+d.By.String()].next
-		if steps == nil {
-			steps = c.denials[string(d.Reason)+"/"+d.By.String()].next
+		if steps = key + "/" + d.By.String(); denials[steps].next == nil {
+			steps = string(d.Reason) + "/" + d.By.String()
 		}
 	}
-	for _, s := range steps {
-		next = append(next, fill.Replace(s))
+	for i := range denials[steps].next {
+		next = append(next, v.say(stepID("denial/"+steps, i)))
 	}
 	if t.until != "" && d.Until != 0 {
-		next = append(next, fill.Replace(t.until))
+		next = append(next, v.say(id+"#until"))
 	}
-	detail = t.detail
+	detail = v.say(id + "#detail")
 	if d.Note != "" {
-		detail += c.notices["note"]
+		detail += v.say("notice/note")
 	}
-	return fill.Replace(t.title), fill.Replace(detail), next
+	return v.say(id + "#title"), detail, next
+}
+
+// limit is the number of things that a denial says are too many.
+func limit(r license.Reason) int {
+	switch r {
+	case license.TooManyCheckouts:
+		return license.MaxCheckouts
+	case license.TooManySessions:
+		return license.MaxSessions
+	case license.TooManyBlocks:
+		return license.MaxBars
+	}
+	return 0
 }
 
 // Trouble is what somebody reads whose request could not be decided: the texts of
 // an API code, or of "code/variant". An unknown code reads as "internal".
 func Trouble(lang Lang, code string) (title, detail string, next []string) {
-	c := lang.catalog()
-	t, ok := c.troubles[code]
+	t, ok := lang.book().troubles[code]
 	if !ok {
-		t = c.troubles["internal"]
+		code, t = "internal", lang.book().troubles["internal"]
 	}
-	return t.title, t.detail, append([]string(nil), t.next...)
+	v, id := lang.about(facts{}), "trouble/"+code
+	for i := range t.next {
+		next = append(next, v.say(stepID(id, i)))
+	}
+	return v.say(id + "#title"), v.say(id + "#detail"), next
 }
 
 // Told is what a notice speaks of.
@@ -123,25 +111,25 @@ type Told struct {
 
 // Notice is the sentence of a notice. An unknown kind has none.
 func Notice(lang Lang, t Told) string {
-	c := lang.catalog()
 	keys := []string{t.Kind}
 	if t.Reason != "" {
 		keys = append(keys, t.Kind+"/"+t.Reason)
 	}
-	sentence := ""
+	id := ""
 	for _, k := range keys { // the most particular one there is
-		if s, ok := c.notices[k]; ok {
-			sentence = s
+		if _, ok := lang.book().notices[k]; ok {
+			id = k
 		}
-		if s, ok := c.notices[k+"/mine"]; ok && t.Mine {
-			sentence = s
+		if _, ok := lang.book().notices[k+"/mine"]; ok && t.Mine {
+			id = k + "/mine"
 		}
 	}
+	v := lang.about(facts{product: t.Product, machine: Machine(t.Machine), until: t.Until, by: t.By, note: t.Note, about: t.About})
+	sentence := v.say("notice/" + id)
 	if t.Note != "" {
-		sentence += c.notices["note"]
+		sentence += v.say("notice/note")
 	}
-	return c.filler(t.Product, Machine(t.Machine), t.Until, "{by}", or(t.By, c.someone), "{note}", t.Note,
-		"{about}", or(t.About, c.thePerson)).Replace(sentence)
+	return sentence
 }
 
 // Matter is what an advice to an administrator speaks of.
@@ -156,43 +144,28 @@ type Matter struct {
 // Advice is a sentence for administrators by its key, such as "removal/move" or
 // "reminder/unassigned". An unknown key has none.
 func Advice(lang Lang, key string, m Matter) string {
-	c := lang.catalog()
-	return c.filler(m.Product, Machine(m.Machine), m.Until, "{person}", or(m.Person, c.thePerson), "{since}", clock(m.Since)).Replace(c.advice[key])
+	return lang.about(facts{product: m.Product, person: m.Person, machine: Machine(m.Machine), until: m.Until, since: m.Since}).say("advice/" + key)
 }
 
 // Warning is the sentence of a warning that a start was granted with; email is the
 // one the user's licenses are assigned to. An unknown warning has none.
 func Warning(lang Lang, w license.Warning, n Names, email string) string {
-	c := lang.catalog()
-	return c.filler(n.Product, "", 0, "{email}", email, "{version}", license.PractitionerFrom,
-		"{admins}", or(strings.Join(n.Administrators, ", "), c.admins)).Replace(c.warnings[string(w)])
+	return lang.about(facts{product: n.Product, email: email, admins: n.Administrators}).say("warning/" + string(w))
+}
+
+// Row is what IT reads of a row of a bulk checkout that cannot be done: of the user,
+// not to them. A reason without a sentence of its own reads as its title.
+func Row(lang Lang, reason string, d license.Denial, product string) string {
+	b, id := lang.book(), "trouble/internal#title"
+	if _, ok := b.rows[reason]; ok {
+		id = "row/" + reason
+	} else if _, ok := b.denials[reason]; ok {
+		id = "denial/" + reason + "#title"
+	} else if _, ok := b.troubles[reason]; ok {
+		id = "trouble/" + reason + "#title"
+	}
+	return lang.about(facts{product: product, machine: Machine(d.Machine), until: d.Until, limit: limit(license.Reason(reason))}).say(id)
 }
 
 // Machine is how a machine is called: by its name, or else its id.
 func Machine(m license.Machine) string { return or(m.Name, m.ID) }
-
-func (c *catalog) filler(product, machine string, until license.Time, more ...string) *strings.Replacer {
-	if machine == "" {
-		machine = c.theMachine
-	} else {
-		machine = c.quote[0] + machine + c.quote[1]
-	}
-	return strings.NewReplacer(append(more, "{product}", or(product, c.theProduct), "{machine}", machine,
-		"{until}", clock(until))...)
-}
-
-// clock writes a moment so that it reads alike in all languages.
-func clock(t license.Time) string {
-	layout := "2006-01-02 15:04 UTC"
-	if t%60_000 != 0 {
-		layout = "2006-01-02 15:04:05 UTC"
-	}
-	return t.Std().Format(layout)
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}

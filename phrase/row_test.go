@@ -7,16 +7,8 @@ import (
 	"sitegate/license"
 )
 
-func TestRowsReadAlikeInEveryLanguage(t *testing.T) {
+func TestARowReadsInEveryLanguage(t *testing.T) {
 	for _, lang := range Langs() {
-		same(t, lang, "rows", keys(englishRows), keys(rowsOf(lang)))
-		for key, e := range englishRows {
-			for _, p := range []string{"{machine}", "{product}", "{until}"} {
-				if o := rowsOf(lang)[key]; strings.Contains(e, p) != strings.Contains(o, p) {
-					t.Errorf("%v %s: %s is in one of %q and %q only", lang, key, p, e, o)
-				}
-			}
-		}
 		for _, reason := range license.Reasons() {
 			if got := Row(lang, string(reason), license.Denial{Reason: reason, Until: monday}, "Road Designer"); got == "" || strings.ContainsAny(got, "{}") {
 				t.Errorf("%v %s reads %q", lang, reason, got)

@@ -1,0 +1,176 @@
+package phrase
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/text/feature/plural"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+	"golang.org/x/text/message/catalog"
+
+	"sitegate/license"
+)
+
+// book is a language: its sentences, as they are written in en.go, fr.go and de.go. In
+// them {product} stands for the product, and so on for every field of facts; a name of
+// counts stands for a number of things, in the grammar of the language.
+type book struct {
+	denials  map[string]text // by reason, or "reason/variant"
+	troubles map[string]text // by code
+	notices  map[string]string
+	advice   map[string]string // for administrators, by subject and case
+	warnings map[string]string // by code
+	rows     map[string]string // of a bulk checkout, by reason
+	counts   map[string]forms
+
+	theProduct string // a product without a name
+	theMachine string // a machine whose name is not told
+	someone    string // an administrator without a name
+	thePerson  string // a user without a name
+	admins     string // the administrators without names
+	quote      [2]string
+}
+
+// text is what is said of one denial or trouble.
+type text struct {
+	title  string
+	detail string
+	next   []string
+	until  string // one more step, where it is known until when
+}
+
+// forms are the grammatical numbers that the three languages have; which one a number
+// takes is the catalog's to know (0 is singular in French only).
+type forms struct{ one, other string }
+
+// facts are what a sentence may speak of.
+type facts struct {
+	product, holding, machine      string
+	until, since                   license.Time
+	by, note, person, about, email string
+	admins                         []string
+	limit                          int
+}
+
+// names are those of the facts in a sentence, in the order of facts.args.
+var names = []string{"product", "holding", "machine", "until", "since", "by", "note", "person", "about", "email", "version", "admins", "limit"}
+
+func (f facts) args(b *book) []any {
+	machine := b.theMachine
+	if f.machine != "" {
+		machine = b.quote[0] + f.machine + b.quote[1]
+	}
+	return []any{or(f.product, b.theProduct), or(f.holding, b.theProduct), machine, clock(f.until), clock(f.since),
+		or(f.by, b.someone), f.note, or(f.person, b.thePerson), or(f.about, b.thePerson), f.email,
+		license.PractitionerFrom, or(strings.Join(f.admins, ", "), b.admins), f.limit}
+}
+
+// voice says sentences of one language about the same facts.
+type voice struct {
+	words
+	args []any
+}
+
+func (l Lang) about(f facts) voice { return voice{catalogued()[l], f.args(l.book())} }
+
+// say writes the message of this id; one that does not exist is empty.
+func (v voice) say(id string) string {
+	if !v.has[id] {
+		return ""
+	}
+	return v.printer.Sprintf(id, v.args...)
+}
+
+// words are the messages of a language.
+type words struct {
+	printer *message.Printer
+	has     map[string]bool // the catalog itself cannot be asked
+}
+
+// catalogued is the message catalog of all languages. A sentence that it does not take
+// is a defect of this package and panics at the first sentence that is said.
+var catalogued = sync.OnceValue(func() map[Lang]words {
+	b := catalog.NewBuilder(catalog.Fallback(language.English))
+	all := map[Lang]words{}
+	for _, lang := range Langs() {
+		w := words{message.NewPrinter(lang.tag(), message.Catalog(b)), map[string]bool{}}
+		counts, verbs := lang.book().compile()
+		for id, sentence := range lang.book().sentences() {
+			var msg []catalog.Message // the counts come first
+			for name, count := range counts {
+				if strings.Contains(sentence, "{"+name+"}") {
+					msg = append(msg, count)
+				}
+			}
+			if err := b.Set(lang.tag(), id, append(msg, catalog.String(verbs.Replace(sentence)))...); err != nil {
+				panic(fmt.Sprintf("phrase: %s %s: %v", lang, id, err))
+			}
+			w.has[id] = true
+		}
+		all[lang] = w
+	}
+	return all
+})
+
+// compile makes the counts of a language into variables of the catalog, and tells how
+// the names in a sentence are written there.
+func (b *book) compile() (counts map[string]catalog.Message, verbs *strings.Replacer) {
+	pairs := []string{"%", "%%"}
+	for i, name := range names {
+		verb := "s"
+		if name == "limit" {
+			verb = "d"
+		}
+		pairs = append(pairs, "{"+name+"}", fmt.Sprintf("%%[%d]%s", i+1, verb))
+	}
+	inner := strings.NewReplacer(pairs...)
+	counts = map[string]catalog.Message{}
+	for name, f := range b.counts {
+		counts[name] = catalog.Var(name, plural.Selectf(len(names), "%d",
+			plural.One, inner.Replace(f.one), plural.Other, inner.Replace(f.other)))
+		pairs = append(pairs, "{"+name+"}", "${"+name+"}")
+	}
+	return counts, strings.NewReplacer(pairs...)
+}
+
+// sentences lists all of a language by their ids.
+func (b *book) sentences() map[string]string {
+	all := map[string]string{}
+	for section, texts := range map[string]map[string]text{"denial": b.denials, "trouble": b.troubles} {
+		for key, t := range texts {
+			id := section + "/" + key
+			all[id+"#title"], all[id+"#detail"], all[id+"#until"] = t.title, t.detail, t.until
+			for i, step := range t.next {
+				all[stepID(id, i)] = step
+			}
+		}
+	}
+	for section, texts := range map[string]map[string]string{"notice": b.notices, "advice": b.advice, "warning": b.warnings, "row": b.rows} {
+		for key, sentence := range texts {
+			all[section+"/"+key] = sentence
+		}
+	}
+	return all
+}
+
+// stepID is the id of a step, counted from 0.
+func stepID(id string, i int) string { return id + "#" + strconv.Itoa(i) }
+
+// clock writes a moment so that it reads alike in all languages.
+func clock(t license.Time) string {
+	layout := "2006-01-02 15:04 UTC"
+	if t%60_000 != 0 {
+		layout = "2006-01-02 15:04:05 UTC"
+	}
+	return t.Std().Format(layout)
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
