@@ -23,6 +23,7 @@ const (
 	methodForward method = 2
 	methodRenew   method = 3
 	methodLeave   method = 4
+	methodLost    method = 120
 )
 
 type status byte
@@ -163,6 +164,8 @@ func (s *Store) handle(ctx context.Context, from string, m method, body []byte) 
 		answer, err = s.handleRenew(ctx, body)
 	case methodLeave:
 		err = s.handleLeave(ctx, from)
+	case methodLost:
+		err = s.handleLost(from, body)
 	default:
 		err = fmt.Errorf("node request %d is not known here; is this node older?", m)
 	}

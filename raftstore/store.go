@@ -42,6 +42,9 @@ type Store struct {
 	fresh   freshness
 	renewer renewer
 
+	standing *standing
+	losses   losses
+
 	reign   atomic.Pointer[reign] // not nil: this node leads and serves
 	changes watermark             // moves whenever a leader comes or goes
 
@@ -117,11 +120,9 @@ func (s *Store) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.startRaft(transport); err != nil {
-		if t, ok := transport.(raft.WithClose); ok {
-			err = errors.Join(err, t.Close())
-		}
-		return err
+	s.standing = newStanding(transport)
+	if err := s.startRaft(s.standing); err != nil {
+		return errors.Join(err, s.standing.Close())
 	}
 	if err := s.metrics.register(s.cfg.Registerer); err != nil {
 		return err
@@ -153,7 +154,7 @@ func (s *Store) openState() error {
 }
 
 // transport connects to the other nodes, or to nobody.
-func (s *Store) transport() (raft.Transport, error) {
+func (s *Store) transport() (nodeTransport, error) {
 	if len(s.cfg.Peers) == 0 {
 		_, t := raft.NewInmemTransport(raft.ServerAddress(s.cfg.Node))
 		return t, nil

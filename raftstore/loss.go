@@ -1,0 +1,241 @@
+package raftstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A leader whose process has ended is noticed by its connections, long before a
+// timeout: they close, and nobody takes a new one. A voter that sees this tells
+// the others. Once a majority has seen the same loss, the one of them with the
+// longest log stands for election; should it fail, the next does a little later.
+// raft decides as ever who wins. A leader that is paused, or cut off, refuses no
+// connection: only the timeout tells.
+
+// loss is one voter's word that the leader of a term is gone, and how long its
+// own log is.
+type loss struct {
+	Leader    string `cbor:"1,keyasint"`
+	Term      uint64 `cbor:"2,keyasint"`
+	LastTerm  uint64 `cbor:"3,keyasint"`
+	LastIndex uint64 `cbor:"4,keyasint"`
+}
+
+const (
+	// standAfter is between one candidate and the next: two at once would take each
+	// other's votes.
+	standAfter = 50 * time.Millisecond
+	// hearAll is how long a majority waits for the voters that have not spoken yet,
+	// one of which may have the longest log.
+	hearAll = 20 * time.Millisecond
+	// lossLimit bounds telling one voter, and one look whether the leader is gone.
+	lossLimit = 500 * time.Millisecond
+	// A connection that is cut in the middle of a dial is no refusal: the system
+	// closes the connections and the port of a process one after the other.
+	redials     = 20
+	redialPause = 5 * time.Millisecond
+)
+
+// losses gathers what the voters say of one leader's loss.
+type losses struct {
+	mu      sync.Mutex
+	leader  string // mu guards these
+	term    uint64
+	said    map[string]loss // by voter
+	heardBy time.Time       // a majority has spoken, and the others have had their time
+	stand   *time.Timer
+	stood   uint64 // the last term in which this node has stood
+}
+
+// note keeps a voter's word; one about an earlier loss is of no use any more.
+func (l *losses) note(voter string, x loss) {
+	if l.leader != x.Leader || l.term != x.Term {
+		if x.Term < l.term {
+			return
+		}
+		l.leader, l.term, l.said, l.heardBy = x.Leader, x.Term, map[string]loss{}, time.Time{}
+	}
+	l.said[voter] = x
+}
+
+// turn says when this node is to stand, if a majority of the voters has spoken,
+// this node among them: at once where its log is the longest, later by its rank.
+func (l *losses) turn(self string, voters []string, now time.Time) (at time.Time, ok bool) {
+	type word struct {
+		voter string
+		loss
+	}
+	var words []word
+	for _, v := range voters {
+		if x, spoke := l.said[v]; spoke && v != l.leader {
+			words = append(words, word{v, x})
+		}
+	}
+	if len(words) < len(voters)/2+1 {
+		return now, false
+	}
+	slices.SortFunc(words, func(a, b word) int {
+		return cmp.Or(cmp.Compare(b.LastTerm, a.LastTerm), cmp.Compare(b.LastIndex, a.LastIndex), cmp.Compare(a.voter, b.voter))
+	})
+	rank := slices.IndexFunc(words, func(w word) bool { return w.voter == self })
+	if rank < 0 {
+		return now, false
+	}
+	switch {
+	case len(words) >= len(voters)-1:
+		l.heardBy = now
+	case l.heardBy.IsZero():
+		l.heardBy = now.Add(hearAll)
+	}
+	return l.heardBy.Add(time.Duration(rank) * standAfter), true
+}
+
+// lineEnded looks whether a peer whose connection has ended was the leader, and
+// is gone.
+func (s *Store) lineEnded(p *peer) {
+	if s.ctx.Err() != nil {
+		return
+	}
+	leader, term, ok := s.following()
+	if !ok || leader != p.name || !s.refuses(p) {
+		return
+	}
+	mine, ok := s.ownLoss(leader, term)
+	if !ok {
+		return
+	}
+	s.log.Info("the leader's process has ended", "leader", leader, "term", term)
+	s.hearLoss(s.cfg.Node, mine)
+	for _, m := range s.others() {
+		if !m.voter || m.name == leader {
+			continue
+		}
+		s.spawn(func() {
+			ctx, cancel := context.WithTimeout(s.ctx, lossLimit)
+			defer cancel()
+			if err := s.peer(m.name, m.address).ask(ctx, methodLost, mine, nil); err != nil {
+				s.log.Debug("a voter could not be told of the leader's loss", "peer", m.name, "err", err)
+			}
+		})
+	}
+}
+
+// following is whom this node follows, as a voter.
+func (s *Store) following() (leader string, term uint64, ok bool) {
+	term = s.raft.CurrentTerm()
+	_, id := s.raft.LeaderWithID()
+	voter := slices.ContainsFunc(s.members(), func(m member) bool { return m.voter && m.name == s.cfg.Node })
+	return string(id), term, voter && id != "" && s.raft.State() == raft.Follower && s.raft.CurrentTerm() == term
+}
+
+// refuses reports whether nothing listens at a peer's address any more.
+func (s *Store) refuses(p *peer) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, lossLimit)
+	defer cancel()
+	for range redials {
+		_, err := p.connect(ctx)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return false
+		case errors.Is(err, syscall.ECONNREFUSED):
+			return true
+		}
+		select {
+		case <-time.After(redialPause):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return false
+}
+
+// ownLoss is this node's word, if the leader is still the one it follows.
+func (s *Store) ownLoss(leader string, term uint64) (loss, bool) {
+	x := loss{Leader: leader, Term: term, LastIndex: s.raft.LastIndex()}
+	x.LastTerm = s.termAt(x.LastIndex)
+	is, now, ok := s.following()
+	return x, ok && is == leader && now == term && x.LastTerm != 0
+}
+
+// termAt is the term of an entry at the end of the log; zero where it is not known.
+func (s *Store) termAt(index uint64) uint64 {
+	var l raft.Log
+	if err := s.logs.GetLog(index, &l); err == nil {
+		return l.Term
+	}
+	if pos, _ := s.disk.position(); pos.Index == index {
+		return pos.Term
+	}
+	return 0
+}
+
+// handleLost hears another voter's word.
+func (s *Store) handleLost(from string, body []byte) error {
+	var x loss
+	if err := s.codec.dec.Unmarshal(body, &x); err != nil {
+		return fmt.Errorf("reading that the leader is gone: %w", err)
+	}
+	if x.Term != s.raft.CurrentTerm() || x.Leader == s.cfg.Node {
+		return nil // that leader is not this node's
+	}
+	s.hearLoss(from, x)
+	return nil
+}
+
+// hearLoss takes a voter's word into account, and stands for election when it is
+// this node's turn.
+func (s *Store) hearLoss(voter string, x loss) {
+	var voters []string
+	for _, m := range s.members() {
+		if m.voter {
+			voters = append(voters, m.name)
+		}
+	}
+	if !slices.Contains(voters, voter) {
+		return
+	}
+	l := &s.losses
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(voter, x)
+	at, ok := l.turn(s.cfg.Node, voters, time.Now())
+	if !ok || l.stood >= l.term {
+		return
+	}
+	if l.stand != nil {
+		l.stand.Stop()
+	}
+	leader, term := l.leader, l.term
+	l.stand = time.AfterFunc(time.Until(at), func() { s.spawn(func() { s.standFor(leader, term) }) })
+}
+
+// standFor stands for election after a leader's loss, unless another has been
+// elected since, or stands.
+func (s *Store) standFor(leader string, term uint64) {
+	_, known := s.raft.LeaderWithID()
+	if s.raft.CurrentTerm() != term || s.raft.State() == raft.Leader || known != "" && string(known) != leader {
+		return
+	}
+	l := &s.losses
+	l.mu.Lock()
+	first := l.stood < term
+	l.stood = max(l.stood, term)
+	l.mu.Unlock()
+	if !first {
+		return
+	}
+	s.log.Info("standing for election in place of the leader that has ended", "leader", leader, "term", term+1)
+	ctx, cancel := context.WithTimeout(s.ctx, lossLimit)
+	defer cancel()
+	if err := s.standing.stand(ctx); err != nil {
+		s.log.Warn("this node could not stand for election", "err", err)
+	}
+}

@@ -1,0 +1,78 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/raft"
+)
+
+// nodeTransport is what raft talks to the other nodes through.
+type nodeTransport interface {
+	raft.Transport
+	raft.WithPreVote
+	raft.WithClose
+}
+
+// standing is raft's transport with a way for this node to tell its own raft to
+// stand for election at once. raft takes the call for the last step of a handed
+// over leadership: it asks for votes without asking for leave first, and voters
+// grant them though they knew a leader a moment ago.
+type standing struct {
+	nodeTransport
+	calls chan raft.RPC
+	done  chan struct{}
+}
+
+func newStanding(t nodeTransport) *standing {
+	s := &standing{nodeTransport: t, calls: make(chan raft.RPC), done: make(chan struct{})}
+	go s.pass()
+	return s
+}
+
+// pass hands on the calls of the other nodes.
+func (s *standing) pass() {
+	from := s.nodeTransport.Consumer()
+	for {
+		select {
+		case c := <-from:
+			select {
+			case s.calls <- c:
+			case <-s.done:
+				return
+			}
+		case <-s.done:
+			return
+		}
+	}
+}
+
+// Consumer are the calls that raft answers.
+func (s *standing) Consumer() <-chan raft.RPC { return s.calls }
+
+// Close ends the transport.
+func (s *standing) Close() error {
+	close(s.done)
+	return s.nodeTransport.Close()
+}
+
+// stand has the raft behind this transport stand for election.
+func (s *standing) stand(ctx context.Context) error {
+	answer := make(chan raft.RPCResponse, 1)
+	call := raft.RPC{Command: &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}, RespChan: answer}
+	select {
+	case s.calls <- call:
+	case <-s.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case a := <-answer:
+		return a.Error
+	case <-s.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return errors.Join(ErrUnknown, context.Cause(ctx))
+	}
+}
