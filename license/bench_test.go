@@ -2,6 +2,7 @@ package license
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -10,33 +11,77 @@ import (
 	"time"
 )
 
-// BenchmarkStartStop is one start or stop of a capped product, in turn, by the users
-// of a site of whom a tenth hold something already. The entries are there before,
-// as they are where the log is applied, and what a store takes in between, the
-// keys that changed, is not part of it.
+// BenchmarkStartStop is one start or stop of a capped product, in turn, by users in
+// no order of a site of whom a tenth hold something already. A thousand entries are
+// made at a time, as they are decoded where the log is applied; that, and what a
+// store takes in between, the records that changed, is not part of it.
 func BenchmarkStartStop(b *testing.B) {
 	for _, users := range []int{1_000, 1_000_000} {
 		b.Run(fmt.Sprint("users=", users), func(b *testing.B) {
 			s, now := busySite(b, users)
-			entries := make([]Entry, 0, 200_000) // an id comes again when its tombstone is gone
-			for i := range cap(entries) / 2 {
-				user, id := benchUser(users/10+i%(users-users/10)), idN(users+i)
-				entries = append(entries, Entry{Command: Start{ID: id, User: user, Product: "micro", Machine: benchMachine, Agreed: true}},
-					Entry{Command: Stop{ID: id, User: user, Machine: benchMachine}})
+			idle := rand.New(rand.NewPCG(1, 2)).Perm(users - users/10)
+			starts := 0
+			var entries []Entry
+			next := func() {
+				s.TakeChanged()
+				entries = entries[:0]
+				for range 500 {
+					user, id := benchUser(users/10+idle[starts%len(idle)]), idN(users+starts)
+					m := Machine{ID: strings.Clone(benchMachine.ID), Name: strings.Clone(benchMachine.Name)}
+					starts++
+					entries = append(entries, Entry{now, Start{ID: id, User: user, Product: ProductID(strings.Clone("micro")), Machine: m, Agreed: true}},
+						Entry{now, Stop{ID: id, User: UserID(strings.Clone(string(user))), Machine: m}})
+					now += 2
+				}
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				now++
-				e := entries[i%len(entries)]
-				e.At = now
-				if out, _ := Apply(s, e); out.Denial != nil {
-					b.Fatal(out.Denial.Reason)
-				}
-				if i%2000 == 1999 {
+				if i%1000 == 0 {
 					b.StopTimer()
-					s.TakeChanged()
+					next()
 					b.StartTimer()
 				}
+				if out, _ := Apply(s, entries[i%1000]); out.Denial != nil {
+					b.Fatal(out.Denial.Reason)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkLookUp is what this machine takes for the least a command needs: to find
+// one of so many users in a map, in no order, and to read something of theirs.
+func BenchmarkLookUp(b *testing.B) {
+	for _, users := range []int{1_000, 1_000_000} {
+		b.Run(fmt.Sprint("users=", users), func(b *testing.B) {
+			type person struct {
+				id      UserID
+				country string
+				_       [48]byte
+			}
+			people := make(map[UserID]*person)
+			for i := range users {
+				id := benchUser(i)
+				people[id] = &person{id: id, country: "DE"}
+			}
+			order := rand.New(rand.NewPCG(1, 2)).Perm(users)
+			ids := make([]UserID, 1000)
+			n, found := 0, 0
+			for i := 0; b.Loop(); i++ {
+				if i%1000 == 0 {
+					b.StopTimer()
+					for j := range ids {
+						ids[j] = benchUser(order[n%users])
+						n++
+					}
+					b.StartTimer()
+				}
+				if people[ids[i%1000]].country == "DE" {
+					found++
+				}
+			}
+			if found == 0 {
+				b.Fatal("nobody is found")
 			}
 		})
 	}
@@ -134,7 +179,8 @@ func busySite(tb testing.TB, users int) (*State, Time) {
 	return s, now
 }
 
-// assignedSite has a license of one capped product for each of its users.
+// assignedSite has a license of one capped product for each of its users. No two
+// records share a string, as none do that are read from a log or a disk.
 func assignedSite(tb testing.TB, users int) (*State, Time) {
 	s, now := NewState(), TimeOf(time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC))
 	Apply(s, Entry{now, Found{Cluster: "here", Level: Level}})
@@ -143,18 +189,20 @@ func assignedSite(tb testing.TB, users int) (*State, Time) {
 		if out, _ := Apply(s, Entry{now, page}); out.Denial != nil {
 			tb.Fatal(out.Denial.Reason)
 		}
+		s.TakeChanged()
 		page = Mirror{From: page.Cursor, Cursor: fmt.Sprint(s.Head().Seq), Full: true}
 	}
+	day := 24 * time.Hour
 	for i := range users {
 		if len(page.Changes)+2 > MaxChanges {
 			send()
 		}
-		id := benchUser(i)
-		page.Changes = append(page.Changes, Change{User: &User{ID: id, Country: "DE"}},
-			Change{License: &License{ID: LicenseID(id), Product: "micro", Assignee: id}})
+		email := fmt.Sprintf("user-%07d@acme.example", i)
+		page.Changes = append(page.Changes, Change{User: &User{ID: benchUser(i), Email: email, Name: fmt.Sprintf("User %07d", i), Country: strings.Clone("DE")}},
+			Change{License: &License{ID: LicenseID(fmt.Sprintf("license-%07d", i)), Product: ProductID(strings.Clone("micro")), Assignee: benchUser(i),
+				Starts: now.Add(-day), Ends: now.Add(day * time.Duration(100+i%265)), AssignedAt: now.Add(-day)}})
 	}
 	send()
-	s.TakeChanged()
 	if n := s.Counts().Assigned; n != users {
 		tb.Fatalf("%d are assigned, want %d", n, users)
 	}
