@@ -63,7 +63,7 @@ func (c Block) decide(s *State, _ Time) *Denial {
 	if _, there := s.bars[barKey(c.User, c.Machine)]; there {
 		return nil
 	}
-	if c.User != "" && s.users[c.User] == nil && s.active[c.User] == nil {
+	if c.User != "" && s.User(c.User) == nil && s.Active(c.User) == nil {
 		return &Denial{Reason: UnknownUser, Person: c.User}
 	}
 	if len(s.bars) >= MaxBars {
@@ -128,7 +128,7 @@ func (s *State) usersOn(m Machine) []UserID {
 // shutOut releases what a user has open on the machines that are meant, and flags
 // what cannot be called back.
 func (s *State) shutOut(user UserID, meant func(Machine) bool, b Bar) {
-	a := s.active[user]
+	a := s.Active(user)
 	if a == nil {
 		return
 	}
@@ -278,14 +278,14 @@ func (c ReleaseUser) decide(s *State, at Time) *Denial {
 		return deny(BadCommand)
 	case c.NotAfter != 0 && at > c.NotAfter:
 		return deny(TooLate)
-	case s.users[c.User] == nil && s.active[c.User] == nil:
+	case s.User(c.User) == nil && s.Active(c.User) == nil:
 		return &Denial{Reason: UnknownUser, Person: c.User}
 	}
 	return nil
 }
 
 func (c ReleaseUser) do(s *State, at Time) Outcome {
-	a, n := s.active[c.User], 0
+	a, n := s.Active(c.User), 0
 	if a != nil {
 		for i := range a.Sessions {
 			if s.letGo(&a.Sessions[i], Ending{Reason: EndReleased, By: c.By, Note: c.Note, Until: at}) {
@@ -328,7 +328,7 @@ func (c SignOut) decide(_ *State, at Time) *Denial {
 }
 
 func (c SignOut) do(s *State, _ Time) Outcome {
-	a := s.active[c.User]
+	a := s.Active(c.User)
 	if a == nil {
 		return Outcome{Repeat: true}
 	}

@@ -95,7 +95,7 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
 		return d
 	}
-	if a := s.active[c.User]; a != nil { // by the names of what it would renew, too
+	if a := s.Active(c.User); a != nil { // by the names of what it would renew, too
 		for i := range a.Checkouts {
 			if x := &a.Checkouts[i]; x.Machine.Is(c.Machine) {
 				if d := s.barred(c.User, x.Machine, c.Product); d != nil {
@@ -167,7 +167,7 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 // knownAs gives a machine that does not say its id, or its name, what its checkouts
 // of the license know: another machine of its name is not it.
 func (s *State) knownAs(user UserID, lic LicenseID, m Machine) Machine {
-	if a := s.active[user]; a != nil {
+	if a := s.Active(user); a != nil {
 		for i := range a.Checkouts {
 			if x := &a.Checkouts[i]; x.License == lic && x.Machine.Is(m) {
 				m.ID, m.Name = or(m.ID, x.Machine.ID), or(m.Name, x.Machine.Name)
@@ -180,7 +180,7 @@ func (s *State) knownAs(user UserID, lic LicenseID, m Machine) Machine {
 // named reports whether a session of the user still names the checkout: one that
 // lost its right with it, and has not stopped yet.
 func (s *State) named(user UserID, checkout ID) bool {
-	a := s.active[user]
+	a := s.Active(user)
 	return a != nil && slices.ContainsFunc(a.Sessions, func(x Session) bool { return x.UnderCheckout == checkout })
 }
 
@@ -213,7 +213,7 @@ func (c Return) do(s *State, _ Time) Outcome {
 	return Outcome{Checkout: &x}
 }
 
-func (c EndCheckout) subject(s *State) UserID { return s.checkouts[c.ID] }
+func (c EndCheckout) subject(s *State) UserID { return s.borrower(c.ID) }
 
 // decide always lets EndCheckout pass: what is due was settled before, and what
 // is not due stays.

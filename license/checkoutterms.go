@@ -29,7 +29,7 @@ func validPolicies(policies []CountryPolicy) bool {
 
 // policy is what holds for the user's country; the zero policy restricts nothing.
 func (s *State) policy(user UserID) CountryPolicy {
-	u := s.users[user]
+	u := s.User(user)
 	if u == nil || u.Country == "" {
 		return CountryPolicy{}
 	}
@@ -89,7 +89,7 @@ func (s *State) checkoutTerms(c *CheckOut, lic *License, at Time) *Denial {
 	if end <= at {
 		return no(CheckoutInPast, 0)
 	}
-	a := s.active[c.User]
+	a := s.Active(c.User)
 	if a != nil {
 		for i := range a.Checkouts {
 			if x := &a.Checkouts[i]; x.WrittenOff != nil && x.License == lic.ID && x.Machine.Is(c.Machine) && x.Until > at {

@@ -105,7 +105,7 @@ func (s *State) forget() {
 }
 
 func (s *State) dueOf(user UserID, at Time) []Command {
-	a := s.active[user]
+	a := s.Active(user)
 	if a == nil {
 		return nil
 	}
@@ -135,7 +135,7 @@ func (s *State) dueOf(user UserID, at Time) []Command {
 // settle does what is due for one user by now, before a command of theirs is
 // decided.
 func (s *State) settle(user UserID) {
-	a := s.active[user]
+	a := s.Active(user)
 	if a == nil {
 		return
 	}

@@ -177,7 +177,7 @@ func (s *State) known(user UserID, product ProductID) (*Product, *User, *Denial)
 	if p == nil {
 		return nil, nil, &Denial{Reason: UnknownProduct, Product: product}
 	}
-	u := s.users[user]
+	u := s.User(user)
 	if u == nil {
 		return nil, nil, &Denial{Reason: UnknownUser, Product: product}
 	}

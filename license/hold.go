@@ -20,7 +20,7 @@ func (s *State) checkoutConflict(user UserID, lic *License, m Machine, at Time) 
 }
 
 func (s *State) conflict(user UserID, lic *License, m Machine, at Time, sessions Scope) *Denial {
-	a := s.active[user]
+	a := s.Active(user)
 	if a == nil {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (s *State) startBlocked(user UserID, p *Product, lic *License, m Machine, v
 	case !p.needsHold(lic):
 		return nil
 	case s.startsUnder(user, lic, m, version, at) != nil:
-		return s.active[user].runs(lic, m)
+		return s.Active(user).runs(lic, m)
 	}
 	return s.startConflict(user, lic, m, at)
 }
@@ -105,7 +105,7 @@ func (s *State) startsUnder(user UserID, lic *License, m Machine, version string
 // ownCheckout is this machine's own checkout of the license that covers the
 // version, or nil. What runs under it needs no hold of its own.
 func (s *State) ownCheckout(user UserID, lic LicenseID, m Machine, version string, at Time) *Checkout {
-	a := s.active[user]
+	a := s.Active(user)
 	if a == nil {
 		return nil
 	}

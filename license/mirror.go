@@ -163,7 +163,7 @@ func (s *State) change(c *Change, quiet bool) {
 		a.CountryPolicies = slices.Clone(a.CountryPolicies)
 		s.head.Account = a
 	case c.DeleteUser != "":
-		known := s.users[c.DeleteUser] != nil
+		known := s.User(c.DeleteUser) != nil
 		s.setUser(c.DeleteUser, nil)
 		s.endRight(c.DeleteUser, "")
 		if known {
@@ -227,7 +227,7 @@ func (s *State) setLicense(id LicenseID, l *License, quiet bool) {
 // endRight puts the user's sessions (of one license, or all) on notice and flags
 // the checkouts to IT.
 func (s *State) endRight(user UserID, lic LicenseID) {
-	a := s.active[user]
+	a := s.Active(user)
 	if a == nil {
 		return
 	}

@@ -64,7 +64,7 @@ func (c Move) decide(s *State, at Time) *Denial {
 	if NotFound(s, l) {
 		return no(UserNotFound, l.Assignee, 0)
 	}
-	switch to := s.users[c.To]; {
+	switch to := s.User(c.To); {
 	case to == nil:
 		return no(UnknownUser, c.To, 0)
 	case to.Blocked:
@@ -140,7 +140,7 @@ func RemovalWarnings(s *State, at Time, user UserID) []RemovalWarning {
 			continue
 		}
 		w := RemovalWarning{License: id, Product: l.Product, Ends: l.Ends, LockedUntil: lockedUntil(l, at), Lost: NotFound(s, l)}
-		if a := s.active[user]; a != nil {
+		if a := s.Active(user); a != nil {
 			for i := range a.Checkouts {
 				if x := a.Checkouts[i]; x.License == id && x.Until > at {
 					w.Checkouts = append(w.Checkouts, x)

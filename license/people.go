@@ -50,7 +50,7 @@ func Contacts(s *State) []Contact {
 	staff := slices.Sorted(maps.Keys(s.staff))
 	for _, role := range []Roles{RoleLicenseAdministrator, RoleAdministrator, RoleCoAdministrator} {
 		for _, id := range staff {
-			if u := s.users[id]; u.Roles&role != 0 && !u.Blocked && !u.OtherAccount {
+			if u := s.User(id); u.Roles&role != 0 && !u.Blocked && !u.OtherAccount {
 				add(Contact{Name: u.Name, Email: u.Email, Role: role})
 			}
 		}
@@ -65,7 +65,7 @@ func Contacts(s *State) []Contact {
 func (s *State) told(roles Roles) []UserID {
 	var to []UserID
 	for _, id := range slices.Sorted(maps.Keys(s.staff)) {
-		if u := s.users[id]; u.Roles&roles != 0 && !u.Blocked && len(to) < MaxTold {
+		if u := s.User(id); u.Roles&roles != 0 && !u.Blocked && len(to) < MaxTold {
 			to = append(to, id)
 		}
 	}
@@ -139,7 +139,7 @@ func (s *State) missing(user UserID) {
 
 // NotFound reports whether the license is assigned to somebody who is not in the
 // account (any more): the state the vendor shows as "Not Found User" (R11).
-func NotFound(s *State, l *License) bool { return l.Assignee != "" && s.users[l.Assignee] == nil }
+func NotFound(s *State, l *License) bool { return l.Assignee != "" && s.User(l.Assignee) == nil }
 
 // CheckoutFlagged: the right to a checkout is gone, and it cannot be called back:
 // it is for IT to see to.

@@ -14,7 +14,7 @@ type Released struct {
 	Session Session `cbor:"1,keyasint"`
 }
 
-func (c Release) subject(s *State) UserID { return s.sessions[c.Session] }
+func (c Release) subject(s *State) UserID { return s.runner(c.Session) }
 
 func (c Release) decide(s *State, _ Time) *Denial {
 	if c.By == "" || !validName(c.By) || !validName(c.Note) {
@@ -49,7 +49,7 @@ type Confirmed struct {
 	Session Session `cbor:"1,keyasint"`
 }
 
-func (c Confirm) subject(s *State) UserID { return s.sessions[c.Session] }
+func (c Confirm) subject(s *State) UserID { return s.runner(c.Session) }
 
 func (c Confirm) decide(s *State, _ Time) *Denial {
 	if s.Session(c.Session) == nil {
@@ -85,7 +85,7 @@ type Conflicted struct {
 	Session Session `cbor:"1,keyasint"`
 }
 
-func (c Conflict) subject(s *State) UserID { return s.sessions[c.Session] }
+func (c Conflict) subject(s *State) UserID { return s.runner(c.Session) }
 
 func (c Conflict) decide(s *State, _ Time) *Denial {
 	if !validName(c.Machine.ID) || !validName(c.Machine.Name) {

@@ -17,7 +17,7 @@ type CheckoutEnding struct {
 	Checkout Checkout `cbor:"1,keyasint"`
 }
 
-func (c RemindCheckout) subject(s *State) UserID { return s.checkouts[c.ID] }
+func (c RemindCheckout) subject(s *State) UserID { return s.borrower(c.ID) }
 
 // decide always lets RemindCheckout pass: what is due was settled before, and what
 // is not due stays.

@@ -160,7 +160,7 @@ func (c Start) decide(s *State, at Time) *Denial {
 	if d := s.startBlocked(c.User, r.product, r.license, c.Machine, c.Version, at); d != nil {
 		return d
 	}
-	if a := s.active[c.User]; a != nil && len(a.Sessions) >= MaxSessions {
+	if a := s.Active(c.User); a != nil && len(a.Sessions) >= MaxSessions {
 		return &Denial{Reason: TooManySessions, Product: c.Product, License: r.license.ID}
 	}
 	alone := !c.Agreed && s.startsUnder(c.User, r.license, c.Machine, c.Version, at) == nil
@@ -237,7 +237,7 @@ func (c Stop) do(s *State, _ Time) Outcome {
 	return Outcome{Session: &ended}
 }
 
-func (c Expire) subject(s *State) UserID { return s.sessions[c.ID] }
+func (c Expire) subject(s *State) UserID { return s.runner(c.ID) }
 
 func (c Expire) decide(s *State, _ Time) *Denial {
 	if x := s.Session(c.ID); x == nil || x.Generation != c.Generation {

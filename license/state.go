@@ -138,6 +138,12 @@ func (s *State) Checkout(id ID) *Checkout {
 	return nil
 }
 
+// runner is whose running session it is, or "".
+func (s *State) runner(session ID) UserID { return s.sessions[session] }
+
+// borrower is whose open checkout it is, or "".
+func (s *State) borrower(checkout ID) UserID { return s.checkouts[checkout] }
+
 // EachActive calls f for every user with something open, in order of their ids,
 // until f returns false.
 func (s *State) EachActive(f func(*Active) bool) {

@@ -105,7 +105,7 @@ type Declined struct {
 func (c Request) subject(*State) UserID { return c.User }
 
 func (c Request) decide(s *State, at Time) *Denial {
-	if a := s.active[c.User]; a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
+	if a := s.Active(c.User); a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
 		if a.Waiter.Product != c.Product || !a.Waiter.Machine.Is(c.Machine) || a.Waiter.Asks == TakeoverRefuse {
 			return deny(IDInUse)
 		}
@@ -131,7 +131,7 @@ func (c Request) decide(s *State, at Time) *Denial {
 	if s.head.Settings.Takeover == TakeoverRefuse {
 		return refuse(TakeoverRefused)
 	}
-	a := s.active[c.User]
+	a := s.Active(c.User)
 	if x := s.checkoutInTheWay(a, lic, c.Machine, at); x != nil {
 		return &Denial{Reason: TakeoverCheckout, Product: c.Product, License: lic.ID, Machine: x.Machine,
 			Since: x.Since, Holding: x.License, By: HoldCheckout, Until: x.Until}
@@ -150,7 +150,7 @@ func (c Request) decide(s *State, at Time) *Denial {
 // puts its sessions on notice. Where nothing stands in the way, the outcome has no
 // Waiter: start.
 func (c Request) do(s *State, at Time) Outcome {
-	if a := s.active[c.User]; a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
+	if a := s.Active(c.User); a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
 		w := *a.Waiter
 		return Outcome{Waiter: &w, Repeat: true}
 	}
@@ -349,7 +349,7 @@ func (a *Active) takenFor(lic *License, m Machine, at Time, scope Scope) *Denial
 // is not due stays.
 func (c WarnTakeover) decide(*State, Time) *Denial { return nil }
 
-func (c WarnTakeover) subject(s *State) UserID { return s.sessions[c.Session] }
+func (c WarnTakeover) subject(s *State) UserID { return s.runner(c.Session) }
 
 func (c WarnTakeover) do(*State, Time) Outcome { return Outcome{Repeat: true} }
 
@@ -376,7 +376,7 @@ func (c LetGo) do(s *State, at Time) Outcome {
 func (c Decline) subject(*State) UserID { return c.User }
 
 func (c Decline) decide(s *State, at Time) *Denial {
-	a := s.active[c.User]
+	a := s.Active(c.User)
 	if a == nil || a.Waiter == nil || a.Waiter.ID != c.ID || a.Waiter.Asks == TakeoverRefuse {
 		return deny(UnknownRequest)
 	}
@@ -396,7 +396,7 @@ func (c Decline) decide(s *State, at Time) *Denial {
 }
 
 func (c Decline) do(s *State, _ Time) Outcome {
-	a := s.active[c.User]
+	a := s.Active(c.User)
 	if a.Waiter.Declined {
 		w := *a.Waiter
 		return Outcome{Waiter: &w, Repeat: true}

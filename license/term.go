@@ -103,7 +103,7 @@ func (s *State) lastHour(l *License, at Time) bool {
 
 // tellSessions puts the sessions that run by the license on notice.
 func (s *State) tellSessions(l *License) {
-	a := s.active[l.Assignee]
+	a := s.Active(l.Assignee)
 	if a == nil || l.Kind != Virtuoso {
 		return
 	}
@@ -155,7 +155,7 @@ func (s *State) termChanged(old, l *License) {
 	if old.Ends == l.Ends {
 		return
 	}
-	a := s.active[l.Assignee]
+	a := s.Active(l.Assignee)
 	if a == nil || l.Kind != Virtuoso {
 		return
 	}

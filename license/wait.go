@@ -87,7 +87,7 @@ type Offer struct {
 func (c Wait) subject(*State) UserID { return c.User }
 
 func (c Wait) decide(s *State, at Time) *Denial {
-	if a := s.active[c.User]; a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
+	if a := s.Active(c.User); a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
 		if a.Waiter.Product != c.Product || !a.Waiter.Machine.Is(c.Machine) {
 			return deny(IDInUse)
 		}
@@ -106,7 +106,7 @@ func (c Wait) decide(s *State, at Time) *Denial {
 // do notes the waiter where something stands in the way. Where nothing does,
 // the outcome has no Waiter: start.
 func (c Wait) do(s *State, at Time) Outcome {
-	if a := s.active[c.User]; a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
+	if a := s.Active(c.User); a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
 		w := *a.Waiter
 		return Outcome{Waiter: &w, Repeat: true}
 	}
@@ -149,7 +149,7 @@ func (c EndWait) decide(*State, Time) *Denial {
 }
 
 func (c EndWait) do(s *State, _ Time) Outcome {
-	a := s.active[c.User]
+	a := s.Active(c.User)
 	if a == nil {
 		return Outcome{Repeat: true}
 	}
@@ -208,7 +208,7 @@ func (s *State) offers(a *Active, at Time) bool {
 // any more. One thing is kept at a time: who comes to wait meanwhile is offered the
 // license when that is over.
 func (s *State) offer(user UserID) {
-	a := s.active[user]
+	a := s.Active(user)
 	if a == nil || a.Waiter == nil {
 		return
 	}
@@ -269,7 +269,7 @@ func (s *State) look(user UserID) {
 		return
 	}
 	s.plan(s.head.Now, user)
-	s.planWaiter(s.active[user], s.head.Now)
+	s.planWaiter(s.Active(user), s.head.Now)
 }
 
 // lookAtAll is look for every machine that waits.

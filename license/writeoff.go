@@ -36,7 +36,7 @@ type CheckedIn struct {
 	Checkout Checkout `cbor:"1,keyasint"`
 }
 
-func (c WriteOff) subject(s *State) UserID { return s.checkouts[c.Checkout] }
+func (c WriteOff) subject(s *State) UserID { return s.borrower(c.Checkout) }
 
 func (c WriteOff) decide(s *State, at Time) *Denial {
 	if c.By == "" || c.Note == "" || !validName(c.By) || !validName(c.Note) {
@@ -62,7 +62,7 @@ func (c WriteOff) do(s *State, at Time) Outcome {
 	return Outcome{Checkout: &copied}
 }
 
-func (c CheckInConfirmed) subject(s *State) UserID { return s.checkouts[c.Checkout] }
+func (c CheckInConfirmed) subject(s *State) UserID { return s.borrower(c.Checkout) }
 
 func (c CheckInConfirmed) decide(s *State, at Time) *Denial {
 	if x := s.Checkout(c.Checkout); x == nil || x.Until <= at || x.WrittenOff == nil {
@@ -73,7 +73,7 @@ func (c CheckInConfirmed) decide(s *State, at Time) *Denial {
 
 func (c CheckInConfirmed) do(s *State, at Time) Outcome {
 	s.contact(at)
-	a := s.open(s.checkouts[c.Checkout])
+	a := s.open(s.borrower(c.Checkout))
 	x := s.take(a, slices.IndexFunc(a.Checkouts, func(y Checkout) bool { return y.ID == c.Checkout }))
 	s.emit(CheckedIn{Checkout: x})
 	s.uncover(a, x.ID)
