@@ -87,7 +87,7 @@ type Token struct {
 
 // Ending tells a session that it has lost its right.
 type Ending struct {
-	Reason  string    `json:"reason"` // released, takeover, let-go, conflict, unassigned, checkout-over, blocked, license-ended
+	Reason  string    `json:"reason"` // released, conflict, unassigned, checkout-over, blocked, license-ended, not-covered, takeover, let-go
 	By      string    `json:"by,omitempty"`
 	Note    string    `json:"note,omitempty"`
 	Machine string    `json:"machine,omitempty"`

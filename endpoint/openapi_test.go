@@ -29,6 +29,13 @@ func openapiDocument(t *testing.T) (doc struct {
 	Paths      map[string]map[string]operation `yaml:"paths"`
 	Components struct {
 		Schemas struct {
+			Ending struct {
+				Properties struct {
+					Reason struct {
+						Enum []string `yaml:"enum"`
+					} `yaml:"reason"`
+				} `yaml:"properties"`
+			} `yaml:"Ending"`
 			Problem struct {
 				Properties struct {
 					Code struct {
@@ -102,6 +109,22 @@ func TestEveryCodeIsListedAndHasSentences(t *testing.T) {
 	for _, why := range []string{tokenMissing, tokenMalformed, tokenExpired, tokenEarly, tokenIssuer, tokenAudience, tokenKey, tokenSignature} {
 		if title, _, _ := phrase.Trouble(phrase.English, api.CodeUnauthorized+"/"+why); title == internal {
 			t.Errorf("a token that is %s has no sentences", why)
+		}
+	}
+}
+
+// Every reason for which a session ends is listed, and has sentences.
+func TestEveryEndingIsListedAndHasSentences(t *testing.T) {
+	if got, want := openapiDocument(t).Components.Schemas.Ending.Properties.Reason.Enum, license.Endings(); !slices.Equal(got, want) {
+		t.Errorf("the document lists\n %q; want\n %q", got, want)
+	}
+	plain := phrase.Notice(phrase.English, phrase.Told{Kind: api.KindEnding, Mine: true})
+	for _, reason := range license.Endings() {
+		if reason == license.EndReleased || reason == license.EndBlocked {
+			continue // it is told as released
+		}
+		if got := phrase.Notice(phrase.English, phrase.Told{Kind: api.KindEnding, Reason: reason, Mine: true}); got == plain || got == "" {
+			t.Errorf("%s has no sentence of its own: %q", reason, got)
 		}
 	}
 }

@@ -291,9 +291,14 @@ func Covered(s *State, country string, at Time) []ProductID {
 	return list
 }
 
+// pooled reports whether the license covers its product for the whole account.
+func (l *License) pooled() bool {
+	return (l.Kind == Commercial || l.Kind == Trial) && l.Assignee == ""
+}
+
 // setPooled keeps the index of what covers a product for the whole account.
 func (s *State) setPooled(l *License, on bool) {
-	if l.Kind != Commercial && l.Kind != Trial || l.Assignee != "" {
+	if !l.pooled() {
 		return
 	}
 	ids := s.pools[l.Product]

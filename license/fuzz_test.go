@@ -87,7 +87,8 @@ func (s *script) machine() Machine   { return oneOf(s, s.machines...) }
 
 // world chooses what the script is about.
 func (s *script) world() {
-	s.users = oneOf(s, []UserID{"ann"}, []UserID{"ann", "ann", "ann", "bob", "bob", "eve"})
+	s.users = oneOf(s, []UserID{"ann"}, []UserID{"ann", "ann", "ann", "bob", "bob", "eve"},
+		[]UserID{"ann", "eve", "eve", "eve"}) // eve has nothing of her own
 	s.products = oneOf(s, []ProductID{"micro", "stad"}, []ProductID{"micro", "stad", "view"},
 		[]ProductID{"micro", "micro", "stad", "stad", "view", "odd", "none"})
 	s.machines = oneOf(s,
@@ -319,16 +320,37 @@ func (s *script) mirror(state *State) Command {
 		c.From = oneOf(s, "", "elsewhere")
 	}
 	for range s.pick(3) {
-		c.Changes = append(c.Changes, s.change())
+		if s.pick(3) == 0 {
+			c.Changes = append(c.Changes, s.newEnd(state))
+		} else {
+			c.Changes = append(c.Changes, s.change())
+		}
 	}
 	return c
+}
+
+// newEnd is a change of a license by which something runs: it ends at another time.
+func (s *script) newEnd(state *State) Change {
+	x := state.Session(s.running(state))
+	if x == nil || state.License(x.License) == nil {
+		return s.change()
+	}
+	l := *state.License(x.License)
+	l.Ends = oneOf(s, 0, 0, s.at.Add(-time.Minute), s.at.Add(time.Minute), s.at.Add(40*time.Minute), s.at.Add(40*time.Minute), s.at.Add(48*time.Hour))
+	return Change{License: &l}
 }
 
 func (s *script) change() Change {
 	if s.pick(2) > 0 {
 		return oneOf(s, siteRecords()...)
 	}
-	switch s.pick(8) {
+	switch s.pick(11) {
+	case 8, 9:
+		// What the account has for all comes, goes, and ends at another time.
+		return Change{License: &License{ID: oneOf[LicenseID](s, "P1", "P2"), Product: s.product(), Kind: oneOf(s, Commercial, Commercial, Trial),
+			Countries: oneOf(s, nil, nil, []string{"FR"}), Ends: oneOf(s, 0, s.at, s.at.Add(time.Minute), s.at.Add(2*time.Hour), s.at.Add(48*time.Hour))}}
+	case 10:
+		return oneOf(s, Change{User: &User{ID: s.user(), Country: oneOf(s, "DE", "FR")}}, Change{DeleteLicense: "P1"}, Change{DeleteLicense: "P2"})
 	case 0:
 		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0, Country: oneOf(s, "DE", "FR", "fr", ""), Roles: Roles(s.pick(16)),
 			OtherAccount: s.pick(4) == 0}}
@@ -378,7 +400,8 @@ func (s *script) founding() []Entry {
 	}
 }
 
-// siteRecords are three users, four products and their licenses.
+// siteRecords are three users, four products and their licenses, and what covers one
+// of them for all.
 func siteRecords() []Change {
 	return []Change{
 		{Account: &Account{ID: "acme", AutonomyCapped: 72 * time.Hour, AutonomyUncapped: 7 * 24 * time.Hour}},
@@ -389,5 +412,6 @@ func siteRecords() []Change {
 		{License: &License{ID: "L3", Product: "view", Assignee: "ann"}}, {License: &License{ID: "L4", Product: "odd", Assignee: "ann"}},
 		{License: &License{ID: "L5", Product: "micro", Assignee: "bob"}}, {License: &License{ID: "L6", Product: "stad", Assignee: "bob"}},
 		{License: &License{ID: "L7", Product: "micro", Assignee: "ann"}},
+		{License: &License{ID: "P1", Product: "micro", Kind: Commercial}},
 	}
 }

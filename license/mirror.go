@@ -130,6 +130,7 @@ func (c Mirror) do(s *State, at Time) Outcome {
 	if products {
 		s.lookAtAll()
 	}
+	s.seeToCover()
 	anew := c.Full && c.From == "" && (s.head.Filled || s.head.Cursor != "")
 	s.head.Cursor = c.Cursor
 	s.head.Refilling = !c.Last && (s.head.Refilling || anew)
@@ -144,6 +145,7 @@ func (s *State) change(c *Change, quiet bool) {
 	switch {
 	case c.User != nil:
 		u := *c.User
+		s.movedAway(s.User(u.ID), &u)
 		s.setUser(u.ID, &u)
 		if u.Blocked {
 			s.endRight(u.ID, "")
@@ -193,6 +195,7 @@ func (s *State) setLicense(id LicenseID, l *License, quiet bool) {
 	if !quiet {
 		s.tellChanged(id, old, l)
 	}
+	s.coverChanged(old, l)
 	if old != nil {
 		before, product = old.Assignee, old.Product
 		s.setAssigned(old, false)
@@ -210,7 +213,11 @@ func (s *State) setLicense(id LicenseID, l *License, quiet bool) {
 	s.look(before)
 	s.look(after)
 	if before == after {
-		if old != nil && l != nil {
+		switch {
+		case old == nil || l == nil:
+		case old.Product != l.Product:
+			s.endRight(before, id)
+		default:
 			s.termChanged(old, l)
 		}
 		return

@@ -97,6 +97,7 @@ func (c Move) do(s *State, at Time) Outcome {
 	l.Assignee, l.AssignedAt = c.To, at
 	moved := l
 	s.setLicense(l.ID, &moved, false)
+	s.seeToCover()
 	l = moved
 	s.offer(before) // who waits may have another license of the product
 	return Outcome{License: &l}

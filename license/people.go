@@ -145,7 +145,7 @@ func NotFound(s *State, l *License) bool { return l.Assignee != "" && s.User(l.A
 // it is for IT to see to.
 type CheckoutFlagged struct {
 	Checkout Checkout `cbor:"1,keyasint"`
-	Reason   string   `cbor:"2,keyasint,omitempty"` // EndUnassigned or EndBlocked
+	Reason   string   `cbor:"2,keyasint,omitempty"` // EndUnassigned, EndLicenseEnded or EndBlocked
 	To       []UserID `cbor:"3,keyasint,omitempty"` // the administrators, as they were then
 }
 

@@ -180,6 +180,7 @@ func (s *State) Put(record any) error {
 		s.active[r.User] = r
 		for i := range r.Sessions {
 			s.sessions[r.Sessions[i].ID] = r.User
+			s.setLeaning(&r.Sessions[i])
 		}
 		for i := range r.Checkouts {
 			s.checkouts[r.Checkouts[i].ID] = r.User

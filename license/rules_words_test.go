@@ -132,6 +132,10 @@ func (s *story) command(w *words) (license.Command, error) {
 		return license.Mirror{From: from, Cursor: fmt.Sprintf("page-%d", s.page), Changes: []license.Change{change}}, err
 	case "mirror":
 		return s.mirror(w)
+	case "page": // of several changes, that follows on the last
+		changes, err := s.changes(w)
+		s.page++
+		return license.Mirror{From: s.state.Head().Cursor, Cursor: fmt.Sprintf("page-%d", s.page), Changes: changes}, err
 	case "start":
 		return s.start(w)
 	case "stop":
@@ -339,6 +343,13 @@ func (w *words) duration(word string, into *time.Duration) error {
 // mirror reads "mirror from A to B full last : change ; change".
 func (s *story) mirror(w *words) (license.Command, error) {
 	c := license.Mirror{From: w.after("from"), Cursor: w.after("to"), Full: w.flag("full"), Last: w.flag("last")}
+	var err error
+	c.Changes, err = s.changes(w)
+	return c, err
+}
+
+// changes reads ": change ; change".
+func (s *story) changes(w *words) (changes []license.Change, err error) {
 	line := strings.Join(w.rest, " ")
 	w.rest = nil
 	line = strings.TrimPrefix(line, ":")
@@ -351,9 +362,9 @@ func (s *story) mirror(w *words) (license.Command, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.Changes = append(c.Changes, parsed)
+		changes = append(changes, parsed)
 	}
-	return c, nil
+	return changes, nil
 }
 
 func (s *story) change(w *words) (license.Change, error) {

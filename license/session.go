@@ -46,6 +46,9 @@ type Session struct {
 	Type     string    `cbor:"20,keyasint,omitempty"`
 	Warnings []Warning `cbor:"21,keyasint,omitempty"`
 	Feature  string    `cbor:"22,keyasint,omitempty"` // the feature level it was started with
+	// Pool: it runs by what the account has for all its users, not by a license of its
+	// user's own.
+	Pool bool `cbor:"70,keyasint,omitempty"`
 
 	// Fences: its client stops by itself before its lease is over; only such a one
 	// can be taken over.
@@ -63,15 +66,20 @@ type Ending struct {
 	Until   Time    `cbor:"5,keyasint,omitempty"` // renewals are refused from then on
 }
 
-// The reasons of an Ending.
+// The reasons of an Ending; more are in cover.go and takeover.go.
 const (
 	EndReleased     = "released"      // by an administrator
 	EndConflict     = "conflict"      // the cloud knows another active machine
 	EndUnassigned   = "unassigned"    // the license was moved, ended or taken away
 	EndCheckoutOver = "checkout-over" // the checkout it ran under is over
 	EndBlocked      = "blocked"       // IT has blocked the user or the machine
-	EndLicenseEnded = "license-ended" // the license's term is over then (R1)
+	EndLicenseEnded = "license-ended" // the license's term, or that of the account's cover, is over then (R1)
 )
+
+// Endings lists every reason of an Ending, in a fixed order.
+func Endings() []string {
+	return []string{EndReleased, EndConflict, EndUnassigned, EndCheckoutOver, EndBlocked, EndLicenseEnded, EndNotCovered, EndTakeover, EndLetGo}
+}
 
 // Renewable reports whether a heartbeat at this time keeps the session alive.
 func (x *Session) Renewable(at Time) bool { return x.Notice == nil || at < x.Notice.Until }
@@ -184,7 +192,8 @@ func (c Start) do(s *State, at Time) Outcome {
 	}
 	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: r.license.ID, Machine: c.Machine,
 		Version: c.Version, Client: c.Client, Since: at, TTL: c.TTL, Generation: 1,
-		Type: r.typ, Warnings: r.warnings.list(), Feature: c.Feature, Fences: c.Fences}
+		Type: r.typ, Warnings: r.warnings.list(), Feature: c.Feature, Fences: c.Fences,
+		Pool: r.license.pooled() && r.license.ID != ""}
 	if x.TTL == 0 {
 		x.TTL = s.head.Settings.TTL()
 	}
@@ -199,11 +208,12 @@ func (c Start) do(s *State, at Time) Outcome {
 	x.Token = s.head.Seq + 1
 	a.Sessions = append(a.Sessions, x)
 	s.sessions[x.ID] = c.User
+	s.setLeaning(&x)
 	s.used(x.License, at)
 	s.emit(Started{Session: x})
-	if s.lastHour(r.license, at) {
-		x = s.tellOfEnd(&a.Sessions[len(a.Sessions)-1], r.license)
-	}
+	began := &a.Sessions[len(a.Sessions)-1]
+	s.seeToEnd(began)
+	x = *began
 	if claimed {
 		s.offer(c.User)
 	}
@@ -260,6 +270,7 @@ func (s *State) remove(x *Session) (ended Session, freed bool) {
 	a := s.open(ended.User)
 	a.Sessions = slices.DeleteFunc(a.Sessions, func(y Session) bool { return y.ID == ended.ID })
 	delete(s.sessions, ended.ID)
+	s.setLeaning(&ended)
 	s.bury(ended.ID, ended.User)
 	if ended.Holds {
 		freed = !slices.ContainsFunc(a.Sessions, func(y Session) bool { return y.Holds })

@@ -46,15 +46,17 @@ type State struct {
 	pools     map[ProductID][]LicenseID // sorted: what covers it for the whole account
 	sessions  map[ID]UserID
 	checkouts map[ID]UserID
-	waiting   map[UserID]struct{} // who has a machine that waits
+	waiting   map[UserID]struct{}               // who has a machine that waits
+	leaning   map[ProductID]map[UserID]struct{} // who has sessions by the account's cover of it
 	due       dueHeap
 	terms     termHeap
 	graves    []ID                // tombs, oldest first
 	staff     map[UserID]struct{} // users with roles
 	barNames  map[string][]string // keys of bars by the bare name of their machine, sorted
 
-	changed changes // since the last TakeChanged
-	events  []Event // of the entry being applied
+	changed   changes   // since the last TakeChanged
+	events    []Event   // of the entry being applied
+	uncertain uncertain // of the entry being applied
 }
 
 // NewState is the state before the first entry.
@@ -73,6 +75,7 @@ func NewState() *State {
 		staff:     map[UserID]struct{}{},
 		barNames:  map[string][]string{},
 		waiting:   map[UserID]struct{}{},
+		leaning:   map[ProductID]map[UserID]struct{}{},
 		changed:   newChanges(),
 	}
 }

@@ -237,8 +237,8 @@ func (s *State) checkoutInTheWay(a *Active, lic *License, m Machine, at Time) *C
 // ends as early already. It never outlasts its license (R1).
 func (s *State) takeOver(x *Session, w Waiter, until Time) {
 	now := s.head.Now
-	if l := s.licenses[x.License]; l != nil && l.Ends > now {
-		until = min(until, l.Ends)
+	if ends, _ := s.rightEnds(x); ends > now {
+		until = min(until, ends)
 	}
 	if n := x.Notice; n != nil {
 		switch {
@@ -309,9 +309,7 @@ func (s *State) endTakeover(a *Active) {
 		s.touch(Key{KeyActive, string(a.User)})
 		x.Notice, x.Warned = nil, 0
 		s.emit(TakeoverLifted{Session: *x})
-		if l := s.licenses[x.License]; l != nil && s.lastHour(l, s.head.Now) {
-			s.tellOfEnd(x, l)
-		}
+		s.seeToEnd(x)
 	}
 }
 

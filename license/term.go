@@ -95,35 +95,18 @@ func (l *License) toldBy(at Time) uint8 {
 	return n
 }
 
-// lastHour reports whether what starts now by the license is told of its end at
-// once. Use that is not by a Virtuoso license goes on: the next start decides.
-func (s *State) lastHour(l *License, at Time) bool {
-	return l.Kind == Virtuoso && l.Ends != 0 && l.Ends.Add(-TermWarning) <= at
-}
-
-// tellSessions puts the sessions that run by the license on notice.
+// tellSessions sees to the sessions that run by the license: of its user, or of all
+// where the account covers its product by it.
 func (s *State) tellSessions(l *License) {
-	a := s.Active(l.Assignee)
-	if a == nil || l.Kind != Virtuoso {
-		return
-	}
-	for i := range a.Sessions {
-		if x := &a.Sessions[i]; x.License == l.ID && x.Notice == nil {
-			s.tellOfEnd(x, l)
+	if l.pooled() {
+		s.seeToPool(l.Product)
+	} else if a := s.Active(l.Assignee); a != nil {
+		for i := range a.Sessions {
+			if a.Sessions[i].License == l.ID {
+				s.seeToEnd(&a.Sessions[i])
+			}
 		}
 	}
-}
-
-// tellOfEnd puts a session on notice for the end of its license. Where that has
-// passed, because the cloud only now says so, there is time to save.
-func (s *State) tellOfEnd(x *Session, l *License) Session {
-	until := l.Ends
-	if until <= s.head.Now {
-		until = s.head.Now.Add(s.head.Settings.saveGrace())
-	}
-	copied := s.putOnNotice(x, Ending{Reason: EndLicenseEnded, Until: until})
-	s.emit(Conflicted{Session: copied})
-	return copied
 }
 
 // yields reports whether a notice to the session may be followed by another: none
@@ -149,28 +132,17 @@ func (s *State) newTerm(old, l *License) {
 	s.planTerm(l)
 }
 
-// termChanged sees to the sessions of a license whose end has changed and whose
-// user has not.
+// termChanged sees to what a user has by a license whose end has changed. A checkout
+// that would outlast it cannot be called back.
 func (s *State) termChanged(old, l *License) {
-	if old.Ends == l.Ends {
-		return
-	}
 	a := s.Active(l.Assignee)
-	if a == nil || l.Kind != Virtuoso {
+	if old.Ends == l.Ends || a == nil {
 		return
 	}
-	for i := range a.Sessions {
-		x := &a.Sessions[i]
-		if x.License != l.ID || x.Notice != nil && (x.Notice.Reason != EndLicenseEnded || !x.Renewable(s.head.Now)) {
-			continue
-		}
-		switch soon := s.lastHour(l, s.head.Now); {
-		case soon:
-			s.tellOfEnd(x, l)
-		case x.Notice != nil:
-			s.touch(Key{KeyActive, string(x.User)})
-			x.Notice = nil
-			s.emit(TermExtended{Session: *x})
+	s.tellSessions(l)
+	for i := range a.Checkouts {
+		if x := &a.Checkouts[i]; x.License == l.ID && l.Ends != 0 && l.Ends < x.Until {
+			s.flag(x, EndLicenseEnded)
 		}
 	}
 }

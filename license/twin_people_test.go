@@ -320,6 +320,7 @@ func (w *twin) move(c Move) Outcome {
 	loser, next := l.Assignee, *l
 	next.Assignee, next.AssignedAt = c.To, w.now()
 	w.moved(c.License, &next, false)
+	w.seeToCover()
 	w.offer(loser)
 	copied := *w.license(c.License)
 	return Outcome{License: &copied}

@@ -188,30 +188,144 @@ func (w *twin) yields(x *Session) bool {
 	return x.Notice == nil || x.Notice.Reason == "license-ended" && w.now()+w.grace() < x.Notice.Until || x.Notice.Reason == "takeover"
 }
 
-func (w *twin) tellOfEnd(x *Session, ends Time) {
+// leans: it needs the account to cover the product.
+func twinLeans(x *Session) bool {
+	return x.Pool || slices.Contains(x.Warnings, "other-email")
+}
+
+// rightEnds is the end of the session's license, or of the account's cover of its
+// product where it needs that, whichever comes first; zero: none.
+func (w *twin) rightEnds(x *Session) (Time, string) {
+	until := Time(0)
+	if !x.Pool {
+		l := w.license(x.License)
+		if l == nil || l.Assignee != x.User {
+			return 0, ""
+		}
+		until = l.Ends
+	}
+	if w.user(x.User) == nil || !twinLeans(x) {
+		return until, "license-ended"
+	}
+	kind := Commercial
+	if x.Pool && x.Type == "Trial" {
+		kind = Trial
+	}
+	var all []License
+	for _, l := range w.licenses {
+		if l.Product == x.Product && l.Assignee == "" && l.Kind == kind && w.inCountry(l, x.User) {
+			all = append(all, l)
+		}
+	}
+	ends := w.now()
+	for range all { // each begins before the ones before it are over
+		for _, l := range all {
+			switch {
+			case l.Starts <= ends && l.Ends == 0:
+				return until, "license-ended"
+			case l.Starts <= ends:
+				ends = max(ends, l.Ends)
+			}
+		}
+	}
+	if ends == w.now() {
+		return ends, "not-covered"
+	}
+	if until == 0 || ends < until {
+		until = ends
+	}
+	return until, "license-ended"
+}
+
+// seeToEnd tells of an end that is near, or that there is none any more.
+func (w *twin) seeToEnd(x *Session) {
+	ends, why := w.rightEnds(x)
+	ofTerm := x.Notice != nil && (x.Notice.Reason == "license-ended" || x.Notice.Reason == "not-covered") && w.now() < x.Notice.Until
+	taken := x.Notice != nil && x.Notice.Reason == "takeover" && why == "not-covered"
+	if x.Notice != nil && !ofTerm && !taken {
+		return
+	}
+	if ends == 0 || w.now() < ends-twinHour {
+		if x.Notice != nil {
+			x.Notice = nil
+			w.tell(TermExtended{Session: *x})
+		}
+		return
+	}
 	if ends <= w.now() {
 		ends = w.now() + w.grace()
+		if ofTerm && x.Notice.Until <= ends {
+			return
+		}
+	} else if ofTerm && x.Notice.Until == ends {
+		return
 	}
-	x.Notice = &Ending{Reason: "license-ended", Until: w.byThen(x, ends)}
+	x.Notice = &Ending{Reason: why, Until: w.byThen(x, ends)}
 	w.tell(Conflicted{Session: *x})
 }
 
-// termChanged sees to the sessions of a license that ends at another time now.
-func (w *twin) termChanged(before, l License) {
-	if before.Ends == l.Ends || l.Kind != Virtuoso {
-		return
-	}
+// termChanged sees to what its user has by a license that ends at another time now.
+func (w *twin) termChanged(l License) {
 	for i := range w.sessions {
-		x := &w.sessions[i]
-		if x.User != l.Assignee || x.License != l.ID ||
-			x.Notice != nil && (x.Notice.Reason != "license-ended" || x.Notice.Until <= w.now()) {
-			continue
+		if x := &w.sessions[i]; x.User == l.Assignee && x.License == l.ID {
+			w.seeToEnd(x)
 		}
-		if l.Ends != 0 && l.Ends-twinHour <= w.now() {
-			w.tellOfEnd(x, l.Ends)
-		} else if x.Notice != nil {
-			x.Notice = nil
-			w.tell(TermExtended{Session: *x})
+	}
+	w.flag(func(x *Checkout) bool {
+		return x.User == l.Assignee && x.License == l.ID && l.Ends != 0 && l.Ends < x.Until
+	}, "license-ended")
+}
+
+// covered notes whose cover a license has been, or is, where something is other
+// than it was.
+func (w *twin) covered(known bool, before License, l *License) {
+	pool := func(l License) bool { return l.Assignee == "" && l.Kind != Virtuoso && l.Kind <= Trial }
+	if known && l != nil {
+		was, is := before, *l
+		for _, x := range []*License{&was, &is} { // what does not count
+			x.ID, x.AssignedAt, x.LastUsed, x.Told = "", 0, 0, 0
+		}
+		if text(was) == text(is) {
+			return
+		}
+	}
+	if known && pool(before) {
+		w.covers = append(w.covers, before.Product)
+	}
+	if l != nil && pool(*l) {
+		w.covers = append(w.covers, l.Product)
+	}
+}
+
+// seeToCover sees to what runs by a cover that the command has changed.
+func (w *twin) seeToCover() {
+	slices.Sort(w.covers)
+	for _, product := range slices.Compact(w.covers) {
+		w.seeToPool(product)
+	}
+	slices.Sort(w.abroad)
+	for _, user := range slices.Compact(w.abroad) {
+		for i := range w.sessions {
+			if x := &w.sessions[i]; x.User == user && twinLeans(x) {
+				w.seeToEnd(x)
+			}
+		}
+	}
+	w.covers, w.abroad = nil, nil
+}
+
+// seeToPool sees to what runs by the cover of a product, user by user.
+func (w *twin) seeToPool(product ProductID) {
+	var users []UserID
+	for _, x := range w.sessions {
+		users = append(users, x.User)
+	}
+	slices.Sort(users)
+	for _, user := range slices.Compact(users) {
+		for i := range w.sessions {
+			if x := &w.sessions[i]; x.User == user && x.Product == product && twinLeans(x) {
+				w.seeToEnd(x)
+			}
 		}
 	}
 }
@@ -240,12 +354,16 @@ func (w *twin) remindTerm(c RemindTerm) Outcome {
 		to := slices.DeleteFunc(w.with(twinLookAfter), func(id UserID) bool { return id == l.Assignee })
 		w.tell(LicenseEnds{License: l.ID, Product: l.Product, User: l.Assignee, Ends: l.Ends, Days: days[last-1], To: to})
 	}
-	if told < 5 || l.Kind != Virtuoso {
+	if told < 5 {
+		return Outcome{}
+	}
+	if l.Assignee == "" && l.Kind != Virtuoso {
+		w.seeToPool(l.Product)
 		return Outcome{}
 	}
 	for i := range w.sessions {
-		if x := &w.sessions[i]; x.User == l.Assignee && x.License == l.ID && x.Notice == nil {
-			w.tellOfEnd(x, l.Ends)
+		if x := &w.sessions[i]; x.User == l.Assignee && x.License == l.ID {
+			w.seeToEnd(x)
 		}
 	}
 	return Outcome{}

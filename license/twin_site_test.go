@@ -2,6 +2,7 @@ package license
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,6 +25,7 @@ func (w *twin) mirror(c Mirror) Outcome {
 	for _, change := range c.Changes {
 		w.change(change, c.Full)
 	}
+	w.seeToCover()
 	began := anew && (w.head.Filled || w.head.Cursor != "")
 	if c.Last {
 		w.head.Filled, w.head.Refilling = true, false
@@ -72,6 +74,9 @@ func twinChange(c Change) bool {
 func (w *twin) change(c Change, quiet bool) {
 	switch {
 	case c.User != nil:
+		if old := w.user(c.User.ID); old != nil && !strings.EqualFold(old.Country, c.User.Country) {
+			w.abroad = append(w.abroad, old.ID)
+		}
 		w.users = slices.DeleteFunc(w.users, func(u User) bool { return u.ID == c.User.ID })
 		w.users = append(w.users, *c.User)
 		if c.User.Blocked {
@@ -106,6 +111,7 @@ func (w *twin) moved(id LicenseID, l *License, quiet bool) {
 	}
 	after.Product = before.Product
 	known := w.license(id) != nil
+	w.covered(known, before, l)
 	if !quiet {
 		w.tellKeepers(id, known, before, l)
 	}
@@ -125,8 +131,10 @@ func (w *twin) moved(id LicenseID, l *License, quiet bool) {
 		w.licenses = append(w.licenses, after)
 	}
 	if before.Assignee == after.Assignee {
-		if known && l != nil {
-			w.termChanged(before, after)
+		if known && l != nil && before.Product != after.Product {
+			w.rightIsGone(before.Assignee, id)
+		} else if known && l != nil && before.Ends != after.Ends && after.Assignee != "" {
+			w.termChanged(after)
 		}
 		return
 	}

@@ -50,9 +50,7 @@ func (w *twin) goOn(user UserID) {
 		}
 		x.Notice, x.Warned = nil, 0
 		w.tell(TakeoverLifted{Session: *x})
-		if l := w.license(x.License); l != nil && l.Kind == Virtuoso && l.Ends != 0 && l.Ends-twinHour <= w.now() {
-			w.tellOfEnd(x, l.Ends)
-		}
+		w.seeToEnd(x)
 	}
 }
 
@@ -183,8 +181,8 @@ func (w *twin) waitsNow(x Waiter) {
 }
 
 func (w *twin) takeOver(x *Session, by Waiter, until Time) {
-	if l := w.license(x.License); l != nil && w.now() < l.Ends {
-		until = min(until, l.Ends)
+	if ends, _ := w.rightEnds(x); w.now() < ends {
+		until = min(until, ends)
 	}
 	switch n := x.Notice; {
 	case n != nil && n.Reason == "takeover":

@@ -25,6 +25,9 @@ type twin struct {
 	bars      []Bar
 	ended     []Tombstone
 	events    []Event
+
+	covers []ProductID // whose cover the command has changed
+	abroad []UserID    // who has another country by it
 }
 
 type twinKept struct {

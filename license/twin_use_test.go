@@ -65,7 +65,8 @@ func (w *twin) start(c Start) Outcome {
 		w.heard(w.now())
 	}
 	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Client: c.Client,
-		Since: w.now(), TTL: c.TTL, Generation: 1, Type: r.typ, Warnings: r.warnings, Feature: c.Feature, Fences: c.Fences}
+		Since: w.now(), TTL: c.TTL, Generation: 1, Type: r.typ, Warnings: r.warnings, Feature: c.Feature, Fences: c.Fences,
+		Pool: lic.ID != "" && lic.Assignee == ""}
 	if x.TTL == 0 {
 		x.TTL = w.head.Settings.LeaseTTL
 	}
@@ -81,9 +82,7 @@ func (w *twin) start(c Start) Outcome {
 	x.Token = w.head.Seq + 1
 	w.used(lic.ID)
 	w.tell(Started{Session: x})
-	if lic.Kind == Virtuoso && lic.Ends != 0 && lic.Ends-twinHour <= w.now() {
-		w.tellOfEnd(&x, lic.Ends)
-	}
+	w.seeToEnd(&x)
 	w.sessions = append(w.sessions, x)
 	if wasKept {
 		w.offer(c.User)
