@@ -70,6 +70,21 @@ const (
 	// TooManyBlocks: the site has MaxBars blocks already.
 	TooManyBlocks Reason = "too-many-blocks"
 
+	// UnknownToken: no such join token was issued at this site, or it is long over.
+	UnknownToken Reason = "unknown-token"
+	// TokenUsed: the join token has let in a machine already.
+	TokenUsed Reason = "token-used"
+	// TokenExpired: the join token's time is over.
+	TokenExpired Reason = "token-expired"
+	// TooManyTokens: MaxTokens join tokens are open already.
+	TooManyTokens Reason = "too-many-tokens"
+	// NodeKnown: a node goes by this name, with another data folder.
+	NodeKnown Reason = "node-known"
+	// NodeGone: the node was removed from the cluster.
+	NodeGone Reason = "node-removed"
+	// TooManyNodes: MaxNodes names of nodes have been used.
+	TooManyNodes Reason = "too-many-nodes"
+
 	UnknownLicense  Reason = "unknown-license"  // not in the mirror
 	UnknownUser     Reason = "unknown-user"     // not in the mirror
 	UserBlocked     Reason = "user-blocked"     // blocked in the account
@@ -91,6 +106,7 @@ var reasons = [...]Reason{
 	UnknownCheckout, NotYours, AlreadyEnded, IDInUse, TooLate, BadCommand,
 	MoveLocked, UserNotFound, OtherAccount, CloudCannot, MachineBlocked, UserBlockedHere, TooManyBlocks, UnknownLicense,
 	TakeoverRefused, TakeoverNotPossible, TakeoverCheckout, TakeoverUnderWay, UnknownRequest,
+	UnknownToken, TokenUsed, TokenExpired, TooManyTokens, NodeKnown, NodeGone, TooManyNodes,
 }
 
 // Reasons lists every reason there is, in a fixed order.
@@ -142,6 +158,8 @@ type Denial struct {
 	// Email, for NotAssigned: a license is assigned, but to this e-mail of the user's
 	// and not to the one they are signed in with (R15).
 	Email string `cbor:"20,keyasint,omitempty"`
+	// Node is the node of the cluster that is spoken of.
+	Node string `cbor:"90,keyasint,omitempty"`
 }
 
 func deny(r Reason) *Denial { return &Denial{Reason: r} }

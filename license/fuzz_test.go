@@ -147,7 +147,9 @@ func (s *script) entry(state *State) Entry {
 }
 
 func (s *script) command(state *State) Command {
-	switch s.pick(46) {
+	switch s.pick(47) {
+	case 46:
+		return s.aboutNodes()
 	case 33, 34, 35, 36:
 		return s.admin(state)
 	case 37:
@@ -302,6 +304,24 @@ func (s *script) admin(state *State) Command {
 		return SignOut{User: s.user(), Machine: s.machine(), NotAfter: s.notAfter()}
 	default:
 		return Move{License: s.license(), To: s.user(), By: by, Agreed: s.pick(4) > 0, Cannot: s.pick(8) == 0, NotAfter: s.notAfter()}
+	}
+}
+
+// aboutNodes is what concerns the machines that carry the site.
+func (s *script) aboutNodes() Command {
+	secret := Digest{byte(1 + s.pick(24)), byte(s.page % 4)} // more than may be open, or are kept
+	name := oneOf(s, "gw1", "gw2", "GW1", "gw3", "")
+	folder := oneOf(s, "f1", "f2", "f3", "")
+	switch s.pick(8) {
+	case 0, 1:
+		return IssueToken{Secret: secret, By: oneOf(s, "root", "root", ""), NotAfter: s.notAfter(),
+			Until: s.at.Add(oneOf(s, time.Minute, time.Hour, 5*24*time.Hour, 8*24*time.Hour, -time.Second))}
+	case 2, 3, 4:
+		return Join{Secret: secret, Node: name, Instance: folder, Key: Digest{byte(s.pick(3))}}
+	case 5, 6:
+		return Enroll{Node: name, Instance: folder, Generation: uint64(s.pick(2))}
+	default:
+		return RemoveNode{Node: name, By: oneOf(s, "root", ""), Note: "lost"}
 	}
 }
 

@@ -10,7 +10,8 @@ type Entry struct {
 // CheckOut, Return, EndCheckout, RemindCheckout, WriteOff, CheckInConfirmed,
 // Release, Wait, EndWait, EndReservation, Mirror, Link, Configure, Confirm,
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
-// RemindTerm, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse.
+// RemindTerm, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
+// IssueToken, Join, Enroll, RemoveNode.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -31,6 +32,7 @@ type Outcome struct {
 	Checkout *Checkout // of CheckOut, Return, WriteOff, CheckInConfirmed: a copy
 	Waiter   *Waiter   // of Wait, Request, Decline: a copy; nil where nothing stands in the way any more
 	License  *License  // of Move: a copy
+	Node     *Node     // of Join, RemoveNode: a copy
 	Repeat   bool      // had been done before; nothing has changed
 }
 
@@ -85,6 +87,10 @@ func (TakeoverLifted) fact()    {}
 func (GivenUp) fact()           {}
 func (Declined) fact()          {}
 func (WouldHaveRefused) fact()  {}
+func (TokenIssued) fact()       {}
+func (Joined) fact()            {}
+func (Enrolled) fact()          {}
+func (NodeRemoved) fact()       {}
 
 // Apply decides one entry and carries it out. It changes s in place; the events
 // are the facts in the order they came about. Apply never fails: a command that

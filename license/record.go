@@ -20,6 +20,9 @@ const (
 	KeyActive    KeyKind = 5 // Active by UserID
 	KeyTombstone KeyKind = 6 // Tombstone by the sixteen bytes of the ID
 	KeyBar       KeyKind = 7 // Bar by its key
+
+	KeyNode  KeyKind = 90 // Node by its name in lower case
+	KeyToken KeyKind = 91 // JoinToken by the thirty-two bytes of its Secret
 )
 
 // Key names one record of the state. A State is its records: what a store keeps
@@ -100,12 +103,18 @@ func (s *State) Keys() []Key {
 	for key := range s.bars {
 		keys = append(keys, Key{KeyBar, key})
 	}
+	for key := range s.nodes {
+		keys = append(keys, Key{KeyNode, key})
+	}
+	for secret := range s.tokens {
+		keys = append(keys, Key{KeyToken, string(secret[:])})
+	}
 	slices.SortFunc(keys, Key.compare)
 	return keys
 }
 
 // Record returns the record under k: a *Head, *User, *Product, *License, *Active,
-// *Tombstone or *Bar, to be encoded at once and not kept. Nil: there is none.
+// *Tombstone, *Bar, *Node or *JoinToken, to be encoded at once and not kept. Nil: there is none.
 func (s *State) Record(k Key) any {
 	switch k.Kind {
 	case KeyHead:
@@ -136,6 +145,16 @@ func (s *State) Record(k Key) any {
 		if r, ok := s.bars[k.ID]; ok {
 			return &r
 		}
+	case KeyNode:
+		if r := s.nodes[k.ID]; r != nil {
+			return r
+		}
+	case KeyToken:
+		var secret Digest
+		copy(secret[:], k.ID)
+		if r, ok := s.tokens[secret]; ok {
+			return &r
+		}
 	}
 	return nil
 }
@@ -158,6 +177,10 @@ func NewRecord(kind KeyKind) (any, error) {
 		return &Tombstone{}, nil
 	case KeyBar:
 		return &Bar{}, nil
+	case KeyNode:
+		return &Node{}, nil
+	case KeyToken:
+		return &JoinToken{}, nil
 	}
 	return nil, fmt.Errorf("a record of table %d is of a newer version than this program knows", kind)
 }
@@ -202,6 +225,10 @@ func (s *State) Put(record any) error {
 		s.graves = append(s.graves, r.ID)
 	case *Bar:
 		s.setBar(*r, true)
+	case *Node:
+		s.setNode(*r)
+	case *JoinToken:
+		s.setToken(*r)
 	default:
 		return fmt.Errorf("%T is not a record of the state", record)
 	}
@@ -261,6 +288,10 @@ func (s *State) Clone() *State {
 		case *Tombstone:
 			r = v
 		case *Bar:
+			r = v
+		case *Node:
+			r = v // Put copies it
+		case *JoinToken:
 			r = v
 		}
 		if err := c.Put(r); err != nil {

@@ -50,6 +50,9 @@ func sayDenial(d *license.Denial) string {
 	if d.Person != "" {
 		fmt.Fprintf(&b, ", for %s", d.Person)
 	}
+	if d.Node != "" {
+		fmt.Fprintf(&b, ", %s since %s", d.Node, sayTime(d.Since))
+	}
 	if d.Email != "" {
 		fmt.Fprintf(&b, ", assigned to %s", d.Email)
 	}
@@ -234,6 +237,9 @@ func sayFact(f license.Fact) string {
 		return fmt.Sprintf("attempted %s on %s: %s", f.User, sayMachine(f.Machine), sayDenial(&f.Denial))
 	case license.UsageAcknowledged:
 		return fmt.Sprintf("usage with the cloud through %d", f.Through)
+	}
+	if line := sayNodeFact(f); line != "" {
+		return line
 	}
 	return sayAdmin(f)
 }

@@ -162,6 +162,8 @@ func (s *story) run(line string) ([]string, error) {
 		return []string{sayLease(license.Renew(s.state, s.now, r))}, err
 	case "removal", "reminders", "contacts", "bars":
 		return s.lookUp(first, &w), nil
+	case "nodes":
+		return sayNodes(s.state), nil
 	case "restart":
 		return nil, s.restart()
 	default:

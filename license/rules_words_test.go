@@ -230,6 +230,8 @@ func (s *story) command(w *words) (license.Command, error) {
 		}
 		c.Cluster = w.next()
 		return c, nil
+	case "token", "join", "enroll", "remove-node":
+		return s.nodes(verb, w)
 	}
 	return s.admin(verb, w)
 }

@@ -40,6 +40,8 @@ type State struct {
 	active   map[UserID]*Active
 	tombs    map[ID]Tombstone
 	bars     map[string]Bar
+	nodes    map[string]*Node // by name, in lower case
+	tokens   map[Digest]JoinToken
 
 	// Derived from the records above, and never stored.
 	assigned  map[UserID][]LicenseID    // sorted
@@ -72,6 +74,8 @@ func NewState() *State {
 		sessions:  map[ID]UserID{},
 		checkouts: map[ID]UserID{},
 		bars:      map[string]Bar{},
+		nodes:     map[string]*Node{},
+		tokens:    map[Digest]JoinToken{},
 		staff:     map[UserID]struct{}{},
 		barNames:  map[string][]string{},
 		waiting:   map[UserID]struct{}{},

@@ -24,6 +24,8 @@ type twin struct {
 	kept      []twinKept
 	bars      []Bar
 	ended     []Tombstone
+	nodes     []Node
+	tokens    []JoinToken
 	events    []Event
 
 	covers []ProductID // whose cover the command has changed
@@ -122,6 +124,14 @@ func (w *twin) command(c Command) Outcome {
 		return w.configure(c)
 	case Found:
 		return w.found(c)
+	case IssueToken:
+		return w.issueToken(c)
+	case Join:
+		return w.join(c)
+	case Enroll:
+		return w.enroll(c)
+	case RemoveNode:
+		return w.removeNode(c)
 	case Refused:
 		return w.refused(c)
 	case UsageSent:
@@ -510,6 +520,13 @@ func (w *twin) differs(s *State) string {
 		same("a block", slices.Contains(Bars(s), b), true)
 	}
 	same("how many blocks", len(s.bars), len(w.bars))
+	for _, n := range w.nodes {
+		same("a node", slices.Contains(Nodes(s), n), true)
+	}
+	for _, t := range w.tokens {
+		same("a token", s.tokens[t.Secret], t)
+	}
+	same("how many nodes and tokens", []int{len(s.nodes), len(s.tokens)}, []int{len(w.nodes), len(w.tokens)})
 	sessions, checkouts, waiters, kept := 0, 0, 0, 0
 	for user, a := range s.active {
 		var open Active

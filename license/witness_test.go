@@ -316,7 +316,8 @@ func (w *witness) sameState(what string, got, want *State) {
 	w.t.Helper()
 	if reflect.DeepEqual(got.head, want.head) {
 		if reflect.DeepEqual(got.active, want.active) && maps.Equal(got.tombs, want.tombs) && samePointed(got.users, want.users) &&
-			samePointed(got.products, want.products) && reflect.DeepEqual(got.licenses, want.licenses) && maps.Equal(got.bars, want.bars) {
+			samePointed(got.products, want.products) && reflect.DeepEqual(got.licenses, want.licenses) && maps.Equal(got.bars, want.bars) &&
+			samePointed(got.nodes, want.nodes) && maps.Equal(got.tokens, want.tokens) {
 			return
 		}
 	}

@@ -246,6 +246,41 @@ var german = book{
 			detail: "Dieser Standort hat schon {blocks}.",
 			next:   []string{"Heben Sie die auf, die nicht mehr gebraucht werden."},
 		},
+		"unknown-token": {
+			title:  "Unbekanntes Beitrittstoken",
+			detail: "Dieser Verbund hat kein solches Beitrittstoken ausgestellt, oder es ist längst abgelaufen.",
+			next:   []string{"Das Token noch einmal ganz kopieren, oder ein anderes ausstellen: sitegate cluster token."},
+		},
+		"token-used": {
+			title:  "Das Beitrittstoken ist verbraucht",
+			detail: "Dieses Beitrittstoken hat bereits den Knoten {node} eingelassen; jedes lässt eine Maschine ein.",
+			next:   []string{"Ein anderes ausstellen: sitegate cluster token.", "Wenn Sie es nicht selbst benutzt haben, entfernen Sie diesen Knoten: sitegate cluster remove {node}."},
+		},
+		"token-expired": {
+			title:  "Das Beitrittstoken ist abgelaufen",
+			detail: "Dieses Beitrittstoken galt bis {until}.",
+			next:   []string{"Ein anderes ausstellen: sitegate cluster token."},
+		},
+		"too-many-tokens": {
+			title:  "Zu viele Beitrittstoken",
+			detail: "{limit} Beitrittstoken sind bereits offen.",
+			next:   []string{"Diese benutzen, oder warten, bis sie abgelaufen sind."},
+		},
+		"node-known": {
+			title:  "Der Name ist vergeben",
+			detail: "Der Knoten {node} ist Mitglied dieses Verbunds, mit einem anderen Datenordner.",
+			next:   []string{"Der neuen Maschine einen eigenen Namen geben.", "Ist die Platte jenes Knotens verloren oder geleert, ihn zuerst auf einem anderen Knoten entfernen, sitegate cluster remove {node}, und mit einem Token neu beitreten."},
+		},
+		"node-removed": {
+			title:  "Aus dem Verbund entfernt",
+			detail: "Der Knoten {node} wurde von {by} aus diesem Verbund entfernt, mit seinem Datenordner und seinem Zertifikat.",
+			next:   []string{"Um die Maschine wieder zu benutzen, ihren Datenordner beiseitelegen und mit einem neuen Token beitreten: sitegate cluster join."},
+		},
+		"too-many-nodes": {
+			title:  "Zu viele Namen",
+			detail: "Dieser Verbund kennt {limit} Namen von Knoten, auch solche, die entfernt wurden.",
+			next:   []string{"Den Namen eines entfernten Knotens wieder verwenden."},
+		},
 		"unknown-license": {
 			title:  "Keine solche Lizenz",
 			detail: "Das Konto dieses Standorts hat keine Lizenz mit dieser Kennung.",

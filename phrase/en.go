@@ -247,6 +247,41 @@ var english = book{
 			detail: "This site has {blocks} already.",
 			next:   []string{"Lift those that are not needed any more."},
 		},
+		"unknown-token": {
+			title:  "Unknown join token",
+			detail: "This cluster has issued no such join token, or it is long over.",
+			next:   []string{"Copy the token again, all of it, or issue another one: sitegate cluster token."},
+		},
+		"token-used": {
+			title:  "The join token has been used",
+			detail: "This join token has let node {node} in already; each lets in one machine.",
+			next:   []string{"Issue another one: sitegate cluster token.", "If it was not you who used it, remove that node: sitegate cluster remove {node}."},
+		},
+		"token-expired": {
+			title:  "The join token has expired",
+			detail: "This join token was good until {until}.",
+			next:   []string{"Issue another one: sitegate cluster token."},
+		},
+		"too-many-tokens": {
+			title:  "Too many join tokens",
+			detail: "{limit} join tokens are open already.",
+			next:   []string{"Use those, or wait until they have expired."},
+		},
+		"node-known": {
+			title:  "The name is taken",
+			detail: "Node {node} is a member of this cluster, with another data folder.",
+			next:   []string{"Give the new machine a name of its own.", "If that node's disk is lost or was emptied, remove it first on another node, sitegate cluster remove {node}, and join again with a token."},
+		},
+		"node-removed": {
+			title:  "Removed from the cluster",
+			detail: "Node {node} was removed from this cluster by {by}, with its data folder and its certificate.",
+			next:   []string{"To use the machine again, move its data folder away and join with a new token: sitegate cluster join."},
+		},
+		"too-many-nodes": {
+			title:  "Too many names",
+			detail: "This cluster remembers {limit} names of nodes, those that were removed among them.",
+			next:   []string{"Use one of the names of removed nodes again."},
+		},
 		"unknown-license": {
 			title:  "No such license",
 			detail: "This site's account has no license of this id.",

@@ -246,6 +246,41 @@ var french = book{
 			detail: "Ce site a déjà {blocks}.",
 			next:   []string{"Levez ceux qui ne servent plus."},
 		},
+		"unknown-token": {
+			title:  "Jeton d'adhésion inconnu",
+			detail: "Cette grappe n'a pas émis ce jeton d'adhésion, ou il est périmé depuis longtemps.",
+			next:   []string{"Recopiez le jeton en entier, ou émettez-en un autre : sitegate cluster token."},
+		},
+		"token-used": {
+			title:  "Jeton d'adhésion déjà utilisé",
+			detail: "Ce jeton d'adhésion a déjà admis le nœud {node} ; chacun n'admet qu'une machine.",
+			next:   []string{"Émettez-en un autre : sitegate cluster token.", "Si ce n'est pas vous qui l'avez utilisé, retirez ce nœud : sitegate cluster remove {node}."},
+		},
+		"token-expired": {
+			title:  "Jeton d'adhésion périmé",
+			detail: "Ce jeton d'adhésion était valable jusqu'au {until}.",
+			next:   []string{"Émettez-en un autre : sitegate cluster token."},
+		},
+		"too-many-tokens": {
+			title:  "Trop de jetons d'adhésion",
+			detail: "{limit} jetons d'adhésion sont déjà ouverts.",
+			next:   []string{"Utilisez ceux-là, ou attendez qu'ils soient périmés."},
+		},
+		"node-known": {
+			title:  "Ce nom est pris",
+			detail: "Le nœud {node} est membre de cette grappe, avec un autre dossier de données.",
+			next:   []string{"Donnez à la nouvelle machine un nom à elle.", "Si le disque de ce nœud est perdu ou a été vidé, retirez-le d'abord sur un autre nœud, sitegate cluster remove {node}, puis adhérez avec un jeton."},
+		},
+		"node-removed": {
+			title:  "Retiré de la grappe",
+			detail: "Le nœud {node} a été retiré de cette grappe par {by}, avec son dossier de données et son certificat.",
+			next:   []string{"Pour réutiliser la machine, mettez son dossier de données de côté et adhérez avec un nouveau jeton : sitegate cluster join."},
+		},
+		"too-many-nodes": {
+			title:  "Trop de noms",
+			detail: "Cette grappe se souvient de {limit} noms de nœuds, y compris ceux qui ont été retirés.",
+			next:   []string{"Reprenez le nom d'un nœud retiré."},
+		},
 		"unknown-license": {
 			title:  "Licence inconnue",
 			detail: "Le compte de ce site n’a pas de licence portant cet identifiant.",

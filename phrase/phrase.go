@@ -45,7 +45,7 @@ func Denial(lang Lang, d license.Denial, n Names, clientVersion string) (title, 
 		return Trouble(lang, "internal")
 	}
 	f := facts{product: n.Product, holding: n.Holding, until: d.Until, admins: n.Administrators,
-		person: n.Person, by: d.Who, note: d.Note, email: d.Email, limit: limit(d.Reason)}
+		person: n.Person, by: d.Who, note: d.Note, email: d.Email, node: d.Node, limit: limit(d.Reason)}
 	if license.NamesMachine(clientVersion) {
 		f.machine = Machine(d.Machine)
 	}
@@ -78,6 +78,10 @@ func limit(r license.Reason) int {
 		return license.MaxSessions
 	case license.TooManyBlocks:
 		return license.MaxBars
+	case license.TooManyTokens:
+		return license.MaxTokens
+	case license.TooManyNodes:
+		return license.MaxNodes
 	}
 	return 0
 }

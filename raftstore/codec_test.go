@@ -151,10 +151,10 @@ func TestGoldenEvents(t *testing.T) {
 func TestGoldenRecords(t *testing.T) {
 	c := testCodec(t)
 	now := map[string][]byte{}
-	for kind := license.KeyHead; ; kind++ {
+	for kind := range license.KeyKind(255) { // the tables' numbers have gaps
 		r, err := license.NewRecord(kind)
 		if err != nil {
-			break
+			continue
 		}
 		b, err := c.record(filledOf(reflect.TypeOf(r).Elem()).Interface())
 		if err != nil {

@@ -47,6 +47,11 @@ func commandKinds() map[uint64]license.Command {
 		73: license.Decline{},
 		74: license.Offer{},
 		75: license.WouldRefuse{},
+
+		90: license.IssueToken{},
+		91: license.Join{},
+		92: license.Enroll{},
+		93: license.RemoveNode{},
 	}
 }
 
@@ -94,6 +99,11 @@ func factKinds() map[uint64]license.Fact {
 		74: license.GivenUp{},
 		75: license.Declined{},
 		76: license.WouldHaveRefused{},
+
+		90: license.TokenIssued{},
+		91: license.Joined{},
+		92: license.Enrolled{},
+		93: license.NodeRemoved{},
 	}
 }
 
