@@ -24,6 +24,7 @@ const (
 	ErrNotAssigned     Reason = "not-assigned"      // no license of the product is assigned
 	ErrLicenseEnded    Reason = "license-ended"     // its term is over
 	ErrCloudNeeded     Reason = "cloud-needed"      // the link is down and the site may not decide alone
+	ErrRestored        Reason = "restored"          // the site was restored and does not know yet what is in use
 	ErrCheckoutTooLong Reason = "checkout-too-long" // beyond the license's term or the maximum
 	ErrCheckoutOff     Reason = "checkout-off"      // no new checkouts in the user's country
 	ErrUnknownUser     Reason = "unknown-user"      // not in the site's account

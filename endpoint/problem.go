@@ -63,6 +63,7 @@ var statuses = map[string]int{
 	string(license.UserBlockedHere): http.StatusForbidden,
 	string(license.UnknownRequest):  http.StatusNotFound,
 	string(license.CloudNeeded):     http.StatusServiceUnavailable,
+	string(license.AfterRestore):    http.StatusServiceUnavailable,
 	string(license.BadCommand):      http.StatusBadRequest,
 
 	api.CodeNoQuorum:     http.StatusServiceUnavailable,
@@ -82,12 +83,13 @@ var statuses = map[string]int{
 
 // afters are how long to wait before trying again, for what waiting helps with.
 var afters = map[string]time.Duration{
-	string(license.CloudNeeded): 30 * time.Second,
-	api.CodeNoQuorum:            time.Second,
-	api.CodeUnknown:             time.Second,
-	api.CodeNotReady:            5 * time.Second,
-	api.CodeCloud:               30 * time.Second,
-	api.CodeTooMany:             time.Second,
+	string(license.CloudNeeded):  30 * time.Second,
+	string(license.AfterRestore): time.Minute,
+	api.CodeNoQuorum:             time.Second,
+	api.CodeUnknown:              time.Second,
+	api.CodeNotReady:             5 * time.Second,
+	api.CodeCloud:                30 * time.Second,
+	api.CodeTooMany:              time.Second,
 }
 
 func statusOf(code string) int {

@@ -81,6 +81,9 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 		if x.User != c.User || x.Product != c.Product || !x.Machine.Is(c.Machine) {
 			return deny(IDInUse)
 		}
+		if s.single(x.Product) {
+			return s.repeats(x.Token, x.Product, x.License, at)
+		}
 		return nil
 	}
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
@@ -104,7 +107,7 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 			}
 		}
 	}
-	_, lic, d := s.entitled(c.User, c.Product, at)
+	p, lic, d := s.entitled(c.User, c.Product, at)
 	if d != nil {
 		return d
 	}
@@ -113,6 +116,11 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	}
 	if d := s.checkoutConflict(c.User, lic, s.knownAs(c.User, lic.ID, c.Machine), at); d != nil {
 		return d
+	}
+	if p.Single() {
+		if d := s.awaitsRestore(c.Product, lic.ID, at); d != nil {
+			return d
+		}
 	}
 	if !c.Agreed {
 		return &Denial{Reason: CloudNeeded, Product: c.Product, License: lic.ID}

@@ -84,6 +84,9 @@ const (
 	NodeGone Reason = "node-removed"
 	// TooManyNodes: MaxNodes names of nodes have been used.
 	TooManyNodes Reason = "too-many-nodes"
+	// AfterRestore: the site went on from a backup, or from one node that was left;
+	// what was granted in the time that is lost may still be in use.
+	AfterRestore Reason = "restored"
 
 	UnknownLicense  Reason = "unknown-license"  // not in the mirror
 	UnknownUser     Reason = "unknown-user"     // not in the mirror
@@ -107,6 +110,7 @@ var reasons = [...]Reason{
 	MoveLocked, UserNotFound, OtherAccount, CloudCannot, MachineBlocked, UserBlockedHere, TooManyBlocks, UnknownLicense,
 	TakeoverRefused, TakeoverNotPossible, TakeoverCheckout, TakeoverUnderWay, UnknownRequest,
 	UnknownToken, TokenUsed, TokenExpired, TooManyTokens, NodeKnown, NodeGone, TooManyNodes,
+	AfterRestore,
 }
 
 // Reasons lists every reason there is, in a fixed order.

@@ -147,9 +147,11 @@ func (s *script) entry(state *State) Entry {
 }
 
 func (s *script) command(state *State) Command {
-	switch s.pick(47) {
+	switch s.pick(49) {
 	case 46:
 		return s.aboutNodes()
+	case 47, 48:
+		return s.restored(state)
 	case 33, 34, 35, 36:
 		return s.admin(state)
 	case 37:

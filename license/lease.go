@@ -34,6 +34,9 @@ func Renew(s *State, at Time, r Renewal) Lease {
 		return Lease{Session: r.Session, Denial: &Denial{Reason: AlreadyEnded, Product: x.Product, License: x.License,
 			Machine: x.Notice.Machine}, Notice: x.Notice}
 	}
+	if d := s.doubts(x, at); d != nil {
+		return Lease{Session: r.Session, Denial: d}
+	}
 	ttl := x.TTL
 	if x.Notice != nil {
 		ttl = min(ttl, x.Notice.Until.Sub(at))

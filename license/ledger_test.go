@@ -36,6 +36,7 @@ type grant struct {
 	until    Time // of a checkout
 	capped   bool // when it was granted
 	under    ID   // of a session: the checkout it is part of
+	found    bool // of a checkout: by the cloud's word after a restore
 	lost     bool // of a session: what it ran under is over, and another has the right
 }
 
@@ -57,7 +58,7 @@ func sameMachine(a, b Machine) bool {
 
 func (l *ledger) clash(a, b *grant) bool {
 	settings := l.witness.state.head.Settings
-	if a.user != b.user || sameMachine(a.machine, b.machine) || !a.capped || !b.capped {
+	if a.found || b.found || a.user != b.user || sameMachine(a.machine, b.machine) || !a.capped || !b.capped {
 		return false
 	}
 	part := func(g *grant) bool { return !g.checkout && (!g.under.IsZero() || g.lost) }
@@ -96,6 +97,11 @@ func (l *ledger) note(c Command, events []Event) {
 			}
 			l.add(grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, until: x.Until, checkout: true,
 				capped: l.single(x.Product), version: x.Version})
+			l.told[x.ID] = l.witness.state.head.Now
+		case CheckoutFound:
+			x := f.Checkout
+			l.add(grant{id: x.ID, user: x.User, product: x.Product, license: x.License, machine: x.Machine, until: x.Until, checkout: true,
+				capped: l.single(x.Product), found: true})
 			l.told[x.ID] = l.witness.state.head.Now
 		case Stopped:
 			l.remove(f.Session.ID)

@@ -11,7 +11,7 @@ type Entry struct {
 // Release, Wait, EndWait, EndReservation, Mirror, Link, Configure, Confirm,
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
 // RemindTerm, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
-// IssueToken, Join, Enroll, RemoveNode.
+// IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -91,6 +91,10 @@ func (TokenIssued) fact()       {}
 func (Joined) fact()            {}
 func (Enrolled) fact()          {}
 func (NodeRemoved) fact()       {}
+func (Resumed) fact()           {}
+func (CheckoutFound) fact()     {}
+func (CheckoutsRead) fact()     {}
+func (RestoreAccepted) fact()   {}
 
 // Apply decides one entry and carries it out. It changes s in place; the events
 // are the facts in the order they came about. Apply never fails: a command that

@@ -174,6 +174,8 @@ func sayFact(f license.Fact) string {
 		return "written off " + sayCheckout(&f.Checkout)
 	case license.CheckedIn:
 		return "checked in " + sayCheckout(&f.Checkout)
+	case license.Resumed, license.CheckoutFound, license.CheckoutsRead, license.RestoreAccepted:
+		return sayResumed(f)
 	case license.WaitBegan:
 		return "waiting " + sayWaiter(&f.Waiter)
 	case license.Requested:

@@ -112,6 +112,8 @@ type story struct {
 	now   license.Time
 	page  int // mirror pages sent so far
 	usage []license.Usage
+
+	backup *license.State // put aside
 }
 
 func newStory() *story {
@@ -166,6 +168,8 @@ func (s *story) run(line string) ([]string, error) {
 		return sayNodes(s.state), nil
 	case "restart":
 		return nil, s.restart()
+	case "restore":
+		return nil, s.restore(&w)
 	default:
 		w.rest = append([]string{first}, w.rest...)
 		c, err := s.command(&w)

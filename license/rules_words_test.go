@@ -219,6 +219,8 @@ func (s *story) command(w *words) (license.Command, error) {
 		return license.UsageSent{Through: n}, err
 	case "configure":
 		return s.configure(w)
+	case "resume", "reread", "accept-restore":
+		return s.resume(verb, w)
 	case "found":
 		c := license.Found{Level: license.Level}
 		if text := w.after("level"); text != "" {

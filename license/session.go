@@ -147,12 +147,15 @@ func (c Start) decide(s *State, at Time) *Denial {
 		if !x.Renewable(at) {
 			return deny(AlreadyEnded)
 		}
+		if s.kept(x) {
+			return s.repeats(x.Token, x.Product, x.License, at)
+		}
 		return nil
 	}
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
 		return d
 	}
-	if c.TTL < 0 || !validName(string(c.Product)) || !validName(c.Version) || !validName(c.Client) || !validName(c.Email) || !validName(c.Feature) {
+	if !leaseAllowed(c.TTL) || !validName(string(c.Product)) || !validName(c.Version) || !validName(c.Client) || !validName(c.Email) || !validName(c.Feature) {
 		return deny(BadCommand)
 	}
 	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
@@ -170,6 +173,11 @@ func (c Start) decide(s *State, at Time) *Denial {
 	}
 	if a := s.Active(c.User); a != nil && len(a.Sessions) >= MaxSessions {
 		return &Denial{Reason: TooManySessions, Product: c.Product, License: r.license.ID}
+	}
+	if r.product.needsHold(r.license) {
+		if d := s.awaitsRestore(c.Product, r.license.ID, at); d != nil {
+			return d
+		}
 	}
 	alone := !c.Agreed && s.startsUnder(c.User, r.license, c.Machine, c.Version, at) == nil
 	if alone && at >= s.aloneUntil(r.product.Single()) {

@@ -136,6 +136,14 @@ func (w *twin) command(c Command) Outcome {
 		return w.refused(c)
 	case UsageSent:
 		return w.usageSent(c)
+	case atRest:
+		return w.restore(c)
+	case Resume:
+		return w.resume(c)
+	case Reread:
+		return w.reread(c)
+	case AcceptRestore:
+		return w.acceptRestore(c)
 	case Block:
 		w.settle(c.User)
 		return w.block(c)

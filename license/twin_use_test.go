@@ -16,6 +16,11 @@ func (w *twin) start(c Start) Outcome {
 		case x.Notice != nil && x.Notice.Until <= w.now():
 			return refuse(AlreadyEnded)
 		}
+		if w.oneMachine(x) && x.Token <= w.head.Restored.Seq {
+			if d := w.waits(x.Product, x.License); d != nil {
+				return Outcome{Denial: d}
+			}
+		}
 		x.Generation++
 		copied := *x
 		return Outcome{Session: &copied, Repeat: true}
@@ -23,7 +28,7 @@ func (w *twin) start(c Start) Outcome {
 	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
 		return refuse(r)
 	}
-	if c.TTL < 0 || !twinName(string(c.Product), c.Version, c.Client, c.Email, c.Feature) {
+	if c.TTL < 0 || c.TTL > time.Hour || !twinName(string(c.Product), c.Version, c.Client, c.Email, c.Feature) {
 		return refuse(BadCommand)
 	}
 	if d := w.keptOut(c.User, c.Machine, c.Product); d != nil {
@@ -55,6 +60,11 @@ func (w *twin) start(c Start) Outcome {
 	var under *Checkout
 	if lic.Kind == Virtuoso {
 		under = w.own(c.User, lic.ID, c.Machine, c.Version)
+	}
+	if w.single(c.Product) && lic.Kind == Virtuoso {
+		if d := w.waits(c.Product, lic.ID); d != nil {
+			return Outcome{Denial: d}
+		}
 	}
 	if under == nil && !c.Agreed && !w.alone(w.single(c.Product)) {
 		return about("cloud-needed")
@@ -193,6 +203,11 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 		if x.User != c.User || x.Product != c.Product || !sameMachine(x.Machine, c.Machine) {
 			return refuse(IDInUse)
 		}
+		if w.single(x.Product) && x.Token <= w.head.Restored.Seq {
+			if d := w.waits(x.Product, x.License); d != nil {
+				return Outcome{Denial: d}
+			}
+		}
 		copied := *x
 		return Outcome{Checkout: &copied, Repeat: true}
 	}
@@ -236,6 +251,11 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 			return Outcome{Denial: d}
 		}
 		if d := w.keptFromThis(c.User, c.Product, lic.ID, machine, w.checkoutsHoldUser()); d != nil {
+			return Outcome{Denial: d}
+		}
+	}
+	if w.single(c.Product) {
+		if d := w.waits(c.Product, lic.ID); d != nil {
 			return Outcome{Denial: d}
 		}
 	}

@@ -134,6 +134,8 @@ func From(e license.Event) []Notice {
 		n.session(Extended, &f.Session)
 	case license.CheckedOut:
 		n.checkout(CheckedOut, &f.Checkout)
+	case license.CheckoutFound:
+		n.checkout(CheckedOut, &f.Checkout)
 	case license.Returned:
 		n.checkout(Returned, &f.Checkout)
 	case license.CheckoutEnded:

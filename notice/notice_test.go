@@ -176,3 +176,20 @@ func TestTheEndOfALicenseIsToldToItsUserAndTheAdministrators(t *testing.T) {
 	equal("renewed", told(events), []Notice{
 		{Kind: Extended, User: "ada", ID: id(1), Product: "road", License: "l-1", Machine: ws101, To: ws101}})
 }
+
+// After a restore the cloud tells of a checkout of the time that is lost: its user's
+// machines read of it as of any other.
+func TestFromTellsOfACheckoutThatWasFound(t *testing.T) {
+	s, now := site(t)
+	s.Restore(9, s.Head().Cluster, *now, false)
+	apply(t, s, *now, license.Resume{Epoch: 9})
+	found := license.Checkout{ID: id(7), User: "ada", Product: "road", License: "l-1", Machine: ws202, Until: now.Add(time.Hour)}
+	events := apply(t, s, *now, license.Reread{Epoch: 9, Found: []license.Checkout{found}, Last: true})
+	got := From(events[0])
+	if len(events) != 2 || len(got) != 1 || got[0].Kind != CheckedOut || got[0].ID != id(7) || got[0].Until != now.Add(time.Hour) {
+		t.Errorf("%d events, of the first %+v; want two, the first a %s until %v", len(events), got, CheckedOut, now.Add(time.Hour))
+	}
+	if got := From(events[1]); got != nil {
+		t.Errorf("that the books were read is told: %+v", got)
+	}
+}

@@ -82,6 +82,13 @@ var german = book{
 			next: []string{"Was schon läuft, läuft weiter.",
 				"Versuchen Sie es in einigen Minuten erneut, oder melden Sie die Störung: {admins}."},
 		},
+		"restored": {
+			title:  "Das Lizenz-Gateway wurde wiederhergestellt",
+			detail: "Das Lizenz-Gateway dieses Standorts wurde wiederhergestellt und kann noch nicht wissen, auf welchem Ihrer Rechner eine Lizenz von {product} kurz davor genutzt wurde. Bis das sicher ist, wird damit nichts neu gestartet.",
+			next: []string{"Was schon läuft, läuft weiter.",
+				"Versuchen Sie es später erneut, oder fragen Sie {admins}."},
+			until: "Ab {until} ist ein Start möglich.",
+		},
 		"checkout-too-long": {
 			title:  "Zu lang",
 			detail: "Eine Lizenz von {product} kann nicht so lange ausgeliehen werden.",
@@ -439,6 +446,7 @@ var german = book{
 		"checkout-off":         "Das Konto erlaubt im Land dieses Benutzers keine neuen Ausleihen.",
 		"checkout-written-off": "Die Ausleihe auf diesem Rechner wurde abgeschrieben. Sie endet spätestens am {until}.",
 		"too-many-checkouts":   "Dieser Benutzer hat schon {checkouts}.",
+		"restored":             "Das Lizenz-Gateway wurde wiederhergestellt: Eine Lizenz von {product} gibt es erst, wenn feststeht, was ausgeliehen ist.",
 		"cloud-needed":         "Die Cloud muss einer Ausleihe zustimmen, antwortet aber nicht.",
 	},
 }

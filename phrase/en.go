@@ -83,6 +83,13 @@ var english = book{
 			next: []string{"Go on with what runs already: it is not affected.",
 				"Try again in a few minutes, or tell {admins} that the link to the cloud is down."},
 		},
+		"restored": {
+			title:  "The license gateway was restored",
+			detail: "This site's license gateway was restored, and cannot know yet on which of your machines {product} was in use just before. Until that is certain it is not started anew.",
+			next: []string{"Go on with what runs: it is not affected.",
+				"Try again later, or tell {admins}."},
+			until: "It can be started from {until} on.",
+		},
 		"checkout-too-long": {
 			title:  "Too long",
 			detail: "{product} cannot be checked out for that long.",
@@ -440,6 +447,7 @@ var english = book{
 		"checkout-off":         "The account allows no new checkouts in this user's country.",
 		"checkout-written-off": "The checkout on this machine was written off. It ends on {until} at the latest.",
 		"too-many-checkouts":   "This user has {checkouts} already.",
+		"restored":             "The license gateway was restored: {product} is not granted before it is certain what is out.",
 		"cloud-needed":         "The cloud must agree to a checkout, and does not answer.",
 	},
 }

@@ -82,6 +82,13 @@ var french = book{
 			next: []string{"Ce qui est déjà ouvert continue.",
 				"Réessayez dans quelques minutes, ou signalez la coupure : {admins}."},
 		},
+		"restored": {
+			title:  "La passerelle de licences a été restaurée",
+			detail: "La passerelle de licences de ce site a été restaurée et ne peut pas encore savoir sur lequel de vos postes {product} était utilisé juste avant. Tant que ce n’est pas certain, rien n’est démarré à nouveau.",
+			next: []string{"Ce qui est en cours continue.",
+				"Réessayez plus tard ou prévenez l’administration : {admins}."},
+			until: "Le démarrage sera possible à partir du {until}.",
+		},
 		"checkout-too-long": {
 			title:  "Trop long",
 			detail: "L’emprunt ne peut pas durer aussi longtemps pour {product}.",
@@ -439,6 +446,7 @@ var french = book{
 		"checkout-off":         "Le compte n’autorise pas de nouveaux emprunts dans le pays de cet utilisateur.",
 		"checkout-written-off": "L’emprunt sur ce poste a été déclaré perdu. Il prend fin au plus tard le {until}.",
 		"too-many-checkouts":   "Cet utilisateur a déjà {checkouts}.",
+		"restored":             "La passerelle de licences a été restaurée : {product} ne sera accordé que lorsque les emprunts seront connus avec certitude.",
 		"cloud-needed":         "Le cloud doit accepter un emprunt et ne répond pas.",
 	},
 }

@@ -48,10 +48,13 @@ func commandKinds() map[uint64]license.Command {
 		74: license.Offer{},
 		75: license.WouldRefuse{},
 
-		90: license.IssueToken{},
-		91: license.Join{},
-		92: license.Enroll{},
-		93: license.RemoveNode{},
+		90:  license.IssueToken{},
+		91:  license.Join{},
+		92:  license.Enroll{},
+		93:  license.RemoveNode{},
+		100: license.Resume{},
+		101: license.Reread{},
+		102: license.AcceptRestore{},
 	}
 }
 
@@ -100,10 +103,14 @@ func factKinds() map[uint64]license.Fact {
 		75: license.Declined{},
 		76: license.WouldHaveRefused{},
 
-		90: license.TokenIssued{},
-		91: license.Joined{},
-		92: license.Enrolled{},
-		93: license.NodeRemoved{},
+		90:  license.TokenIssued{},
+		91:  license.Joined{},
+		92:  license.Enrolled{},
+		93:  license.NodeRemoved{},
+		100: license.Resumed{},
+		101: license.CheckoutFound{},
+		102: license.CheckoutsRead{},
+		103: license.RestoreAccepted{},
 	}
 }
 
