@@ -142,7 +142,7 @@ func (s *script) notAfter() Time {
 
 func (s *script) entry(state *State) Entry {
 	s.at = s.at.Add(oneOf(s, 0, 0, 0, 0, 0, 0, time.Millisecond, time.Second, time.Second, 10*time.Second, 29*time.Second, 30*time.Second,
-		60*time.Second, 10*time.Minute, 24*time.Hour, -10*time.Second))
+		60*time.Second, 10*time.Minute, oneOf(s, 24*time.Hour, 24*time.Hour, 24*time.Hour, 35*24*time.Hour), -10*time.Second))
 	return Entry{At: s.at, Command: s.command(state)}
 }
 

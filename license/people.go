@@ -77,6 +77,7 @@ func (s *State) setUser(id UserID, u *User) {
 	delete(s.staff, id)
 	if u == nil {
 		delete(s.users, id)
+		s.setPoolUse(id, nil)
 	} else {
 		s.users[id] = u
 		if u.Roles != 0 {

@@ -21,6 +21,8 @@ const (
 	KeyTombstone KeyKind = 6 // Tombstone by the sixteen bytes of the ID
 	KeyBar       KeyKind = 7 // Bar by its key
 
+	KeyPoolUse KeyKind = 70 // PoolUse by UserID
+
 	KeyNode  KeyKind = 90 // Node by its name in lower case
 	KeyToken KeyKind = 91 // JoinToken by the thirty-two bytes of its Secret
 )
@@ -109,12 +111,15 @@ func (s *State) Keys() []Key {
 	for secret := range s.tokens {
 		keys = append(keys, Key{KeyToken, string(secret[:])})
 	}
+	for id := range s.poolUse {
+		keys = append(keys, Key{KeyPoolUse, string(id)})
+	}
 	slices.SortFunc(keys, Key.compare)
 	return keys
 }
 
 // Record returns the record under k: a *Head, *User, *Product, *License, *Active,
-// *Tombstone, *Bar, *Node or *JoinToken, to be encoded at once and not kept. Nil: there is none.
+// *Tombstone, *Bar, *PoolUse, *Node or *JoinToken, to be encoded at once and not kept. Nil: there is none.
 func (s *State) Record(k Key) any {
 	switch k.Kind {
 	case KeyHead:
@@ -155,6 +160,10 @@ func (s *State) Record(k Key) any {
 		if r, ok := s.tokens[secret]; ok {
 			return &r
 		}
+	case KeyPoolUse:
+		if r := s.poolUse[UserID(k.ID)]; r != nil {
+			return r
+		}
 	}
 	return nil
 }
@@ -181,6 +190,8 @@ func NewRecord(kind KeyKind) (any, error) {
 		return &Node{}, nil
 	case KeyToken:
 		return &JoinToken{}, nil
+	case KeyPoolUse:
+		return &PoolUse{}, nil
 	}
 	return nil, fmt.Errorf("a record of table %d is of a newer version than this program knows", kind)
 }
@@ -229,6 +240,8 @@ func (s *State) Put(record any) error {
 		s.setNode(*r)
 	case *JoinToken:
 		s.setToken(*r)
+	case *PoolUse:
+		s.setPoolUse(r.User, r)
 	default:
 		return fmt.Errorf("%T is not a record of the state", record)
 	}
@@ -285,14 +298,10 @@ func (s *State) Clone() *State {
 				a.Reservation = &w
 			}
 			r = &a
-		case *Tombstone:
-			r = v
-		case *Bar:
-			r = v
+		case *Tombstone, *Bar, *JoinToken, *PoolUse:
+			r = v // replaced whole, where they change at all
 		case *Node:
 			r = v // Put copies it
-		case *JoinToken:
-			r = v
 		}
 		if err := c.Put(r); err != nil {
 			panic(err) // every record of Record is one of Put

@@ -19,7 +19,7 @@ const (
 	RemindEnding                             // the term ends soon (R1)
 	RemindUnassigned                         // paid for, and nobody's (R12)
 	RemindNeverUsed                          // assigned, and not used since
-	RemindPooled                             // pooled use by a user to whom a license could be assigned
+	RemindPooled                             // pooled use by a user to whom a license could have been assigned
 )
 
 // String is the stable name of the kind.
@@ -46,8 +46,8 @@ type Reminder struct {
 	Product ProductID
 	User    UserID // it is assigned to; of a pooled use: could be
 	Ends    Time   // of the license's term; zero: open
-	Days    int    // of an ending: it ends within so many (60, 30, 7 or 1); of a pooled use: days of it begun
-	Since   Time   // of what was never used: since when it could have been; of a pooled use: since when it runs
+	Days    int    // of an ending: it ends within so many (60, 30, 7 or 1); of a pooled use: license-days of the last UseDays
+	Since   Time   // of what was never used: since when it could have been; of a pooled use: the first of the days
 }
 
 // endingDays are how many days before its end a license is reminded of.
@@ -85,8 +85,7 @@ func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 			cut()
 		}
 	}
-	pooled := s.pooledUse()
-	free := map[ProductID][]LicenseID{}
+	free := map[ProductID][]*License{}
 	for _, l := range s.licenses {
 		if l.Kind != Virtuoso || l.Ends != 0 && at >= l.Ends {
 			continue
@@ -104,8 +103,8 @@ func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 		switch {
 		case l.Assignee == "":
 			add(RemindUnassigned)
-			if pooled[l.Product] != nil && l.Runs(at) {
-				free[l.Product] = append(free[l.Product], l.ID)
+			if l.Runs(at) {
+				free[l.Product] = append(free[l.Product], l)
 			}
 		case NotFound(s, l):
 			add(RemindMissing)
@@ -116,36 +115,14 @@ func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 			}
 		}
 	}
-	for product, ids := range free {
-		slices.Sort(ids)
-		for i, use := range pooled[product][:min(len(ids), len(pooled[product]))] {
-			keep(Reminder{Kind: RemindPooled, License: ids[i], Product: product, User: use.User, Ends: s.licenses[ids[i]].Ends,
-				Since: use.Since, Days: 1 + int(at.Sub(use.Since)/(24*time.Hour))})
+	users := s.poolUsers(func(id ProductID) bool { return len(free[id]) > 0 }, at)
+	for product, licenses := range free {
+		for _, r := range savings(licenses, users[product], dayOf(at)) {
+			keep(r)
 		}
 	}
 	cut()
 	return list
-}
-
-// pooledUse are the sessions that run as pooled by users without a license of their
-// own, the oldest of each user, in the order of the users.
-func (s *State) pooledUse() map[ProductID][]*Session {
-	uses := map[ProductID][]*Session{}
-	for _, a := range s.active {
-		seen := map[ProductID]bool{}
-		for i := range a.Sessions {
-			x := &a.Sessions[i]
-			l := s.licenses[x.License]
-			if x.Type == TypePooled && !seen[x.Product] && (l == nil || l.Assignee != x.User) {
-				seen[x.Product] = true
-				uses[x.Product] = append(uses[x.Product], x)
-			}
-		}
-	}
-	for _, list := range uses {
-		slices.SortFunc(list, func(a, b *Session) int { return cmp.Compare(a.User, b.User) })
-	}
-	return uses
 }
 
 // endsWithin is the least number of days of endingDays within which the license

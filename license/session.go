@@ -279,6 +279,7 @@ func (s *State) remove(x *Session) (ended Session, freed bool) {
 	a.Sessions = slices.DeleteFunc(a.Sessions, func(y Session) bool { return y.ID == ended.ID })
 	delete(s.sessions, ended.ID)
 	s.setLeaning(&ended)
+	s.keepUse(&ended)
 	s.bury(ended.ID, ended.User)
 	if ended.Holds {
 		freed = !slices.ContainsFunc(a.Sessions, func(y Session) bool { return y.Holds })

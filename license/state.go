@@ -44,6 +44,7 @@ type State struct {
 	bars     map[string]Bar
 	nodes    map[string]*Node // by name, in lower case
 	tokens   map[Digest]JoinToken
+	poolUse  map[UserID]*PoolUse
 
 	// Derived from the records above, and never stored.
 	assigned  map[UserID][]LicenseID    // sorted
@@ -54,6 +55,7 @@ type State struct {
 	leaning   map[ProductID]map[UserID]struct{} // who has sessions by the account's cover of it
 	due       dueHeap
 	terms     termHeap
+	useEnds   dueHeap             // when what poolUse has of a user is too old
 	graves    []ID                // tombs, oldest first
 	staff     map[UserID]struct{} // users with roles
 	barNames  map[string][]string // keys of bars by the bare name of their machine, sorted
@@ -78,6 +80,7 @@ func NewState() *State {
 		bars:      map[string]Bar{},
 		nodes:     map[string]*Node{},
 		tokens:    map[Digest]JoinToken{},
+		poolUse:   map[UserID]*PoolUse{},
 		staff:     map[UserID]struct{}{},
 		barNames:  map[string][]string{},
 		waiting:   map[UserID]struct{}{},
@@ -205,6 +208,7 @@ func (s *State) begin(at Time) {
 	s.changed.head = true
 	s.forget()
 	s.forgetTerms()
+	s.forgetUse()
 	for len(s.graves) > 0 {
 		t := s.tombs[s.graves[0]]
 		if t.Until > s.head.Now {

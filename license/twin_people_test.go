@@ -1,6 +1,7 @@
 package license
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,51 @@ func (w *twin) used(id LicenseID) {
 	if l := w.license(id); l != nil && (l.LastUsed == 0 || l.LastUsed+twinDay <= w.now()) {
 		l.LastUsed = w.now()
 	}
+}
+
+// countDays notes each day on which a session that is over was pooled.
+func (w *twin) countDays(x Session) {
+	if !x.Pool || x.Type != "Pooled" || w.user(x.User) == nil {
+		return
+	}
+	for day := x.Since / twinDay; day <= w.now()/twinDay; day++ {
+		if u := (twinUse{x.User, x.Product, day}); !slices.Contains(w.pooled, u) {
+			w.pooled = append(w.pooled, u)
+		}
+	}
+}
+
+// usedDays are those of the last 60 days, in order.
+func (w *twin) usedDays() []twinUse {
+	var list []twinUse
+	for _, u := range w.pooled {
+		if u.day > w.now()/twinDay-60 {
+			list = append(list, u)
+		}
+	}
+	return sortedUses(list)
+}
+
+// usedDays is what a state remembers, written out.
+func usedDays(s *State) []twinUse {
+	var list []twinUse
+	for user, p := range s.poolUse {
+		for _, of := range p.Of {
+			for back := range Time(64) {
+				if day := Time(of.Last) - back; of.Days>>back&1 > 0 && day > s.head.Now/twinDay-60 {
+					list = append(list, twinUse{user, of.Product, day})
+				}
+			}
+		}
+	}
+	return sortedUses(list)
+}
+
+func sortedUses(list []twinUse) []twinUse {
+	slices.SortFunc(list, func(a, b twinUse) int {
+		return cmp.Or(cmp.Compare(a.user, b.user), cmp.Compare(a.product, b.product), cmp.Compare(a.day, b.day))
+	})
+	return list
 }
 
 // flag tells IT, once, of checkouts whose right is gone.

@@ -85,6 +85,7 @@ func (w *twin) change(c Change, quiet bool) {
 	case c.DeleteUser != "":
 		known := w.user(c.DeleteUser) != nil
 		w.users = slices.DeleteFunc(w.users, func(u User) bool { return u.ID == c.DeleteUser })
+		w.pooled = slices.DeleteFunc(w.pooled, func(u twinUse) bool { return u.user == c.DeleteUser })
 		w.rightIsGone(c.DeleteUser, "")
 		if known {
 			w.userIsGone(c.DeleteUser)

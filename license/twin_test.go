@@ -28,8 +28,16 @@ type twin struct {
 	tokens    []JoinToken
 	events    []Event
 
+	pooled []twinUse // each day of pooled use, once
+
 	covers []ProductID // whose cover the command has changed
 	abroad []UserID    // who has another country by it
+}
+
+type twinUse struct {
+	user    UserID
+	product ProductID
+	day     Time // its number
 }
 
 type twinKept struct {
@@ -535,6 +543,7 @@ func (w *twin) differs(s *State) string {
 		same("a token", s.tokens[t.Secret], t)
 	}
 	same("how many nodes and tokens", []int{len(s.nodes), len(s.tokens)}, []int{len(w.nodes), len(w.tokens)})
+	same("the days of pooled use", usedDays(s), w.usedDays())
 	sessions, checkouts, waiters, kept := 0, 0, 0, 0
 	for user, a := range s.active {
 		var open Active

@@ -131,6 +131,7 @@ func (w *twin) expire(c Expire) Outcome {
 func (w *twin) over(x Session) (Session, bool) {
 	w.sessions = slices.DeleteFunc(w.sessions, func(y Session) bool { return y.ID == x.ID })
 	w.bury(x.ID, x.User)
+	w.countDays(x)
 	other := twinFind(w.sessions, func(y *Session) bool { return y.User == x.User && y.Holds })
 	return x, x.Holds && other == nil
 }

@@ -227,6 +227,7 @@ func (w *witness) indexes() {
 	w.equal("the index of staff", s.staff, fresh.staff)
 	w.equal("the index of bars", s.barNames, fresh.barNames)
 	w.equal("the index of what covers a product", s.pools, fresh.pools)
+	w.equal("the index of who leans on a cover", s.leaning, fresh.leaning)
 	byID := func(a, b ID) int { return slices.Compare(a[:], b[:]) }
 	w.equal("the graves", slices.SortedFunc(slices.Values(s.graves), byID), slices.SortedFunc(slices.Values(fresh.graves), byID))
 	if !slices.IsSortedFunc(s.graves, func(a, b ID) int { return cmp.Compare(s.tombs[a].Until, s.tombs[b].Until) }) {
@@ -252,6 +253,16 @@ func (w *witness) indexes() {
 	for _, x := range fresh.terms {
 		if !slices.Contains(s.terms, x) {
 			w.fail("nothing is planned for %s at %v", x.id, x.at)
+		}
+	}
+	for i := range s.useEnds {
+		if i > 0 && s.useEnds.Less(i, (i-1)/2) {
+			w.fail("the heap of what is forgotten is not a heap at %d", i)
+		}
+	}
+	for user, p := range s.poolUse {
+		if !slices.Contains(s.useEnds, dueAt{p.expires(), user}) || p.expires() <= s.head.Now || len(p.Of) == 0 {
+			w.fail("what is remembered of %s will not be forgotten at %v, or should have been: %s", user, p.expires(), text(p))
 		}
 	}
 	for user, a := range s.active {
@@ -317,7 +328,8 @@ func (w *witness) sameState(what string, got, want *State) {
 	if reflect.DeepEqual(got.head, want.head) {
 		if reflect.DeepEqual(got.active, want.active) && maps.Equal(got.tombs, want.tombs) && samePointed(got.users, want.users) &&
 			samePointed(got.products, want.products) && reflect.DeepEqual(got.licenses, want.licenses) && maps.Equal(got.bars, want.bars) &&
-			samePointed(got.nodes, want.nodes) && maps.Equal(got.tokens, want.tokens) {
+			samePointed(got.nodes, want.nodes) && maps.Equal(got.tokens, want.tokens) &&
+			reflect.DeepEqual(got.poolUse, want.poolUse) {
 			return
 		}
 	}
