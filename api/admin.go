@@ -63,8 +63,8 @@ type Reminder struct {
 	Text    string    `json:"text"` // a sentence
 	License string    `json:"license"`
 	Product string    `json:"product"`
-	User    string    `json:"user,omitempty"` // it is assigned to
+	User    string    `json:"user,omitempty"` // it is assigned to; of a pooled use: it could have been
 	Ends    time.Time `json:"ends,omitzero"`
-	Days    int       `json:"days,omitempty"` // of an ending: within so many; of a pooled use: days of it begun
-	Since   time.Time `json:"since,omitzero"` // of what was never used, or is used from the pool
+	Days    int       `json:"days,omitempty"` // of an ending: within so many; of a pooled use: of the last 60 those with a use, each a license-day
+	Since   time.Time `json:"since,omitzero"` // of what was never used; of a pooled use: the first of the days
 }

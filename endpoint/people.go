@@ -167,7 +167,7 @@ func (e *Endpoint) reminders(c *call) (reply, error) {
 			out.Next = strconv.Itoa(int(last.Kind)) + " " + string(last.License)
 		}
 		for _, r := range list {
-			m := phrase.Matter{Product: productName(s, r.Product), Person: personName(s, r.User), Until: r.Ends, Since: r.Since}
+			m := phrase.Matter{Product: productName(s, r.Product), Person: personName(s, r.User), Until: r.Ends, Since: r.Since, Days: r.Days}
 			out.Items = append(out.Items, api.Reminder{Kind: r.Kind.String(), Text: phrase.Advice(c.lang, "reminder/"+r.Kind.String(), m),
 				License: string(r.License), Product: string(r.Product), User: string(r.User), Ends: r.Ends.Std(), Days: r.Days, Since: r.Since.Std()})
 		}

@@ -12,6 +12,7 @@ var german = book{
 		"checkouts": {"eine Ausleihe", "{limit} Ausleihen"},
 		"sessions":  {"eine laufende Sitzung", "{limit} laufende Sitzungen"},
 		"blocks":    {"eine Sperre", "{limit} Sperren"},
+		"days":      {"einem Tag", "{limit} Tagen"},
 	},
 
 	denials: map[string]text{
@@ -413,7 +414,7 @@ var german = book{
 		"reminder/user-not-found": "Eine Lizenz von {product} ist {person} zugewiesen und damit jemandem, der aus dem Konto entfernt wurde. Stellen Sie beim Hersteller eine Serviceanfrage, Kategorie Licensing assistance.",
 		"reminder/ending":         "Eine Lizenz von {product} endet am {until}.",
 		"reminder/unassigned":     "Eine Lizenz von {product} ist bezahlt und niemandem zugewiesen.",
-		"reminder/pooled":         "{person} benutzt {product} seit {since} aus dem gemeinsamen Bestand, was kosten kann, während eine Lizenz niemandem zugewiesen ist. Weisen Sie sie zu.",
+		"reminder/pooled":         "{person} hat {product} an {days} der letzten 60 aus dem gemeinsamen Bestand benutzt, was kosten kann, während eine Lizenz niemandem zugewiesen ist. Weisen Sie sie zu.",
 		"reminder/never-used":     "Eine Lizenz von {product} ist {person} zugewiesen und wurde hier seit {since} nicht benutzt.",
 	},
 

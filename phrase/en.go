@@ -12,6 +12,7 @@ var english = book{
 		"checkouts": {"one checkout", "{limit} checkouts"},
 		"sessions":  {"one session", "{limit} sessions"},
 		"blocks":    {"one block", "{limit} blocks"},
+		"days":      {"one day", "{limit} days"},
 	},
 
 	denials: map[string]text{
@@ -414,7 +415,7 @@ var english = book{
 		"reminder/user-not-found": "A license of {product} is assigned to {person}, who is gone from the account. Open a service request with the vendor, category Licensing assistance.",
 		"reminder/ending":         "A license of {product} ends on {until}.",
 		"reminder/unassigned":     "A license of {product} is paid for and assigned to nobody.",
-		"reminder/pooled":         "{person} has been using {product} from the pool since {since}, which may cost, while a license of it is assigned to nobody. Assign it to them.",
+		"reminder/pooled":         "{person} has used {product} from the pool on {days} of the last 60, which may cost, while a license of it is assigned to nobody. Assign it to them.",
 		"reminder/never-used":     "A license of {product} is assigned to {person} and has not been used here since {since}.",
 	},
 

@@ -12,6 +12,7 @@ var french = book{
 		"checkouts": {"{limit} emprunt", "{limit} emprunts"},
 		"sessions":  {"{limit} session en cours", "{limit} sessions en cours"},
 		"blocks":    {"{limit} blocage", "{limit} blocages"},
+		"days":      {"{limit} jour", "{limit} jours"},
 	},
 
 	denials: map[string]text{
@@ -413,7 +414,7 @@ var french = book{
 		"reminder/user-not-found": "Une licence pour {product} est attribuée à {person}, qui a été retiré du compte. Ouvrez une demande de service chez l’éditeur, catégorie Licensing assistance.",
 		"reminder/ending":         "Une licence pour {product} prend fin le {until}.",
 		"reminder/unassigned":     "Une licence pour {product} est payée et n’est attribuée à personne.",
-		"reminder/pooled":         "{person} utilise {product} en commun depuis le {since}, ce qui peut coûter, alors qu’une licence n’est attribuée à personne. Attribuez-la.",
+		"reminder/pooled":         "{person} a utilisé {product} en commun pendant {days} sur les 60 derniers, ce qui peut coûter, alors qu’une licence n’est attribuée à personne. Attribuez-la.",
 		"reminder/never-used":     "Une licence pour {product} est attribuée à {person} et n’a pas servi ici depuis le {since}.",
 	},
 

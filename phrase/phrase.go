@@ -143,12 +143,13 @@ type Matter struct {
 	Machine license.Machine
 	Until   license.Time
 	Since   license.Time
+	Days    int
 }
 
 // Advice is a sentence for administrators by its key, such as "removal/move" or
 // "reminder/unassigned". An unknown key has none.
 func Advice(lang Lang, key string, m Matter) string {
-	return lang.about(facts{product: m.Product, person: m.Person, machine: Machine(m.Machine), until: m.Until, since: m.Since}).say("advice/" + key)
+	return lang.about(facts{product: m.Product, person: m.Person, machine: Machine(m.Machine), until: m.Until, since: m.Since, limit: m.Days}).say("advice/" + key)
 }
 
 // Warning is the sentence of a warning that a start was granted with; email is the

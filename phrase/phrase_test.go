@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -337,6 +338,21 @@ func TestAnotherEmailIsNamedInEveryLanguage(t *testing.T) {
 		}
 		if all := detail + strings.Join(next, ""); strings.ContainsAny(all, "{}") {
 			t.Errorf("%v: an open placeholder in %q", lang, all)
+		}
+	}
+}
+
+func TestAReminderOfPooledUseSaysWhatItCosts(t *testing.T) {
+	for lang, want := range map[Lang][2]string{
+		English: {"on one day of the last 60", "on 12 days of the last 60"},
+		French:  {"pendant 1 jour sur les 60 derniers", "pendant 12 jours sur les 60 derniers"},
+		German:  {"an einem Tag der letzten 60", "an 12 Tagen der letzten 60"},
+	} {
+		for i, days := range []int{1, 12} {
+			got := Advice(lang, "reminder/"+license.RemindPooled.String(), Matter{Product: "Road Designer", Person: "Ann", Days: days})
+			if !strings.Contains(got, want[i]) || !strings.Contains(got, strconv.Itoa(license.UseDays)) {
+				t.Errorf("got %q, want %q in it, and the window of the rules, %d days", got, want[i], license.UseDays)
+			}
 		}
 	}
 }
