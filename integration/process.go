@@ -130,35 +130,48 @@ type programs struct {
 	err  error
 }
 
-var built programs
+var built, faulty programs
 
 // Program returns the path of one of this module's programs ("sitegate", "seat",
 // "cloudemu"), built with the race detector where the tests are.
 func Program(t testing.TB, name string) string {
 	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "sitegate-programs-"); built.err != nil {
+	return built.program(t, name, "sitegate/cmd/sitegate", "sitegate/cmd/seat", "sitegate/cmd/cloudemu")
+}
+
+// FaultyProgram returns the path of a sitegate that does on demand what disks,
+// clocks and careless programmers do.
+func FaultyProgram(t testing.TB) string {
+	t.Helper()
+	return faulty.program(t, "sitegate", "-tags", "faults", "sitegate/cmd/sitegate")
+}
+
+func (p *programs) program(t testing.TB, name string, what ...string) string {
+	t.Helper()
+	p.once.Do(func() {
+		if p.dir, p.err = os.MkdirTemp("", "sitegate-programs-"); p.err != nil {
 			return
 		}
-		args := []string{"build", "-o", built.dir}
+		args := []string{"build", "-o", p.dir}
 		if raceEnabled {
 			args = append(args, "-race")
 		}
-		cmd := exec.Command("go", append(args, "sitegate/cmd/sitegate", "sitegate/cmd/seat", "sitegate/cmd/cloudemu")...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			built.err = fmt.Errorf("building the programs: %w\n%s", err, out)
+		if out, err := exec.Command("go", append(args, what...)...).CombinedOutput(); err != nil {
+			p.err = fmt.Errorf("building the programs: %w\n%s", err, out)
 		}
 	})
-	if built.err != nil {
-		t.Fatal(built.err)
+	if p.err != nil {
+		t.Fatal(p.err)
 	}
-	return filepath.Join(built.dir, name)
+	return filepath.Join(p.dir, name)
 }
 
 // RemovePrograms removes what Program built. TestMain calls it last.
 func RemovePrograms() {
-	if built.dir != "" {
-		os.RemoveAll(built.dir)
+	for _, p := range []*programs{&built, &faulty} {
+		if p.dir != "" {
+			os.RemoveAll(p.dir)
+		}
 	}
 }
 

@@ -41,20 +41,41 @@ type Site struct {
 	CA    *x509.CertPool // of the nodes' certificates
 	CAPEM []byte
 	Env   []string // of nodes that are started from now on
+
+	faulty bool   // nodes obey Fault
+	faults Faults // what every node begins with
 }
 
-// Node is one node of a Site. Its peers reach it through Link.
+// Node is one node of a Site. Its peers reach it through Link, where they are
+// known by the address each of them has of its own.
 type Node struct {
-	Name, URL, Door, Config string
-	Link                    *Link
-	*Process                // the latest
+	Name, IP, URL, Door, Config string
+	Link                        *Link
+	*Process                    // the latest
+
+	faults *Faults // what it was told last; nil: nothing yet
 }
 
-// NewSite starts a site of one or three nodes with that many users in its cloud,
+// NewSite starts a site of one, three or five nodes with that many users in its cloud,
 // and returns once every node is ready. env are settings beyond its config files.
 func NewSite(t testing.TB, nodes, users int, env ...string) *Site {
 	t.Helper()
-	s := &Site{Dir: t.TempDir(), Env: env}
+	s := &Site{Env: env}
+	s.begin(t, nodes, users)
+	return s
+}
+
+// NewFaultySite is NewSite with nodes that obey Fault.
+func NewFaultySite(t testing.TB, nodes, users int, faults Faults, env ...string) *Site {
+	t.Helper()
+	s := &Site{Env: env, faulty: true, faults: faults}
+	s.begin(t, nodes, users)
+	return s
+}
+
+func (s *Site) begin(t testing.TB, nodes, users int) {
+	t.Helper()
+	s.Dir = t.TempDir()
 	s.openCloud(t, users)
 	s.write(t, nodes)
 	for i := range s.Nodes {
@@ -63,7 +84,6 @@ func NewSite(t testing.TB, nodes, users int, env ...string) *Site {
 	for _, n := range s.Nodes {
 		s.AwaitReady(t, n)
 	}
-	return s
 }
 
 func (s *Site) openCloud(t testing.TB, users int) {
@@ -110,17 +130,42 @@ func FreePorts(t testing.TB, n int) []string {
 	return addrs
 }
 
+// freePortOn finds an address of this machine that nothing listens on.
+func freePortOn(t testing.TB, ip string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", ip+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// Partition keeps everything that one node sends to its peers from another, until
+// Heal. The other way is open.
+func (s *Site) Partition(from, to int) {
+	s.Nodes[to].Link.Swallow(s.Nodes[from].IP, false)
+	s.Nodes[from].Link.Swallow(s.Nodes[to].IP, true)
+}
+
+// Heal ends every partition.
+func (s *Site) Heal() {
+	for _, n := range s.Nodes {
+		n.Link.Mend()
+	}
+}
+
 // write makes the nodes' folders with "sitegate cluster init". Each node's peer
 // address is the near end of a link to where it really listens.
 func (s *Site) write(t testing.TB, nodes int) {
 	t.Helper()
-	ports := FreePorts(t, 3*nodes)
+	ports := FreePorts(t, 2*nodes)
 	args := []string{"cluster", "init", filepath.Join(s.Dir, "site")}
 	for i := range nodes {
-		n := &Node{Name: fmt.Sprintf("node%d", i+1), URL: "https://" + ports[3*i+1], Door: "http://" + ports[3*i+2]}
-		n.Link = NewLink(t, ports[3*i])
+		n := &Node{Name: fmt.Sprintf("node%d", i+1), IP: fmt.Sprintf("127.0.1.%d", i+1), URL: "https://" + ports[2*i], Door: "http://" + ports[2*i+1]}
+		n.Link = NewLink(t, freePortOn(t, n.IP))
 		n.Config = filepath.Join(s.Dir, "site", n.Name, "sitegate.yaml")
-		args = append(args, fmt.Sprintf("%s=%s,api=%s,connect=%s", n.Name, n.Link.Addr(), ports[3*i+1], ports[3*i+2]))
+		args = append(args, fmt.Sprintf("%s=%s,api=%s,connect=%s", n.Name, n.Link.Addr(), ports[2*i], ports[2*i+1]))
 		s.Nodes = append(s.Nodes, n)
 	}
 	args = append(args, "--cloud-url", "https://"+CloudHost, "--site-id", siteID, "--cloud-secret", filepath.Join(s.Dir, "cloud.secret"),
@@ -142,7 +187,16 @@ func (s *Site) write(t testing.TB, nodes int) {
 func (s *Site) Start(t testing.TB, i int) {
 	t.Helper()
 	n := s.Nodes[i]
-	n.Process = StartProcess(t, n.Name, append([]string{"SITEGATE_CLUSTER_LISTEN=" + n.Link.to}, s.Env...), Program(t, "sitegate"), "serve", "--config", n.Config)
+	env := append([]string{"SITEGATE_CLUSTER_LISTEN=" + n.Link.to}, s.Env...)
+	var program string
+	if s.faulty {
+		program = FaultyProgram(t)
+		env = append(env, "SITEGATE_FAULTS="+s.faultsFile(i))
+		s.Fault(t, i, func(*Faults) {})
+	} else {
+		program = Program(t, "sitegate")
+	}
+	n.Process = StartProcess(t, n.Name, env, program, "serve", "--config", n.Config)
 }
 
 // AwaitReady waits until a node answers requests.

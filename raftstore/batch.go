@@ -200,5 +200,8 @@ func (s *Store) Propose(ctx context.Context, c license.Command) (license.Outcome
 	if _, ok := s.Leading(); !ok {
 		return license.Outcome{}, ErrNotLeader
 	}
+	if planted(bugEarlyAnswer) {
+		return s.answerEarly(ctx, c), nil
+	}
 	return s.batcher.do(ctx, c)
 }

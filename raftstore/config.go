@@ -135,7 +135,7 @@ func (c *Config) complete() error {
 		bad("no logger is set")
 	}
 	if c.Clock == nil {
-		c.Clock = time.Now
+		c.Clock = wallClock
 	}
 	if c.mono == nil {
 		c.mono = monotonic()

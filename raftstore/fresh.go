@@ -105,6 +105,9 @@ func (s *Store) confirmOnce() error {
 	if rg == nil {
 		return ErrNotLeader
 	}
+	if planted(bugEarlyAnswer) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(rg.ctx, confirmLimit)
 	defer cancel()
 	committed := s.raft.CommitIndex()

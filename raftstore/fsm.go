@@ -121,6 +121,9 @@ func (f *fsm) apply(l *raft.Log) (outcomes []license.Outcome, events []license.E
 	now := f.leases.mono()
 	for i, c := range commands {
 		var facts []license.Event
+		if planted(bugAnyGeneration) {
+			c = f.anyGeneration(c)
+		}
 		outcomes[i], facts = license.Apply(f.state, license.Entry{At: at, Command: c})
 		events = append(events, facts...)
 		f.leases.follow(c, outcomes[i], facts, now)

@@ -95,6 +95,7 @@ func (t *leaseTable) follow(c license.Command, out license.Outcome, events []lic
 }
 
 func (t *leaseTable) put(id license.ID, ttl, now time.Duration) {
+	ttl = leaseOf(ttl)
 	l := t.leases[id]
 	if l == nil {
 		l = &lease{id: id, ttl: ttl, deadline: now + ttl, look: now + ttl}

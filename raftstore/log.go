@@ -51,7 +51,11 @@ func (l *logStore) StoreLogs(logs []*raft.Log) error {
 		l.halt(fmt.Errorf("the disk has not taken a log entry for %v", l.limit))
 	})
 	defer overdue.Stop()
-	if err := l.WAL.StoreLogs(withChecksums(logs)); err != nil {
+	err := beforeAppend()
+	if err == nil {
+		err = l.WAL.StoreLogs(withChecksums(logs))
+	}
+	if err != nil {
 		l.halt(fmt.Errorf("writing the log (is the disk full?): %w", err))
 		return err
 	}

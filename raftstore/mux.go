@@ -259,7 +259,7 @@ func (m *mux) lastHeard(node string) time.Time {
 func (m *mux) dial(ctx context.Context, kind byte, name, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeLimit)
 	defer cancel()
-	raw, err := m.dials.DialContext(ctx, "tcp", address)
+	raw, err := m.dialer(address).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to node %s: %w", name, err)
 	}
@@ -282,6 +282,21 @@ func (m *mux) dial(ctx context.Context, kind byte, name, address string) (net.Co
 		return nil, err
 	}
 	return &peerConn{Conn: c, gone: sync.OnceFunc(func() { m.leave(h.Node); m.untrack(c) })}, nil
+}
+
+// dialer dials from the address this node listens on, if that is a single one: the
+// firewall between two server rooms then sees the address it was told of.
+func (m *mux) dialer(address string) *net.Dialer {
+	d := m.dials
+	own, ok := m.listen.Addr().(*net.TCPAddr)
+	if !ok || own.IP.IsUnspecified() {
+		return &d
+	}
+	host, _, err := net.SplitHostPort(address)
+	if to := net.ParseIP(host); err == nil && to.IsLoopback() == own.IP.IsLoopback() {
+		d.LocalAddr = &net.TCPAddr{IP: own.IP, Zone: own.Zone}
+	}
+	return &d
 }
 
 func (m *mux) introduce(ctx context.Context, c *tls.Conn, kind byte, name string) (hello, error) {

@@ -69,7 +69,7 @@ func (s *Store) renewAll(renewals []license.Renewal, todo []int, leases []licens
 		if leases[i].Denial != nil {
 			continue
 		}
-		wait, off := s.leases.touch(renewals[i].Session, arrived+leases[i].TTL)
+		wait, off := s.leases.touch(renewals[i].Session, arrived+leaseOf(leases[i].TTL))
 		if off {
 			return nil, ErrNotLeader
 		}
@@ -147,6 +147,7 @@ func (s *Store) expireNow(ctx context.Context, ids []license.ID, noticed time.Du
 	}
 	s.fsm.mu.RUnlock()
 	defer s.leases.unmark(ids)
+	beforeExpire()
 	var wg sync.WaitGroup
 	for _, c := range commands {
 		wg.Go(func() {

@@ -26,7 +26,8 @@
 // same id until it is answered has none.
 //
 // Requests that certainly did not reach the rules (no quorum, rate limited, not
-// signed in) are no part of a history. Waits, releases and the mirror are not
-// modelled; a history in which users wait, are released or lose a license is for
-// other tests.
+// signed in) are no part of a history. A wait changes nothing here: what is then
+// kept for the machine is a refusal that depends on the time, and only a wait that
+// says "free" is held to it. Releases and the mirror are not modelled; a history
+// in which users are released or lose a license is for other tests.
 package model

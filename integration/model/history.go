@@ -55,6 +55,12 @@ func (h *History) Expired(client int, user license.UserID, session license.ID, d
 	h.passed(client, Input{Op: Expire, User: user, ID: session}, deadline, seen)
 }
 
+// MayExpire writes down that a session was left alone: from the deadline on, see
+// Expired, it may expire unseen.
+func (h *History) MayExpire(client int, user license.UserID, session license.ID, deadline time.Duration) {
+	h.Add(client, Input{Op: Expire, User: user, ID: session}, Unknown(), deadline, deadline)
+}
+
 // Ended writes down that a checkout was seen to have ended by its date, which is
 // not to be before then.
 func (h *History) Ended(client int, user license.UserID, checkout license.ID, date, seen time.Duration) {

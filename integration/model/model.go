@@ -15,7 +15,7 @@ import (
 // Op is what was asked.
 type Op string
 
-// The operations. Start, CheckOut, Stop, Return and Beat are requests of clients;
+// The operations. Start, CheckOut, Stop, Return, Beat and Wait are requests of clients;
 // Expire and End are what time does, see Expiry and End.
 const (
 	Start    Op = "start"
@@ -25,6 +25,7 @@ const (
 	CheckOut Op = "checkout"
 	Return   Op = "return"
 	End      Op = "end" // of a checkout, by its date
+	Wait     Op = "wait"
 )
 
 // Input is one operation of one user.
@@ -43,6 +44,8 @@ type Output struct {
 	// Active is the machine that a machine-active denial named. Empty: it was not
 	// told, and any will do.
 	Active string
+	// Free is what a granted Wait said: that nothing stands in the way.
+	Free bool
 }
 
 // Granted is the output of what was done.
@@ -135,7 +138,10 @@ func (m *model) decide(before state, in Input) answer {
 	if known {
 		return a
 	}
-	if in.Op == Beat {
+	if in.Op == Wait {
+		start := license.Start{ID: in.ID, User: in.User, Product: in.Product, Machine: in.Machine, Agreed: true}
+		a = answer{denial: license.Check(before.rules, moment, start), after: before}
+	} else if in.Op == Beat {
 		lease := license.Renew(before.rules, moment, license.Renewal{Session: in.ID, User: in.User, Machine: in.Machine})
 		a = answer{denial: lease.Denial, after: before}
 	} else {
@@ -172,6 +178,8 @@ func (m *model) step(before state, in Input, out Output) (bool, state) {
 	switch {
 	case out.Unknown:
 		return true, got.after
+	case in.Op == Wait:
+		return !out.Free || got.denial == nil, before
 	case out.Denied == "":
 		return got.denial == nil, got.after
 	case ofTime(out.Denied), got.repeat && forgotten(in.Op, out.Denied):
@@ -291,6 +299,8 @@ func (out Output) String() string {
 	switch {
 	case out.Unknown:
 		return "unknown"
+	case out.Free:
+		return "free"
 	case out.Denied == "":
 		return "granted"
 	case out.Active != "":

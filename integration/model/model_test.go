@@ -29,7 +29,7 @@ func site(users ...license.UserID) model.Site {
 		{License: &license.License{ID: "old", Product: "micro", Ends: 1}},
 	}}
 	for _, u := range users {
-		s.Records = append(s.Records, license.Change{User: &license.User{ID: u}},
+		s.Records = append(s.Records, license.Change{User: &license.User{ID: u, Country: "DE"}},
 			license.Change{License: &license.License{ID: license.LicenseID(u + "/micro"), Product: "micro", Assignee: u, Ends: 1}},
 			license.Change{License: &license.License{ID: license.LicenseID(u + "/stad"), Product: "stad", Assignee: u}})
 	}
@@ -168,6 +168,28 @@ func TestHistories(t *testing.T) {
 		}, false},
 		{"expired and never started", func(d diary) {
 			d.Expired(0, "ann", id(1), 3*time.Second, 4*time.Second)
+		}, false},
+		{"left alone, and gone when it was found", func(d diary) {
+			d.say(0, 10, model.Start, 1, "micro", desk, yes)
+			d.MayExpire(0, "ann", id(1), 3*time.Second)
+			d.say(3500, 3510, model.Start, 2, "micro", room, active(desk))
+			d.say(5000, 5010, model.Start, 3, "micro", room, yes)
+		}, true},
+		{"left alone, and gone too early", func(d diary) {
+			d.say(0, 10, model.Start, 1, "micro", desk, yes)
+			d.MayExpire(0, "ann", id(1), 3*time.Second)
+			d.say(2500, 2510, model.Start, 2, "micro", room, yes)
+		}, false},
+		{"told that it is free when it is", func(d diary) {
+			d.say(0, 10, model.Start, 1, "micro", desk, yes)
+			d.say(20, 30, model.Wait, 2, "micro", room, yes)
+			d.say(40, 50, model.Stop, 1, "", desk, yes)
+			d.say(60, 70, model.Wait, 3, "micro", room, model.Output{Free: true})
+		}, true},
+		{"told that it is free when it is not", func(d diary) {
+			d.say(0, 10, model.Start, 1, "micro", desk, yes)
+			d.say(20, 30, model.Wait, 2, "micro", room, model.Output{Free: true})
+			d.say(40, 50, model.Stop, 1, "", desk, yes)
 		}, false},
 		{"a checkout that ended at its date", func(d diary) {
 			d.say(0, 10, model.CheckOut, 1, "micro", laptop, yes)
