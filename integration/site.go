@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -42,12 +43,13 @@ type Site struct {
 	CAPEM []byte
 	Env   []string // of nodes that are started from now on
 
+	direct bool   // nodes have no Link
 	faulty bool   // nodes obey Fault
 	faults Faults // what every node begins with
 }
 
-// Node is one node of a Site. Its peers reach it through Link, where they are
-// known by the address each of them has of its own.
+// Node is one node of a Site. Its peers reach it through Link, if it has one,
+// where they are known by the address each of them has of its own.
 type Node struct {
 	Name, IP, URL, Door, Config string
 	Link                        *Link
@@ -61,6 +63,16 @@ type Node struct {
 func NewSite(t testing.TB, nodes, users int, env ...string) *Site {
 	t.Helper()
 	s := &Site{Env: env}
+	s.begin(t, nodes, users)
+	return s
+}
+
+// NewSiteWithoutLinks is NewSite with nodes that reach each other directly: the
+// peer port of a node that was killed refuses connections, where a link takes
+// them and hangs up.
+func NewSiteWithoutLinks(t testing.TB, nodes, users int, env ...string) *Site {
+	t.Helper()
+	s := &Site{Env: env, direct: true}
 	s.begin(t, nodes, users)
 	return s
 }
@@ -156,16 +168,20 @@ func (s *Site) Heal() {
 }
 
 // write makes the nodes' folders with "sitegate cluster init". Each node's peer
-// address is the near end of a link to where it really listens.
+// address is the near end of a link to where it really listens, if it has one.
 func (s *Site) write(t testing.TB, nodes int) {
 	t.Helper()
 	ports := FreePorts(t, 2*nodes)
 	args := []string{"cluster", "init", filepath.Join(s.Dir, "site")}
 	for i := range nodes {
 		n := &Node{Name: fmt.Sprintf("node%d", i+1), IP: fmt.Sprintf("127.0.1.%d", i+1), URL: "https://" + ports[2*i], Door: "http://" + ports[2*i+1]}
-		n.Link = NewLink(t, freePortOn(t, n.IP))
+		peer := freePortOn(t, n.IP)
+		if !s.direct {
+			n.Link = NewLink(t, peer)
+			peer = n.Link.Addr()
+		}
 		n.Config = filepath.Join(s.Dir, "site", n.Name, "sitegate.yaml")
-		args = append(args, fmt.Sprintf("%s=%s,api=%s,connect=%s", n.Name, n.Link.Addr(), ports[2*i], ports[2*i+1]))
+		args = append(args, fmt.Sprintf("%s=%s,api=%s,connect=%s", n.Name, peer, ports[2*i], ports[2*i+1]))
 		s.Nodes = append(s.Nodes, n)
 	}
 	args = append(args, "--cloud-url", "https://"+CloudHost, "--site-id", siteID, "--cloud-secret", filepath.Join(s.Dir, "cloud.secret"),
@@ -187,7 +203,10 @@ func (s *Site) write(t testing.TB, nodes int) {
 func (s *Site) Start(t testing.TB, i int) {
 	t.Helper()
 	n := s.Nodes[i]
-	env := append([]string{"SITEGATE_CLUSTER_LISTEN=" + n.Link.to}, s.Env...)
+	env := slices.Clone(s.Env)
+	if n.Link != nil {
+		env = append([]string{"SITEGATE_CLUSTER_LISTEN=" + n.Link.to}, env...)
+	}
 	var program string
 	if s.faulty {
 		program = FaultyProgram(t)

@@ -182,24 +182,38 @@ func (s *Store) caughtUp(ctx context.Context, index uint64) error {
 	return nil
 }
 
+// clockWait is how long a majority of the nodes' clocks waits for the others.
+const clockWait = 20 * time.Millisecond
+
 // wallMedian asks the nodes for their wall clocks and returns the median of
-// those that answer, with this node's own.
-func (s *Store) wallMedian(ctx context.Context) license.Time {
+// those that answer, with this node's own. Once enough have, the others have
+// clockWait left.
+func (s *Store) wallMedian(ctx context.Context, enough int) license.Time {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	walls := []license.Time{license.TimeOf(s.cfg.Clock())}
-	var mu sync.Mutex
-	var group sync.WaitGroup
-	for _, m := range s.others() {
-		group.Go(func() {
-			if t, err := s.peer(m.name, m.address).term(ctx); err == nil && t.Wall != 0 {
-				mu.Lock()
-				walls = append(walls, t.Wall)
-				mu.Unlock()
+	others := s.others()
+	answers := make(chan license.Time, len(others))
+	left := 0
+	for _, m := range others {
+		if s.spawn(func() {
+			t, err := s.peer(m.name, m.address).term(ctx)
+			if err != nil {
+				t.Wall = 0
 			}
-		})
+			answers <- t.Wall
+		}) {
+			left++
+		}
 	}
-	group.Wait()
+	for ; left > 0; left-- {
+		if t := <-answers; t != 0 { // with the context's end they all answer
+			walls = append(walls, t)
+			if len(walls) == enough {
+				defer time.AfterFunc(clockWait, cancel).Stop()
+			}
+		}
+	}
 	slices.Sort(walls)
 	return walls[(len(walls)-1)/2]
 }

@@ -26,6 +26,8 @@ func (s *Store) watch() {
 	})
 	s.raft.RegisterObserver(observer)
 	defer s.raft.DeregisterObserver(observer)
+	s.follow()
+	s.changed()
 	end := func() {}
 	defer func() { end() }()
 	for {
@@ -43,7 +45,41 @@ func (s *Store) watch() {
 		case <-s.ctx.Done():
 			return
 		}
+		s.follow()
 		s.changed()
+	}
+}
+
+// tenure is one node's time as the leader, as this node knows it. It goes on while
+// no leader is known, and ends when another is.
+type tenure struct {
+	leader string
+	ctx    context.Context
+	end    context.CancelCauseFunc
+}
+
+var errDeposed = errors.New("the cluster has another leader")
+
+// follow takes up whom raft follows: who waits for an answer of the leader before
+// waits in vain.
+func (s *Store) follow() {
+	address, id := s.raft.LeaderWithID()
+	was := s.tenure.Load()
+	if id == "" || was != nil && was.leader == string(id) {
+		return
+	}
+	t := &tenure{leader: string(id)}
+	t.ctx, t.end = context.WithCancelCause(s.ctx)
+	s.tenure.Store(t)
+	if was != nil {
+		was.end(errDeposed)
+	}
+	if s.mux != nil && t.leader != s.cfg.Node { // who is not connected does not notice when it ends
+		s.spawn(func() {
+			if _, err := s.peer(t.leader, string(address)).connect(t.ctx); err != nil {
+				s.log.Debug("the leader could not be connected to", "leader", t.leader, "err", err)
+			}
+		})
 	}
 }
 
@@ -81,13 +117,18 @@ func (s *Store) rule() (end func()) {
 // session has a fresh full lease.
 func (s *Store) serveAsLeader(ctx context.Context) error {
 	term := s.raft.CurrentTerm()
-	median := s.wallMedian(ctx)
+	median := make(chan license.Time, 1)
+	asking := s.spawn(func() { median <- s.wallMedian(ctx, s.majority()) })
 	if err := s.barrier(ctx); err != nil {
 		return fmt.Errorf("applying what earlier leaders have decided: %w", err)
 	}
+	if !asking {
+		return ErrClosed
+	}
+	wall := <-median
 	s.fsm.mu.RLock()
 	head := s.fsm.state.Head()
-	s.clock.lead(head.Now, median)
+	s.clock.lead(head.Now, wall)
 	s.leases.begin(s.fsm.state)
 	s.fsm.mu.RUnlock()
 	defer s.leases.end()
@@ -255,5 +296,12 @@ func (s *Store) tryLeader(ctx context.Context, here func(ctx context.Context) er
 	case name == "" || string(name) == s.cfg.Node || s.mux == nil:
 		return ErrNoLeader
 	}
+	t := s.tenure.Load()
+	if t == nil || t.leader != string(name) {
+		return ErrNoLeader // not taken up yet, which is a change to wait for
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })()
 	return there(ctx, s.peer(string(name), string(address)))
 }

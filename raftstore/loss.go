@@ -66,6 +66,14 @@ func (l *losses) note(voter string, x loss) {
 	l.said[voter] = x
 }
 
+// known reports whether a voter has spoken about this loss already.
+func (l *losses) known(voter, leader string, term uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.said[voter]
+	return ok && l.leader == leader && l.term == term
+}
+
 // turn says when this node is to stand, if a majority of the voters has spoken,
 // this node among them: at once where its log is the longest, later by its rank.
 func (l *losses) turn(self string, voters []string, now time.Time) (at time.Time, ok bool) {
@@ -98,14 +106,14 @@ func (l *losses) turn(self string, voters []string, now time.Time) (at time.Time
 	return l.heardBy.Add(time.Duration(rank) * standAfter), true
 }
 
-// lineEnded looks whether a peer whose connection has ended was the leader, and
-// is gone.
-func (s *Store) lineEnded(p *peer) {
+// suspect looks whether a peer is the leader, and gone. It is called whenever a
+// connection to a peer has ended.
+func (s *Store) suspect(p *peer) {
 	if s.ctx.Err() != nil {
 		return
 	}
 	leader, term, ok := s.following()
-	if !ok || leader != p.name || !s.refuses(p) {
+	if !ok || leader != p.name || s.losses.known(s.cfg.Node, leader, term) || !s.refuses(p) {
 		return
 	}
 	mine, ok := s.ownLoss(leader, term)
@@ -183,10 +191,18 @@ func (s *Store) handleLost(from string, body []byte) error {
 	if err := s.codec.dec.Unmarshal(body, &x); err != nil {
 		return fmt.Errorf("reading that the leader is gone: %w", err)
 	}
+	leader, term, ok := s.following()
 	if x.Term != s.raft.CurrentTerm() || x.Leader == s.cfg.Node {
 		return nil // that leader is not this node's
 	}
 	s.hearLoss(from, x)
+	if ok && leader == x.Leader && term == x.Term { // where it was not connected, it has not noticed
+		for _, m := range s.others() {
+			if m.name == leader {
+				s.spawn(func() { s.suspect(s.peer(m.name, m.address)) })
+			}
+		}
+	}
 	return nil
 }
 

@@ -81,6 +81,9 @@ func (s *Store) voters() int {
 	return n
 }
 
+// majority is how many voters make one.
+func (s *Store) majority() int { return s.voters()/2 + 1 }
+
 // nameAt is the member at an address, or empty.
 func (s *Store) nameAt(address string) string {
 	<-s.up // raft dials as soon as it runs
@@ -127,7 +130,7 @@ func (s *Store) AcceptTime(ctx context.Context) (license.Time, error) {
 	if err := s.Fresh(ctx); err != nil {
 		return 0, err
 	}
-	t := s.clock.accept(s.wallMedian(ctx))
+	t := s.clock.accept(s.wallMedian(ctx, len(s.members())))
 	s.log.Warn("the time of the nodes' clocks was accepted", "now", t.String())
 	return t, nil
 }

@@ -173,7 +173,7 @@ func (p *peer) read(l *line) {
 			}
 			p.mu.Unlock()
 			l.breakUp(err)
-			p.s.lineEnded(p)
+			p.s.suspect(p)
 			return
 		}
 		l.mu.Lock()

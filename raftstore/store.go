@@ -45,8 +45,9 @@ type Store struct {
 	standing *standing
 	losses   losses
 
-	reign   atomic.Pointer[reign] // not nil: this node leads and serves
-	changes watermark             // moves whenever a leader comes or goes
+	reign   atomic.Pointer[reign]  // not nil: this node leads and serves
+	changes watermark              // moves whenever a leader comes or goes
+	tenure  atomic.Pointer[tenure] // whom this node follows, or followed last
 
 	peersMu sync.Mutex
 	peers   map[string]*peer
