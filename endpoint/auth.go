@@ -22,6 +22,8 @@ import (
 type Caller struct {
 	User    license.UserID // the token's sub
 	Email   string         // may be empty
+	// Unverified: the issuer says itself that the e-mail may be somebody else's.
+	Unverified bool
 	Issuer  string
 	Expires time.Time
 }
@@ -165,7 +167,8 @@ func (a *auth) verify(ctx context.Context, token string, now time.Time) (Caller,
 	}
 	var claims struct {
 		jwt.Claims
-		Email string `json:"email"`
+		Email         string `json:"email"`
+		EmailVerified any    `json:"email_verified"` // some issuers send a text
 	}
 	if t.Claims(key.Key, &claims) != nil {
 		return Caller{}, &authError{tokenSignature}
@@ -184,7 +187,8 @@ func (a *auth) verify(ctx context.Context, token string, now time.Time) (Caller,
 	case err != nil:
 		return Caller{}, &authError{tokenIssuer}
 	}
-	return Caller{User: license.UserID(claims.Subject), Email: claims.Email, Issuer: is.cfg.URL, Expires: claims.Expiry.Time()}, nil
+	return Caller{User: license.UserID(claims.Subject), Email: claims.Email, Issuer: is.cfg.URL, Expires: claims.Expiry.Time(),
+		Unverified: claims.EmailVerified == false || claims.EmailVerified == "false"}, nil
 }
 
 // keep remembers a verified token, unless a key was withdrawn since its

@@ -27,6 +27,7 @@ type conn struct {
 	s       socket
 	sub     *notice.Subscription
 	caller  Caller
+	user    license.UserID // as whom they are told
 	machine license.Machine
 	lang    phrase.Lang
 	id      string // of the request that opened it
@@ -48,7 +49,7 @@ type conn struct {
 // open greets a client and lets it listen. It returns once the reader is on its
 // way.
 func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.Token) {
-	c := &conn{ss: ss, s: s, caller: cl.caller, machine: who.Machine, lang: cl.lang, id: cl.id}
+	c := &conn{ss: ss, s: s, caller: cl.caller, user: who.User, machine: who.Machine, lang: cl.lang, id: cl.id}
 	c.writing = true // until the greeting is ready
 	who.Wake = c.wake
 	sub, err := ss.e.hub.Subscribe(who, since)

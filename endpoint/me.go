@@ -15,7 +15,7 @@ func (e *Endpoint) me(c *call) (reply, error) {
 	var out api.Me
 	var err error
 	e.gw.View(func(s *license.State) {
-		if err = known(s, c.caller.User); err == nil {
+		if _, err = known(s, c.caller); err == nil {
 			out = about(s, c.caller, c.lang)
 		}
 	})
@@ -38,18 +38,22 @@ func (e *Endpoint) refresh(c *call) (reply, error) {
 	return e.me(c)
 }
 
-// known reports why the site has nothing to say to a user.
-func known(s *license.State, id license.UserID) error {
-	u := s.User(id)
+// known is as whom a caller is told what concerns them: as the user they are or, where
+// they are none, as whom the account names by their e-mail (R22). The error is why the
+// site has nothing to say to them.
+func known(s *license.State, c Caller) (license.UserID, error) {
+	u := s.User(c.User)
 	switch {
 	case u == nil && !s.Head().Filled:
-		return gateway.ErrNotReady
+		return "", gateway.ErrNotReady
+	case u == nil && !c.Unverified && license.Named(s, c.Email) != 0:
+		return license.ByMail(c.Email), nil
 	case u == nil:
-		return denied{license.Denial{Reason: license.UnknownUser}}
+		return "", denied{license.Denial{Reason: license.UnknownUser}}
 	case u.Blocked:
-		return denied{license.Denial{Reason: license.UserBlocked}}
+		return "", denied{license.Denial{Reason: license.UserBlocked}}
 	}
-	return nil
+	return c.User, nil
 }
 
 // about is what the site knows of a user.

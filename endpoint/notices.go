@@ -26,7 +26,7 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 	if e.gw.Cluster().Leader == "" {
 		return reply{}, gateway.ErrNoLeader // another node may know more
 	}
-	e.gw.View(func(s *license.State) { err = known(s, c.caller.User) })
+	e.gw.View(func(s *license.State) { who.User, err = known(s, c.caller) })
 	if err != nil {
 		return reply{}, err
 	}
@@ -69,7 +69,7 @@ func (e *Endpoint) subscriber(c *call) (notice.Subscriber, notice.Token, error) 
 	if err != nil {
 		return who, since, err
 	}
-	who = notice.Subscriber{User: c.caller.User, Machine: m, Instance: q.Get("instance")}
+	who = notice.Subscriber{Machine: m, Instance: q.Get("instance")}
 	if who.Instance == "" || !plain(who.Instance) {
 		return who, since, malformed("instance is missing or too long")
 	}

@@ -283,6 +283,7 @@ type claims struct {
 	Expiry   *jwt.NumericDate `json:"exp,omitempty"`
 	Before   *jwt.NumericDate `json:"nbf,omitempty"`
 	Email    string           `json:"email"`
+	Verified any              `json:"email_verified,omitempty"`
 }
 
 // token signs a token for a user, good for an hour unless changed.

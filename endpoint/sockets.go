@@ -125,20 +125,22 @@ func (ss *sockets) turn() {
 	if len(due) == 0 {
 		return
 	}
-	barred := map[*conn]bool{}
+	barred, other := map[*conn]bool{}, map[*conn]bool{}
 	ss.e.gw.View(func(s *license.State) {
 		for _, c := range due {
-			if known(s, c.caller.User) != nil {
-				barred[c] = true
-			}
+			user, err := known(s, c.caller)
+			barred[c], other[c] = err != nil, user != c.user
 		}
 	})
 	for _, c := range due {
-		if barred[c] {
+		switch {
+		case barred[c]:
 			c.close(api.CloseBlocked, "this user may not connect")
-			continue
+		case other[c]:
+			c.close(api.CloseResume, "this user is known by another id now: connect again")
+		default:
+			c.ping()
 		}
-		c.ping()
 	}
 }
 

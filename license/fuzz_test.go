@@ -374,7 +374,8 @@ func (s *script) change() Change {
 	case 10:
 		return oneOf(s, Change{User: &User{ID: s.user(), Country: oneOf(s, "DE", "FR")}}, Change{DeleteLicense: "P1"}, Change{DeleteLicense: "P2"})
 	case 0:
-		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0, Country: oneOf(s, "DE", "FR", "fr", ""), Roles: Roles(s.pick(16)),
+		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0, Country: oneOf(s, "DE", "FR", "fr", ""),
+			Email: oneOf(s, "", "ann@acme.example", "bob@acme.example", "Desk@acme.example"), Roles: Roles(s.pick(16)),
 			OtherAccount: s.pick(4) == 0}}
 	case 1:
 		return Change{Product: &Product{ID: s.product(), Capped: Capped(s.pick(3)), V8i: s.pick(5) == 4, NeedsFeature: s.pick(5) == 4}}
@@ -386,7 +387,9 @@ func (s *script) change() Change {
 		return Change{DeleteLicense: s.license()}
 	case 5:
 		return Change{Account: &Account{ID: "acme", AutonomyCapped: oneOf(s, 0, time.Hour), AutonomyUncapped: time.Hour,
-			CountryPolicies: oneOf(s, nil, []CountryPolicy{{Country: "FR", NoCheckouts: s.pick(2) > 0, CheckoutMax: 26 * time.Hour}})}}
+			Administrators:     oneOf(s, nil, []Administrator{{Email: "Ann@acme.example"}, {Name: "Help"}}, []Administrator{{Email: "desk@acme.example"}}),
+			FulfillmentContact: oneOf(s, Administrator{}, Administrator{Email: "desk@ACME.example"}, Administrator{Email: "bob@acme.example"}),
+			CountryPolicies:    oneOf(s, nil, []CountryPolicy{{Country: "FR", NoCheckouts: s.pick(2) > 0, CheckoutMax: 26 * time.Hour}})}}
 	default:
 		l := License{ID: s.license(), Product: s.product(), Assignee: oneOf[UserID](s, "ann", "bob", ""),
 			Kind: oneOf(s, Virtuoso, Virtuoso, Virtuoso, Commercial, Trial), Countries: oneOf(s, nil, nil, nil, []string{"FR"}),

@@ -163,7 +163,7 @@ func (s *State) change(c *Change, quiet bool) {
 		a := *c.Account
 		a.Administrators = slices.Clone(a.Administrators)
 		a.CountryPolicies = slices.Clone(a.CountryPolicies)
-		s.head.Account = a
+		s.setAccount(a)
 	case c.DeleteUser != "":
 		known := s.User(c.DeleteUser) != nil
 		s.setUser(c.DeleteUser, nil)

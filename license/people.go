@@ -61,28 +61,17 @@ func Contacts(s *State) []Contact {
 	return contacts
 }
 
-// told are the users with one of the roles, at most MaxTold.
-func (s *State) told(roles Roles) []UserID {
-	var to []UserID
-	for _, id := range slices.Sorted(maps.Keys(s.staff)) {
-		if u := s.User(id); u.Roles&roles != 0 && !u.Blocked && len(to) < MaxTold {
-			to = append(to, id)
-		}
-	}
-	return to
-}
-
 // setUser replaces, adds or (with nil) removes a user.
 func (s *State) setUser(id UserID, u *User) {
-	delete(s.staff, id)
+	if old := s.User(id); old != nil {
+		s.setStaff(old, false)
+	}
 	if u == nil {
 		delete(s.users, id)
 		s.setPoolUse(id, nil)
 	} else {
 		s.users[id] = u
-		if u.Roles != 0 {
-			s.staff[id] = struct{}{}
-		}
+		s.setStaff(u, true)
 	}
 	s.touch(Key{KeyUser, string(id)})
 }

@@ -202,6 +202,7 @@ func (s *State) Put(record any) error {
 	switch r := record.(type) {
 	case *Head:
 		s.head = *r
+		s.setAccount(r.Account)
 	case *User:
 		s.setUser(r.ID, r)
 	case *Product:

@@ -409,9 +409,9 @@ func (s *story) change(w *words) (license.Change, error) {
 				return license.Change{}, err
 			}
 		}
-		a.FulfillmentContact.Name = w.after("fulfillment")
-		if name := w.after("ask"); name != "" {
-			a.Administrators = []license.Administrator{{Name: name}}
+		a.FulfillmentContact = person(w.after("fulfillment"))
+		for text := w.after("ask"); text != ""; text = w.after("ask") {
+			a.Administrators = append(a.Administrators, person(text))
 		}
 		for text := w.after("country"); text != ""; text = w.after("country") {
 			policy, err := countryPolicy(text)
@@ -433,6 +433,12 @@ func (s *story) change(w *words) (license.Change, error) {
 		}
 	}
 	return license.Change{}, fmt.Errorf("not a change of the mirror")
+}
+
+// person reads "Name <e-mail>", where either may be missing.
+func person(text string) license.Administrator {
+	name, email, _ := strings.Cut(strings.TrimSuffix(text, ">"), "<")
+	return license.Administrator{Name: strings.TrimSpace(name), Email: email}
 }
 
 // country is DE where a story has nothing to do with countries, and none for "none".

@@ -57,7 +57,8 @@ type State struct {
 	terms     termHeap
 	useEnds   dueHeap             // when what poolUse has of a user is too old
 	graves    []ID                // tombs, oldest first
-	staff     map[UserID]struct{} // users with roles
+	staff     map[UserID]struct{} // users with roles, or whom the account names
+	byMail    map[string]*mailed  // whom the account names: by e-mail in lower case
 	barNames  map[string][]string // keys of bars by the bare name of their machine, sorted
 
 	changed   changes   // since the last TakeChanged
@@ -82,6 +83,7 @@ func NewState() *State {
 		tokens:    map[Digest]JoinToken{},
 		poolUse:   map[UserID]*PoolUse{},
 		staff:     map[UserID]struct{}{},
+		byMail:    map[string]*mailed{},
 		barNames:  map[string][]string{},
 		waiting:   map[UserID]struct{}{},
 		leaning:   map[ProductID]map[UserID]struct{}{},

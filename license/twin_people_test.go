@@ -14,15 +14,34 @@ const (
 	twinDay       = Time(24 * time.Hour / time.Millisecond)
 )
 
-// with are the users with one of the roles, twenty at most.
+// with are the users with one of the roles, by it or by their e-mail's being named in
+// the account, and then the e-mails named there that are no user's; twenty at most.
 func (w *twin) with(roles Roles) []UserID {
-	var to []UserID
+	var to, mails []UserID
+	named := func(email string) (r Roles) {
+		for _, a := range w.head.Account.Administrators {
+			if a.Email != "" && strings.EqualFold(a.Email, email) {
+				r |= RoleAdministrator
+			}
+		}
+		if c := w.head.Account.FulfillmentContact; c.Email != "" && strings.EqualFold(c.Email, email) {
+			r |= RoleFulfillment
+		}
+		return r
+	}
 	for _, u := range w.users {
-		if u.Roles&roles != 0 && !u.Blocked {
+		if (u.Roles|named(u.Email))&roles != 0 && !u.Blocked {
 			to = append(to, u.ID)
 		}
 	}
 	slices.Sort(to)
+	for _, a := range append(slices.Clone(w.head.Account.Administrators), w.head.Account.FulfillmentContact) {
+		if named(a.Email)&roles != 0 && twinFind(w.users, func(u *User) bool { return strings.EqualFold(u.Email, a.Email) }) == nil {
+			mails = append(mails, UserID("mailto:"+strings.ToLower(a.Email)))
+		}
+	}
+	slices.Sort(mails)
+	to = append(to, slices.Compact(mails)...)
 	if len(to) > 20 {
 		to = to[:20]
 	}

@@ -225,6 +225,7 @@ func (w *witness) indexes() {
 	w.equal("the index of checkouts", s.checkouts, fresh.checkouts)
 	w.equal("the index of assignments", s.assigned, fresh.assigned)
 	w.equal("the index of staff", s.staff, fresh.staff)
+	w.equal("the index of whom the account names", s.byMail, fresh.byMail)
 	w.equal("the index of bars", s.barNames, fresh.barNames)
 	w.equal("the index of what covers a product", s.pools, fresh.pools)
 	w.equal("the index of who leans on a cover", s.leaning, fresh.leaning)
