@@ -29,15 +29,36 @@ func (r Restoration) Over(at Time) bool {
 	return !r.Pending && (r.At == 0 || r.Read && at >= r.Until)
 }
 
-// Restore makes a state of before one to go on from: a new epoch, which must be
-// later than any the site has had, and all the site has to wait for. cluster is the
-// site's identity from now on, at the time by the clock of who restores. It is the one
-// change that no command makes, for a state at rest; the first leader's Resume begins
-// the wait.
-func (s *State) Restore(epoch uint64, cluster string, at Time, recovered bool) {
-	s.head.Epoch, s.head.Cluster, s.head.Now = epoch, cluster, max(s.head.Now, at)
-	s.head.Restored = Restoration{Seq: s.head.Seq, Recovered: recovered, Pending: true}
+// Beginning is what a state goes on as after a restore.
+type Beginning struct {
+	Epoch     uint64 // later than any the site has had
+	Cluster   string // the site's identity from now on
+	At        Time   // by the clock of who restores
+	Recovered bool   // from a node that was left, not from a backup
+	// Node is the one node there is now, and Instance its data folder.
+	Node, Instance string
+}
+
+// Restore makes a state of before one to go on from, with all the site has to wait
+// for. All nodes but the one it goes on from have to join again: what they know is of
+// another epoch. It is the one change that no command makes, for a state at rest; the
+// first leader's Resume begins the wait.
+func (s *State) Restore(b Beginning) {
+	h := &s.head
+	h.Epoch, h.Cluster, h.Now = b.Epoch, b.Cluster, max(h.Now, b.At)
+	h.Restored = Restoration{Seq: h.Seq, Recovered: b.Recovered, Pending: true}
 	s.changed.head = true
+	for _, n := range Nodes(s) {
+		if n.Removed == 0 {
+			n.Removed, n.By, n.Note = h.Now, "restore", "the cluster went on from another node's data"
+			s.setNode(n)
+		}
+	}
+	n := Node{Name: b.Node, Instance: b.Instance, Since: h.Now}
+	if known := s.Node(b.Node); known != nil {
+		n.Generation = known.Generation // of the certificate that it has
+	}
+	s.setNode(n)
 }
 
 // Resume begins the wait after a restore or a recovery: the first command of its

@@ -26,7 +26,7 @@ func (s *story) restore(w *words) error {
 		s.backup = s.state
 	}
 	s.state = s.backup.Clone()
-	s.state.Restore(epoch, s.state.Head().Cluster, s.now, recovered)
+	s.state.Restore(license.Beginning{Epoch: epoch, Cluster: s.state.Head().Cluster, At: s.now, Recovered: recovered, Node: "gw1", Instance: "new"})
 	return s.restart()
 }
 

@@ -181,7 +181,7 @@ func TestTheEndOfALicenseIsToldToItsUserAndTheAdministrators(t *testing.T) {
 // machines read of it as of any other.
 func TestFromTellsOfACheckoutThatWasFound(t *testing.T) {
 	s, now := site(t)
-	s.Restore(9, s.Head().Cluster, *now, false)
+	s.Restore(license.Beginning{Epoch: 9, Cluster: s.Head().Cluster, At: *now, Node: "gw1", Instance: "new"})
 	apply(t, s, *now, license.Resume{Epoch: 9})
 	found := license.Checkout{ID: id(7), User: "ada", Product: "road", License: "l-1", Machine: ws202, Until: now.Add(time.Hour)}
 	events := apply(t, s, *now, license.Reread{Epoch: 9, Found: []license.Checkout{found}, Last: true})

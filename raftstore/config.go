@@ -40,6 +40,9 @@ type Config struct {
 	// sitegate://<cluster>/node/<name>. Host names are not looked at.
 	ServerTLS, ClientTLS *tls.Config
 
+	// Version is this program's, for people.
+	Version string
+
 	// Tempo is how soon a silent leader is replaced: default LAN.
 	Tempo Tempo
 

@@ -20,6 +20,8 @@ type identity struct {
 	Left     bool   `json:"left,omitempty"` // it has left its cluster and must not vote any more
 }
 
+const identityFile = "identity.json"
+
 // lockDir keeps a data folder to this process until the file is closed.
 func lockDir(dir string) (*os.File, error) {
 	if err := makeDir(dir); err != nil {
@@ -39,7 +41,7 @@ func lockDir(dir string) (*os.File, error) {
 // another node or cluster. An empty cluster takes what the folder has, or draws
 // a new one.
 func identify(dir, node, cluster string) (identity, error) {
-	path := filepath.Join(dir, "identity.json")
+	path := filepath.Join(dir, identityFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return newIdentity(path, node, cluster)
@@ -66,7 +68,7 @@ func identify(dir, node, cluster string) (identity, error) {
 // leave notes in the folder that its node has left the cluster.
 func (id identity) leave(dir string) error {
 	id.Left = true
-	return id.write(filepath.Join(dir, "identity.json"))
+	return id.write(filepath.Join(dir, identityFile))
 }
 
 func (id identity) write(path string) error {

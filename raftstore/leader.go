@@ -172,11 +172,30 @@ func (s *Store) found(ctx context.Context, head license.Head) error {
 		}
 		s.View(func(st *license.State) { head = st.Head() })
 	}
+	if head.Restored.Pending {
+		if err := s.resume(ctx, head); err != nil {
+			return err
+		}
+	}
 	if head.Cluster != s.identity.Cluster {
 		err := fmt.Errorf("the log is of site %s, this node is of %s; set the right folder, or the right cluster", head.Cluster, s.identity.Cluster)
 		s.halt(err)
 		return err
 	}
+	return nil
+}
+
+// resume begins the wait of a site that was restored.
+func (s *Store) resume(ctx context.Context, head license.Head) error {
+	out, err := s.batcher.do(ctx, license.Resume{Epoch: head.Epoch})
+	if err == nil && out.Denial != nil {
+		err = fmt.Errorf("the rules refuse it: %s", out.Denial.Reason)
+	}
+	if err != nil {
+		return fmt.Errorf("going on after the restore: %w", err)
+	}
+	s.View(func(st *license.State) { head = st.Head() })
+	s.log.Warn("this site goes on from a backup, or from one node; nothing capped is granted for now", "epoch", head.Epoch, "until", head.Restored.Until.String())
 	return nil
 }
 

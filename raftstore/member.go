@@ -123,12 +123,25 @@ func (s *Store) Status() (Status, error) {
 	return st, errors.Join(first, last)
 }
 
+// RestoreWaits refuses to set the time while it counts the wait after a restore.
+type RestoreWaits struct{ Until license.Time }
+
+// Error says when it can be set.
+func (r *RestoreWaits) Error() string {
+	return fmt.Sprintf("the time of this site counts the wait after its restore until %s and cannot be set before", r.Until)
+}
+
 // AcceptTime makes the median of the nodes' wall clocks the cluster's time,
 // after an alarm that they are off, and returns it. Only on the leader. Time does
 // not run backwards by it: where it was ahead, it stands until it is caught up.
 func (s *Store) AcceptTime(ctx context.Context) (license.Time, error) {
 	if err := s.Fresh(ctx); err != nil {
 		return 0, err
+	}
+	var wait license.Restoration
+	s.View(func(st *license.State) { wait = st.Head().Restored })
+	if !wait.Over(s.clock.now()) && s.clock.now() < wait.Until {
+		return 0, &RestoreWaits{Until: wait.Until}
 	}
 	t := s.clock.accept(s.wallMedian(ctx, len(s.members())))
 	s.log.Warn("the time of the nodes' clocks was accepted", "now", t.String())

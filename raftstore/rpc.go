@@ -24,6 +24,8 @@ const (
 	methodRenew   method = 3
 	methodLeave   method = 4
 	methodLost    method = 120
+
+	methodCommitted method = 100
 )
 
 type status byte
@@ -166,6 +168,8 @@ func (s *Store) handle(ctx context.Context, from string, m method, body []byte) 
 		err = s.handleLeave(ctx, from)
 	case methodLost:
 		err = s.handleLost(from, body)
+	case methodCommitted:
+		answer, err = s.handleCommitted(ctx)
 	default:
 		err = fmt.Errorf("node request %d is not known here; is this node older?", m)
 	}

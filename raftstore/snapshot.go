@@ -97,9 +97,8 @@ func (s *snapshots) export(f *os.File) (meta *raft.SnapshotMeta, err error) {
 		if err != nil {
 			return err
 		}
-		if err := w.header(header); err != nil {
-			return err
-		}
+		w.write([]byte(snapshotMagic))
+		w.sized(header)
 		it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
@@ -113,8 +112,8 @@ func (s *snapshots) export(f *os.File) (meta *raft.SnapshotMeta, err error) {
 		}
 		return nil
 	})
-	if err == nil {
-		err = w.finish()
+	if w.sized(nil); err == nil {
+		err = w.end()
 	}
 	if err == nil {
 		meta.Size, err = f.Seek(0, io.SeekEnd)
@@ -261,7 +260,7 @@ func (k *sink) build() (b built, err error) {
 		return b, err
 	}
 	batch := db.NewWriteBatch()
-	err = r.each(func(key, value []byte) error { return batch.Set(key, value) })
+	err = r.all(func(key, value []byte) error { return batch.Set(key, value) })
 	if err == nil {
 		err = batch.Flush()
 	} else {

@@ -1,0 +1,330 @@
+package raftstore
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"sitegate/license"
+)
+
+// A backup is a file: its magic, a header, the records and events of one node's
+// state on disk at exactly one index of the log, and a SHA-256 of all that.
+
+const backupMagic = "sgbackup1"
+
+// Backup is what a backup says of itself.
+type Backup struct {
+	Cluster string `cbor:"1,keyasint"`
+	Node    string `cbor:"2,keyasint"`           // that made it
+	Program string `cbor:"3,keyasint,omitempty"` // its version
+	Level   uint32 `cbor:"4,keyasint,omitempty"` // the cluster's
+	Epoch   uint64 `cbor:"5,keyasint,omitempty"`
+	Index   uint64 `cbor:"6,keyasint"` // of the log: everything up to here is in it
+	Term    uint64 `cbor:"7,keyasint"`
+	Seq     uint64 `cbor:"8,keyasint,omitempty"` // of the last event
+	// Time is that of the last entry of the log, Made when the backup was made by the
+	// clock of its node.
+	Time license.Time `cbor:"9,keyasint,omitempty"`
+	Made license.Time `cbor:"10,keyasint"`
+	// Current: a leader had confirmed, after the backup was asked for, that this is
+	// everything that had been answered before. False is what a node has that reaches
+	// no leader.
+	Current bool   `cbor:"11,keyasint,omitempty"`
+	Records uint64 `cbor:"12,keyasint"`
+	Events  uint64 `cbor:"13,keyasint"`
+}
+
+// Pairs is how many records and events there are.
+func (b Backup) Pairs() uint64 { return b.Records + b.Events }
+
+// Backup writes a backup of this node's state, as it is on disk once everything
+// applied before the call is there; on any node, while it works. begin hears what
+// will be in it, before the first byte.
+func (s *Store) Backup(ctx context.Context, w io.Writer, begin func(Backup)) (Backup, error) {
+	b := Backup{Cluster: s.identity.Cluster, Node: s.cfg.Node, Program: s.cfg.Version, Made: license.TimeOf(s.cfg.Clock())}
+	b.Current = s.catchUp(ctx) == nil
+	if err := s.Flush(ctx); err != nil {
+		return b, fmt.Errorf("making a backup: %w", err)
+	}
+	err := s.disk.view(func(txn *badger.Txn) error {
+		if err := b.describe(txn, s.codec); err != nil {
+			return err
+		}
+		if begin != nil {
+			begin(b)
+		}
+		return b.write(ctx, txn, s.codec, w)
+	})
+	if err != nil {
+		return b, fmt.Errorf("making a backup: %w", err)
+	}
+	return b, nil
+}
+
+// catchUp returns once everything is applied here that the leader had committed when
+// it was asked.
+func (s *Store) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, catchUpLimit)
+	defer cancel()
+	if len(s.others()) == 0 {
+		return s.Fresh(ctx)
+	}
+	return s.atLeader(ctx, true, s.Fresh, func(ctx context.Context, p *peer) error {
+		var c committed
+		if err := p.ask(ctx, methodCommitted, struct{}{}, &c); err != nil {
+			return err
+		}
+		return s.fsm.applied.wait(ctx, c.Index)
+	})
+}
+
+// catchUpLimit is how long a backup waits to be current before it is made of what
+// there is.
+const catchUpLimit = 10 * time.Second
+
+// committed is what a leader that serves has committed.
+type committed struct {
+	Index uint64 `cbor:"1,keyasint"`
+}
+
+func (s *Store) handleCommitted(ctx context.Context) ([]byte, error) {
+	if err := s.Fresh(ctx); err != nil {
+		return nil, err
+	}
+	return s.codec.enc.Marshal(committed{s.fsm.applied.get()})
+}
+
+// describe fills in what the state on disk says.
+func (b *Backup) describe(txn *badger.Txn, c *codec) error {
+	pos, err := readPosition(txn, c)
+	if err != nil {
+		return err
+	}
+	if pos.Index == 0 {
+		return errors.New("there is nothing in this node's state yet")
+	}
+	b.Index, b.Term = pos.Index, pos.Term
+	item, err := txn.Get(recordKey(license.Key{Kind: license.KeyHead}))
+	if err != nil {
+		return fmt.Errorf("reading the state's head (has a leader founded the site yet?): %w", err)
+	}
+	err = item.Value(func(v []byte) error {
+		r, err := c.decodeRecord(license.KeyHead, v)
+		if err != nil {
+			return err
+		}
+		h := r.(*license.Head)
+		b.Level, b.Epoch, b.Seq, b.Time = h.Level, h.Epoch, h.Seq, h.Now
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return b.each(txn, badger.IteratorOptions{}, func(item *badger.Item) error {
+		if item.Key()[0] == tableRecord {
+			b.Records++
+		} else {
+			b.Events++
+		}
+		return nil
+	})
+}
+
+// each calls f with everything that belongs to the backup, in order. Events behind the
+// position may be on disk already; they are not part of it.
+func (b *Backup) each(txn *badger.Txn, o badger.IteratorOptions, f func(item *badger.Item) error) error {
+	it := txn.NewIterator(o)
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		switch key := it.Item().Key(); key[0] {
+		case tableRecord:
+		case tableJournal:
+			if seq, err := parseJournalKey(key); err != nil {
+				return err
+			} else if seq > b.Seq {
+				continue
+			}
+		default:
+			continue
+		}
+		if err := f(it.Item()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Backup) write(ctx context.Context, txn *badger.Txn, c *codec, to io.Writer) error {
+	head, err := c.enc.Marshal(*b)
+	if err != nil {
+		return fmt.Errorf("encoding the header: %w", err)
+	}
+	w := pairWriter{w: bufio.NewWriterSize(to, 256<<10), sum: sha256.New()}
+	w.write([]byte(backupMagic))
+	w.sized(head)
+	err = b.each(txn, badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256}, func(item *badger.Item) error {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		return item.Value(func(v []byte) error { return w.pair(item.Key(), v) })
+	})
+	if err != nil {
+		return err
+	}
+	w.sized(nil)
+	return w.end()
+}
+
+// BackupReader looks through a backup.
+type BackupReader struct {
+	// Begin hears the header, before anything else is read. An error ends the reading.
+	Begin func(Backup) error
+	// Progress hears now and then how many pairs have been read.
+	Progress func(pairs uint64)
+}
+
+const progressEvery = 4096 // pairs
+
+// Check reads a whole backup and says whether it is whole and unchanged. It does not
+// look at what the records say.
+func (br BackupReader) Check(r io.Reader) (Backup, error) {
+	c, err := newCodec()
+	if err != nil {
+		return Backup{}, err
+	}
+	b, _, err := br.read(r, c, func(_, _ []byte) error { return nil })
+	return b, err
+}
+
+// Contents counts what a backup holds.
+type Contents struct {
+	license.Counts
+	Nodes    int
+	Restored license.Restoration
+}
+
+// Verify is Check, and reads every record and event as a node would: the state they
+// make is the one that the header tells of.
+func (br BackupReader) Verify(r io.Reader) (Backup, Contents, error) {
+	c, err := newCodec()
+	if err != nil {
+		return Backup{}, Contents{}, err
+	}
+	b, st, _, err := br.verify(r, c)
+	if err != nil {
+		return b, Contents{}, err
+	}
+	return b, Contents{Counts: st.Counts(), Nodes: len(license.Nodes(st)), Restored: st.Head().Restored}, nil
+}
+
+// verify returns the state, and the checksum that tells two readings of a file apart.
+func (br BackupReader) verify(r io.Reader, c *codec) (Backup, *license.State, []byte, error) {
+	st := license.NewState()
+	heads, last := 0, uint64(0)
+	b, sum, err := br.read(r, c, func(key, value []byte) error {
+		switch key[0] {
+		case tableRecord:
+			k, err := parseRecordKey(key)
+			if err != nil {
+				return err
+			}
+			if k.Kind == license.KeyHead {
+				heads++
+			}
+			record, err := c.decodeRecord(k.Kind, value)
+			if err != nil {
+				return err
+			}
+			return st.Put(record)
+		case tableJournal:
+			seq, err := parseJournalKey(key)
+			if err != nil {
+				return err
+			}
+			last = seq
+			_, err = c.decodeEvent(seq, value)
+			return err
+		}
+		return fmt.Errorf("%x is no key of a record or an event", key)
+	})
+	if err != nil {
+		return b, nil, nil, err
+	}
+	st.Loaded()
+	switch h := st.Head(); {
+	case heads != 1:
+		return b, nil, nil, fmt.Errorf("it has %d heads of the state, not one", heads)
+	case h.Epoch != b.Epoch || h.Seq != b.Seq || h.Now != b.Time || h.Level != b.Level || h.Cluster != b.Cluster:
+		return b, nil, nil, fmt.Errorf("its header tells of epoch %d, seq %d of cluster %s; its state is at epoch %d, seq %d of cluster %s", b.Epoch, b.Seq, b.Cluster, h.Epoch, h.Seq, h.Cluster)
+	case last > b.Seq:
+		return b, nil, nil, fmt.Errorf("it has event %d, and should end at %d", last, b.Seq)
+	}
+	return b, st, sum, nil
+}
+
+// read takes a backup apart. Keys come in order, each once.
+func (br BackupReader) read(from io.Reader, c *codec, f func(key, value []byte) error) (b Backup, sum []byte, err error) {
+	r := pairReader{r: bufio.NewReaderSize(from, 256<<10), sum: sha256.New()}
+	if err := r.magic(backupMagic, "backup of sitegate"); err != nil {
+		return b, nil, err
+	}
+	head, err := r.sized(maxBackupHead)
+	if err != nil {
+		return b, nil, err
+	}
+	if err := c.dec.Unmarshal(head, &b); err != nil {
+		return b, nil, fmt.Errorf("its header cannot be read; it may have been made by a newer version: %w", err)
+	}
+	if b.Level > license.Level {
+		return b, nil, fmt.Errorf("it is of a cluster at level %d, made by version %s; this program knows level %d: use that version, or a later one", b.Level, b.Program, license.Level)
+	}
+	if b.Cluster == "" || b.Node == "" || b.Index == 0 || b.Term == 0 {
+		return b, nil, errors.New("its header does not say what it is of")
+	}
+	if br.Begin != nil {
+		if err := br.Begin(b); err != nil {
+			return b, nil, err
+		}
+	}
+	var before string
+	var records, events uint64
+	err = r.each(func(key, value []byte) error {
+		if string(key) <= before {
+			return fmt.Errorf("key %x does not follow on key %x", key, before)
+		}
+		before = string(key)
+		if key[0] == tableRecord {
+			records++
+		} else {
+			events++
+		}
+		if n := records + events; br.Progress != nil && n%progressEvery == 0 {
+			br.Progress(n)
+		}
+		return f(key, value)
+	})
+	if err != nil {
+		return b, nil, err
+	}
+	if records != b.Records || events != b.Events {
+		return b, nil, fmt.Errorf("it has %d records and %d events, its header says %d and %d", records, events, b.Records, b.Events)
+	}
+	sum = r.sum.Sum(nil)
+	if err := r.end(); err != nil {
+		return b, nil, err
+	}
+	if br.Progress != nil {
+		br.Progress(records + events)
+	}
+	return b, sum, nil
+}
+
+// maxBackupHead bounds what is read of a header.
+const maxBackupHead = 64 << 10
