@@ -35,6 +35,8 @@ func commands() []command {
 		{"check", "say what is wrong with a configuration, or what it comes to", check},
 		{"status", "show the cluster, the link to the cloud, and counts", status},
 		{"cluster", "make a cluster's certificates and configurations; leave a cluster", cluster},
+		{"backup", "write a backup of the whole site, or look into one", backup},
+		{"restore", "build this machine's node from a backup", restore},
 		{"version", "show what this program was built from", version},
 	}
 }

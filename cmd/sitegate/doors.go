@@ -64,7 +64,10 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	if ln, err = listenUnix(socket); err != nil {
 		return ds, fmt.Errorf("listening for the operator on %s: %w", socket, err)
 	}
-	ds = append(ds, newDoor("operator", ln, operatorHandler(ep.Operator(), store.Leave, left, log), log))
+	operators := http.NewServeMux()
+	operators.HandleFunc("GET "+pathBackup, giveBackup(store, log))
+	operators.Handle("/", operatorHandler(ep.Operator(), store.Leave, left, log))
+	ds = append(ds, newDoor("operator", ln, operators, log))
 
 	if c.Connect != nil {
 		tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: dialFunc(out.DialContext), Allow: c.Connect.Allow, Clients: c.Connect.From})

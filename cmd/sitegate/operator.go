@@ -28,6 +28,27 @@ const (
 func operator(ctx context.Context, c configs.Config, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
 	defer cancel()
+	resp, err := askOperator(ctx, c, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("reading the node's answer: %w", err)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("the node's answer is not what this version understands: %w", err)
+	}
+	return nil
+}
+
+// askOperator is operator for an answer that its caller reads. What the node refuses
+// is an error.
+func askOperator(ctx context.Context, c configs.Config, method, path string, in any) (*http.Response, error) {
 	socket := c.OperatorSocket()
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -39,40 +60,34 @@ func operator(ctx context.Context, c configs.Config, method, path string, in, ou
 	if in != nil {
 		data, err := json.Marshal(in)
 		if err != nil {
-			return fmt.Errorf("encoding the request: %w", err)
+			return nil, fmt.Errorf("encoding the request: %w", err)
 		}
 		body = bytes.NewReader(data)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://operator"+path, body)
 	if err != nil {
-		return fmt.Errorf("making the request: %w", err)
+		return nil, fmt.Errorf("making the request: %w", err)
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return operatorError(c, socket, err)
+		return nil, operatorError(c, socket, err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("reading the node's answer: %w", err)
+		return nil, fmt.Errorf("reading the node's answer: %w", err)
 	}
-	if resp.StatusCode/100 != 2 {
-		var problem api.Problem
-		if json.Unmarshal(data, &problem) == nil && problem.Detail != "" {
-			return fmt.Errorf("the node refused: %s %s (%s, request %s)", problem.Detail, strings.Join(problem.Next, " "), problem.Code, problem.RequestID)
-		}
-		return fmt.Errorf("the node answered %s to %s %s", resp.Status, method, path)
+	var problem api.Problem
+	if json.Unmarshal(data, &problem) == nil && problem.Detail != "" {
+		return nil, fmt.Errorf("the node refused: %s %s (%s, request %s)", problem.Detail, strings.Join(problem.Next, " "), problem.Code, problem.RequestID)
 	}
-	if out == nil {
-		return nil
-	}
-	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("the node's answer is not what this version understands: %w", err)
-	}
-	return nil
+	return nil, fmt.Errorf("the node answered %s to %s %s", resp.Status, method, path)
 }
 
 func operatorError(c configs.Config, socket string, err error) error {

@@ -201,7 +201,7 @@ func egressConfig(e configs.Egress) egress.Config {
 }
 
 func storeConfig(c configs.Config, log *slog.Logger, registry *prometheus.Registry) (raftstore.Config, error) {
-	sc := raftstore.Config{Dir: filepath.Join(c.DataDir, "store"), Node: c.Node, Logger: log, Registerer: registry}
+	sc := raftstore.Config{Dir: storeDir(c), Node: c.Node, Version: buildVersion(), Logger: log, Registerer: registry}
 	if c.Cluster == nil {
 		return sc, nil
 	}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/license"
+	"sitegate/raftstore"
+)
+
+// backedUp is a node's socket as far as backups go, and its configuration.
+func backedUp(t *testing.T, maker func(*raftstore.Store) backupMaker) (config string, store *raftstore.Store) {
+	t.Helper()
+	config = writeSingle(t)
+	data := filepath.Join(filepath.Dir(config), "data")
+	store, err := raftstore.Open(raftstore.Config{Dir: filepath.Join(data, "store"), Node: "node1", Version: "1.2.3", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := store.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	ln, err := listenUnix(filepath.Join(data, "operator.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDoor("operator", ln, giveBackup(maker(store), slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		if _, err := store.Propose(t.Context(), license.Link{Up: true}); err == nil {
+			return config, store
+		} else if time.Now().After(deadline) {
+			t.Fatalf("the node does not lead: %v", err)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func itself(s *raftstore.Store) backupMaker { return s }
+
+func TestBackupIsWrittenLookedIntoAndRestored(t *testing.T) {
+	config, store := backedUp(t, itself)
+	cluster := store.Cluster().ID
+	file := filepath.Join(t.TempDir(), "site.backup")
+	status, stdout, stderr := sitegate(t, nil, "backup", file, "--config", config)
+	if status != exitOK || !strings.Contains(stdout, "cluster "+cluster) || stderr != "" {
+		t.Fatalf("backup: status %d, %q, %q", status, stdout, stderr)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file: %v, %v; want mode 0600", info, err)
+	}
+	if status, _, stderr := sitegate(t, nil, "backup", file, "--config", config); status != exitUsage || !strings.Contains(stderr, "nothing is overwritten") {
+		t.Errorf("over a file: status %d, %q", status, stderr)
+	}
+
+	for _, how := range []string{"inspect", "verify"} {
+		status, stdout, stderr := sitegate(t, nil, "backup", how, file, "--json")
+		var got contents
+		if err := json.Unmarshal([]byte(stdout), &got); status != exitOK || err != nil || got.Cluster != cluster || got.Epoch != 1 ||
+			got.Program != "1.2.3" || !got.Current || got.Size != info.Size() || (got.Counts == nil) != (how == "inspect") {
+			t.Errorf("%s: status %d, %v, %+v, %q", how, status, err, got, stderr)
+		}
+		if _, stdout, _ := sitegate(t, nil, "backup", how, file); !strings.Contains(stdout, "whole and unchanged") {
+			t.Errorf("%s in words: %q", how, stdout)
+		}
+	}
+
+	// Into this node's folder it cannot go; into a new one it does.
+	if status, _, stderr := sitegate(t, nil, "restore", file, "--config", config); status != exitFailed || !strings.Contains(stderr, "nothing is overwritten") {
+		t.Errorf("restoring over a node's data: status %d, %q", status, stderr)
+	}
+	fresh := writeSingle(t)
+	status, stdout, stderr = sitegate(t, nil, "restore", file, "--config", fresh)
+	if status != exitOK || !strings.Contains(stdout, "sitegate serve") {
+		t.Fatalf("restore: status %d, %q, %q", status, stdout, stderr)
+	}
+	again, err := raftstore.Open(raftstore.Config{Dir: filepath.Join(filepath.Dir(fresh), "data", "store"), Node: "node1", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.View(func(s *license.State) {
+		if h := s.Head(); h.Cluster != cluster || h.Epoch < 1_000_000 || h.Restored.Over(again.Now()) {
+			t.Errorf("the restored state: %+v", h)
+		}
+	})
+	if err := again.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// half is a node that dies in the middle of a backup, and none one that has nothing.
+type half struct{ backupMaker }
+
+func (h half) Backup(ctx context.Context, w io.Writer, begin func(raftstore.Backup)) (raftstore.Backup, error) {
+	var all bytes.Buffer
+	b, err := h.backupMaker.Backup(ctx, &all, begin)
+	if err == nil {
+		_, err = w.Write(all.Bytes()[:all.Len()/2])
+	}
+	return b, errors.Join(err, errors.New("the disk has gone"))
+}
+
+type none struct{}
+
+func (none) Backup(context.Context, io.Writer, func(raftstore.Backup)) (raftstore.Backup, error) {
+	return raftstore.Backup{}, errors.New("there is nothing in this node's state yet")
+}
+
+func TestABackupThatFailsLeavesNoFile(t *testing.T) {
+	for name, c := range map[string]struct {
+		maker func(*raftstore.Store) backupMaker
+		want  string
+	}{
+		"in the middle":  {func(s *raftstore.Store) backupMaker { return half{s} }, "not complete"},
+		"from the start": {func(*raftstore.Store) backupMaker { return none{} }, "there is nothing in this node's state yet"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config, _ := backedUp(t, c.maker)
+			dir := t.TempDir()
+			status, _, stderr := sitegate(t, nil, "backup", filepath.Join(dir, "site.backup"), "--config", config)
+			if status != exitFailed || !strings.Contains(stderr, c.want) {
+				t.Errorf("status %d, %q; want %q in it", status, stderr, c.want)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("it left %v, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestBackupCommandLines(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.backup")
+	if err := os.WriteFile(bad, []byte("sgbackup1 and no more"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := writeSingle(t)
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"backup"}, exitUsage, "name one file"},
+		{[]string{"backup", "verify"}, exitUsage, "name one file"},
+		{[]string{"backup", "verify", bad}, exitFailed, "is no good backup"},
+		{[]string{"backup", "inspect", bad + "x"}, exitFailed, "no such file"},
+		{[]string{"backup", filepath.Join(t.TempDir(), "x"), "--config", config}, exitUnavailable, "does not run"},
+		{[]string{"restore"}, exitUsage, "name one backup"},
+		{[]string{"restore", bad, "--config", config}, exitFailed, "cannot be restored"},
+		{[]string{"help", "backup"}, exitOK, "sitegate backup verify"},
+		{[]string{"help", "restore"}, exitOK, "--accept-time"},
+	} {
+		status, stdout, stderr := sitegate(t, nil, c.args...)
+		if status != c.status || !strings.Contains(stdout+stderr, c.want) {
+			t.Errorf("%q: status %d, %q, %q; want %d and %q", c.args, status, stdout, stderr, c.status, c.want)
+		}
+	}
+}
+
+func TestProgressIsABarOrLines(t *testing.T) {
+	var out bytes.Buffer
+	b := &progress{w: &out, terminal: true, what: "backing up", things: "records", all: 200}
+	b.at(100)
+	if got := out.String(); got != "\rbacking up [===============               ]  50 %" {
+		t.Errorf("bar %q", got)
+	}
+	b.end()
+	if got := out.String(); !strings.HasSuffix(got, "\r") {
+		t.Errorf("the bar stays: %q", got)
+	}
+	out.Reset()
+	b = &progress{w: &out, what: "backing up", things: "records", all: 200}
+	b.at(50)
+	b.at(60) // too soon after the last
+	b.end()
+	if got := out.String(); got != "backing up: 50 of 200 records, 25 %\n" {
+		t.Errorf("lines %q", got)
+	}
+}
+

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"sitegate/configs"
+	"sitegate/license"
+	"sitegate/raftstore"
+)
+
+const restoreHelp = `
+Usage: sitegate restore FILE [--config FILE]
+
+Builds the data folder of this machine's node from a backup. The node must not
+run, and its data folder must be new or empty. What comes of it is a cluster of
+this one node, in a new epoch: the site goes on from the moment of the backup, and
+the other nodes join again, with empty data folders.
+
+What was answered after the backup is lost. Somebody may still work with a license
+that was granted then, so nothing capped is granted until the longest lease is over
+and the checkouts were read from the cloud again. sitegate status tells until when.
+
+Stop all other nodes of the cluster before you start this one, and do not start
+them again with their old data.
+
+Example:
+  sitegate backup verify /srv/backup/site.backup
+  sitegate restore /srv/backup/site.backup
+  sitegate serve
+`
+
+func restore(_ context.Context, p *program, args []string) error {
+	f := p.flags("restore", restoreHelp)
+	p.configFlags(f)
+	other := f.Bool("other-cluster", false, "take the backup of another cluster: this node's cluster goes on from it")
+	acceptTime := f.Bool("accept-time", false, "go on from this machine's clock though the backup is more than a week old")
+	rest, err := p.parse(f, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) != 1 {
+		return usagef("restore: name one backup; see sitegate restore --help")
+	}
+	c, log, err := p.loadOffline(f)
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(rest[0])
+	if err != nil {
+		return fmt.Errorf("opening the backup: %w", err)
+	}
+	defer file.Close()
+	bar := p.progress("restoring", "records and events", 0)
+	b := beginning(c, log)
+	b.OtherCluster, b.AcceptTime = *other, *acceptTime
+	b.Progress = func(done, all uint64) { bar.all = all; bar.at(done) }
+	begun, err := raftstore.Restore(b, file)
+	bar.end()
+	if err != nil {
+		return advise(err)
+	}
+	fmt.Fprintf(p.stdout, "Node %s goes on from %s, in epoch %d. What was answered after that is lost.\n", c.Node, when(begun.Time), begun.Epoch)
+	p.tellBegun(c, begun)
+	return nil
+}
+
+// loadOffline loads the configuration for what is done while the node does not run,
+// and a log for its problems.
+func (p *program) loadOffline(f *pflag.FlagSet) (configs.Config, *slog.Logger, error) {
+	c, _, err := p.load(f)
+	if err != nil {
+		return c, nil, err
+	}
+	return c, slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), nil
+}
+
+func beginning(c configs.Config, log *slog.Logger) raftstore.Beginning {
+	b := raftstore.Beginning{Dir: storeDir(c), Node: c.Node, Logger: log}
+	if c.Cluster != nil {
+		b.Cluster, b.Address = c.Cluster.ID, c.Cluster.Advertise
+	}
+	return b
+}
+
+// storeDir is where a node keeps its log and state.
+func storeDir(c configs.Config) string { return filepath.Join(c.DataDir, "store") }
+
+// advise adds what to do where a flag would help.
+func advise(err error) error {
+	var other *raftstore.OtherCluster
+	var wrong *raftstore.WrongTime
+	switch {
+	case errors.As(err, &other):
+		return fmt.Errorf("%w; take the right backup, or the right configuration; to go on from another cluster's backup all the same, say --other-cluster", err)
+	case errors.As(err, &wrong) && wrong.Clock < wrong.Last:
+		return fmt.Errorf("%w: set the clock right first", err)
+	case errors.As(err, &wrong):
+		return fmt.Errorf("%w, more than a week before: if the clock is right, say --accept-time; what has ended since then by its date ends at once", err)
+	}
+	return err
+}
+
+func (p *program) tellBegun(c configs.Config, b raftstore.Begun) {
+	fmt.Fprintf(p.stdout, "Nothing capped is granted before %v have passed from its start, and the checkouts were read from the cloud.\n\n", license.LongestLease)
+	next := []string{"sitegate serve, on this machine", "sitegate status: it tells until when the site waits"}
+	if len(b.Others) > 0 {
+		fmt.Fprintf(p.stdout, "It is the only node now. %s must not start with the data they have.\n", strings.Join(b.Others, ", "))
+		next = append(next, "on each of the others: move its data folder away, and let it join again")
+	}
+	fmt.Fprintf(p.stdout, "Next:\n  %s\n", strings.Join(next, "\n  "))
+}
