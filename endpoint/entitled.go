@@ -20,8 +20,8 @@ func startable(s *license.State, who Caller, lang phrase.Lang) []api.MyProduct {
 	if u := s.User(who.User); u != nil {
 		ids = license.Covered(s, u.Country, now)
 	}
-	for _, id := range s.Assigned(who.User) {
-		ids = append(ids, s.License(id).Product)
+	for _, l := range s.Assigned(who.User) {
+		ids = append(ids, l.Product)
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)

@@ -68,8 +68,7 @@ func about(s *license.State, who Caller, lang phrase.Lang) api.Me {
 	if me.Email == "" {
 		me.Email = who.Email
 	}
-	for _, id := range s.Assigned(who.User) {
-		l := s.License(id)
+	for _, l := range s.Assigned(who.User) {
 		mine := api.MyLicense{ID: string(l.ID), Product: string(l.Product), LicenseType: license.Practitioner,
 			Capped: license.CappedUnknown.String(), Ends: l.Ends.Std()}
 		switch l.Kind {

@@ -23,7 +23,7 @@ func BenchmarkStartStop(b *testing.B) {
 			starts := 0
 			var entries []Entry
 			next := func() {
-				s.TakeChanged()
+				s.TakeChanged(keepNothing)
 				entries = entries[:0]
 				for range 500 {
 					user, id := benchUser(users/10+idle[starts%len(idle)]), idN(users+starts)
@@ -104,7 +104,7 @@ func BenchmarkTakeChanged(b *testing.B) {
 			Apply(s, Entry{now, Stop{ID: id, User: user, Machine: benchMachine}})
 		}
 		b.StartTimer()
-		s.TakeChanged()
+		s.TakeChanged(keepNothing)
 	}
 }
 
@@ -161,6 +161,8 @@ func BenchmarkRefuse(b *testing.B) {
 	}
 }
 
+func keepNothing(Key, any) {}
+
 func benchUser(i int) UserID { return UserID(fmt.Sprintf("user-%07d", i)) }
 
 var benchMachine = Machine{ID: "5f0c2b1e", Name: "WS-101"}
@@ -175,7 +177,7 @@ func busySite(tb testing.TB, users int) (*State, Time) {
 			tb.Fatal(out.Denial.Reason)
 		}
 	}
-	s.TakeChanged()
+	s.TakeChanged(keepNothing)
 	return s, now
 }
 
@@ -189,7 +191,7 @@ func assignedSite(tb testing.TB, users int) (*State, Time) {
 		if out, _ := Apply(s, Entry{now, page}); out.Denial != nil {
 			tb.Fatal(out.Denial.Reason)
 		}
-		s.TakeChanged()
+		s.TakeChanged(keepNothing)
 		page = Mirror{From: page.Cursor, Cursor: fmt.Sprint(s.Head().Seq), Full: true}
 	}
 	day := 24 * time.Hour

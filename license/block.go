@@ -114,7 +114,8 @@ func (c Unblock) do(s *State, _ Time) Outcome {
 // usersOn are the users with something open on a machine, sorted.
 func (s *State) usersOn(m Machine) []UserID {
 	var users []UserID
-	for id, a := range s.active {
+	for _, p := range s.busy {
+		id, a := p.user.ID, p.active
 		if slices.ContainsFunc(a.Sessions, func(x Session) bool { return m.Is(x.Machine) }) ||
 			slices.ContainsFunc(a.Checkouts, func(x Checkout) bool { return m.Is(x.Machine) }) ||
 			a.Waiter != nil && m.Is(a.Waiter.Machine) || a.Reservation != nil && m.Is(a.Reservation.Machine) {

@@ -159,9 +159,9 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 		Version: c.Version, Since: at, Until: until, Token: s.head.Seq + 1, By: c.By, Note: c.Note,
 		Remind: nextReminder(until, at)}
 	a.Checkouts = append(a.Checkouts, x)
-	s.checkouts[x.ID] = c.User
+	s.ids[x.ID] = use{of: s.person(c.User)}
 	s.planCheckout(&x)
-	s.used(x.License, at)
+	s.used(lic, at)
 	s.emit(CheckedOut{Checkout: x})
 	if !renewed.IsZero() {
 		s.uncover(a, renewed) // what runs on another machine, which had been taken for this one by its name
@@ -233,8 +233,7 @@ func (c EndCheckout) do(*State, Time) Outcome { return Outcome{Repeat: true} }
 func (s *State) take(a *Active, i int) Checkout {
 	x := a.Checkouts[i]
 	a.Checkouts = slices.Delete(a.Checkouts, i, i+1)
-	delete(s.checkouts, x.ID)
-	s.bury(x.ID, x.User)
+	s.bury(x.ID, s.person(x.User))
 	s.touch(Key{KeyActive, string(a.User)})
 	return x
 }

@@ -34,8 +34,7 @@ func (s *State) coverEnds(product ProductID, country string, kind Kind, at Time)
 	until = at
 	for more := true; more; {
 		more = false
-		for _, id := range s.pools[product] {
-			l := s.License(id)
+		for _, l := range s.pools[product] {
 			switch {
 			case l.Kind != kind || !l.Runs(until) || !l.covers(country):
 			case l.Ends == 0:
@@ -53,11 +52,12 @@ func (s *State) coverEnds(product ProductID, country string, kind Kind, at Time)
 func (s *State) rightEnds(x *Session) (until Time, why string) {
 	why = EndLicenseEnded
 	if !x.Pool {
-		l := s.License(x.License)
-		if l == nil || l.Assignee != x.User {
+		own := s.Assigned(x.User)
+		i := slices.IndexFunc(own, func(l *License) bool { return l.ID == x.License })
+		if i < 0 {
 			return 0, "" // it has been told of that
 		}
-		until = l.Ends
+		until = own[i].Ends
 	}
 	u := s.User(x.User)
 	if !x.leans() || u == nil {

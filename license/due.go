@@ -32,7 +32,7 @@ func (h *dueHeap) Pop() any {
 func (s *State) plan(at Time, user UserID) {
 	heap.Push(&s.due, dueAt{at, user})
 	// What was returned or taken before its time leaves an entry behind.
-	if len(s.due) > 1024 && len(s.due) > 4*(len(s.checkouts)+len(s.active)+len(s.sessions)) {
+	if len(s.due) > 1024 && len(s.due) > 4*(s.openIDs()+len(s.busy)) {
 		s.replan()
 	}
 }
@@ -40,7 +40,8 @@ func (s *State) plan(at Time, user UserID) {
 // replan makes the heap anew from what is open.
 func (s *State) replan() {
 	s.due = s.due[:0]
-	for user, a := range s.active {
+	for _, p := range s.busy {
+		user, a := p.user.ID, p.active
 		for i := range a.Checkouts {
 			s.due = append(s.due, dueAt{a.Checkouts[i].Until, user})
 			if a.Checkouts[i].Remind != 0 {

@@ -107,8 +107,7 @@ func (s *State) right(c *Start, at Time) (right, *Denial) {
 	r := right{product: p}
 	var best [Trial + 1]*License
 	var out, barred *License
-	for _, id := range s.assigned[c.User] {
-		l := s.licenses[id]
+	for _, l := range s.Assigned(c.User) {
 		switch {
 		case l.Product != c.Product || l.Kind > Trial || l.Kind == Virtuoso && p.V8i:
 		case !l.Runs(at):
@@ -199,8 +198,7 @@ func (s *State) entitled(user UserID, product ProductID, at Time) (*Product, *Li
 		return nil, nil, d
 	}
 	var best, out, barred *License
-	for _, id := range s.assigned[user] {
-		l := s.licenses[id]
+	for _, l := range s.Assigned(user) {
 		if l.Product != product || l.Kind != Virtuoso || p.V8i {
 			continue
 		}
@@ -264,8 +262,8 @@ func (l *License) covers(country string) bool {
 // users: an unassigned commercial one and, where there is none, a trial, each in
 // its term and the first by id. barred: there are such, and not for the country.
 func (s *State) covering(product ProductID, country string, at Time) (pooled, tried *License, barred bool) {
-	for _, id := range s.pools[product] {
-		switch l := s.licenses[id]; {
+	for _, l := range s.pools[product] {
+		switch {
 		case !l.Runs(at):
 		case !l.covers(country):
 			barred = true
@@ -301,17 +299,10 @@ func (s *State) setPooled(l *License, on bool) {
 	if !l.pooled() {
 		return
 	}
-	ids := s.pools[l.Product]
-	i, found := slices.BinarySearch(ids, l.ID)
-	switch {
-	case on && !found:
-		ids = slices.Insert(ids, i, l.ID)
-	case !on && found:
-		ids = slices.Delete(ids, i, i+1)
-	}
-	if len(ids) == 0 {
+	list := listed(s.pools[l.Product], l, on)
+	if len(list) == 0 {
 		delete(s.pools, l.Product)
 		return
 	}
-	s.pools[l.Product] = ids
+	s.pools[l.Product] = list
 }

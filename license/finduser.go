@@ -13,8 +13,9 @@ func (s *State) UsersByEmail(addresses []string) map[string][]UserID {
 	for _, a := range addresses {
 		found[strings.ToLower(a)] = nil
 	}
-	for id, u := range s.users {
-		if u.Email == "" {
+	for id, p := range s.people {
+		u := &p.user
+		if !p.mirrored || u.Email == "" {
 			continue
 		}
 		email := strings.ToLower(u.Email)

@@ -217,7 +217,7 @@ func (l *ledger) queue(f Fact) {
 // agrees: the events have told everything that is open, and nothing else is.
 func (l *ledger) agrees() {
 	s, kept, waiting := l.witness.state, 0, 0
-	if n := len(s.sessions) + len(s.checkouts); n != len(l.grants) {
+	if n := s.openIDs(); n != len(l.grants) {
 		l.witness.fail("%d sessions and checkouts are open, the events told of %d", n, len(l.grants))
 	}
 	for _, g := range l.grants {

@@ -102,8 +102,11 @@ func (RestoreAccepted) fact()   {}
 // made due.
 func Apply(s *State, e Entry) (Outcome, []Event) {
 	s.begin(e.At)
+	s.subject = nil
 	if c, ok := e.Command.(settler); ok {
-		s.settle(c.subject(s))
+		user := c.subject(s)
+		s.subject = s.people[user]
+		s.settle(user)
 	}
 	if d := e.Command.decide(s, s.head.Now); d != nil {
 		return Outcome{Denial: d}, s.end()

@@ -198,15 +198,11 @@ func (s *State) setLicense(id LicenseID, l *License, quiet bool) {
 	s.coverChanged(old, l)
 	if old != nil {
 		before, product = old.Assignee, old.Product
-		s.setAssigned(old, false)
-		s.setPooled(old, false)
-		delete(s.licenses, id)
+		s.drop(old)
 	}
 	if l != nil {
+		s.keep(l)
 		after, product = l.Assignee, l.Product
-		s.licenses[id] = l
-		s.setAssigned(l, true)
-		s.setPooled(l, true)
 		s.newTerm(old, l)
 	}
 	s.touch(Key{KeyLicense, string(id)})
@@ -229,6 +225,24 @@ func (s *State) setLicense(id LicenseID, l *License, quiet bool) {
 	if after != "" && !quiet {
 		s.emit(Assigned{User: after, License: id, Product: product})
 	}
+}
+
+// keep adds a license where it is looked for: among all, among its user's, or among
+// what covers its product.
+func (s *State) keep(l *License) {
+	if p := s.products[l.Product]; p != nil {
+		l.Product = p.ID // one copy of it for many licenses
+	}
+	s.licenses[l.ID] = l
+	s.setAssigned(l, true)
+	s.setPooled(l, true)
+}
+
+// drop removes a license from where keep has put it.
+func (s *State) drop(l *License) {
+	delete(s.licenses, l.ID)
+	s.setAssigned(l, false)
+	s.setPooled(l, false)
 }
 
 // endRight puts the user's sessions (of one license, or all) on notice and flags

@@ -135,8 +135,8 @@ type RemovalWarning struct {
 func RemovalWarnings(s *State, at Time, user UserID) []RemovalWarning {
 	at = max(at, s.head.Now)
 	var warnings []RemovalWarning
-	for _, id := range s.assigned[user] {
-		l := s.licenses[id]
+	for _, l := range s.Assigned(user) {
+		id := l.ID
 		if l.Ends != 0 && at >= l.Ends {
 			continue
 		}

@@ -58,8 +58,10 @@ func (s *State) setAccount(a Account) {
 		s.byMail[email] = &mailed{roles, map[UserID]struct{}{}}
 	}
 	s.staff = map[UserID]struct{}{}
-	for _, u := range s.users {
-		s.setStaff(u, true)
+	for _, p := range s.people {
+		if p.mirrored {
+			s.setStaff(&p.user, true)
+		}
 	}
 }
 

@@ -61,21 +61,6 @@ func Contacts(s *State) []Contact {
 	return contacts
 }
 
-// setUser replaces, adds or (with nil) removes a user.
-func (s *State) setUser(id UserID, u *User) {
-	if old := s.User(id); old != nil {
-		s.setStaff(old, false)
-	}
-	if u == nil {
-		delete(s.users, id)
-		s.setPoolUse(id, nil)
-	} else {
-		s.users[id] = u
-		s.setStaff(u, true)
-	}
-	s.touch(Key{KeyUser, string(id)})
-}
-
 // LicenseChanged: a license is new, gone, or has another product or term. Who
 // looks after the account's licenses is told.
 type LicenseChanged struct {
@@ -119,11 +104,11 @@ type UserMissing struct {
 
 // missing tells which licenses are lost with a user who is gone.
 func (s *State) missing(user UserID) {
-	for _, id := range s.assigned[user] {
-		if l := s.licenses[id]; l.Ends != 0 && s.head.Now >= l.Ends {
+	for _, l := range s.Assigned(user) {
+		if l.Ends != 0 && s.head.Now >= l.Ends {
 			continue
 		}
-		s.emit(UserMissing{User: user, License: id, Product: s.licenses[id].Product, To: s.told(administrators)})
+		s.emit(UserMissing{User: user, License: l.ID, Product: l.Product, To: s.told(administrators)})
 	}
 }
 

@@ -229,8 +229,7 @@ func (s *State) poolUsers(products func(ProductID) bool, at Time) map[ProductID]
 // hasOwn reports whether a license of the product is the user's own now: assigned, and
 // in its term.
 func (s *State) hasOwn(user UserID, product ProductID, at Time) bool {
-	return slices.ContainsFunc(s.Assigned(user), func(id LicenseID) bool {
-		l := s.License(id)
+	return slices.ContainsFunc(s.Assigned(user), func(l *License) bool {
 		return l.Product == product && l.Kind != Trial && l.Runs(at)
 	})
 }

@@ -38,57 +38,88 @@ func (k Key) compare(other Key) int {
 	return cmp.Or(cmp.Compare(k.Kind, other.Kind), cmp.Compare(k.ID, other.ID))
 }
 
-// changes are the keys of records that changed. Those that nearly every entry
-// changes are kept as they are: a Key would cost more than the change.
+// changes are the records that changed. Those that nearly every entry changes are
+// noted as they are: a Key would cost more than the change.
 type changes struct {
-	head  bool
-	tombs map[ID]struct{}
-	keys  map[Key]struct{} // of all other tables
-	last  Key              // of keys; the next is often the same
+	head   bool
+	people []*person // whose Active changed, each once
+	ids    []ID      // that have ended, or that this was forgotten of
+	keys   []Key     // of all other tables; some more than once
 }
 
-func newChanges() changes { return changes{tombs: map[ID]struct{}{}, keys: map[Key]struct{}{}} }
-
 func (s *State) touch(k Key) {
-	if k != s.changed.last {
-		s.changed.last, s.changed.keys[k] = k, struct{}{}
+	if k.Kind == KeyActive {
+		s.touchActive(s.person(UserID(k.ID)))
+		return
+	}
+	c := &s.changed
+	if n := len(c.keys); n > 0 && c.keys[n-1] == k {
+		return
+	}
+	if len(c.keys) == cap(c.keys) {
+		c.keys = slices.Grow(distinct(c.keys), len(c.keys)+16)
+	}
+	c.keys = append(c.keys, k)
+}
+
+func (s *State) touchActive(p *person) {
+	if !p.changed {
+		p.changed = true
+		s.changed.people = append(s.changed.people, p)
 	}
 }
 
-// Changed is how many records changed since the last TakeChanged.
+// distinct sorts keys and drops what is there twice.
+func distinct(keys []Key) []Key {
+	slices.SortFunc(keys, Key.compare)
+	return slices.Compact(keys)
+}
+
+// Changed is about how many records changed since the last TakeChanged; it may
+// count one twice.
 func (s *State) Changed() int {
-	n := len(s.changed.keys) + len(s.changed.tombs)
+	n := len(s.changed.people) + len(s.changed.ids) + len(s.changed.keys)
 	if s.changed.head {
 		n++
 	}
 	return n
 }
 
-// TakeChanged returns the keys of the records that changed since the last call,
-// sorted. A record that Record no longer finds is to be deleted.
-func (s *State) TakeChanged() []Key {
-	keys := make([]Key, 0, s.Changed())
-	if s.changed.head {
-		keys = append(keys, Key{Kind: KeyHead})
+// TakeChanged gives each record that changed since the last call, as Record does,
+// to a store that keeps all of them; nil is one to be deleted, and one that came
+// and went in between is not given at all.
+func (s *State) TakeChanged(each func(k Key, record any)) {
+	c := s.changed
+	s.changed = changes{people: c.people[:0], ids: c.ids[:0]}
+	if c.head {
+		each(Key{Kind: KeyHead}, &s.head)
 	}
-	for k := range s.changed.keys {
-		keys = append(keys, k)
+	for _, k := range distinct(c.keys) {
+		each(k, s.Record(k))
 	}
-	for id := range s.changed.tombs {
-		keys = append(keys, Key{KeyTombstone, string(id[:])})
+	for _, p := range c.people {
+		p.changed = false
+		if p.active != nil {
+			each(Key{KeyActive, string(p.user.ID)}, p.active)
+		} else if p.stored {
+			each(Key{KeyActive, string(p.user.ID)}, nil)
+		}
+		p.stored = p.active != nil
+		s.part(p)
 	}
-	// A map that was large once stays slow to walk: the first fill of the mirror
-	// would be paid for with every call after it.
-	s.changed = newChanges()
-	slices.SortFunc(keys, Key.compare)
-	return keys
+	for _, id := range c.ids {
+		k := Key{KeyTombstone, string(id[:])}
+		each(k, s.Record(k))
+	}
 }
 
 // Keys returns the keys of all records, sorted.
 func (s *State) Keys() []Key {
 	keys := []Key{{Kind: KeyHead}}
-	for id := range s.users {
-		keys = append(keys, Key{KeyUser, string(id)})
+	for id, p := range s.people {
+		if p.mirrored {
+			keys = append(keys, Key{KeyUser, string(id)})
+		}
 	}
 	for id := range s.products {
 		keys = append(keys, Key{KeyProduct, string(id)})
@@ -96,11 +127,11 @@ func (s *State) Keys() []Key {
 	for id := range s.licenses {
 		keys = append(keys, Key{KeyLicense, string(id)})
 	}
-	for id := range s.active {
-		keys = append(keys, Key{KeyActive, string(id)})
+	for _, p := range s.busy {
+		keys = append(keys, Key{KeyActive, string(p.user.ID)})
 	}
-	for id := range s.tombs {
-		keys = append(keys, Key{KeyTombstone, string(id[:])})
+	for _, g := range s.graves {
+		keys = append(keys, Key{KeyTombstone, string(g.id[:])})
 	}
 	for key := range s.bars {
 		keys = append(keys, Key{KeyBar, key})
@@ -125,7 +156,7 @@ func (s *State) Record(k Key) any {
 	case KeyHead:
 		return &s.head
 	case KeyUser:
-		if r := s.users[UserID(k.ID)]; r != nil {
+		if r := s.User(UserID(k.ID)); r != nil {
 			return r
 		}
 	case KeyProduct:
@@ -137,14 +168,14 @@ func (s *State) Record(k Key) any {
 			return r
 		}
 	case KeyActive:
-		if r := s.active[UserID(k.ID)]; r != nil {
+		if r := s.Active(UserID(k.ID)); r != nil {
 			return r
 		}
 	case KeyTombstone:
 		var id ID
 		copy(id[:], k.ID)
-		if r, ok := s.tombs[id]; ok {
-			return &r
+		if u := s.ids[id]; u.until != 0 {
+			return &Tombstone{ID: id, User: u.of.user.ID, Until: u.until}
 		}
 	case KeyBar:
 		if r, ok := s.bars[k.ID]; ok {
@@ -208,17 +239,19 @@ func (s *State) Put(record any) error {
 	case *Product:
 		s.products[r.ID] = r
 	case *License:
-		s.licenses[r.ID] = r
-		s.setAssigned(r, true)
-		s.setPooled(r, true)
+		s.keep(r)
 	case *Active:
-		s.active[r.User] = r
+		p := s.meet(r.User)
+		r.User, p.stored = p.user.ID, true
+		s.setActive(p, r)
 		for i := range r.Sessions {
-			s.sessions[r.Sessions[i].ID] = r.User
+			r.Sessions[i].User = p.user.ID
+			s.ids[r.Sessions[i].ID] = use{of: p}
 			s.setLeaning(&r.Sessions[i])
 		}
 		for i := range r.Checkouts {
-			s.checkouts[r.Checkouts[i].ID] = r.User
+			r.Checkouts[i].User = p.user.ID
+			s.ids[r.Checkouts[i].ID] = use{of: p}
 			s.planCheckout(&r.Checkouts[i])
 		}
 		if r.Reservation != nil {
@@ -233,8 +266,12 @@ func (s *State) Put(record any) error {
 			s.waiting[r.User] = struct{}{}
 		}
 	case *Tombstone:
-		s.tombs[r.ID] = *r
-		s.graves = append(s.graves, r.ID)
+		p := s.person(r.User)
+		if p == nil {
+			p = &person{user: User{ID: r.User}} // who is gone but for this
+		}
+		s.ids[r.ID] = use{of: p, until: r.Until}
+		s.graves = append(s.graves, grave{r.ID, r.Until})
 	case *Bar:
 		s.setBar(*r, true)
 	case *Node:
@@ -251,18 +288,18 @@ func (s *State) Put(record any) error {
 
 // Loaded ends a run of Put.
 func (s *State) Loaded() {
-	slices.SortFunc(s.graves, func(a, b ID) int {
-		return cmp.Or(cmp.Compare(s.tombs[a].Until, s.tombs[b].Until), slices.Compare(a[:], b[:]))
+	slices.SortFunc(s.graves, func(a, b grave) int {
+		return cmp.Or(cmp.Compare(a.until, b.until), slices.Compare(a.id[:], b.id[:]))
 	})
 	s.replanTerms()
 	for _, user := range slices.Sorted(maps.Keys(s.waiting)) {
-		a := s.active[user]
+		a := s.Active(user)
 		s.planWaiter(a, s.head.Now)
 		if s.offers(a, s.head.Now) {
 			s.plan(s.head.Now, user)
 		}
 	}
-	s.changed = newChanges()
+	s.changed = changes{}
 }
 
 // Clone copies the state, for models and tests.

@@ -150,11 +150,10 @@ func (s *State) unusedSince(l *License) Time {
 
 // used remembers that a license is in use, to the day: more often would be a
 // record to write with every start.
-func (s *State) used(id LicenseID, at Time) {
-	l := s.licenses[id]
-	if l == nil || l.LastUsed != 0 && at.Sub(l.LastUsed) < 24*time.Hour {
+func (s *State) used(l *License, at Time) {
+	if l.ID == "" || l.LastUsed != 0 && at.Sub(l.LastUsed) < 24*time.Hour {
 		return
 	}
 	l.LastUsed = at
-	s.touch(Key{KeyLicense, string(id)})
+	s.touch(Key{KeyLicense, string(l.ID)})
 }

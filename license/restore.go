@@ -136,7 +136,7 @@ func (c Reread) decide(s *State, _ Time) *Denial {
 func (c Reread) do(s *State, at Time) Outcome {
 	s.contact(at)
 	for _, id := range c.Gone {
-		s.settle(s.checkouts[id])
+		s.settle(s.borrower(id))
 		if x := s.Checkout(id); x != nil && x.Token <= s.head.Restored.Seq {
 			Return{ID: id, User: x.User}.do(s, at)
 		}
@@ -155,14 +155,14 @@ func (c Reread) do(s *State, at Time) Outcome {
 // adopt takes up a checkout by the cloud's word. A session of before that another
 // machine has in its way lost its right in the time that is lost.
 func (s *State) adopt(f *Checkout, at Time) {
-	if f.Until <= at || s.checkouts[f.ID] != "" || s.sessions[f.ID] != "" || s.ended(f.ID, at) != "" {
+	if _, known := s.ids[f.ID]; known || f.Until <= at {
 		return
 	}
 	x := Checkout{ID: f.ID, User: f.User, Product: f.Product, License: f.License, Machine: f.Machine, Since: min(f.Since, at),
 		Until: f.Until, Token: s.head.Seq + 1, Remind: nextReminder(f.Until, at)}
 	a := s.open(x.User)
 	a.Checkouts = append(a.Checkouts, x)
-	s.checkouts[x.ID] = x.User
+	s.ids[x.ID] = use{of: s.person(x.User)}
 	s.planCheckout(&x)
 	s.emit(CheckoutFound{Checkout: x})
 	if !s.single(x.Product) {

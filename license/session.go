@@ -212,12 +212,13 @@ func (c Start) do(s *State, at Time) Outcome {
 		x.Provisional = !c.Agreed && single
 	}
 	a := s.open(c.User)
+	x.User, x.Product = a.User, r.product.ID // one copy of each for many sessions
 	claimed := s.claim(a, c.Product, c.Machine)
 	x.Token = s.head.Seq + 1
 	a.Sessions = append(a.Sessions, x)
-	s.sessions[x.ID] = c.User
+	s.ids[x.ID] = use{of: s.person(c.User)}
 	s.setLeaning(&x)
-	s.used(x.License, at)
+	s.used(r.license, at)
 	s.emit(Started{Session: x})
 	began := &a.Sessions[len(a.Sessions)-1]
 	s.seeToEnd(began)
@@ -277,10 +278,9 @@ func (s *State) remove(x *Session) (ended Session, freed bool) {
 	ended = *x
 	a := s.open(ended.User)
 	a.Sessions = slices.DeleteFunc(a.Sessions, func(y Session) bool { return y.ID == ended.ID })
-	delete(s.sessions, ended.ID)
 	s.setLeaning(&ended)
 	s.keepUse(&ended)
-	s.bury(ended.ID, ended.User)
+	s.bury(ended.ID, s.person(ended.User))
 	if ended.Holds {
 		freed = !slices.ContainsFunc(a.Sessions, func(y Session) bool { return y.Holds })
 	}
@@ -296,11 +296,11 @@ func (s *State) fresh(id ID, user UserID, m Machine, at, notAfter Time) *Denial 
 	case notAfter != 0 && at > notAfter:
 		return deny(TooLate)
 	}
-	if s.ended(id, at) != "" {
-		return deny(AlreadyEnded)
-	}
-	if s.sessions[id] != "" || s.checkouts[id] != "" {
+	switch u, known := s.ids[id]; {
+	case known && u.until == 0:
 		return deny(IDInUse)
+	case u.until > at:
+		return deny(AlreadyEnded)
 	}
 	return nil
 }

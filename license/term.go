@@ -52,20 +52,18 @@ func (c RemindTerm) do(s *State, at Time) Outcome {
 	if l == nil || l.nextTerm() == 0 || l.nextTerm() > at {
 		return Outcome{Repeat: true}
 	}
-	told := l.toldBy(at)
-	changed := *l
-	changed.Told = told
-	s.licenses[l.ID] = &changed
+	before := l.Told
+	l.Told = l.toldBy(at)
 	s.touch(Key{KeyLicense, string(l.ID)})
 	// Of several that are due at once the last is said.
-	if i := min(int(told), len(termDays)) - 1; int(l.Told) <= i && at < l.Ends {
+	if i := min(int(l.Told), len(termDays)) - 1; int(before) <= i && at < l.Ends {
 		to := slices.DeleteFunc(s.told(administrators), func(id UserID) bool { return id == l.Assignee })
 		s.emit(LicenseEnds{License: l.ID, Product: l.Product, User: l.Assignee, Ends: l.Ends, Days: termDays[i], To: to})
 	}
-	if told == termTold {
-		s.tellSessions(&changed)
+	if l.Told == termTold {
+		s.tellSessions(l)
 	}
-	s.planTerm(&changed)
+	s.planTerm(l)
 	return Outcome{}
 }
 

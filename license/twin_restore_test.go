@@ -142,8 +142,8 @@ func (s *script) restored(state *State) Command {
 	for range s.pick(3) {
 		x := Checkout{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Until: s.at.Add(oneOf(s, time.Hour, time.Minute, 24*time.Hour, 4*24*time.Hour, 0))}
 		x.License = oneOf(s, s.license(), s.license(), "")
-		if ids := state.assigned[x.User]; len(ids) > 0 && s.pick(4) > 0 {
-			l := state.licenses[oneOf(s, ids...)]
+		if own := state.Assigned(x.User); len(own) > 0 && s.pick(4) > 0 {
+			l := oneOf(s, own...)
 			x.License, x.Product = l.ID, l.Product
 		}
 		if known := state.Checkout(s.checkedOut(state)); known != nil && s.pick(6) == 0 {

@@ -511,7 +511,7 @@ func (w *twin) differs(s *State) string {
 	}
 	sizes := Counts{Users: len(w.users), Products: len(w.products), Licenses: len(w.licenses), Sessions: len(w.sessions), Checkouts: len(w.checkouts)}
 	got := s.Counts()
-	if got.Assigned, got.Provisional = 0, 0; got != sizes || len(s.tombs) != len(w.ended) {
+	if got.Assigned, got.Provisional = 0, 0; got != sizes || len(s.graves) != len(w.ended) {
 		return "sizes: " + text(got) + "\nthe twin has " + text(sizes)
 	}
 	other := ""
@@ -521,7 +521,7 @@ func (w *twin) differs(s *State) string {
 		}
 	}
 	for i := range w.users {
-		same("a user", s.users[w.users[i].ID], &w.users[i])
+		same("a user", s.User(w.users[i].ID), &w.users[i])
 	}
 	for i := range w.products {
 		same("a product", s.products[w.products[i].ID], &w.products[i])
@@ -530,7 +530,7 @@ func (w *twin) differs(s *State) string {
 		same("a license", s.licenses[w.licenses[i].ID], &w.licenses[i])
 	}
 	for _, t := range w.ended {
-		same("what has ended", s.tombs[t.ID], t)
+		same("what has ended", s.Record(Key{KeyTombstone, string(t.ID[:])}), &t)
 	}
 	for _, b := range w.bars {
 		same("a block", slices.Contains(Bars(s), b), true)
@@ -545,7 +545,8 @@ func (w *twin) differs(s *State) string {
 	same("how many nodes and tokens", []int{len(s.nodes), len(s.tokens)}, []int{len(w.nodes), len(w.tokens)})
 	same("the days of pooled use", usedDays(s), w.usedDays())
 	sessions, checkouts, waiters, kept := 0, 0, 0, 0
-	for user, a := range s.active {
+	for _, p := range s.busy {
+		user, a := p.user.ID, p.active
 		var open Active
 		for _, x := range w.sessions {
 			if x.User == user {

@@ -248,8 +248,7 @@ func (s *State) waiterTimes(a *Active, after Time) []Time {
 		return nil
 	}
 	var times []Time
-	for _, id := range s.assigned[a.User] {
-		l := s.licenses[id]
+	for _, l := range s.Assigned(a.User) {
 		if l.Product != a.Waiter.Product {
 			continue
 		}

@@ -102,13 +102,13 @@ func (w *witness) see(e Entry) {
 	w.equal("the twin's events", twinEvents, events)
 	w.sameState("the twin", w.twin, s)
 
-	for _, k := range s.TakeChanged() {
-		if r := s.Record(k); r != nil {
+	s.TakeChanged(func(k Key, r any) {
+		if w.equal("a changed record", text(r), text(s.Record(k))); r != nil {
 			w.stored[k] = text(r)
 		} else {
 			delete(w.stored, k)
 		}
-	}
+	})
 	w.indexes()
 	if w.count%20 == 0 {
 		w.same("what a store has that keeps what TakeChanged names", w.stored, records(s))
@@ -195,12 +195,12 @@ func (w *witness) moves(before *State, events []Event) {
 		if !ok {
 			continue
 		}
-		l, to, age := before.licenses[f.License], before.users[f.To], time.Duration(0)
+		l, to, age := before.licenses[f.License], before.User(f.To), time.Duration(0)
 		if l.AssignedAt != 0 {
 			age = e.At.Sub(l.AssignedAt)
 		}
 		if l.Assignee != "" && age >= 24*time.Hour && age < 31*24*time.Hour || to == nil || to.OtherAccount || to.Blocked ||
-			l.Assignee != "" && before.users[l.Assignee] == nil {
+			l.Assignee != "" && before.User(l.Assignee) == nil {
 			w.fail("%s was moved: %s to %s", text(f), text(l), text(to))
 		}
 	}
@@ -221,17 +221,17 @@ func (w *witness) indexes() {
 	w.t.Helper()
 	s, fresh := w.state, w.state.Clone()
 	w.sameState("the clone", fresh, s)
-	w.equal("the index of sessions", s.sessions, fresh.sessions)
-	w.equal("the index of checkouts", s.checkouts, fresh.checkouts)
-	w.equal("the index of assignments", s.assigned, fresh.assigned)
+	w.equal("whose ids they are", owners(s), owners(fresh))
+	w.equal("the index of assignments", assignments(s), assignments(fresh))
+	w.equal("how much is mirrored and open", s.Counts(), fresh.Counts())
 	w.equal("the index of staff", s.staff, fresh.staff)
 	w.equal("the index of whom the account names", s.byMail, fresh.byMail)
 	w.equal("the index of bars", s.barNames, fresh.barNames)
 	w.equal("the index of what covers a product", s.pools, fresh.pools)
 	w.equal("the index of who leans on a cover", s.leaning, fresh.leaning)
-	byID := func(a, b ID) int { return slices.Compare(a[:], b[:]) }
+	byID := func(a, b grave) int { return slices.Compare(a.id[:], b.id[:]) }
 	w.equal("the graves", slices.SortedFunc(slices.Values(s.graves), byID), slices.SortedFunc(slices.Values(fresh.graves), byID))
-	if !slices.IsSortedFunc(s.graves, func(a, b ID) int { return cmp.Compare(s.tombs[a].Until, s.tombs[b].Until) }) {
+	if !slices.IsSortedFunc(s.graves, func(a, b grave) int { return cmp.Compare(a.until, b.until) }) {
 		w.fail("the graves are not in the order of their time")
 	}
 	for i := range s.due {
@@ -266,16 +266,59 @@ func (w *witness) indexes() {
 			w.fail("what is remembered of %s will not be forgotten at %v, or should have been: %s", user, p.expires(), text(p))
 		}
 	}
-	for user, a := range s.active {
-		if a.empty() || a.User != user {
-			w.fail("the user %q has an empty Active, or another's: %s", user, text(a))
+	for id, p := range s.people {
+		if p.user.ID != id || !p.mirrored && p.active == nil && len(p.assigned) == 0 {
+			w.fail("the user %q is kept as %s, or for nothing", id, text(p.user))
+		}
+		if a := p.active; a != nil && (a.empty() || a.User != id || s.busy[p.place] != p) {
+			w.fail("the user %q has an empty Active, or another's, or is not at %d: %s", id, p.place, text(a))
+		}
+		for _, l := range p.assigned {
+			if s.licenses[l.ID] != l {
+				w.fail("the user %q is assigned what is no license any more: %s", id, text(l))
+			}
 		}
 	}
-	for id := range s.tombs {
-		if s.sessions[id] != "" || s.checkouts[id] != "" {
-			w.fail("%v has ended and has not", id)
+}
+
+// owner is whose id it is, and until when it is kept if it has ended.
+type owner struct {
+	user  UserID
+	until Time
+}
+
+func owners(s *State) map[ID]owner {
+	m := map[ID]owner{}
+	for id, u := range s.ids {
+		m[id] = owner{u.of.user.ID, u.until}
+	}
+	return m
+}
+
+func assignments(s *State) map[UserID][]LicenseID {
+	m := map[UserID][]LicenseID{}
+	for id, p := range s.people {
+		for _, l := range p.assigned {
+			m[id] = append(m[id], l.ID)
 		}
 	}
+	return m
+}
+
+func samePeople(got, want *State) bool {
+	within := func(a, b *State) bool {
+		for id, p := range a.people {
+			q := b.people[id]
+			if q == nil {
+				q = &person{user: User{ID: id}} // nothing is known of them
+			}
+			if p.user != q.user || p.mirrored != q.mirrored || !reflect.DeepEqual(p.active, q.active) {
+				return false
+			}
+		}
+		return true
+	}
+	return within(got, want) && within(want, got)
 }
 
 // records are a state's records as text.
@@ -327,8 +370,8 @@ func (w *witness) equal(what string, got, want any) {
 func (w *witness) sameState(what string, got, want *State) {
 	w.t.Helper()
 	if reflect.DeepEqual(got.head, want.head) {
-		if reflect.DeepEqual(got.active, want.active) && maps.Equal(got.tombs, want.tombs) && samePointed(got.users, want.users) &&
-			samePointed(got.products, want.products) && reflect.DeepEqual(got.licenses, want.licenses) && maps.Equal(got.bars, want.bars) &&
+		if samePeople(got, want) && maps.Equal(owners(got), owners(want)) && samePointed(got.products, want.products) &&
+			reflect.DeepEqual(got.licenses, want.licenses) && maps.Equal(got.bars, want.bars) &&
 			samePointed(got.nodes, want.nodes) && maps.Equal(got.tokens, want.tokens) &&
 			reflect.DeepEqual(got.poolUse, want.poolUse) {
 			return

@@ -177,19 +177,22 @@ func (f *fsm) collect() (s sealed, changed bool, err error) {
 	}
 	f.pos.Cluster = f.cluster
 	s = sealed{pos: f.pos, seq: f.state.Head().Seq, events: f.pending}
-	for _, k := range f.state.TakeChanged() {
-		r := f.state.Record(k)
+	f.state.TakeChanged(func(k license.Key, r any) {
 		if r == nil {
 			s.gone = append(s.gone, recordKey(k))
-			continue
+			return
 		}
-		b, err := f.codec.record(r)
-		if err != nil {
-			f.stopped = err
-			return sealed{}, false, err
+		b, failed := f.codec.record(r)
+		if failed != nil {
+			err = failed
+			return
 		}
 		s.puts = append(s.puts, pair{recordKey(k), b})
 		s.bytes += len(b) + len(k.ID)
+	})
+	if err != nil {
+		f.stopped = err
+		return sealed{}, false, err
 	}
 	f.pending, f.dirty = nil, 0
 	return s, true, nil

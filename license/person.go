@@ -1,0 +1,154 @@
+package license
+
+import (
+	"slices"
+	"strings"
+)
+
+// person is all that is known of one user, in one place: one look-up finds what
+// the user's commands are decided by.
+type person struct {
+	user     User       // as the cloud says, where mirrored; its ID in any case
+	assigned []*License // in the order of their ids
+	active   *Active    // what is open; nil: nothing
+	place    int32      // in State.busy, while something is open
+	mirrored bool       // false: not in the account
+	changed  bool       // the Active, since the last TakeChanged
+	stored   bool       // the store keeps an Active
+}
+
+// person finds what is known of a user, or nil. The user of the command under way
+// is at hand.
+func (s *State) person(id UserID) *person {
+	if p := s.subject; p != nil && p.user.ID == id {
+		return p
+	}
+	return s.people[id]
+}
+
+// meet is person for a user of whom there will be something to know.
+func (s *State) meet(id UserID) *person {
+	p := s.person(id)
+	if p == nil {
+		p = &person{user: User{ID: id}}
+		s.people[id] = p
+	}
+	return p
+}
+
+// part forgets a person of whom nothing is left.
+func (s *State) part(p *person) {
+	if p.mirrored || p.active != nil || p.changed || len(p.assigned) > 0 {
+		return
+	}
+	delete(s.people, p.user.ID)
+	if s.subject == p {
+		s.subject = nil
+	}
+}
+
+// setUser replaces, adds or (with nil) removes a user of the account.
+func (s *State) setUser(id UserID, u *User) {
+	s.touch(Key{KeyUser, string(id)})
+	if old := s.User(id); old != nil {
+		s.setStaff(old, false)
+	}
+	if u == nil {
+		if p := s.person(id); p != nil && p.mirrored {
+			p.user, p.mirrored = User{ID: p.user.ID}, false
+			s.users--
+			s.setPoolUse(id, nil)
+			s.part(p)
+		}
+		return
+	}
+	p := s.meet(id)
+	if !p.mirrored {
+		s.users++
+	}
+	id = p.user.ID
+	p.user, p.mirrored = *u, true
+	p.user.ID, p.user.Country = id, s.country(u.Country)
+	s.setStaff(&p.user, true)
+}
+
+// setAssigned keeps what is assigned to the license's assignee.
+func (s *State) setAssigned(l *License, on bool) {
+	if l.Assignee == "" {
+		return
+	}
+	p := s.meet(l.Assignee)
+	before := len(p.assigned)
+	p.assigned = listed(p.assigned, l, on)
+	s.assigned += len(p.assigned) - before
+	l.Assignee = p.user.ID
+	s.part(p)
+}
+
+// setActive puts what a person has open in its place, or with nil takes it away.
+func (s *State) setActive(p *person, a *Active) {
+	switch {
+	case a != nil && p.active == nil:
+		p.place = int32(len(s.busy))
+		s.busy = append(s.busy, p)
+	case a == nil && p.active != nil:
+		last := len(s.busy) - 1
+		s.busy[p.place] = s.busy[last]
+		s.busy[p.place].place = p.place
+		s.busy[last] = nil
+		s.busy = s.busy[:last]
+	}
+	p.active = a
+}
+
+// session is the person's running session of the id, or nil.
+func (p *person) session(id ID) *Session {
+	if p == nil || p.active == nil {
+		return nil
+	}
+	for i := range p.active.Sessions {
+		if x := &p.active.Sessions[i]; x.ID == id {
+			return x
+		}
+	}
+	return nil
+}
+
+// checkout is the person's open checkout of the id, or nil.
+func (p *person) checkout(id ID) *Checkout {
+	if p == nil || p.active == nil {
+		return nil
+	}
+	for i := range p.active.Checkouts {
+		if x := &p.active.Checkouts[i]; x.ID == id {
+			return x
+		}
+	}
+	return nil
+}
+
+// listed is the list, in the order of ids, with the license in it or without it.
+func listed(list []*License, l *License, on bool) []*License {
+	i, found := slices.BinarySearchFunc(list, l.ID, func(a *License, id LicenseID) int { return strings.Compare(string(a.ID), string(id)) })
+	switch {
+	case on && found:
+		list[i] = l
+	case on:
+		list = slices.Insert(list, i, l)
+	case found:
+		list = slices.Delete(list, i, i+1)
+	}
+	return list
+}
+
+// country is the one copy of a country's name that all its users share: there are
+// many users, and few countries.
+func (s *State) country(name string) string {
+	if known, ok := s.countries[name]; ok {
+		return known
+	}
+	if len(s.countries) < maxCountries {
+		s.countries[name] = name
+	}
+	return name
+}
