@@ -23,6 +23,39 @@ type sealed struct {
 
 type pair struct{ key, value []byte }
 
+// take encodes the records that changed since it was last asked for them.
+func (s *sealed) take(st *license.State, c *codec) (err error) {
+	st.TakeChanged(func(k license.Key, r any) {
+		if r == nil {
+			s.gone = append(s.gone, recordKey(k))
+			return
+		}
+		b, failed := c.record(r)
+		if failed != nil {
+			err = failed
+			return
+		}
+		s.puts = append(s.puts, pair{recordKey(k), b})
+		s.bytes += len(b) + len(k.ID)
+	})
+	return err
+}
+
+// putRecords writes what take has encoded.
+func (s *sealed) putRecords(txn *badger.Txn) error {
+	for _, p := range s.puts {
+		if err := txn.Set(p.key, p.value); err != nil {
+			return err
+		}
+	}
+	for _, key := range s.gone {
+		if err := txn.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Bounds of one transaction, well below Badger's own (15 % of a memtable, 2.4 MB).
 const (
 	sealBytes   = 1 << 20
@@ -121,15 +154,8 @@ func (d *disk) write(s sealed) error {
 		if err := d.putEvents(txn, events); err != nil {
 			return err
 		}
-		for _, p := range s.puts {
-			if err := txn.Set(p.key, p.value); err != nil {
-				return err
-			}
-		}
-		for _, key := range s.gone {
-			if err := txn.Delete(key); err != nil {
-				return err
-			}
+		if err := s.putRecords(txn); err != nil {
+			return err
 		}
 		b, err := d.codec.position(s.pos)
 		if err != nil {

@@ -177,20 +177,7 @@ func (f *fsm) collect() (s sealed, changed bool, err error) {
 	}
 	f.pos.Cluster = f.cluster
 	s = sealed{pos: f.pos, seq: f.state.Head().Seq, events: f.pending}
-	f.state.TakeChanged(func(k license.Key, r any) {
-		if r == nil {
-			s.gone = append(s.gone, recordKey(k))
-			return
-		}
-		b, failed := f.codec.record(r)
-		if failed != nil {
-			err = failed
-			return
-		}
-		s.puts = append(s.puts, pair{recordKey(k), b})
-		s.bytes += len(b) + len(k.ID)
-	})
-	if err != nil {
+	if err := s.take(f.state, f.codec); err != nil {
 		f.stopped = err
 		return sealed{}, false, err
 	}

@@ -260,15 +260,13 @@ func fillFrom(db *badger.DB, backup io.Reader, reader BackupReader, c *codec, su
 // putBeginning writes what the new epoch has changed in the state, and its position,
 // in one step.
 func putBeginning(db *badger.DB, c *codec, st *license.State, pos position) error {
+	var s sealed
+	if err := s.take(st, c); err != nil {
+		return err
+	}
 	return db.Update(func(txn *badger.Txn) error {
-		for _, k := range st.TakeChanged() {
-			v, err := c.record(st.Record(k))
-			if err != nil {
-				return err
-			}
-			if err := txn.Set(recordKey(k), v); err != nil {
-				return err
-			}
+		if err := s.putRecords(txn); err != nil {
+			return err
 		}
 		v, err := c.position(pos)
 		if err != nil {
