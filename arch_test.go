@@ -44,6 +44,9 @@ var layers = map[string]layer{
 	"emulator":          {may: []string{"upstream/cloudapi", "emulator/proxy"}, why: "the cloud's stand-in decides by itself: sharing the rules, it could not find them wrong"},
 	"emulator/proxy":    {std: true, why: "the stand-in for a corporate proxy must not share the code that it tests"},
 
+	"load":      {std: true, why: "whatever is compared is measured by the same clock, and this must not know what it is"},
+	"load/desk": {may: []string{"api"}, why: "it asks as a desktop does, and knows of a gateway what the contract says"},
+
 	"cmd/sitegate":      {may: []string{"*"}, why: "the wiring knows all parts"},
 	"cmd/seat":          {may: []string{"client", "client/signin", "api"}, why: "the desktop's tool is a client like any other"},
 	"cmd/cloudemu":      {may: []string{"emulator", "emulator/proxy", "upstream/egress", "upstream/cloudapi"}, why: "it is the emulator alone"},

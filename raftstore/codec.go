@@ -98,19 +98,35 @@ func (c *codec) entry(at license.Time, commands [][]byte) []byte {
 	return b
 }
 
-// decodeEntry reads a log entry.
-func (c *codec) decodeEntry(b []byte) (license.Time, []license.Command, error) {
+// openEntry reads the head of a log entry: when it was stamped and how many
+// commands follow.
+func (c *codec) openEntry(b []byte) (r reader, at license.Time, n uint64, err error) {
 	if len(b) == 0 {
-		return 0, nil, fmt.Errorf("reading a log entry: %w", errTruncated)
+		return r, 0, 0, fmt.Errorf("reading a log entry: %w", errTruncated)
 	}
 	if b[0] != entryVersion {
-		return 0, nil, fmt.Errorf("a log entry has version %d, this program knows %d; install the newer version on this node", b[0], entryVersion)
+		return r, 0, 0, fmt.Errorf("a log entry has version %d, this program knows %d; install the newer version on this node", b[0], entryVersion)
 	}
-	r := reader{b: b[1:]}
-	at := license.Time(r.varint())
-	n := r.uvarint()
+	r = reader{b: b[1:]}
+	at = license.Time(r.varint())
+	n = r.uvarint()
 	if r.err != nil || n > MaxBatch {
-		return 0, nil, fmt.Errorf("reading a log entry of %d commands: %w", n, cmpErr(r.err, "too many"))
+		return r, 0, 0, fmt.Errorf("reading a log entry of %d commands: %w", n, cmpErr(r.err, "too many"))
+	}
+	return r, at, n, nil
+}
+
+// countEntry is how many commands a log entry says it has.
+func (c *codec) countEntry(b []byte) (int, error) {
+	_, _, n, err := c.openEntry(b)
+	return int(n), err
+}
+
+// decodeEntry reads a log entry.
+func (c *codec) decodeEntry(b []byte) (license.Time, []license.Command, error) {
+	r, at, n, err := c.openEntry(b)
+	if err != nil {
+		return 0, nil, err
 	}
 	commands := make([]license.Command, 0, n)
 	for range n {

@@ -76,6 +76,10 @@ type Config struct {
 	SnapshotEntries uint64
 	TrailingEntries uint64
 
+	// LogOnly is for measuring the log: commands are replicated and fsynced, and
+	// applying them does nothing. A folder that was used so is good for nothing else.
+	LogOnly bool
+
 	mono func() time.Duration // a clock that nobody sets; tests turn it
 	// fewEvents is how many events that a snapshot has skipped are still told: a
 	// page of the journal, or fewer in tests.

@@ -31,6 +31,7 @@ type fsm struct {
 	jump    func(epoch, seq uint64)                    // may be nil
 	few     uint64                                     // skipped events that are told
 	halt    func(error)
+	logOnly bool // commands do nothing
 
 	// mu guards everything below. Only apply and restore write.
 	mu      sync.RWMutex
@@ -93,7 +94,14 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 func (f *fsm) apply(l *raft.Log) (outcomes []license.Outcome, events []license.Event, err error) {
 	var at license.Time
 	var commands []license.Command
-	if l.Type == raft.LogCommand {
+	switch {
+	case l.Type != raft.LogCommand:
+	case f.logOnly:
+		var n int
+		if n, err = f.codec.countEntry(l.Data); err == nil {
+			outcomes = make([]license.Outcome, n)
+		}
+	default:
 		at, commands, err = f.codec.decodeEntry(l.Data)
 	}
 	f.mu.Lock()
@@ -116,6 +124,11 @@ func (f *fsm) apply(l *raft.Log) (outcomes []license.Outcome, events []license.E
 	if l.Type == raft.LogConfiguration {
 		f.setConfiguration(l.Index, l.Term, l.Data)
 		return nil, nil, nil
+	}
+	if f.logOnly {
+		f.pos.Index, f.pos.Term = l.Index, l.Term
+		f.dirty++
+		return outcomes, nil, nil
 	}
 	outcomes = make([]license.Outcome, len(commands))
 	now := f.leases.mono()

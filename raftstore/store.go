@@ -145,7 +145,7 @@ func (s *Store) openState() error {
 		return fmt.Errorf("the state in %s is of cluster %s, this node is of %s; set the right folder, or the right cluster", s.cfg.Dir, l.pos.Cluster, s.identity.Cluster)
 	}
 	s.fsm = &fsm{codec: s.codec, log: s.log, metrics: s.metrics, disk: d, leases: s.leases, clock: s.clock,
-		cluster: s.identity.Cluster, tell: s.cfg.OnEvents, jump: s.cfg.OnJump, few: s.cfg.fewEvents, halt: s.halt, state: l.state, pos: l.pos}
+		cluster: s.identity.Cluster, tell: s.cfg.OnEvents, jump: s.cfg.OnJump, few: s.cfg.fewEvents, halt: s.halt, logOnly: s.cfg.LogOnly, state: l.state, pos: l.pos}
 	s.fsm.applied.raise(l.pos.Index)
 	s.fsm.snaps = &snapshots{ctx: s.ctx, disk: d, codec: s.codec, log: s.log, cluster: s.identity.Cluster, builts: map[string]built{}}
 	s.behind = newBehind(d, s.metrics, s.halt, s.fsm.applied.get)

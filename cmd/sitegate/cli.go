@@ -32,6 +32,7 @@ func commands() []command {
 	return []command{
 		{"serve", "run a node", serve},
 		{"demo", "play the main job on this machine, checked step by step", demo},
+		{"bench", "measure what a cluster does on this machine, or one that runs", bench},
 		{"check", "say what is wrong with a configuration, or what it comes to", check},
 		{"status", "show the cluster, the link to the cloud, and counts", status},
 		{"cluster", "make a cluster's certificates and configurations; leave a cluster", cluster},

@@ -54,6 +54,26 @@ func TestCommandLines(t *testing.T) {
 		{"cluster", 64, "Usage: sitegate cluster COMMAND"},
 		{"cluster ini", 64, "did you mean init?"},
 		{"cluster init", 64, "name a folder and the nodes"},
+		{"bench", 64, "Usage: sitegate bench COMMAND"},
+		{"bench start", 64, "did you mean starts?"},
+		{"bench starts now", 64, `"now" is too much`},
+		{"bench starts --nodes 2", 64, "--nodes is 1, 3 or 5, not 2"},
+		{"bench starts --clients 0", 64, "--clients must be at least 1"},
+		{"bench starts --clients -1", 64, "--clients is 1 to 20,000, not -1"},
+		{"bench starts --time 0s", 64, "--time must be longer than nothing"},
+		{"bench starts --at some", 64, `--at is leader or all, not "some"`},
+		{"bench starts --url http://127.0.0.1 --tokens f --product 1", 64, "--url is https://host:port"},
+		{"bench starts --url https://127.0.0.1:1", 64, "--url needs --tokens"},
+		{"bench starts --url https://127.0.0.1:1 --tokens /nowhere/tokens --product 1", 64, "reading --tokens"},
+		{"bench starts --tokens f", 64, "go with --url"},
+		{"bench denials --rate -1", 64, "--rate is calls a second, not -1"},
+		{"bench heartbeats --users 10 --websockets 11", 64, "--websockets is at most the number of users, 10, not 11"},
+		{"bench failover --tries 0", 64, "--tries is 1 to 10,000, not 0"},
+		{"bench failover --nodes 1", 64, "one node has none to fail over to"},
+		{"bench failover --pause --term", 64, "contradict each other"},
+		{"bench restart --users 10 --open 10", 64, "--open is less than --users, 10, not 10"},
+		{"bench store --users 10 --clients 11", 64, "--users is at least 11"},
+		{"bench store --cpu-profil f", 64, "did you mean --cpu-profile?"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			status, stdout, stderr := sitegate(t, nil, strings.Fields(c.args)...)
@@ -70,11 +90,14 @@ func TestCommandLines(t *testing.T) {
 // Every command has help with an example, and a row that says what it is for.
 func TestEveryCommandHelps(t *testing.T) {
 	names := [][]string{{"cluster", "init"}, {"cluster", "leave"}}
+	for _, what := range []string{"starts", "denials", "heartbeats", "failover", "store", "restart"} {
+		names = append(names, []string{"bench", what})
+	}
 	for _, c := range commands() {
 		if c.brief == "" {
 			t.Errorf("%s says not what it is for", c.name)
 		}
-		if c.name != "cluster" {
+		if c.name != "cluster" && c.name != "bench" {
 			names = append(names, []string{c.name})
 		}
 	}

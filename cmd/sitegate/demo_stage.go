@@ -5,14 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -46,21 +42,12 @@ type stage struct {
 	only   *emulator.OnlyFrom
 	server *emulator.Server
 	proxy  *proxy.Proxy
-	nodes  []*demoNode
+	nodes  []*childNode
 
 	siteCA   []byte
 	cloudCA  *x509.CertPool
 	mu       sync.Mutex
 	desktops []*desktop
-}
-
-// demoNode is one node of the cluster: a child process of this same program.
-type demoNode struct {
-	name   string
-	config configs.Config
-	log    string // file
-	cmd    *exec.Cmd
-	done   chan struct{}
 }
 
 // newStage builds everything; close takes it down again, also after an error.
@@ -142,95 +129,9 @@ func (s *stage) writeNodes() error {
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", file, err)
 		}
-		s.nodes = append(s.nodes, &demoNode{name: np.Name, config: c, log: filepath.Join(s.dir, np.Name+".log")})
+		s.nodes = append(s.nodes, &childNode{name: np.Name, config: c, log: filepath.Join(s.dir, np.Name+".log")})
 	}
 	return nil
-}
-
-// freePorts finds addresses that nothing listens on.
-func freePorts(n int) ([]string, error) {
-	var addrs []string
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("looking for a free port: %w", err)
-		}
-		defer ln.Close() // all at once at the end, so that none comes twice
-		addrs = append(addrs, ln.Addr().String())
-	}
-	return addrs, nil
-}
-
-func (n *demoNode) start(ctx context.Context) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
-	}
-	out, err := os.OpenFile(n.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return fmt.Errorf("opening the log of %s: %w", n.name, err)
-	}
-	defer out.Close() // the child has its own
-	n.cmd = exec.CommandContext(ctx, self, "serve", "--config", filepath.Join(filepath.Dir(n.config.DataDir), "sitegate.yaml"))
-	n.cmd.Stdout, n.cmd.Stderr = out, out
-	n.cmd.Cancel = func() error { return n.cmd.Process.Signal(os.Interrupt) }
-	n.cmd.WaitDelay = 10 * time.Second
-	if err := n.cmd.Start(); err != nil {
-		return fmt.Errorf("starting %s: %w", n.name, err)
-	}
-	n.done = make(chan struct{})
-	go func() {
-		n.cmd.Wait() // how it ended is in its log, and seen by the steps
-		close(n.done)
-	}()
-	return nil
-}
-
-// kill ends the node as a power cut would.
-func (n *demoNode) kill() {
-	n.cmd.Process.Kill()
-	<-n.done
-}
-
-// stop asks the node to end, and ends it if it does not.
-func (n *demoNode) stop() {
-	n.cmd.Process.Signal(os.Interrupt)
-	select {
-	case <-n.done:
-	case <-time.After(5 * time.Second):
-		n.kill()
-	}
-}
-
-func (n *demoNode) status(ctx context.Context) (api.Status, error) {
-	var s api.Status
-	select {
-	case <-n.done:
-		return s, fmt.Errorf("%s has ended; its log is %s", n.name, n.log)
-	default:
-	}
-	return s, operator(ctx, n.config, http.MethodGet, api.PathStatus, nil, &s)
-}
-
-// leader finds the node that leads, by the word of any that answers.
-func (s *stage) leader(ctx context.Context) (*demoNode, error) {
-	var found *demoNode
-	err := until(ctx, func() error {
-		for _, n := range s.nodes {
-			seen, err := n.status(ctx)
-			if err != nil {
-				continue
-			}
-			for _, l := range s.nodes {
-				if l.name == seen.Cluster.Leader {
-					found = l
-					return nil
-				}
-			}
-		}
-		return errors.New("no node knows a leader")
-	})
-	return found, err
 }
 
 // close ends everything that was started.
@@ -349,22 +250,4 @@ func (d *desktop) expect(match func(api.Notice) bool) func(context.Context) (tim
 			}
 		}
 	}
-}
-
-// tail returns the end of a node's log, for when a step failed.
-func (n *demoNode) tail() string {
-	f, err := os.Open(n.log)
-	if err != nil {
-		return err.Error()
-	}
-	defer f.Close()
-	const last = 4 << 10
-	if info, err := f.Stat(); err == nil && info.Size() > last {
-		f.Seek(-last, io.SeekEnd)
-	}
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return err.Error()
-	}
-	return string(b)
 }

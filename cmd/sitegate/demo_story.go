@@ -236,7 +236,7 @@ func (p *play) cut(ctx context.Context) (string, error) {
 }
 
 func (p *play) kill(ctx context.Context) (string, error) {
-	leader, err := p.leader(ctx)
+	leader, err := leaderOf(ctx, p.nodes)
 	if err != nil {
 		return "", err
 	}
