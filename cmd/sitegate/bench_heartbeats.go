@@ -40,7 +40,7 @@ func benchHeartbeats(ctx context.Context, p *program, args []string) error {
 	if *sockets < 0 || *sockets > o.users {
 		return usagef("bench heartbeats: --websockets is at most the number of users, %d, not %d", o.users, *sockets)
 	}
-	s, err := o.open(ctx, p, f, args)
+	s, err := o.open(ctx, p, f, nil)
 	defer s.close()
 	if err != nil {
 		return err
