@@ -83,14 +83,18 @@ func TestOldRefusalIsNotToldByALaterLeadership(t *testing.T) {
 		log := newSoloLog()
 		r := newRefusals(slog.New(slog.DiscardHandler))
 		note := func(user license.UserID) {
-			r.note(user, ws202, "", &license.Denial{Reason: license.MachineActive, Machine: ws101})
+			d := license.Denial{Reason: license.MachineActive, Machine: ws101}
+			r.note(user, ws202, &d, func() license.Command { return license.Refused{User: user, Machine: ws202, Denial: d} })
 		}
 		note("ada") // and then the leadership is lost
 		time.Sleep(time.Hour)
 		note("ben")
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		go r.run(ctx, log)
+		go r.run(ctx, func(ctx context.Context, c license.Command) error {
+			_, err := log.Propose(ctx, c)
+			return err
+		})
 		synctest.Wait()
 		events, _ := log.Journal(context.Background(), 0, 10)
 		if len(events) != 1 || events[0].Fact.(license.Attempted).User != "ben" {

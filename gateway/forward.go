@@ -35,6 +35,8 @@ type request struct {
 	Request *license.Request `json:"request,omitempty"`
 	LetGo   *license.LetGo   `json:"let_go,omitempty"`
 	Decline *license.Decline `json:"decline,omitempty"`
+
+	WouldRefuse *license.WouldRefuse `json:"would_refuse,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.

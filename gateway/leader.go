@@ -26,7 +26,9 @@ type Gateway struct {
 
 	users    keyLock
 	order    atomic.Uint64 // of requests to the cloud
-	refusals *refusals
+	refusals *refusals     // of this leadership
+	observed *refusals     // that were only observed, of this node
+	spared   *coalesced    // of those, the site's
 	link     *link
 	holds    *holds
 	resend   again // usage
@@ -42,7 +44,7 @@ func New(cfg Config) *Gateway {
 		cfg.AskTimeout = defaultAskTimeout
 	}
 	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings,
-		refusals: newRefusals(cfg.Logger), resend: newAgain(), reread: newAgain()}
+		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), reread: newAgain()}
 	g.link = newLink(g)
 	g.holds = newHolds(g)
 	return g
@@ -50,6 +52,9 @@ func New(cfg Config) *Gateway {
 
 // Run runs the leader's errands whenever this node leads, until ctx ends.
 func (g *Gateway) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { g.observed.run(ctx, g.tellObserved) })
 	return g.log.Lead(ctx, g.lead)
 }
 
@@ -84,7 +89,12 @@ func (g *Gateway) begin() bool {
 	return true
 }
 
-func (g *Gateway) refuseJournal(ctx context.Context) { g.refusals.run(ctx, g.log) }
+func (g *Gateway) refuseJournal(ctx context.Context) {
+	g.refusals.run(ctx, func(ctx context.Context, c license.Command) error {
+		_, err := g.log.Propose(ctx, c)
+		return err
+	})
+}
 
 // configure proposes this node's settings where the site runs on others.
 func (g *Gateway) configure(ctx context.Context) {

@@ -11,24 +11,29 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// refusals journals denials that were answered without the log, coalesced: one
-// per user, machine and reason a minute, 50 a second for the site. The active
-// machine's client, the refusals list and the audit trail hear of them so.
+// refusals brings what was answered without the log into the journal, or on the way
+// there, without making anyone wait. The active machine's client, the refusals list
+// and the audit trail hear of it so.
 type refusals struct {
-	queue  chan refused
-	limit  *rate.Limiter
+	*coalesced
+	queue  chan noted
 	logger *slog.Logger
 	full   rate.Sometimes // tells that there are too many, now and then
-
-	mu   sync.Mutex
-	seen map[refusal]time.Time // when last noted; mu guards it
 }
 
-type refused struct {
+// noted is a Refused or a WouldRefuse that waits.
+type noted struct {
 	at      time.Time
-	command license.Refused
+	refusal refusal
+	command license.Command
 }
 
+func newRefusals(logger *slog.Logger) *refusals {
+	return &refusals{coalesced: newCoalesced(), queue: make(chan noted, 4*refusalsSecond), logger: logger,
+		full: rate.Sometimes{Interval: time.Second}}
+}
+
+// refusal is what counts as the same, said again.
 type refusal struct {
 	user    license.UserID
 	machine license.Machine
@@ -40,79 +45,89 @@ const (
 	refusalsSecond = 50
 )
 
-func newRefusals(logger *slog.Logger) *refusals {
-	return &refusals{
-		queue:  make(chan refused, 4*refusalsSecond),
-		limit:  rate.NewLimiter(refusalsSecond, refusalsSecond),
-		logger: logger,
-		full:   rate.Sometimes{Interval: time.Second},
-		seen:   map[refusal]time.Time{},
+// coalesced lets one refusal pass per user, machine and reason a minute, and 50 a
+// second in all.
+type coalesced struct {
+	limit *rate.Limiter
+	mu    sync.Mutex
+	seen  map[refusal]time.Time // when last noted; mu guards it
+}
+
+func newCoalesced() *coalesced {
+	return &coalesced{limit: rate.NewLimiter(refusalsSecond, refusalsSecond), seen: map[refusal]time.Time{}}
+}
+
+// first reports whether it has not been said lately. tooMany: it has not, and there
+// are too many of them.
+func (c *coalesced) first(r refusal) (first, tooMany bool) {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now.Sub(c.seen[r]) < refusalPeriod {
+		return false, false
 	}
+	if !c.limit.Allow() {
+		return false, true
+	}
+	if len(c.seen) > 20*refusalsSecond {
+		for k, at := range c.seen {
+			if now.Sub(at) >= refusalPeriod {
+				delete(c.seen, k)
+			}
+		}
+	}
+	c.seen[r] = now
+	return true, false
 }
 
 // worthTelling are the reasons that somebody else should hear of: not the
 // caller's own mistakes.
 func worthTelling(r license.Reason) bool {
 	switch r {
-	case license.MachineActive, license.KeptForWaiter, license.NotAssigned, license.LicenseEnded, license.LicenseNotStarted,
-		license.CloudNeeded, license.CheckoutTooLong, license.UserBlocked:
+	case license.MachineActive, license.KeptForWaiter, license.TakeoverUnderWay,
+		license.NotAssigned, license.LicenseEnded, license.LicenseNotStarted, license.NoCountry, license.WrongCountry, license.FeatureLevel,
+		license.CloudNeeded, license.CheckoutTooLong, license.CheckoutOff, license.CheckoutWrittenOff,
+		license.UserBlocked, license.UserBlockedHere, license.MachineBlocked:
 		return true
 	}
 	return false
 }
 
-// note takes a denial to be journalled. It never blocks; nil is nothing to note.
-func (r *refusals) note(user license.UserID, m license.Machine, client string, d *license.Denial) {
+// note takes a denial to be passed on as a command. It never blocks; nil is nothing
+// to note.
+func (r *refusals) note(user license.UserID, m license.Machine, d *license.Denial, c func() license.Command) {
 	if d == nil || !worthTelling(d.Reason) {
 		return
 	}
-	key, now := refusal{user, m, d.Reason}, time.Now()
-	r.mu.Lock()
-	if now.Sub(r.seen[key]) < refusalPeriod {
-		r.mu.Unlock()
-		return
-	}
-	if !r.limit.Allow() {
-		r.mu.Unlock()
-		r.tooMany(user, m, d.Reason)
-		return
-	}
-	if len(r.seen) > 20*refusalsSecond {
-		for k, at := range r.seen {
-			if now.Sub(at) >= refusalPeriod {
-				delete(r.seen, k)
-			}
+	key := refusal{user, m, d.Reason}
+	first, tooMany := r.first(key)
+	if first {
+		select {
+		case r.queue <- noted{time.Now(), key, c()}:
+		default:
+			tooMany = true
 		}
 	}
-	r.seen[key] = now
-	r.mu.Unlock()
-	select {
-	case r.queue <- refused{now, license.Refused{User: user, Machine: m, Denial: *d, Client: client}}:
-	default:
-		r.tooMany(user, m, d.Reason)
+	if tooMany {
+		r.full.Do(func() {
+			r.logger.Warn("refusals come faster than they are journalled", "user", user, "machine", m.Name, "reason", d.Reason)
+		})
 	}
 }
 
-func (r *refusals) tooMany(user license.UserID, m license.Machine, reason license.Reason) {
-	r.full.Do(func() {
-		r.logger.Warn("refusals come faster than they are journalled", "user", user, "machine", m.Name, "reason", reason)
-	})
-}
-
-// run proposes what was noted, while this node leads. What an earlier leadership
-// has left is no news any more.
-func (r *refusals) run(ctx context.Context, log Log) {
+// run passes on what was noted. What has waited too long is no news any more.
+func (r *refusals) run(ctx context.Context, pass func(context.Context, license.Command) error) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case noted := <-r.queue:
-			if time.Since(noted.at) >= refusalPeriod {
+		case n := <-r.queue:
+			if time.Since(n.at) >= refusalPeriod {
 				continue
 			}
-			c := noted.command
-			if _, err := log.Propose(ctx, c); err != nil && ctx.Err() == nil {
-				r.logger.Warn("a refusal could not be journalled", "user", c.User, "machine", c.Machine.Name, "reason", c.Denial.Reason, "err", err)
+			if err := pass(ctx, n.command); err != nil && ctx.Err() == nil {
+				r.logger.Warn("a refusal could not be journalled", "user", n.refusal.user, "machine", n.refusal.machine.Name,
+					"reason", n.refusal.reason, "err", err)
 			}
 		}
 	}

@@ -153,6 +153,8 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		err = g.refresh(ctx)
 	case r.SignOut != nil:
 		out, err = g.log.Propose(ctx, *r.SignOut)
+	case r.WouldRefuse != nil:
+		out, err = g.journalSpared(ctx, *r.WouldRefuse)
 	default:
 		return Answer{}, fmt.Errorf("the request says nothing this node knows: is it from a newer version?")
 	}
@@ -209,7 +211,9 @@ func (g *Gateway) grant(ctx context.Context, user license.UserID, m license.Mach
 	if out.Denial = d; d == nil {
 		out, err = g.agreeAndPropose(ctx, command)
 	}
-	g.refusals.note(user, m, client, out.Denial)
+	g.refusals.note(user, m, out.Denial, func() license.Command {
+		return license.Refused{User: user, Machine: m, Denial: *out.Denial, Client: client}
+	})
 	return out, err
 }
 

@@ -84,7 +84,8 @@ func validModes(modes []Mode) bool {
 }
 
 // WouldRefuse journals a refusal that relayed traffic was spared because its mode
-// only observes. Nothing else changes: no hold is opened.
+// only observes. Nothing else changes: no hold is opened. It is coalesced like
+// Refused: one per user, machine and reason a minute.
 type WouldRefuse struct {
 	User    UserID  `cbor:"1,keyasint"`
 	Machine Machine `cbor:"2,keyasint"` // that would have been refused
