@@ -17,14 +17,14 @@ import (
 func checkoutFlags(fs *pflag.FlagSet, o *options) {
 	fs.StringVar(&o.product, "product", "", "`ID` of the product to take along")
 	fs.StringVar(&o.until, "until", "", "`TIME` of the end: 2006-01-02, \"2006-01-02 15:04\" (local) or RFC 3339")
-	fs.DurationVar(&o.duration, "for", 0, "how long, as in 72h")
+	fs.DurationVar(&o.duration, "for", 0, "how long, as in 72h; with neither, for as long as the site usually gives")
 	jsonFlag(fs, o)
 }
 
 // checkOut takes a license along.
 func checkOut(ctx context.Context, s *seat, o *options, args []string) error {
 	if o.product == "" || len(args) > 0 {
-		return usagef("which product? Write: seat checkout --product ID --for 72h")
+		return usagef("which product? Write: seat checkout --product ID")
 	}
 	end, err := o.end(time.Now())
 	if err != nil {
@@ -46,16 +46,17 @@ func checkOut(ctx context.Context, s *seat, o *options, args []string) error {
 	return nil
 }
 
-// end is when a checkout is to end.
+// end is when a checkout is to end; the zero time: for the site to say.
 func (o *options) end(now time.Time) (time.Time, error) {
-	if (o.until == "") == (o.duration == 0) {
-		return time.Time{}, usagef("until when? Give either --until or --for")
-	}
-	if o.duration != 0 {
-		if o.duration < 0 {
-			return time.Time{}, usagef("--for must be more than nothing")
-		}
+	switch {
+	case o.until != "" && o.duration != 0:
+		return time.Time{}, usagef("until when? Give either --until or --for, or neither")
+	case o.duration < 0:
+		return time.Time{}, usagef("--for must be more than nothing")
+	case o.duration != 0:
 		return now.Add(o.duration), nil
+	case o.until == "":
+		return time.Time{}, nil
 	}
 	if t, err := time.Parse(time.RFC3339, o.until); err == nil {
 		return t, nil

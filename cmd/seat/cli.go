@@ -47,7 +47,7 @@ func commands() []command {
 			"seat status", jsonFlag, status},
 		{"refresh", "", "send usage and read licenses now: after one was assigned, or in trial mode",
 			"seat refresh", jsonFlag, refresh},
-		{"checkout", "--product P (--until T | --for D)", "take a license along, away from the network",
+		{"checkout", "--product P [--until T | --for D]", "take a license along, away from the network",
 			"seat checkout --product 3101 --for 72h", checkoutFlags, checkOut},
 		{"return", "ID", "give a checkout back",
 			"seat return 019a9f3e-7a10-7c5e-9d8a-1f0e6a2b3c4d", nil, giveBack},

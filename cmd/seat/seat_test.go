@@ -76,7 +76,14 @@ func TestCheckoutAndReturn(t *testing.T) {
 	r.expect(r.seat("return", out.ID), 0, "Given back")
 	r.expect(r.seat("return", out.ID), 77)
 	r.expect(r.seat("checkout", "--product", cad, "--until", "2031-05-07"), 0, "until 2031-05-07 23:59")
-	for _, args := range [][]string{{"checkout", "--product", cad}, {"checkout", "--product", cad, "--for", "1h", "--until", "2031-05-07"},
+	// Where nobody says until when, the site does, and the end it gave is told.
+	got = r.seat("checkout", "--product", cad, "--machine-name", "LT-8", "--json")
+	if err := json.Unmarshal([]byte(got.out), &out); err != nil || got.status != 0 || time.Until(out.Until).Round(time.Hour) != 14*24*time.Hour {
+		t.Fatalf("checkout without an end = %d %+v, %v; want the gateway's two weeks", got.status, out, err)
+	}
+	r.expect(r.seat("return", out.ID, "--machine-name", "LT-8"), 0, "Given back")
+	r.expect(r.seat("checkout", "--product", cad, "--machine-name", "LT-8"), 0, "is checked out on this machine until 20")
+	for _, args := range [][]string{{"checkout", "--product", cad, "--for", "-1h"}, {"checkout", "--product", cad, "--for", "1h", "--until", "2031-05-07"},
 		{"checkout", "--for", "1h"}, {"checkout", "--product", cad, "--until", "soon"}, {"return"}} {
 		r.expect(r.seat(args...), 64)
 	}
