@@ -1,23 +1,13 @@
 package integration
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net"
-	"net/http"
-	"os"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
 	"github.com/google/uuid"
 
 	"sitegate/api"
@@ -34,89 +24,101 @@ var historyLength = flag.Duration("history", 10*time.Second, "how long the recor
 
 const expiryLength = 200 * time.Second
 
-// historyUsers each have one license of the capped product and three machines
-// that want it at once.
-var historyUsers = []string{"h-1", "h-2", "h-3", "h-4"}
-
-func TestHistoryIsLinearizableThoughTheLeaderIsKilled(t *testing.T) {
-	s := NewSite(t, 3, 10, "SITEGATE_LIMITS_REQUESTS_PER_SECOND=10000", "SITEGATE_LIMITS_BURST=10000")
-	users := historyUsers
+// TestHistory is of the program as it is released: the leader is killed, and in a
+// long history a session that is left alone expires.
+func TestHistory(t *testing.T) {
+	s := NewSite(t, 3, 10, historyEnv...)
+	r := round{s: s, name: "h", users: 4, each: 3, length: *historyLength, seed: uint64(time.Now().UnixNano()), faults: only("the leader is killed"), rest: *historyLength / 4}
 	if *historyLength >= expiryLength {
-		users = append(users, "h-leaver")
+		r.more = []string{"h-leaver"}
+		r.beside = s.leaveAlone
 	}
-	site := s.historyRecords(t, users)
-	h := model.Begin()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	if err := r.run(t); err != nil {
+		t.Error(err)
+	}
+	if err := s.awaitEqual(t); err != nil {
+		t.Error(err)
+	}
+}
 
-	ctx, cancel := context.WithTimeout(context.Background(), *historyLength)
-	defer cancel()
-	var all sync.WaitGroup
-	for i, user := range historyUsers {
-		for j := range 3 {
-			number := 3*i + j
-			m := &machineInHistory{s: s, h: h, number: number, user: user, token: s.Token(t, user),
-				machine: license.Machine{ID: fmt.Sprintf("m-%d", number), Name: fmt.Sprintf("WS-%d", number)},
-				dice:    rand.New(rand.NewPCG(seed, uint64(number))), http: s.HTTP()}
-			m.http.Transport.(*http.Transport).DisableKeepAlives = false
-			m.http.Timeout = 9 * time.Second
-			all.Go(func() { m.work(ctx) })
-		}
-	}
-	if len(users) > len(historyUsers) {
-		all.Go(func() { s.leaveAlone(t, ctx, h) })
-	}
-	nap(ctx, min(*historyLength/3, 10*time.Second))
-	leader := s.Leader(t)
-	s.Nodes[leader].Kill()
-	t.Logf("%v: %s, the leader, killed", h.Now(), s.Nodes[leader].Name)
-	nap(ctx, min(*historyLength/4, 5*time.Second))
-	s.Start(t, leader)
-	all.Wait()
+// historyEnv lets a history ask as fast as it can.
+var historyEnv = []string{"SITEGATE_LIMITS_REQUESTS_PER_SECOND=10000", "SITEGATE_LIMITS_BURST=10000", "SITEGATE_CLUSTER_TEMPO=lan"}
 
-	ops := h.Operations()
-	unknown := 0
-	for _, op := range ops {
-		if op.Output.(model.Output).Unknown {
-			unknown++
+// TestNemesis is of a program that breaks on demand: whatever befalls a site, its
+// history is possible by the rules.
+func TestNemesis(t *testing.T) {
+	s := NewFaultySite(t, 3, 10, Faults{LeasePart: 60}, historyEnv...)
+	r := round{s: s, name: "n", users: 4, each: 3, length: *historyLength, lease: license.DefaultLeaseTTL / 60, seed: nemesisSeed(), faults: faults}
+	if err := r.run(t); err != nil {
+		t.Error(err)
+	}
+	if err := s.awaitEqual(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTorture is TestNemesis on five nodes for as long as -torture says, in rounds
+// of three minutes with users of their own.
+func TestTorture(t *testing.T) {
+	if *torture == 0 {
+		t.Skip("runs for as long as -torture says")
+	}
+	s := NewFaultySite(t, 5, 10, Faults{LeasePart: 60}, historyEnv...)
+	seed := nemesisSeed()
+	for i, end := 0, time.Now().Add(*torture); time.Now().Before(end); i++ {
+		r := round{s: s, name: fmt.Sprintf("t%d", i), users: 4, each: 3, length: 3 * time.Minute, lease: license.DefaultLeaseTTL / 60, seed: seed + uint64(i), faults: faults}
+		if err := errors.Join(r.run(t), s.awaitEqual(t)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	t.Logf("%d operations, %d of them unknown", len(ops), unknown)
-	if len(ops) < 200 {
-		t.Errorf("a history of %d operations shows nothing", len(ops))
+}
+
+var (
+	torture = flag.Duration("torture", 0, "how long five nodes are tortured")
+	seeded  = flag.Uint64("seed", 0, "what the nemesis does; zero draws one")
+)
+
+func nemesisSeed() uint64 {
+	if *seeded != 0 {
+		return *seeded
 	}
-	m, info, err := h.Check(site, 2*time.Minute)
-	if err != nil {
-		t.Errorf("%v\n%s", err, model.Stuck(ops, info))
-		if dir := os.Getenv("SITEGATE_HISTORIES"); dir != "" {
-			file := filepath.Join(dir, fmt.Sprintf("history-%d.html", seed))
-			if err := porcupine.VisualizePath(m, info, file); err == nil {
-				t.Logf("drawn in %s", file)
+	return uint64(time.Now().UnixNano())
+}
+
+// TestPlantedMistakesAreFound shows that the checks bite: each mistake that is
+// planted in the program makes a history impossible, or the nodes' states differ.
+func TestPlantedMistakesAreFound(t *testing.T) {
+	for _, test := range []struct {
+		bug    string
+		faults []fault
+		with   Faults
+	}{
+		{"stale-leader", only("the leader is alone"), Faults{}},
+		{"any-generation", nil, Faults{ExpireMS: 400}},
+		{"applied-twice", only("a node is killed"), Faults{}},
+	} {
+		t.Run(test.bug, func(t *testing.T) {
+			test.with.LeasePart, test.with.Bugs = 60, []string{test.bug}
+			s := NewFaultySite(t, 3, 10, test.with, historyEnv...)
+			for i := range 6 {
+				r := round{s: s, name: fmt.Sprintf("p%d", i), users: 4, each: 3, length: 10 * time.Second, lease: license.DefaultLeaseTTL / 60, seed: nemesisSeed(), faults: test.faults}
+				err := r.run(t)
+				if err == nil {
+					err = s.awaitEqual(t)
+				}
+				if err != nil {
+					t.Logf("found in round %d: %v", i+1, err)
+					return
+				}
 			}
-		}
+			t.Errorf("the mistake %q was not found", test.bug)
+		})
 	}
-	s.AwaitReady(t, s.Nodes[leader])
-	Eventually(t, 20*time.Second, "all nodes have the same state", func() error {
-		var first api.Status
-		for i, n := range s.Nodes {
-			st, err := s.Status(n)
-			if err != nil {
-				return err
-			}
-			if i == 0 {
-				first = st
-			}
-			if st.Usage != first.Usage || st.Counts != first.Counts {
-				return fmt.Errorf("%s has %+v %+v, %s has %+v %+v", st.Node, st.Usage, st.Counts, first.Node, first.Usage, first.Counts)
-			}
-		}
-		return nil
-	})
 }
 
 // historyRecords gives the cloud the users of the history, waits until they are
 // mirrored, and returns them as the model's site.
-func (s *Site) historyRecords(t *testing.T, users []string) model.Site {
+func (s *Site) historyRecords(t testing.TB, users []string) model.Site {
 	t.Helper()
 	site := model.Site{Records: []license.Change{{Product: &license.Product{ID: emulator.ProductCapped, Capped: license.CappedYes}}}}
 	year := time.Now().Truncate(24 * time.Hour)
@@ -142,120 +144,14 @@ func (s *Site) historyRecords(t *testing.T, users []string) model.Site {
 	return site
 }
 
-// machineInHistory asks through all nodes, over plain HTTP: whatever is sent is
-// one operation of the history.
-type machineInHistory struct {
-	s       *Site
-	h       *model.History
-	number  int
-	user    string
-	token   string
-	machine license.Machine
-	dice    *rand.Rand
-	http    *http.Client
-}
-
-func (m *machineInHistory) work(ctx context.Context) {
-	for ctx.Err() == nil {
-		id := license.ID(uuid.Must(uuid.NewV7()))
-		if m.dice.IntN(5) == 0 {
-			m.use(ctx, model.CheckOut, model.Return, api.PathCheckouts, id)
-		} else {
-			m.use(ctx, model.Start, model.Stop, api.PathSessions, id)
-		}
-		nap(ctx, time.Duration(m.dice.Int64N(int64(breather()))))
-	}
-}
-
-// use takes something and, unless it was refused, gives it back; where an answer
-// was lost it asks again, for as long as it takes.
-func (m *machineInHistory) use(ctx context.Context, take, give model.Op, path string, id license.ID) {
-	body := map[string]any{"id": id.String(), "product": emulator.ProductCapped,
-		"machine": api.Machine{ID: m.machine.ID, Name: m.machine.Name}}
-	if take == model.CheckOut {
-		body["until"] = time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339)
-	}
-	out := m.do(take, id, http.MethodPost, path, body)
-	if out.Denied != "" {
-		return
-	}
-	if take == model.Start && !out.Unknown && m.dice.IntN(2) == 0 {
-		m.do(model.Beat, id, http.MethodPost, path+"/"+id.String()+"/heartbeat", map[string]any{"machine": body["machine"]})
-	}
-	nap(ctx, time.Duration(m.dice.Int64N(int64(breather()))))
-	for range 20 {
-		if !m.do(give, id, http.MethodDelete, path+"/"+id.String()+"?machine="+m.machine.ID, nil).Unknown {
-			return
-		}
-		nap(context.Background(), 50*time.Millisecond)
-	}
-}
-
-// do sends one request to one node and writes down what came of it. What
-// certainly did not reach the rules is no part of the history.
-func (m *machineInHistory) do(op model.Op, id license.ID, method, path string, body any) model.Output {
-	in := model.Input{Op: op, User: license.UserID(m.user), ID: id, Machine: m.machine}
-	if op == model.Start || op == model.CheckOut {
-		in.Product = emulator.ProductCapped
-	}
-	call := m.h.Now()
-	out, counts := m.ask(method, path, body)
-	if counts {
-		m.h.Add(m.number, in, out, call, m.h.Now())
-	}
-	return out
-}
-
-func (m *machineInHistory) ask(method, path string, body any) (out model.Output, counts bool) {
-	var send io.Reader
-	if body != nil {
-		b, _ := json.Marshal(body)
-		send = bytes.NewReader(b)
-	}
-	req, err := http.NewRequest(method, m.s.Nodes[m.dice.IntN(len(m.s.Nodes))].URL+path, send)
-	if err != nil {
-		panic(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+m.token)
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := m.http.Do(req)
-	if err != nil {
-		var op *net.OpError
-		return model.Unknown(), !errors.As(err, &op) || op.Op != "dial" // a node that is down was asked nothing
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return model.Unknown(), true
-	}
-	if resp.StatusCode < 300 {
-		return model.Granted(), true
-	}
-	var p api.Problem
-	if err := json.Unmarshal(b, &p); err != nil {
-		return model.Unknown(), true
-	}
-	switch p.Code {
-	case api.CodeUnknown, api.CodeInternal:
-		return model.Unknown(), true
-	case api.CodeNoQuorum, api.CodeNotReady:
-		return model.Unknown(), false
-	}
-	return model.Output{Denied: license.Reason(p.Code), Active: p.Machine}, true
-}
-
 // leaveAlone starts a session that nobody renews, and writes down when it was
 // seen to have expired.
-func (s *Site) leaveAlone(t *testing.T, ctx context.Context, h *model.History) {
-	m := &machineInHistory{s: s, h: h, number: 100, user: "h-leaver", token: s.Token(t, "h-leaver"),
-		machine: license.Machine{ID: "m-left", Name: "WS-LEFT"}, dice: rand.New(rand.NewPCG(1, 1)), http: s.HTTP()}
-	watcher := s.Client(t, "h-leaver", "WS-OTHER", 0).Watch(ctx)
+func (s *Site) leaveAlone(t testing.TB, ctx context.Context, h *model.History) {
+	m := s.machineInHistory(t, h, 100, "h-leaver", 1)
+	watcher := s.Client(t, m.user, "WS-OTHER", 0).Watch(ctx)
 	id := license.ID(uuid.Must(uuid.NewV7()))
 	sent := h.Now()
-	out := m.do(model.Start, id, http.MethodPost, api.PathSessions, map[string]any{"id": id.String(), "product": emulator.ProductCapped,
-		"machine": api.Machine{ID: m.machine.ID, Name: m.machine.Name}})
+	out := m.do(model.Start, id, api.PathSessions, id)
 	if out.Unknown || out.Denied != "" {
 		t.Errorf("the session to be left alone: %v", out)
 		return
@@ -271,12 +167,6 @@ func (s *Site) leaveAlone(t *testing.T, ctx context.Context, h *model.History) {
 		}
 	}
 	t.Error("the session that was left alone did not expire")
-}
-
-// breather is the longest pause between two operations: a long history is sparser,
-// for the checker's sake.
-func breather() time.Duration {
-	return min(max(*historyLength/250, 40*time.Millisecond), 200*time.Millisecond)
 }
 
 func nap(ctx context.Context, d time.Duration) {

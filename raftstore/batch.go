@@ -200,8 +200,9 @@ func (s *Store) Propose(ctx context.Context, c license.Command) (license.Outcome
 	if _, ok := s.Leading(); !ok {
 		return license.Outcome{}, ErrNotLeader
 	}
-	if planted(bugEarlyAnswer) {
-		return s.answerEarly(ctx, c), nil
+	out, err := s.batcher.do(ctx, c)
+	if err != nil && planted(bugStaleLeader) {
+		return s.guess(c), nil
 	}
-	return s.batcher.do(ctx, c)
+	return out, err
 }

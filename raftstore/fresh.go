@@ -105,7 +105,7 @@ func (s *Store) confirmOnce() error {
 	if rg == nil {
 		return ErrNotLeader
 	}
-	if planted(bugEarlyAnswer) {
+	if planted(bugStaleLeader) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(rg.ctx, confirmLimit)

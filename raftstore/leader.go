@@ -106,6 +106,9 @@ func (s *Store) rule() (end func()) {
 		}
 	}()
 	return func() {
+		if planted(bugStaleLeader) {
+			time.Sleep(2 * time.Second)
+		}
 		s.reign.Store(nil)
 		cancel()
 		<-done
@@ -202,6 +205,9 @@ func (s *Store) resume(ctx context.Context, head license.Head) error {
 // reigning is this node's leadership, or nil where it does not lead, or not yet.
 func (s *Store) reigning() *reign {
 	rg := s.reign.Load()
+	if rg != nil && planted(bugStaleLeader) {
+		return rg
+	}
 	if rg == nil || s.raft.State() != raft.Leader || s.raft.CurrentTerm() != rg.term {
 		return nil
 	}

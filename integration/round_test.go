@@ -1,0 +1,124 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"sitegate/api"
+	"sitegate/integration/model"
+)
+
+// round is one recorded history: machines of a few users ask through every node,
+// several of each user at once, while the nemesis does its work.
+type round struct {
+	s      *Site
+	name   string // begins its users' names
+	users  int
+	each   int // machines of a user
+	length time.Duration
+	lease  time.Duration // of the site; zero: too long to be seen
+	seed   uint64
+	faults []fault
+	rest   time.Duration // at the end, without faults
+
+	more   []string // users beside them
+	beside func(testing.TB, context.Context, *model.History)
+}
+
+// run records the history and says whether it is possible by the rules.
+func (r round) run(t testing.TB) error {
+	t.Helper()
+	t.Logf("round %s, seed %d", r.name, r.seed)
+	var users []string
+	for i := range r.users {
+		users = append(users, fmt.Sprintf("%s-%d", r.name, i+1))
+	}
+	site := r.s.historyRecords(t, append(users, r.more...))
+	h := model.Begin()
+	ctx, cancel := context.WithTimeout(context.Background(), r.length)
+	defer cancel()
+	var all sync.WaitGroup
+	for i, user := range users {
+		for j := range r.each {
+			m := r.s.machineInHistory(t, h, r.each*i+j, user, r.seed)
+			m.lease = r.lease
+			all.Go(func() { m.work(ctx) })
+		}
+	}
+	if r.beside != nil {
+		all.Go(func() { r.beside(t, ctx, h) })
+	}
+	n := &nemesis{t: t, s: r.s, faults: r.faults, dice: rand.New(rand.NewPCG(r.seed, 1<<32)),
+		say: func(what string) { t.Logf("%8.3f s: %s", h.Now().Seconds(), what) }}
+	busy, end := context.WithTimeout(ctx, r.length-r.rest)
+	n.work(busy)
+	end()
+	t.Log(n.account())
+	all.Wait()
+	return r.judge(t, h, site)
+}
+
+func (r round) judge(t testing.TB, h *model.History, site model.Site) error {
+	t.Helper()
+	ops := h.Operations()
+	granted, unknown := 0, 0
+	for _, op := range ops {
+		switch out := op.Output.(model.Output); {
+		case out.Unknown:
+			unknown++
+		case out.Denied == "":
+			granted++
+		}
+	}
+	t.Logf("%d operations: %d granted, %d unknown", len(ops), granted, unknown)
+	if per := int(r.length/time.Second) * r.users; granted < per {
+		return fmt.Errorf("a history with %d grants shows nothing; want one a second and user, %d", granted, per)
+	}
+	m, info, err := h.Check(site, 2*time.Minute)
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, model.Stuck(ops, info))
+		if dir := os.Getenv("SITEGATE_HISTORIES"); dir != "" {
+			file := filepath.Join(dir, fmt.Sprintf("history-%s-%d.html", r.name, r.seed))
+			err = errors.Join(err, porcupine.VisualizePath(m, info, file))
+		}
+	}
+	return err
+}
+
+// awaitEqual waits until every node has the same state.
+func (s *Site) awaitEqual(t testing.TB) error {
+	t.Helper()
+	for _, n := range s.Nodes {
+		s.AwaitReady(t, n)
+	}
+	var differ error
+	Eventually(t, 30*time.Second, "all nodes are at the same index", func() error {
+		var first api.Status
+		for i, n := range s.Nodes {
+			st, err := s.Status(n)
+			if err != nil {
+				return err
+			}
+			if i == 0 {
+				first = st
+			}
+			if st.Cluster.Index != first.Cluster.Index {
+				return fmt.Errorf("%s is at %d, %s at %d", st.Node, st.Cluster.Index, first.Node, first.Cluster.Index)
+			}
+			if st.Usage != first.Usage || st.Counts != first.Counts {
+				differ = fmt.Errorf("%s has %+v %+v, %s has %+v %+v", st.Node, st.Usage, st.Counts, first.Node, first.Usage, first.Counts)
+			}
+		}
+		return nil
+	})
+	return differ
+}
