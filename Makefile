@@ -1,9 +1,11 @@
 GO       ?= go
 FUZZTIME ?= 30s
 TWIN     ?= 10000000
+TORTURE  ?= 1h
+SEED     ?= 0
 BENCH    ?= .
 
-.PHONY: help check test race history twin demo bench build fuzz
+.PHONY: help check test race history nemesis torture twin demo bench build fuzz
 
 help: ## print the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s  %s\n", $$1, $$2}'
@@ -19,6 +21,12 @@ race: ## the tests with the race detector
 
 history: ## a recorded history of four minutes, with a killed leader and an expiry
 	@.ci/run history
+
+nemesis: ## three minutes of what befalls sites, and planted mistakes, all found
+	@.ci/run nemesis
+
+torture: ## five nodes and the nemesis for an hour; TORTURE=10m, SEED=n repeats one
+	$(GO) test -count=1 -timeout 0 -v -run Torture ./integration -torture $(TORTURE) -seed $(SEED)
 
 twin: ## ten million random entries, to the rules and to their naive twin; TWIN=n for n
 	$(GO) test -count=1 -timeout 30m -run TwinLong ./license -twin $(TWIN)
