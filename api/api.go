@@ -28,6 +28,7 @@ const (
 	PathMachines  = "/v1/machines"
 	PathBlocks    = "/v1/blocks"
 	PathReminders = "/v1/reminders"
+	PathRestore   = "/v1/restore"
 )
 
 // Machine is the computer a request speaks of.

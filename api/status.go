@@ -14,6 +14,19 @@ type Status struct {
 	Autonomy  AutonomyStatus `json:"autonomy"`
 	Connected int            `json:"connected"` // clients on this node's websocket
 	Time      time.Time      `json:"time"`      // the cluster's
+	// Restored is what the site waits for after a restore; nil: nothing.
+	Restored *RestoredStatus `json:"restored,omitempty"`
+}
+
+// RestoredStatus is a site that went on from a backup, or from one node that was left,
+// and grants nothing capped for now.
+type RestoredStatus struct {
+	Epoch     uint64    `json:"epoch"`
+	Recovered bool      `json:"recovered"` // from one node, not from a backup
+	Since     time.Time `json:"since,omitzero"`
+	Until     time.Time `json:"until,omitzero"` // when every lease of before is over
+	// Read: the checkouts are those of the cloud's books, or were accepted.
+	Read bool `json:"read"`
 }
 
 // ClusterStatus is who leads whom.

@@ -29,6 +29,9 @@ func (e *Endpoint) status(*call) (reply, error) {
 		if h.Now != 0 {
 			st.Time = max(h.Now, e.gw.Now()).Std()
 		}
+		if r := h.Restored; !r.Over(max(h.Now, e.gw.Now())) {
+			st.Restored = &api.RestoredStatus{Epoch: h.Epoch, Recovered: r.Recovered, Since: r.At.Std(), Until: r.Until.Std(), Read: r.Read}
+		}
 	})
 	return reply{status: http.StatusOK, body: st}, nil
 }
@@ -49,6 +52,18 @@ func (e *Endpoint) release(c *call, in api.ReleaseRequest) (reply, error) {
 	}
 	e.log.InfoContext(c.ctx, "session released", "id", c.id, "session", id.String(), "by", in.By)
 	return reply{status: http.StatusOK, body: session(a.Outcome.Session, a.Epoch)}, nil
+}
+
+// acceptRestore is POST /v1/restore/accept on the operator's socket.
+func (e *Endpoint) acceptRestore(c *call, in api.ReleaseRequest) (reply, error) {
+	if err := said(in.By, in.Note); err != nil {
+		return reply{}, err
+	}
+	if in.Note == "" {
+		return reply{}, malformed("note is missing: say how it was made sure")
+	}
+	_, err := decided(e.gw.AcceptRestore(c.ctx, license.AcceptRestore{By: in.By, Note: in.Note}))
+	return e.acted(c, err, "accept", "restore", "", in.By)
 }
 
 func errLeases(got, want int) error {

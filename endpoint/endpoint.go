@@ -53,6 +53,7 @@ type Gateway interface {
 	ReleaseUser(context.Context, license.ReleaseUser) (gateway.Answer, error)
 	SignOut(context.Context, license.SignOut) (gateway.Answer, error)
 	Refresh(context.Context) (gateway.Answer, error)
+	AcceptRestore(context.Context, license.AcceptRestore) (gateway.Answer, error)
 	Renew(context.Context, []license.Renewal) ([]license.Lease, error)
 	View(func(*license.State))
 	Now() license.Time // the cluster's, also while nothing is decided

@@ -150,6 +150,10 @@ func (n *oneNode) Refresh(context.Context) (gateway.Answer, error) {
 	return n.apply(news)
 }
 
+func (n *oneNode) AcceptRestore(_ context.Context, c license.AcceptRestore) (gateway.Answer, error) {
+	return n.apply(c)
+}
+
 func (n *oneNode) Release(_ context.Context, c license.Release) (gateway.Answer, error) {
 	return n.apply(c)
 }

@@ -66,6 +66,7 @@ func (e *Endpoint) routes() []route {
 		{method: "POST", path: api.PathMachines + "/unblock", who: operator, do: body(e.unblockMachine)},
 		{method: "GET", path: api.PathBlocks, who: operator, do: e.blocks},
 		{method: "GET", path: api.PathReminders, who: operator, do: e.reminders},
+		{method: "POST", path: api.PathRestore + "/accept", who: operator, do: body(e.acceptRestore)},
 	}
 }
 

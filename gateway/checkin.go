@@ -10,11 +10,11 @@ import (
 
 // HoldLister is a Cloud that can say what this site holds in its books. Where the
 // cloud cannot, a checkout that was written off is free only when its machine
-// returns it or at its end.
+// returns it or at its end, and after a restore an administrator has to make sure.
 type HoldLister interface {
 	// HeldCheckouts lists the checkouts of this site that the cloud still has, by
 	// the id they were asked for with.
-	HeldCheckouts(ctx context.Context) ([]license.ID, error)
+	HeldCheckouts(ctx context.Context) ([]license.Checkout, error)
 }
 
 // checkedIn looks whether the cloud still has what was written off, and confirms
@@ -38,7 +38,7 @@ func (h *holds) checkedIn(ctx context.Context, list []license.CloudHold) []licen
 	}
 	gone := map[license.ID]bool{}
 	for _, x := range list {
-		if !lost(x) || slices.Contains(held, x.Ref) {
+		if !lost(x) || slices.ContainsFunc(held, func(y license.Checkout) bool { return y.ID == x.Ref }) {
 			continue
 		}
 		out, err := h.g.log.Propose(ctx, license.CheckInConfirmed{Checkout: x.Ref})

@@ -32,6 +32,8 @@ type request struct {
 
 	Refresh *refresh `json:"refresh,omitempty"`
 
+	AcceptRestore *license.AcceptRestore `json:"accept_restore,omitempty"`
+
 	Request *license.Request `json:"request,omitempty"`
 	LetGo   *license.LetGo   `json:"let_go,omitempty"`
 	Decline *license.Decline `json:"decline,omitempty"`

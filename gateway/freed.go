@@ -38,6 +38,8 @@ func (g *Gateway) Observe(events []license.Event) {
 			if f.Up {
 				g.holds.catchUp()
 			}
+		case license.CheckoutsRead, license.RestoreAccepted:
+			g.holds.catchUp() // which had to wait for it
 		}
 	}
 }

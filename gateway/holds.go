@@ -187,7 +187,7 @@ func (h *holds) renew(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
-	if !h.g.link.up() {
+	if !h.g.link.up() || h.g.awaitsBooks() {
 		return false
 	}
 	h.mu.Lock()

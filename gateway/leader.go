@@ -63,7 +63,7 @@ func (g *Gateway) lead(ctx context.Context) {
 	errands := []func(context.Context){g.configure, g.settle, g.refuseJournal}
 	g.begin()
 	if g.cloud != nil {
-		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox)
+		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox, g.reclaim)
 	}
 	var wg sync.WaitGroup
 	for _, errand := range errands {

@@ -155,6 +155,8 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.SignOut)
 	case r.WouldRefuse != nil:
 		out, err = g.journalSpared(ctx, *r.WouldRefuse)
+	case r.AcceptRestore != nil:
+		out, err = g.log.Propose(ctx, *r.AcceptRestore)
 	default:
 		return Answer{}, fmt.Errorf("the request says nothing this node knows: is it from a newer version?")
 	}

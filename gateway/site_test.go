@@ -296,16 +296,16 @@ func (b *books) RenewHolds(_ context.Context, _ license.Fence, holds []license.C
 	return conflicts, nil
 }
 
-func (b *books) HeldCheckouts(context.Context) ([]license.ID, error) {
+func (b *books) HeldCheckouts(context.Context) ([]license.Checkout, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down || b.mute {
 		return nil, errCut
 	}
-	var held []license.ID
+	var held []license.Checkout
 	for _, h := range b.holds {
 		if h.Kind == license.HoldCheckout {
-			held = append(held, h.Ref)
+			held = append(held, license.Checkout{ID: h.Ref, User: h.User, Product: h.Product, License: h.License, Machine: h.Machine, Until: h.Until})
 		}
 	}
 	return held, nil
@@ -346,6 +346,7 @@ type site struct {
 	*Gateway
 	log   *soloLog
 	books *books
+	end   func()
 }
 
 func newSite(t *testing.T) *site {
@@ -364,14 +365,20 @@ func newSiteOf(t *testing.T, prepare func(*books)) *site {
 		license.Change{License: &license.License{ID: "L2", Product: "road", Assignee: "ben"}},
 	)
 	prepare(b)
-	log := newSoloLog()
-	g := New(Config{Log: log, Cloud: b, Logger: slog.New(slog.DiscardHandler)})
+	return runSite(t, newSoloLog(), b, b)
+}
+
+// runSite runs a gateway until end is called, or the test ends.
+func runSite(t *testing.T, log *soloLog, b *books, cloud Cloud) *site {
+	t.Helper()
+	g := New(Config{Log: log, Cloud: cloud, Logger: slog.New(slog.DiscardHandler)})
 	log.observe = g.Observe
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
-	return &site{Gateway: g, log: log, books: b}
+	end := sync.OnceFunc(func() { cancel(); <-done })
+	t.Cleanup(end)
+	return &site{Gateway: g, log: log, books: b, end: end}
 }
 
 var (

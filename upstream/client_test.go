@@ -179,7 +179,8 @@ func TestHolds(t *testing.T) {
 	if d, err := ask(hold(emulator.UserB, "WS-2", 4)); err != nil || d == nil || d.Reason != license.MachineActive || d.By != license.HoldCheckout || d.Machine.Name != "LT-7" {
 		t.Errorf("start while checked out: got %+v, %v, want machine-active by a checkout on LT-7", d, err)
 	}
-	if got, err := s.HeldCheckouts(t.Context()); err != nil || len(got) != 1 || got[0] != out.Ref {
+	if got, err := s.HeldCheckouts(t.Context()); err != nil || len(got) != 1 || got[0].ID != out.Ref || got[0].Machine != out.Machine ||
+		got[0].User != out.User || got[0].License != out.License || got[0].Product != out.Product || got[0].Until != until {
 		t.Errorf("held checkouts: got %v, %v, want that of LT-7 only", got, err)
 	}
 	long := out

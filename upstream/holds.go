@@ -86,7 +86,7 @@ func (c *Client) RenewHolds(ctx context.Context, f license.Fence, holds []licens
 
 // HeldCheckouts lists the checkouts of this site that the cloud has in its books, by the id they were asked for with. What is not there has
 // been returned, has ended, or was checked in by the vendor's service.
-func (c *Client) HeldCheckouts(ctx context.Context) ([]license.ID, error) {
+func (c *Client) HeldCheckouts(ctx context.Context) ([]license.Checkout, error) {
 	var got cloudapi.HoldList
 	err := c.do(ctx, call{method: http.MethodGet, path: cloudapi.PathHolds, max: cloudapi.MaxBody}, &got)
 	if err == nil && got.Holds == nil { // nothing is not a list of nothing
@@ -95,7 +95,7 @@ func (c *Client) HeldCheckouts(ctx context.Context) ([]license.ID, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking the cloud what this site holds: %w", asError(err))
 	}
-	ids := []license.ID{}
+	held := []license.Checkout{}
 	for _, h := range got.Holds {
 		if h.Kind != cloudapi.HoldCheckout {
 			continue
@@ -104,9 +104,13 @@ func (c *Client) HeldCheckouts(ctx context.Context) ([]license.ID, error) {
 		if err != nil {
 			return nil, fmt.Errorf("asking the cloud what this site holds: %w: %s", ErrGarbage, clip(err.Error()))
 		}
-		ids = append(ids, id)
+		if h.Until == nil || !soundID(h.UserID) || !soundID(h.ProductID) || !soundID(h.LicenseID) || len(h.MachineID) > cloudapi.MaxID {
+			return nil, fmt.Errorf("asking the cloud what this site holds: %w: checkout %s does not say whose, of what, where or until when", ErrGarbage, id)
+		}
+		held = append(held, license.Checkout{ID: id, User: license.UserID(h.UserID), Product: license.ProductID(h.ProductID), License: license.LicenseID(h.LicenseID),
+			Machine: license.Machine{ID: h.MachineID, Name: cut(h.MachineName)}, Since: license.TimeOf(h.Since), Until: license.TimeOf(*h.Until)})
 	}
-	return ids, nil
+	return held, nil
 }
 
 // toDenial translates a refusal; nil: it is not about the license.

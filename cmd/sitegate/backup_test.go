@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"sitegate/api"
 	"sitegate/license"
 	"sitegate/raftstore"
 )
@@ -168,6 +169,8 @@ func TestBackupCommandLines(t *testing.T) {
 		{[]string{"backup", "inspect", bad + "x"}, exitFailed, "no such file"},
 		{[]string{"backup", filepath.Join(t.TempDir(), "x"), "--config", config}, exitUnavailable, "does not run"},
 		{[]string{"restore"}, exitUsage, "name one backup"},
+		{[]string{"restore", "accept"}, exitUsage, "say --because"},
+		{[]string{"restore", "accept", "--because", "asked", "--by", "ida", "--config", config}, exitUnavailable, "does not run"},
 		{[]string{"restore", bad, "--config", config}, exitFailed, "cannot be restored"},
 		{[]string{"help", "backup"}, exitOK, "sitegate backup verify"},
 		{[]string{"help", "restore"}, exitOK, "--accept-time"},
@@ -200,3 +203,17 @@ func TestProgressIsABarOrLines(t *testing.T) {
 	}
 }
 
+func TestStatusSaysUntilWhenARestoredSiteWaits(t *testing.T) {
+	for want, r := range map[string]*api.RestoredStatus{
+		"from a backup; no leader has gone on from it yet":                                      {Epoch: 9},
+		"from a backup; nothing capped is granted before 2026-11-21 12:00:00 UTC":               {Epoch: 9, Since: at, Until: at, Read: true},
+		"from one node that was left; nothing capped is granted before 2026-11-21 12:00:00 UTC": {Epoch: 9, Recovered: true, Since: at, Until: at},
+		"see sitegate restore accept":                                                           {Epoch: 9, Since: at, Until: at},
+	} {
+		file := writeSingle(t)
+		answerAt(t, file, statusOf(api.Status{Restored: r}))
+		if _, stdout, stderr := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file)); !strings.Contains(stdout, want) {
+			t.Errorf("%+v: %q, %q; want %q in it", r, stdout, stderr, want)
+		}
+	}
+}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"sitegate/api"
 	"sitegate/configs"
 	"sitegate/license"
 	"sitegate/raftstore"
@@ -18,6 +20,7 @@ import (
 
 const restoreHelp = `
 Usage: sitegate restore FILE [--config FILE]
+       sitegate restore accept --because TEXT [--by NAME] [--config FILE]
 
 Builds the data folder of this machine's node from a backup. The node must not
 run, and its data folder must be new or empty. What comes of it is a cluster of
@@ -31,13 +34,20 @@ and the checkouts were read from the cloud again. sitegate status tells until wh
 Stop all other nodes of the cluster before you start this one, and do not start
 them again with their old data.
 
+accept is for a cloud that cannot say what a site has checked out: ask everybody,
+return or write off what is not out any more, and say how you made sure. It stays in
+the audit trail. The wait for leases is not shortened by it.
+
 Example:
   sitegate backup verify /srv/backup/site.backup
   sitegate restore /srv/backup/site.backup
   sitegate serve
 `
 
-func restore(_ context.Context, p *program, args []string) error {
+func restore(ctx context.Context, p *program, args []string) error {
+	if len(args) > 0 && args[0] == "accept" {
+		return acceptRestore(ctx, p, args[1:])
+	}
 	f := p.flags("restore", restoreHelp)
 	p.configFlags(f)
 	other := f.Bool("other-cluster", false, "take the backup of another cluster: this node's cluster goes on from it")
@@ -69,6 +79,29 @@ func restore(_ context.Context, p *program, args []string) error {
 	}
 	fmt.Fprintf(p.stdout, "Node %s goes on from %s, in epoch %d. What was answered after that is lost.\n", c.Node, when(begun.Time), begun.Epoch)
 	p.tellBegun(c, begun)
+	return nil
+}
+
+// acceptRestore tells the node that IT has seen to what is checked out.
+func acceptRestore(ctx context.Context, p *program, args []string) error {
+	f := p.flags("restore accept", restoreHelp)
+	p.configFlags(f)
+	by := f.String("by", p.getenv("USER"), "who accepts it, for the audit trail")
+	because := f.String("because", "", "how it was made sure; needed")
+	if err := p.parseNone(f, args); err != nil {
+		return err
+	}
+	if *because == "" || *by == "" {
+		return usagef("restore accept: say --because how it was made sure what is checked out, and --by whom")
+	}
+	c, _, err := p.load(f)
+	if err != nil {
+		return err
+	}
+	if err := operator(ctx, c, http.MethodPost, api.PathRestore+"/accept", api.ReleaseRequest{By: *by, Note: *because}, nil); err != nil {
+		return err
+	}
+	fmt.Fprintln(p.stdout, "The checkouts are taken as they are. sitegate status tells whether there is more to wait for.")
 	return nil
 }
 

@@ -65,6 +65,12 @@ func (p *program) showStatus(s api.Status) error {
 	for _, m := range s.Cluster.Members {
 		row("  "+m.Name, "%s", strings.Join(memberWords(s, m), ", "))
 	}
+	if r := s.Restored; r != nil {
+		row("restored", "%s", restoredWords(r))
+		if !r.Read {
+			row("", "the checkouts are not read from the cloud yet; where it cannot tell, see sitegate restore accept --help")
+		}
+	}
 	switch {
 	case s.Link.Up:
 		row("link", "up, the cloud answered %s", ago(s.Time, s.Link.Contact))
@@ -96,6 +102,17 @@ func (p *program) showStatus(s api.Status) error {
 		return fmt.Errorf("writing the status: %w", err)
 	}
 	return nil
+}
+
+func restoredWords(r *api.RestoredStatus) string {
+	from := "from a backup"
+	if r.Recovered {
+		from = "from one node that was left"
+	}
+	if r.Until.IsZero() {
+		return from + "; no leader has gone on from it yet, and nothing capped is granted"
+	}
+	return fmt.Sprintf("%s; nothing capped is granted before %s", from, r.Until.UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
 func memberWords(s api.Status, m api.Member) []string {

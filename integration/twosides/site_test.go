@@ -147,7 +147,7 @@ func (s *site) checkIn() {
 		s.w.fail("%s: asking what it holds: %v", s.name, err)
 	}
 	for _, x := range s.checkouts() {
-		if x.WrittenOff != nil && !slices.Contains(held, x.ID) {
+		if x.WrittenOff != nil && !slices.ContainsFunc(held, func(y license.Checkout) bool { return y.ID == x.ID }) {
 			s.w.say("%s: the checkout of %s on %s is checked in", s.name, x.User, x.Machine.Name)
 			if out := s.apply(license.CheckInConfirmed{Checkout: x.ID}); out.Denial != nil {
 				s.w.fail("%s: the rules refuse the check-in of %+v: %+v", s.name, x, out.Denial)
