@@ -22,7 +22,8 @@ import (
 
 const (
 	dialTimeout = 3 * time.Second
-	tryTimeout  = 12 * time.Second // one request to one node: the cloud may be asked meanwhile
+	tryTimeout  = 12 * time.Second      // one request to one node: the cloud may be asked meanwhile
+	moveOver    = 20 * time.Millisecond // before a node that was not asked yet, after one that is gone
 	minBackoff  = 100 * time.Millisecond
 	maxBackoff  = 5 * time.Second
 	maxAfter    = time.Minute // of a Retry-After that is believed
@@ -58,12 +59,18 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) (se
 	renewed := false
 	var last *Error
 	var told *Error // the last that a node said; it tells more than a node that does not answer
+	asked := map[string]bool{}
 	for n := 0; ; n++ {
 		url, wait := c.nodes.pick()
+		pause := backoff(n)
+		if last != nil && last.Code == string(ErrUnreachable) && !asked[url] {
+			pause = rand.N(moveOver)
+		}
+		asked[url] = true
 		if last != nil && last.Code == api.CodeTooMany {
 			wait = max(wait, after(last)) // the limit is the user's, on every node
 		}
-		if !sleep(ctx, c.ctx, max(wait, backoff(n))) {
+		if !sleep(ctx, c.ctx, max(wait, pause)) {
 			return s, c.gaveUp(ctx, cmp.Or(told, last))
 		}
 		sent := c.now()

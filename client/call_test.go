@@ -85,6 +85,22 @@ func TestUnfinishedRequestsAreRepeatedElsewhereUnderTheSameID(t *testing.T) {
 	}
 }
 
+func TestOtherNodesAreAskedSoonAfterOneIsGone(t *testing.T) {
+	for range 20 { // pauses and the order of nodes are random
+		synctest.Test(t, func(t *testing.T) {
+			w := &wire{}
+			newGateway(t, w)
+			began := time.Now()
+			start(t, desktop(t, w, "WS-101", func(c *client.Config) {
+				c.Nodes = []string{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"} // one of which is there
+			}))
+			if took, most := time.Since(began), 40*time.Millisecond; took > most {
+				t.Errorf("it took %v, want at most %v: 20 ms before each next node", took, most)
+			}
+		})
+	}
+}
+
 func TestLeaseOfARepeatedStartIsCaughtUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}

@@ -189,7 +189,7 @@ func Default() Config {
 }
 
 // The defaults of sections that may be absent hold once the section is there.
-func (c *Cluster) defaults() { c.Tempo = "lan" }
+func (c *Cluster) defaults() { c.Tempo = "vm" }
 func (c *Cloud) defaults()   { c.AskTimeout = 5 * time.Second }
 
 // derive fills in what follows from other settings, and tells of it.

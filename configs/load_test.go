@@ -191,8 +191,8 @@ func TestCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Cluster.Listen != "127.0.0.1:7101" || c.Cluster.Advertise != "127.0.0.1:7101" || c.Cluster.Tempo != "lan" {
-		t.Errorf("got %+v, want listen and advertise of node1's address and tempo lan", c.Cluster)
+	if c.Cluster.Listen != "127.0.0.1:7101" || c.Cluster.Advertise != "127.0.0.1:7101" || c.Cluster.Tempo != "vm" {
+		t.Errorf("got %+v, want listen and advertise of node1's address and tempo vm", c.Cluster)
 	}
 	if got := origins["cluster.listen"].String(); got != "from cluster.advertise" {
 		t.Errorf("listen came %s", got)

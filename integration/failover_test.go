@@ -216,3 +216,66 @@ func TestPausedLeaderIsReplaced(t *testing.T) {
 		func(leader int) { s.Nodes[leader].Pause() },
 		func(leader int) { s.Nodes[leader].Resume() })
 }
+
+// TestLeaderThatIsStoppedHandsOver: nobody is told of an error when the leader is
+// asked to end, or to step down, and nobody waits long.
+func TestLeaderThatIsStoppedHandsOver(t *testing.T) {
+	s := NewSiteWithoutLinks(t, 3, 10, failoverEnv...)
+	s.historyRecords(t, failoverUsers)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var mu sync.Mutex
+	had := make([][]grant, len(failoverUsers)) // mu guards it
+	var work sync.WaitGroup
+	for i, user := range failoverUsers {
+		c := s.Client(t, user, fmt.Sprintf("WS-%d", i), i)
+		work.Go(func() {
+			for ctx.Err() == nil {
+				asked := time.Now()
+				session, err := c.Start(ctx, emulator.ProductCapped)
+				got := time.Now()
+				if err == nil {
+					err = session.Stop(ctx)
+				}
+				if err != nil && ctx.Err() == nil {
+					t.Errorf("a desktop was told: %v", err)
+				}
+				mu.Lock()
+				had[i] = append(had[i], grant{asked, got})
+				mu.Unlock()
+				nap(ctx, 2*time.Millisecond)
+			}
+		})
+	}
+	defer work.Wait()
+	defer cancel()
+	var waits, ends []time.Duration
+	for range *tries {
+		leader := s.Leader(t)
+		from := time.Now()
+		s.Nodes[leader].Stop(t)
+		ends = append(ends, time.Since(from))
+		ended := time.Now()
+		var longest time.Duration // of the starts that were under way, or begun, since
+		Eventually(t, 20*time.Second, "every desktop has a start that was asked for after the end", func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			longest = 0
+			for i := range had {
+				if len(had[i]) == 0 || had[i][len(had[i])-1].asked.Before(ended) {
+					return fmt.Errorf("desktop %d has none", i)
+				}
+				for _, g := range had[i] {
+					if g.got.After(from) {
+						longest = max(longest, g.got.Sub(g.asked))
+					}
+				}
+			}
+			return nil
+		})
+		waits = append(waits, longest)
+		s.Start(t, leader)
+		s.settled(t)
+	}
+	t.Logf("%d leaders stopped; the longest start meanwhile (least, median, most): %s; the process ended after %s", *tries, spread(waits), spread(ends))
+}

@@ -26,6 +26,7 @@ type batcher struct {
 	done    chan struct{}
 	down    chan struct{} // closed: raft is, and answers no more
 	pending sync.WaitGroup
+	going   sync.RWMutex // held for reading by every entry under way
 }
 
 const (
@@ -107,11 +108,13 @@ func (b *batcher) run(ctx context.Context) {
 		for i, p := range batch {
 			commands[i] = p.command
 		}
+		b.going.RLock()
 		entry := b.codec.entry(b.stamp(), commands)
 		start := time.Now()
 		future := b.raft.Apply(entry, enqueueWithin) // in this order into the log
 		b.pending.Go(func() {
 			b.settle(batch, future)
+			b.going.RUnlock()
 			b.metrics.committed(len(batch), time.Since(start))
 			<-b.flights
 		})
@@ -150,6 +153,30 @@ func (b *batcher) gather(ctx context.Context, held *proposal) (batch []*proposal
 		if len(batch) == MaxBatch || size >= MaxBatchBytes {
 			return batch, nil
 		}
+	}
+}
+
+// hold keeps new entries from beginning, and returns once those under way have
+// been answered, or after a while. release lets them begin again.
+func (b *batcher) hold(ctx context.Context, limit time.Duration) (release func()) {
+	halted := make(chan struct{})
+	go func() {
+		b.going.Lock()
+		close(halted)
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-halted:
+		return b.going.Unlock
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return func() {
+		go func() { // they end with the leadership, or with raft
+			<-halted
+			b.going.Unlock()
+		}()
 	}
 }
 

@@ -43,7 +43,8 @@ type Config struct {
 	// Version is this program's, for people.
 	Version string
 
-	// Tempo is how soon a silent leader is replaced: default LAN.
+	// Tempo is how soon a silent leader is replaced: default VM. One whose process
+	// has ended is replaced at once.
 	Tempo Tempo
 
 	Logger     *slog.Logger
@@ -105,12 +106,12 @@ const (
 
 func (t Tempo) heartbeat() time.Duration {
 	switch t {
-	case VM:
-		return 500 * time.Millisecond
+	case LAN:
+		return 200 * time.Millisecond
 	case WAN:
 		return time.Second
 	default:
-		return 200 * time.Millisecond
+		return 500 * time.Millisecond
 	}
 }
 
@@ -130,7 +131,7 @@ func (c *Config) complete() error {
 		bad("cluster id %q: use a UUID", c.Cluster)
 	}
 	if c.Tempo == "" {
-		c.Tempo = LAN
+		c.Tempo = VM
 	}
 	if c.Tempo != LAN && c.Tempo != VM && c.Tempo != WAN {
 		bad("tempo %q: use lan, vm or wan", c.Tempo)

@@ -14,9 +14,10 @@ import (
 // termReport is what a node says when it is asked for its term.
 type termReport struct {
 	Term    uint64       `cbor:"1,keyasint"`
-	Wall    license.Time `cbor:"2,keyasint"`           // its wall clock
-	Now     license.Time `cbor:"3,keyasint,omitempty"` // the cluster's time, as it knows it
-	Leading bool         `cbor:"4,keyasint,omitempty"` // it leads and serves
+	Wall    license.Time `cbor:"2,keyasint"`             // its wall clock
+	Now     license.Time `cbor:"3,keyasint,omitempty"`   // the cluster's time, as it knows it
+	Leading bool         `cbor:"4,keyasint,omitempty"`   // it leads and serves
+	Last    uint64       `cbor:"120,keyasint,omitempty"` // its log ends there
 }
 
 // termAnswer reads the term after the question has arrived: whoever was elected
@@ -24,7 +25,7 @@ type termReport struct {
 func (s *Store) termAnswer() []byte {
 	_, leading := s.Leading()
 	b, err := s.codec.enc.Marshal(termReport{Term: s.raft.CurrentTerm(), Wall: license.TimeOf(s.cfg.Clock()),
-		Now: s.clock.now(), Leading: leading})
+		Now: s.clock.now(), Leading: leading, Last: s.raft.LastIndex()})
 	if err != nil {
 		return nil // which no node takes for a term
 	}

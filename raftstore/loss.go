@@ -27,6 +27,7 @@ type loss struct {
 	Term      uint64 `cbor:"2,keyasint"`
 	LastTerm  uint64 `cbor:"3,keyasint"`
 	LastIndex uint64 `cbor:"4,keyasint"`
+	Stands    bool   `cbor:"5,keyasint,omitempty"` // it stands for election now
 }
 
 const (
@@ -51,6 +52,7 @@ type losses struct {
 	term    uint64
 	said    map[string]loss // by voter
 	heardBy time.Time       // a majority has spoken, and the others have had their time
+	after   time.Time       // another stands, and has until then
 	stand   *time.Timer
 	stood   uint64 // the last term in which this node has stood
 }
@@ -61,7 +63,7 @@ func (l *losses) note(voter string, x loss) {
 		if x.Term < l.term {
 			return
 		}
-		l.leader, l.term, l.said, l.heardBy = x.Leader, x.Term, map[string]loss{}, time.Time{}
+		l.leader, l.term, l.said, l.heardBy, l.after = x.Leader, x.Term, map[string]loss{}, time.Time{}, time.Time{}
 	}
 	l.said[voter] = x
 }
@@ -103,7 +105,11 @@ func (l *losses) turn(self string, voters []string, now time.Time) (at time.Time
 	case l.heardBy.IsZero():
 		l.heardBy = now.Add(hearAll)
 	}
-	return l.heardBy.Add(time.Duration(rank) * standAfter), true
+	at = l.heardBy.Add(time.Duration(rank) * standAfter)
+	if at.Before(l.after) {
+		at = l.after
+	}
+	return at, true
 }
 
 // suspect looks whether a peer is the leader, and gone. It is called whenever a
@@ -122,8 +128,13 @@ func (s *Store) suspect(p *peer) {
 	}
 	s.log.Info("the leader's process has ended", "leader", leader, "term", term)
 	s.hearLoss(s.cfg.Node, mine)
+	s.tellLoss(mine)
+}
+
+// tellLoss gives this node's word to the other voters, without waiting for them.
+func (s *Store) tellLoss(mine loss) {
 	for _, m := range s.others() {
-		if !m.voter || m.name == leader {
+		if !m.voter || m.name == mine.Leader {
 			continue
 		}
 		s.spawn(func() {
@@ -222,6 +233,9 @@ func (s *Store) hearLoss(voter string, x loss) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.note(voter, x)
+	if x.Stands && x.Term == l.term && voter != s.cfg.Node { // two at once would take each other's votes
+		l.after = time.Now().Add(s.cfg.Tempo.heartbeat())
+	}
 	at, ok := l.turn(s.cfg.Node, voters, time.Now())
 	if !ok || l.stood >= l.term {
 		return
@@ -242,12 +256,15 @@ func (s *Store) standFor(leader string, term uint64) {
 	}
 	l := &s.losses
 	l.mu.Lock()
-	first := l.stood < term
+	mine := l.said[s.cfg.Node]
+	first := l.stood < term && mine.Term == term
 	l.stood = max(l.stood, term)
 	l.mu.Unlock()
 	if !first {
 		return
 	}
+	mine.Stands = true
+	s.tellLoss(mine)
 	s.log.Info("standing for election in place of the leader that has ended", "leader", leader, "term", term+1)
 	ctx, cancel := context.WithTimeout(s.ctx, lossLimit)
 	defer cancel()

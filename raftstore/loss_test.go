@@ -147,6 +147,14 @@ func TestWhoStandsFirst(t *testing.T) {
 			}
 		})
 	}
+	var held losses
+	for _, voter := range []string{"b", "c"} {
+		held.note(voter, loss{Leader: "a"})
+	}
+	held.after = now.Add(time.Second)
+	if at, ok := held.turn("b", three, now); !ok || at != now.Add(time.Second) {
+		t.Errorf("while another stands: got %v after, %t; want it to have its time", at.Sub(now), ok)
+	}
 	var l losses
 	l.note("b", loss{Leader: "a", Term: 5})
 	l.note("c", loss{Leader: "b", Term: 6})

@@ -148,25 +148,6 @@ func (s *Store) AcceptTime(ctx context.Context) (license.Time, error) {
 	return t, nil
 }
 
-// StepDown hands the leadership to another node.
-func (s *Store) StepDown(ctx context.Context) error {
-	if s.raft.State() != raft.Leader {
-		return ErrNotLeader
-	}
-	done := make(chan error, 1)
-	future := s.raft.LeadershipTransfer()
-	go func() { done <- future.Error() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("handing over the leadership: %w", err)
-		}
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // Leave takes this node out of the cluster for good, so that it no longer counts
 // for a majority. The last voter cannot leave. The store is to be closed
 // afterwards; its data folder is of no use any more.

@@ -61,7 +61,7 @@ type initOptions struct {
 
 func (o *initOptions) add(f *pflag.FlagSet) {
 	f.StringVar(&o.ID, "id", "", "the cluster's id (default: a random one)")
-	f.StringVar(&o.Tempo, "tempo", "lan", "how soon a silent node is given up: lan, vm or wan")
+	f.StringVar(&o.Tempo, "tempo", "vm", "how soon a silent node is given up: lan, vm or wan")
 	f.StringVar(&o.CloudURL, "cloud-url", "", "the vendor's cloud")
 	f.StringVar(&o.SiteID, "site-id", "", "this site's id there")
 	f.StringVar(&o.CloudSecret, "cloud-secret", "", "file with this site's secret there")

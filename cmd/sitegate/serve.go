@@ -56,9 +56,9 @@ func serve(ctx context.Context, p *program, args []string) error {
 }
 
 // runNode is all the wiring of a node, once, from the disk upwards. It is taken
-// down in the opposite order: the doors close and clients are sent elsewhere,
-// the leader's errands end, the leadership is handed over, the log and the
-// state are written and closed.
+// down in the opposite order, after the leadership was handed over: the doors
+// close and clients are sent elsewhere, the leader's errands end, the log and
+// the state are written and closed.
 func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return fmt.Errorf("making the data folder: %w; give it to the user that sitegate runs as, or set another data_dir", err)
@@ -135,7 +135,19 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	}
 	defer doors.close()
 
-	g, gctx := errgroup.WithContext(ctx)
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, gctx := errgroup.WithContext(work)
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			log.Info("node is going down")
+			handOver(store, log) // first: until there is another leader, this one still answers
+			stop()
+		case <-gctx.Done():
+		}
+		return nil
+	})
 	g.Go(func() error { return untilDone(gctx, gw.Run(gctx)) })
 	g.Go(func() error { return untilDone(gctx, ep.Run(gctx)) })
 	for _, d := range doors {
@@ -153,11 +165,25 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	})
 	log.Info("node is up", "api", c.API.URL, "listen", doors.api().String(), "data_dir", c.DataDir)
 	err = g.Wait()
-	log.Info("node is going down")
 	if errors.Is(err, errLeft) {
 		return nil
 	}
 	return err
+}
+
+// handOverTime bounds looking for a successor.
+const handOverTime = 2 * time.Second
+
+// handOver makes another node the leader, if this one is and there is another.
+func handOver(store *raftstore.Store, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), handOverTime)
+	defer cancel()
+	if len(store.Cluster().Members) < 2 {
+		return
+	}
+	if err := store.StepDown(ctx); err != nil && !errors.Is(err, raftstore.ErrNotLeader) {
+		log.Warn("no other node could be made the leader", "err", err)
+	}
 }
 
 // errLeft ends a node that is not part of its cluster any more.
