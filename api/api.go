@@ -29,6 +29,7 @@ const (
 	PathBlocks    = "/v1/blocks"
 	PathReminders = "/v1/reminders"
 	PathRestore   = "/v1/restore"
+	PathMirror    = "/v1/mirror"
 )
 
 // Machine is the computer a request speaks of.

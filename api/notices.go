@@ -101,6 +101,8 @@ const (
 	KindUserNotFound    = "user-not-found"    // a user is gone though a license is assigned
 	KindLicenseChanged  = "license-changed"   // to fulfillment contacts, too
 	KindSiteEnds        = "site-license-ends" // a license of the account ends soon
+	KindMirrorHeld      = "mirror-held"       // the cloud's list has shrunk by more than half; nothing is taken away
+	KindMirrorResumed   = "mirror-resumed"    // the site follows the cloud's list again
 
 	// Of a checkout.
 	KindOutEnding  = "checkout-ending" // it ends in three days, or in one

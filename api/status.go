@@ -49,8 +49,27 @@ type Member struct {
 
 // MirrorStatus is how far the mirror has been read.
 type MirrorStatus struct {
-	Filled bool   `json:"filled"`
-	Cursor string `json:"cursor"`
+	Filled bool        `json:"filled"`
+	Cursor string      `json:"cursor"`
+	Held   *HeldMirror `json:"held,omitempty"`
+}
+
+// HeldMirror is what the cloud's list lacks, where that is more than half of what
+// the site knows: nothing of it is taken away before it is accepted.
+type HeldMirror struct {
+	Since  time.Time   `json:"since"`
+	Losing MirrorSizes `json:"losing"`
+	Of     MirrorSizes `json:"of"`
+	Until  time.Time   `json:"until,omitzero"` // accepted, to come in until then
+	By     string      `json:"by,omitempty"`   // who has accepted it
+	Note   string      `json:"note,omitempty"`
+}
+
+// MirrorSizes are the sizes of a mirror.
+type MirrorSizes struct {
+	Users       int `json:"users"`
+	Licenses    int `json:"licenses"`
+	Assignments int `json:"assignments"`
 }
 
 // Counts are the sizes of things.

@@ -52,6 +52,7 @@ type Gateway interface {
 	Unblock(context.Context, license.Unblock) (gateway.Answer, error)
 	ReleaseUser(context.Context, license.ReleaseUser) (gateway.Answer, error)
 	SignOut(context.Context, license.SignOut) (gateway.Answer, error)
+	AcceptShrink(context.Context, license.AcceptShrink) (gateway.Answer, error)
 	Refresh(context.Context) (gateway.Answer, error)
 	AcceptRestore(context.Context, license.AcceptRestore) (gateway.Answer, error)
 	Renew(context.Context, []license.Renewal) ([]license.Lease, error)

@@ -179,6 +179,10 @@ func (n *oneNode) SignOut(_ context.Context, c license.SignOut) (gateway.Answer,
 	return n.apply(c)
 }
 
+func (n *oneNode) AcceptShrink(_ context.Context, c license.AcceptShrink) (gateway.Answer, error) {
+	return n.apply(c)
+}
+
 func (n *oneNode) Renew(ctx context.Context, rs []license.Renewal) ([]license.Lease, error) {
 	n.mu.Lock()
 	err, gate := n.err, n.gate

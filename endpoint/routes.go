@@ -67,6 +67,7 @@ func (e *Endpoint) routes() []route {
 		{method: "GET", path: api.PathBlocks, who: operator, do: e.blocks},
 		{method: "GET", path: api.PathReminders, who: operator, do: e.reminders},
 		{method: "POST", path: api.PathRestore + "/accept", who: operator, do: body(e.acceptRestore)},
+		{method: "POST", path: api.PathMirror + "/accept", who: operator, do: body(e.acceptShrink)},
 	}
 }
 

@@ -37,6 +37,11 @@ func (g *Gateway) ReleaseUser(ctx context.Context, c license.ReleaseUser) (Answe
 	return g.ask(ctx, request{ReleaseUser: &c})
 }
 
+// AcceptShrink lets the mirror that is held back come in. It does so soon after.
+func (g *Gateway) AcceptShrink(ctx context.Context, c license.AcceptShrink) (Answer, error) {
+	return g.ask(ctx, request{AcceptShrink: &c})
+}
+
 // SignOut ends a user's sessions on one machine.
 func (g *Gateway) SignOut(ctx context.Context, c license.SignOut) (Answer, error) {
 	c.NotAfter = g.log.Now().Add(Life)

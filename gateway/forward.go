@@ -38,7 +38,8 @@ type request struct {
 	LetGo   *license.LetGo   `json:"let_go,omitempty"`
 	Decline *license.Decline `json:"decline,omitempty"`
 
-	WouldRefuse *license.WouldRefuse `json:"would_refuse,omitempty"`
+	WouldRefuse  *license.WouldRefuse  `json:"would_refuse,omitempty"`
+	AcceptShrink *license.AcceptShrink `json:"accept_shrink,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.

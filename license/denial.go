@@ -69,6 +69,11 @@ const (
 	UserBlockedHere Reason = "user-blocked-here"
 	// TooManyBlocks: the site has MaxBars blocks already.
 	TooManyBlocks Reason = "too-many-blocks"
+	// MirrorShrunk: the mirror would lose more than half of its users, licenses or
+	// assignments at once; it is held back until an administrator accepts that.
+	MirrorShrunk Reason = "mirror-shrunk"
+	// MirrorNotHeld: there is nothing to accept, the mirror follows the cloud.
+	MirrorNotHeld Reason = "mirror-not-held"
 
 	// UnknownToken: no such join token was issued at this site, or it is long over.
 	UnknownToken Reason = "unknown-token"
@@ -111,6 +116,7 @@ var reasons = [...]Reason{
 	TakeoverRefused, TakeoverNotPossible, TakeoverCheckout, TakeoverUnderWay, UnknownRequest,
 	UnknownToken, TokenUsed, TokenExpired, TooManyTokens, NodeKnown, NodeGone, TooManyNodes,
 	AfterRestore,
+	MirrorShrunk, MirrorNotHeld,
 }
 
 // Reasons lists every reason there is, in a fixed order.

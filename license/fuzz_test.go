@@ -61,6 +61,7 @@ type script struct {
 	page  int
 	ids   int
 	terms bool // licenses begin, too
+	crowd int  // users of whom nothing is known but that they have a license
 
 	// The world of one script: the smaller, the more happens at one place.
 	users    []UserID
@@ -91,6 +92,7 @@ func (s *script) world() {
 		[]UserID{"ann", "eve", "eve", "eve"}) // eve has nothing of her own
 	s.products = oneOf(s, []ProductID{"micro", "stad"}, []ProductID{"micro", "stad", "view"},
 		[]ProductID{"micro", "micro", "stad", "stad", "view", "odd", "none"})
+	s.crowd = oneOf(s, 0, 0, 0, 0, 0, 40)
 	s.machines = oneOf(s,
 		[]Machine{{ID: "1", Name: "WS-1"}, {ID: "2", Name: "LT-7"}, {ID: "3", Name: "WS-3"}},
 		[]Machine{{Name: "WS-1"}, {Name: "ws-1.corp.example"}, {Name: "10.0.0.5"}, {Name: "10.0.0.6"}},
@@ -147,6 +149,9 @@ func (s *script) entry(state *State) Entry {
 }
 
 func (s *script) command(state *State) Command {
+	if s.crowd > 0 && s.pick(3) == 0 {
+		return s.shrink(state)
+	}
 	switch s.pick(49) {
 	case 46:
 		return s.aboutNodes()
@@ -348,6 +353,62 @@ func (s *script) mirror(state *State) Command {
 			c.Changes = append(c.Changes, s.change())
 		}
 	}
+	if s.crowd > 0 {
+		c.Last = s.pick(3) == 0
+	}
+	return c
+}
+
+// people are some of the crowd, each with a license.
+func (s *script) people(from, n int) []Change {
+	var changes []Change
+	for i := from; i < from+n && i < s.crowd; i++ {
+		user := UserID(fmt.Sprint("u", i))
+		changes = append(changes, Change{User: &User{ID: user, Country: "FR"}},
+			Change{License: &License{ID: LicenseID(fmt.Sprint("M", i)), Product: "stad", Assignee: user}})
+	}
+	return changes
+}
+
+// shrink takes some of the crowd away, or brings it back, and is what is done about
+// it.
+func (s *script) shrink(state *State) Command {
+	s.page++
+	c := Mirror{From: state.Head().Cursor, Cursor: fmt.Sprint("page-", s.page), Full: s.pick(4) == 0, Last: s.pick(2) == 0}
+	n := oneOf(s, 3, 10, 19, 25, 40)
+	if s.pick(4) == 0 {
+		c.Losing = Sizes{Users: s.pick(50), Licenses: s.pick(50), Assignments: s.pick(50) - 1}
+	}
+	from, what := s.pick(40), s.pick(9)
+	switch h := state.Head().Held; {
+	case h.Since == 0 || s.pick(2) == 0:
+	case h.Accepted == 0:
+		what = 7
+	default:
+		n, from, what = 40, 0, 2+what%3
+	}
+	switch what {
+	case 0, 1:
+		c.Changes = s.people(0, s.crowd)
+	case 2, 3, 4:
+		for _, change := range s.people(from, n) {
+			switch {
+			case what == 2 && change.User != nil:
+				change = Change{DeleteUser: change.User.ID}
+			case what == 3 && change.License != nil:
+				change = Change{DeleteLicense: change.License.ID}
+			case what == 4 && change.License != nil:
+				change.License.Assignee = oneOf[UserID](s, "", "ann")
+			}
+			c.Changes = append(c.Changes, change)
+		}
+	case 5, 6:
+		return HoldBack{Losing: Sizes{Users: n, Licenses: s.pick(50), Assignments: s.pick(50) - 1}}
+	case 7:
+		return AcceptShrink{By: oneOf(s, "root", "root", ""), Note: "meant"}
+	default:
+		c.Last = true
+	}
 	return c
 }
 
@@ -420,7 +481,7 @@ func (s *script) founding() []Entry {
 	return []Entry{
 		{s.at, Found{Cluster: "here", Level: Level}},
 		{s.at, Configure{Settings: Settings{SessionScope: Scope(s.pick(3)), CheckoutScope: Scope(s.pick(3)), Takeover: TakeoverPolicy(s.pick(3))}}},
-		{s.at, Mirror{Cursor: "first", Changes: siteRecords(), Full: true, Last: true}},
+		{s.at, Mirror{Cursor: "first", Changes: append(siteRecords(), s.people(0, s.crowd)...), Full: true, Last: true}},
 		{s.at, Link{Up: true, Contact: s.at}},
 	}
 }

@@ -11,7 +11,8 @@ type Entry struct {
 // Release, Wait, EndWait, EndReservation, Mirror, Link, Configure, Confirm,
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
 // RemindTerm, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
-// IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore.
+// IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
+// HoldBack, AcceptShrink.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -33,6 +34,7 @@ type Outcome struct {
 	Waiter   *Waiter   // of Wait, Request, Decline: a copy; nil where nothing stands in the way any more
 	License  *License  // of Move: a copy
 	Node     *Node     // of Join, RemoveNode: a copy
+	Held     *Held     // of AcceptShrink: a copy
 	Repeat   bool      // had been done before; nothing has changed
 }
 
@@ -95,6 +97,9 @@ func (Resumed) fact()           {}
 func (CheckoutFound) fact()     {}
 func (CheckoutsRead) fact()     {}
 func (RestoreAccepted) fact()   {}
+func (MirrorHeld) fact()        {}
+func (ShrinkAccepted) fact()    {}
+func (MirrorResumed) fact()     {}
 
 // Apply decides one entry and carries it out. It changes s in place; the events
 // are the facts in the order they came about. Apply never fails: a command that

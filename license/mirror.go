@@ -35,6 +35,9 @@ type Mirror struct {
 	Full bool `cbor:"4,keyasint,omitempty"`
 	// Last: nothing more was waiting behind this page.
 	Last bool `cbor:"5,keyasint,omitempty"`
+	// Losing is how much is taken by this page and those that follow on it, in all: so
+	// that nothing of it is done where that is too much.
+	Losing Sizes `cbor:"80,keyasint,omitempty"`
 }
 
 // Mirrored: a page of the feed is in.
@@ -59,8 +62,8 @@ type Unassigned struct {
 	Product ProductID `cbor:"3,keyasint,omitempty"`
 }
 
-func (c Mirror) decide(s *State, _ Time) *Denial {
-	if len(c.Changes) > MaxChanges {
+func (c Mirror) decide(s *State, at Time) *Denial {
+	if len(c.Changes) > MaxChanges || !c.Losing.valid() {
 		return deny(BadCommand)
 	}
 	for i := range c.Changes {
@@ -70,6 +73,9 @@ func (c Mirror) decide(s *State, _ Time) *Denial {
 	}
 	if c.From != s.head.Cursor && !(c.Full && c.From == "") {
 		return deny(TooLate)
+	}
+	if s.head.Filled && s.shrinks(Losing(s, c.Changes).atLeast(c.Losing), at) {
+		return deny(MirrorShrunk)
 	}
 	return nil
 }
@@ -122,6 +128,9 @@ func (c *Change) valid() bool {
 
 func (c Mirror) do(s *State, at Time) Outcome {
 	s.contact(at)
+	if s.head.Filled {
+		s.shrink(Losing(s, c.Changes), at)
+	}
 	products := false
 	for i := range c.Changes {
 		s.change(&c.Changes[i], c.Full)
@@ -134,9 +143,12 @@ func (c Mirror) do(s *State, at Time) Outcome {
 	anew := c.Full && c.From == "" && (s.head.Filled || s.head.Cursor != "")
 	s.head.Cursor = c.Cursor
 	s.head.Refilling = !c.Last && (s.head.Refilling || anew)
-	s.head.Filled = s.head.Filled || c.Last
 	if len(c.Changes) > 0 {
 		s.emit(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last})
+	}
+	if c.Last {
+		s.readToEnd(at)
+		s.head.Filled = true
 	}
 	return Outcome{}
 }

@@ -73,7 +73,8 @@ func (c Confirm) do(s *State, at Time) Outcome {
 
 // Conflict says that the cloud knows another active machine for a session, or,
 // with no machine, that the right to it is gone: it is put on notice, with time
-// to save, and not renewed after that.
+// to save, and not renewed after that. While the mirror is held back it is not to be
+// said that a right is gone (MirrorShrunk).
 type Conflict struct {
 	Session ID      `cbor:"1,keyasint"`
 	Machine Machine `cbor:"2,keyasint,omitempty"`
@@ -93,6 +94,9 @@ func (c Conflict) decide(s *State, _ Time) *Denial {
 	}
 	if s.Session(c.Session) == nil {
 		return deny(UnknownSession)
+	}
+	if c.Machine == (Machine{}) && s.head.Held.Since != 0 {
+		return deny(MirrorShrunk)
 	}
 	return nil
 }

@@ -34,6 +34,11 @@ func (s *story) admin(verb string, w *words) (license.Command, error) {
 		return license.Block{User: user, Machine: m, By: by, Note: note}, nil
 	case "release-user":
 		return license.ReleaseUser{User: license.UserID(w.next()), By: by, Note: note, NotAfter: notAfter}, nil
+	case "hold-back":
+		n, err := losing(w)
+		return license.HoldBack{Losing: n}, err
+	case "accept-shrink":
+		return license.AcceptShrink{By: by, Note: note}, nil
 	case "sign-out":
 		m, err := w.machine()
 		return license.SignOut{User: license.UserID(w.next()), Machine: m, NotAfter: notAfter}, err
@@ -161,5 +166,5 @@ func sayAdmin(f license.Fact) string {
 		}
 		return fmt.Sprintf("license %s (%s) is %s%s", f.License, f.Product, what, to(f.To))
 	}
-	return fmt.Sprintf("%T", f)
+	return sayShrink(f)
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -166,6 +168,8 @@ func (s *story) run(line string) ([]string, error) {
 		return s.lookUp(first, &w), nil
 	case "nodes":
 		return sayNodes(s.state), nil
+	case "held":
+		return s.sayHeld(), nil
 	case "restart":
 		return nil, s.restart()
 	case "restore":
@@ -205,14 +209,22 @@ func (s *story) apply(c license.Command) []string {
 			answer = append(answer, "nothing stands in the way: start")
 		}
 	}
+	counted := map[string]int{}
 	for _, e := range events {
 		if u, ok := license.UsageOf(e); ok {
 			s.usage = append(s.usage, u)
+		}
+		if what := ofTheCrowd(e.Fact); what != "" {
+			counted[what]++
+			continue
 		}
 		if m, ok := e.Fact.(license.Mirrored); ok && strings.HasPrefix(m.Cursor, "page-") {
 			continue // a single change, told by its own events
 		}
 		answer = append(answer, sayFact(e.Fact))
+	}
+	for _, what := range slices.Sorted(maps.Keys(counted)) {
+		answer = append(answer, fmt.Sprintf("of the crowd %d %s", counted[what], what))
 	}
 	return answer
 }

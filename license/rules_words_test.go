@@ -344,10 +344,13 @@ func (w *words) duration(word string, into *time.Duration) error {
 	return err
 }
 
-// mirror reads "mirror from A to B full last : change ; change".
+// mirror reads "mirror from A to B full last losing U,L,A : change ; change".
 func (s *story) mirror(w *words) (license.Command, error) {
 	c := license.Mirror{From: w.after("from"), Cursor: w.after("to"), Full: w.flag("full"), Last: w.flag("last")}
 	var err error
+	if c.Losing, err = losing(w); err != nil {
+		return nil, err
+	}
 	c.Changes, err = s.changes(w)
 	return c, err
 }
@@ -360,6 +363,12 @@ func (s *story) changes(w *words) (changes []license.Change, err error) {
 	for text := range strings.SplitSeq(line, ";") {
 		change := words{rest: splitWords(text)}
 		if len(change.rest) == 0 {
+			continue
+		}
+		if many, err := crowd(&change); len(many) > 0 || err != nil {
+			if changes = append(changes, many...); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		parsed, err := s.change(&change)

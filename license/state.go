@@ -30,6 +30,9 @@ type Head struct {
 	UsedFrom Time `cbor:"40,keyasint,omitempty"`
 	// Restored is what a site that went on from a backup has to wait for.
 	Restored Restoration `cbor:"100,keyasint,omitzero"`
+	// Shrinkage is how the mirror shrinks, and Held what of it is held back.
+	Shrinkage Shrinkage `cbor:"80,keyasint,omitempty"`
+	Held      Held      `cbor:"81,keyasint,omitempty"`
 }
 
 // State is everything the rules decide from, in memory and indexed: people by

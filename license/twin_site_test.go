@@ -9,7 +9,7 @@ import (
 // The half of the twin that is about the site as a whole.
 
 func (w *twin) mirror(c Mirror) Outcome {
-	if len(c.Changes) > 1000 {
+	if len(c.Changes) > 1000 || !twinSizes(c.Losing) {
 		return refuse(BadCommand)
 	}
 	for _, change := range c.Changes {
@@ -21,20 +21,30 @@ func (w *twin) mirror(c Mirror) Outcome {
 	if c.From != w.head.Cursor && !anew {
 		return refuse(TooLate)
 	}
+	gone := w.wouldGo(c.Changes)
+	if w.tooMuch(max(gone.Users, c.Losing.Users), max(gone.Licenses, c.Losing.Licenses), max(gone.Assignments, c.Losing.Assignments)) {
+		return refuse(MirrorShrunk)
+	}
 	w.heard(w.now())
+	if w.head.Filled {
+		w.newDay()
+		t := &w.head.Shrinkage.Taken
+		t.Users, t.Licenses, t.Assignments = t.Users+gone.Users, t.Licenses+gone.Licenses, t.Assignments+gone.Assignments
+	}
 	for _, change := range c.Changes {
 		w.change(change, c.Full)
 	}
 	w.seeToCover()
 	began := anew && (w.head.Filled || w.head.Cursor != "")
-	if c.Last {
-		w.head.Filled, w.head.Refilling = true, false
-	} else if began {
-		w.head.Refilling = true
-	}
 	w.head.Cursor = c.Cursor
 	if len(c.Changes) > 0 {
 		w.tell(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last})
+	}
+	if c.Last {
+		w.wholeAgain()
+		w.head.Filled, w.head.Refilling = true, false
+	} else if began {
+		w.head.Refilling = true
 	}
 	return Outcome{}
 }

@@ -171,6 +171,10 @@ func (w *twin) command(c Command) Outcome {
 			w.settle("")
 		}
 		return w.move(c)
+	case HoldBack:
+		return w.holdBack(c)
+	case AcceptShrink:
+		return w.acceptShrink(c)
 	}
 	panic("the twin does not know this command yet")
 }

@@ -176,6 +176,9 @@ func (w *twin) conflict(c Conflict) Outcome {
 	if x == nil {
 		return refuse(UnknownSession)
 	}
+	if (c.Machine == Machine{}) && w.head.Held.Since != 0 {
+		return refuse(MirrorShrunk)
+	}
 	repeat := !w.yields(x)
 	if !repeat {
 		why := "conflict"

@@ -1,6 +1,8 @@
 package notice
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,6 +60,43 @@ func TestFromTellsAdministrators(t *testing.T) {
 			if got[j] != want {
 				t.Errorf("step %d, %T:\n got %+v\nwant %+v", i, step.command, got[j], want)
 			}
+		}
+	}
+}
+
+// A mirror that is held back is told to the administrators, and that it is not any
+// more; who accepted it knows that.
+func TestFromTellsOfAMirrorThatIsHeldBack(t *testing.T) {
+	s, now := license.NewState(), license.TimeOf(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	fill := license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
+		{User: &license.User{ID: "ida", Roles: license.RoleAdministrator}}, {User: &license.User{ID: "fay", Roles: license.RoleFulfillment}}}}
+	gone := license.Mirror{From: "1", Cursor: "2", Last: true}
+	for i := range 2 * license.MinShrink {
+		user := license.UserID(fmt.Sprint("u", i))
+		fill.Changes = append(fill.Changes, license.Change{User: &license.User{ID: user}})
+		gone.Changes = append(gone.Changes, license.Change{DeleteUser: user})
+	}
+	apply(t, s, now, fill)
+	for i, step := range []struct {
+		command license.Command
+		want    []Notice
+	}{
+		{license.HoldBack{Losing: license.Sizes{Users: 40}}, []Notice{{Kind: MirrorHeld, User: "ida"}}},
+		{license.HoldBack{Losing: license.Sizes{Users: 39}}, nil},
+		{license.Mirror{From: "1", Cursor: "1", Last: true}, []Notice{{Kind: MirrorResumed, User: "ida"}}},
+		{license.HoldBack{Losing: license.Sizes{Users: 40}}, []Notice{{Kind: MirrorHeld, User: "ida"}}},
+		{license.AcceptShrink{By: "root"}, nil},
+		{gone, []Notice{{Kind: MirrorResumed, User: "ida", By: "root", Reason: ReasonAccepted}}},
+	} {
+		var got []Notice
+		for _, e := range apply(t, s, now, step.command) {
+			for _, n := range From(e) {
+				n.Seq, n.At = 0, 0
+				got = append(got, n)
+			}
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("step %d, %T:\n got %+v\nwant %+v", i, step.command, got, step.want)
 		}
 	}
 }

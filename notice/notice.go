@@ -47,6 +47,8 @@ const (
 	UserNotFound    Kind = "user-not-found"    // a user is gone though a license is assigned
 	LicenseChanged  Kind = "license-changed"   // to fulfillment contacts, too
 	SiteEnds        Kind = "site-license-ends" // a license of the account ends soon
+	MirrorHeld      Kind = "mirror-held"       // the cloud's list has shrunk by more than half; nothing is taken away
+	MirrorResumed   Kind = "mirror-resumed"    // the site follows the cloud's list again
 
 	// Of a checkout.
 	OutEnding  Kind = "checkout-ending" // it ends in three days, or in one
@@ -57,7 +59,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
 		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, Requested, Declined, LinkUp, LinkDown,
-		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, OutEnding, WrittenOff}
+		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, MirrorHeld, MirrorResumed, OutEnding, WrittenOff}
 }
 
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
@@ -73,6 +75,10 @@ const (
 	ReasonNew  = "new"
 	ReasonGone = "gone"
 )
+
+// ReasonAccepted is the reason of a MirrorResumed notice where an administrator has
+// accepted what was held back.
+const ReasonAccepted = "accepted"
 
 // ReasonTimeUp is the reason of an Ending notice at the end of a takeover's grace.
 const ReasonTimeUp = "time-up"
@@ -214,6 +220,15 @@ func From(e license.Event) []Notice {
 			n.Reason = ReasonNew
 		case f.Gone:
 			n.Reason = ReasonGone
+		}
+		return n.each(f.To)
+	case license.MirrorHeld:
+		n.Kind = MirrorHeld
+		return n.each(f.To)
+	case license.MirrorResumed:
+		n.Kind, n.By = MirrorResumed, f.By
+		if f.Accepted {
+			n.Reason = ReasonAccepted
 		}
 		return n.each(f.To)
 	case license.LinkChanged:

@@ -294,6 +294,17 @@ var german = book{
 			detail: "Das Konto dieses Standorts hat keine Lizenz mit dieser Kennung.",
 			next:   []string{"Prüfen Sie die Kennung der Lizenz.", "Wurde sie gerade erst gekauft, versuchen Sie es in einigen Minuten erneut."},
 		},
+		"mirror-shrunk": {
+			title:  "Mehr als die Hälfte wäre weg",
+			detail: "In der Liste der Cloud fehlt mehr als die Hälfte der Benutzer, Lizenzen oder Zuweisungen, die dieser Standort kennt. Nichts davon wird weggenommen.",
+			next: []string{"Sehen Sie mit sitegate status nach, wie viele fehlen, und fragen Sie den Hersteller nach dem Grund.",
+				"Ist es so gemeint, nehmen Sie es mit sitegate mirror accept an."},
+		},
+		"mirror-not-held": {
+			title:  "Nichts anzunehmen",
+			detail: "Der Standort folgt der Liste der Cloud; nichts davon wird zurückgehalten.",
+			next:   []string{"Sehen Sie mit sitegate status nach."},
+		},
 	},
 
 	troubles: map[string]text{
@@ -400,6 +411,9 @@ var german = book{
 		"license-changed":                "Eine Lizenz von {product} hat sich geändert.",
 		"license-changed/new":            "Eine Lizenz von {product} ist neu.",
 		"license-changed/gone":           "Eine Lizenz von {product} ist aus dem Konto verschwunden.",
+		"mirror-held":                    "In der Liste der Cloud fehlt plötzlich mehr als die Hälfte der Benutzer, Lizenzen oder Zuweisungen dieses Kontos. Nichts wird weggenommen, bis Sie es annehmen: Sehen Sie mit sitegate status nach, fragen Sie den Hersteller, und ist es so gemeint, führen Sie sitegate mirror accept aus.",
+		"mirror-resumed":                 "Der Standort folgt wieder der Liste der Cloud: Es fehlt darin nicht mehr als die Hälfte.",
+		"mirror-resumed/accepted":        "Der Standort folgt wieder der Liste der Cloud; was {by} angenommen hat, ist weggenommen.",
 		"note":                           " Dazu heißt es: {note}",
 	},
 

@@ -295,6 +295,17 @@ var english = book{
 			detail: "This site's account has no license of this id.",
 			next:   []string{"Check the id of the license.", "If it was bought only now, try again in a few minutes."},
 		},
+		"mirror-shrunk": {
+			title:  "More than half would be gone",
+			detail: "The cloud's list lacks more than half of the users, licenses or assignments that this site knows. Nothing of that is taken away.",
+			next: []string{"See sitegate status for how many are missing, and ask the vendor why.",
+				"If it is meant, accept it with sitegate mirror accept."},
+		},
+		"mirror-not-held": {
+			title:  "Nothing to accept",
+			detail: "The site follows the cloud's list; nothing of it is held back.",
+			next:   []string{"Look at sitegate status."},
+		},
 	},
 
 	troubles: map[string]text{
@@ -401,6 +412,9 @@ var english = book{
 		"license-changed":                "A license of {product} has changed.",
 		"license-changed/new":            "A license of {product} is new.",
 		"license-changed/gone":           "A license of {product} is gone from the account.",
+		"mirror-held":                    "The cloud's list suddenly lacks more than half of this account's users, licenses or assignments. Nothing is taken away until you accept it: see sitegate status, ask the vendor, and if it is meant, run sitegate mirror accept.",
+		"mirror-resumed":                 "The site follows the cloud's list again: it no longer lacks more than half of it.",
+		"mirror-resumed/accepted":        "The site follows the cloud's list again, with what {by} has accepted taken away.",
 		"note":                           " They say: {note}",
 	},
 

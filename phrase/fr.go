@@ -294,6 +294,17 @@ var french = book{
 			detail: "Le compte de ce site n’a pas de licence portant cet identifiant.",
 			next:   []string{"Vérifiez l’identifiant de la licence.", "Si elle vient d’être achetée, réessayez dans quelques minutes."},
 		},
+		"mirror-shrunk": {
+			title:  "Plus de la moitié disparaîtrait",
+			detail: "Il manque dans la liste du cloud plus de la moitié des utilisateurs, licences ou attributions que ce site connaît. Rien de cela n’est retiré.",
+			next: []string{"Voyez avec sitegate status combien il en manque, et demandez-en la raison à l’éditeur.",
+				"Si c’est voulu, acceptez-le avec sitegate mirror accept."},
+		},
+		"mirror-not-held": {
+			title:  "Rien à accepter",
+			detail: "Le site suit la liste du cloud ; rien n’en est retenu.",
+			next:   []string{"Voyez sitegate status."},
+		},
 	},
 
 	troubles: map[string]text{
@@ -400,6 +411,9 @@ var french = book{
 		"license-changed":                "Une licence pour {product} a changé.",
 		"license-changed/new":            "Une licence pour {product} est nouvelle.",
 		"license-changed/gone":           "Une licence pour {product} a disparu du compte.",
+		"mirror-held":                    "Il manque soudain dans la liste du cloud plus de la moitié des utilisateurs, licences ou attributions de ce compte. Rien n’est retiré tant que vous ne l’acceptez pas : voyez sitegate status, demandez à l’éditeur et, si c’est voulu, lancez sitegate mirror accept.",
+		"mirror-resumed":                 "Le site suit de nouveau la liste du cloud : il n’y manque plus la moitié.",
+		"mirror-resumed/accepted":        "Le site suit de nouveau la liste du cloud ; ce que {by} a accepté est retiré.",
 		"note":                           " Message : {note}",
 	},
 

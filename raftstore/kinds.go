@@ -55,6 +55,8 @@ func commandKinds() map[uint64]license.Command {
 		100: license.Resume{},
 		101: license.Reread{},
 		102: license.AcceptRestore{},
+		80:  license.HoldBack{},
+		81:  license.AcceptShrink{},
 	}
 }
 
@@ -111,6 +113,9 @@ func factKinds() map[uint64]license.Fact {
 		101: license.CheckoutFound{},
 		102: license.CheckoutsRead{},
 		103: license.RestoreAccepted{},
+		80:  license.MirrorHeld{},
+		81:  license.ShrinkAccepted{},
+		82:  license.MirrorResumed{},
 	}
 }
 

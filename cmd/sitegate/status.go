@@ -85,6 +85,14 @@ func (p *program) showStatus(s api.Status) error {
 	} else {
 		row("mirror", "not filled yet: nothing can be granted before the cloud has been read once")
 	}
+	if h := s.Mirror.Held; h != nil {
+		row("  held", "%s the cloud's list lacked %s: nothing of that is taken away", ago(s.Time, h.Since), losses(*h))
+		if s.Time.Before(h.Until) {
+			row("", "accepted by %s until %s: it comes in as soon as the cloud says so again", h.By, h.Until.UTC().Format(time.RFC3339))
+		} else {
+			row("", "ask the vendor why; if it is meant: sitegate mirror accept --note WHY")
+		}
+	}
 	row("running", "%s, %d of them provisional; %s", count(s.Counts.Sessions, "session"), s.Counts.Provisional, count(s.Counts.Checkouts, "checkout"))
 	if s.Usage.Waiting == 0 {
 		row("usage", "all delivered")

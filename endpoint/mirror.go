@@ -1,0 +1,32 @@
+package endpoint
+
+import (
+	"net/http"
+
+	"sitegate/api"
+	"sitegate/license"
+)
+
+// acceptShrink is POST /v1/mirror/accept on the operator's socket.
+func (e *Endpoint) acceptShrink(c *call, in api.ReleaseRequest) (reply, error) {
+	if err := said(in.By, in.Note); err != nil {
+		return reply{}, err
+	}
+	a, err := decided(e.gw.AcceptShrink(c.ctx, license.AcceptShrink{By: in.By, Note: in.Note}))
+	if err != nil {
+		return reply{}, err
+	}
+	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", "accept", "kind", "mirror", "by", in.By, "repeat", a.Outcome.Repeat)
+	return reply{status: http.StatusOK, body: held(*a.Outcome.Held)}, nil
+}
+
+// held is a mirror that is held back; nil: it is not.
+func held(h license.Held) *api.HeldMirror {
+	if h.Since == 0 {
+		return nil
+	}
+	sizes := func(n license.Sizes) api.MirrorSizes {
+		return api.MirrorSizes{Users: n.Users, Licenses: n.Licenses, Assignments: n.Assignments}
+	}
+	return &api.HeldMirror{Since: h.Since.Std(), Losing: sizes(h.Losing), Of: sizes(h.Of), Until: h.Until.Std(), By: h.By, Note: h.Note}
+}
