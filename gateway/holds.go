@@ -43,9 +43,10 @@ type unfinished struct {
 }
 
 const (
-	renewEvery = time.Minute // a third of the cloud's lease
-	maxFreed   = 10_000      // users with something to give back; the rest is for the full list
-	manyFreed  = 100         // users for whom one full list is less than a release each
+	renewEvery  = time.Minute      // a third of the cloud's lease
+	readTimeout = 10 * time.Second // for the feed, before a session is told that its right is gone
+	maxFreed    = 10_000           // users with something to give back; the rest is for the full list
+	manyFreed   = 100              // users for whom one full list is less than a release each
 )
 
 func newHolds(g *Gateway) *holds {
@@ -234,24 +235,55 @@ func (h *holds) reconcile(ctx context.Context, list []license.CloudHold, conflic
 		inConflict[c.Ref] = c
 	}
 	var commands []license.Command
+	var lost []license.CloudHold // of which the cloud says that the right is gone
 	for _, hold := range list {
 		conflict, bad := inConflict[hold.Ref]
-		if hold.Kind != license.HoldSession || !bad && !hold.Provisional {
-			continue
-		}
-		var c license.Command = license.Confirm{Session: hold.Ref}
-		if bad {
-			var known bool
-			h.g.log.View(func(s *license.State) { x := s.Session(hold.Ref); known = x == nil || x.Notice != nil })
-			if known {
-				continue
-			}
-			c = license.Conflict{Session: hold.Ref, Machine: conflict.Machine}
+		switch {
+		case hold.Kind != license.HoldSession:
+		case !bad && hold.Provisional:
+			commands = append(commands, license.Confirm{Session: hold.Ref})
+		case bad && conflict.Machine == license.Machine{}:
+			lost = append(lost, hold)
+		case bad && !h.told(hold):
+			commands = append(commands, license.Conflict{Session: hold.Ref, Machine: conflict.Machine})
 			h.g.logger.Warn("the cloud does not agree to a session", "user", hold.User, "machine", hold.Machine.Name, "other", conflict.Machine.Name)
 		}
-		commands = append(commands, c)
 	}
-	if err := h.g.proposeAll(ctx, commands); err != nil {
+	if err := h.g.proposeAll(ctx, append(commands, h.rightsLost(ctx, lost)...)); err != nil {
 		h.catchUp() // the next leader, or this one again
 	}
+}
+
+// told reports whether a session knows already that it is to end, or is over.
+func (h *holds) told(hold license.CloudHold) (known bool) {
+	h.g.log.View(func(s *license.State) { x := s.Session(hold.Ref); known = x == nil || x.Notice != nil })
+	return known
+}
+
+// rightsLost is what is to be done about sessions of which the cloud says that the
+// right is gone. The feed says so too, and says whether much more is gone that is held
+// back: so it is read first, and where it cannot be, the next renewal finds out.
+func (h *holds) rightsLost(ctx context.Context, lost []license.CloudHold) (commands []license.Command) {
+	lost = slices.DeleteFunc(lost, h.told)
+	if len(lost) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	select {
+	case err := <-h.g.reread.ask():
+		if err != nil {
+			return nil
+		}
+	case <-ctx.Done():
+		return nil
+	}
+	if h.g.head().Held.Since != 0 {
+		return nil
+	}
+	for _, hold := range slices.DeleteFunc(lost, h.told) {
+		commands = append(commands, license.Conflict{Session: hold.Ref})
+		h.g.logger.Warn("the cloud says that the right to a session is gone", "user", hold.User, "machine", hold.Machine.Name)
+	}
+	return commands
 }

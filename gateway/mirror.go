@@ -11,18 +11,25 @@ const (
 	feedWait  = 25 * time.Second // how long the cloud may hold a question open
 	feedPause = time.Second      // between questions, where the cloud answers at once that there is nothing
 	feedPage  = 500              // changes in one entry of the log
+	pieceSize = 256 << 10        // bytes of them, about: half of what an entry may have
+	heldAnew  = time.Hour        // between readings of everything, while a mirror is held back
 )
 
 // mirror reads the cloud's change feed into the log, while this node leads. Each
 // entry carries the changes of a page together with the cursor to go on from.
 //
 // Where the cloud no longer knows the cursor it begins anew, and whatever is not
-// named again by the last page is gone: it is deleted with that page. A leader
-// that finds such a reading half done begins it again, because only the one who
-// began it knows what has been named.
+// named again by the last page is gone. A leader that finds such a reading half done
+// begins it again.
+//
+// What takes something away is brought in at the end of a reading, all or nothing:
+// where it is too much (license.MirrorShrunk), it is held back until an administrator
+// accepts it or the cloud takes it back, and everything else goes on coming in. Since
+// the feed does not say again what it has said, everything is read anew now and then
+// while something is held back.
 func (g *Gateway) mirror(ctx context.Context) {
 	delay := time.Duration(0)
-	var named *names        // not nil: everything is being read anew
+	var r *reading          // nil: to go on from the log
 	var asking []chan error // who waits for the reading that is under way
 	defer func() { answerAll(append(asking, g.reread.take()...), ErrNotLeader) }()
 	answer := func(err error) {
@@ -33,20 +40,18 @@ func (g *Gateway) mirror(ctx context.Context) {
 		if delay > 0 && !pause(ctx, delay) {
 			return
 		}
-		var head license.Head
-		g.log.View(func(s *license.State) { head = s.Head() })
-		cursor, wait := head.Cursor, feedWait
-		if head.Refilling && named == nil {
-			cursor = ""
+		if r == nil {
+			r = readOn(g.head())
 		}
-		if !head.Filled || head.Refilling {
-			wait = 0
+		if !r.held.IsZero() && time.Since(r.held) >= heldAnew {
+			r.cursor, r.whole = "", false
 		}
-		if asking = append(asking, g.reread.take()...); len(asking) > 0 {
+		wait := feedWait
+		if asking = append(asking, g.reread.take()...); len(asking) > 0 || !r.whole {
 			wait = 0
 		}
 		asked := time.Now()
-		page, interrupted, err := g.changes(ctx, cursor, wait)
+		page, interrupted, err := g.changes(ctx, r.cursor, wait)
 		if interrupted {
 			continue
 		}
@@ -61,33 +66,25 @@ func (g *Gateway) mirror(ctx context.Context) {
 		}
 		g.link.heard()
 		delay = 0
-		anew := (head.Filled || head.Cursor != "") && (page.Reset || cursor == "")
-		if anew {
-			named = &names{}
-			g.logger.Warn("the cloud no longer knows the mirror's cursor; reading everything anew")
-		}
-		if named != nil {
-			named.add(page.Changes)
-			if !page.More {
-				g.log.View(func(s *license.State) { page.Changes = append(page.Changes, named.missing(s)...) })
-			}
-		}
-		if len(page.Changes) == 0 && page.Cursor == head.Cursor && head.Filled && named == nil {
-			answer(nil)
-			delay = max(0, feedPause-time.Since(asked))
-			continue
-		}
-		if !g.bring(ctx, page, head.Cursor, anew, named != nil || !head.Filled) {
+		idle := len(page.Changes) == 0 && page.Cursor == r.cursor
+		if !g.bringPage(ctx, r, page) {
 			delay = time.Second
-			named = nil
+			r = nil
 			answer(ErrUnknown)
 			continue
 		}
-		if !page.More {
-			named = nil
+		if r.whole {
 			answer(nil)
 		}
+		if idle {
+			delay = max(0, feedPause-time.Since(asked))
+		}
 	}
+}
+
+func (g *Gateway) head() (head license.Head) {
+	g.log.View(func(s *license.State) { head = s.Head() })
+	return head
 }
 
 // changes reads a page of the feed. Where it may wait for news, it does so only
@@ -103,84 +100,146 @@ func (g *Gateway) changes(ctx context.Context, cursor string, wait time.Duration
 	return page, err != nil && poll.Err() != nil && ctx.Err() == nil, err
 }
 
-// bring proposes a page in pieces of bounded size. Only the last piece carries
-// the page's own cursor: if leadership is lost in between, the page is read
-// again. anew: it is the first page of a reading from the beginning.
-func (g *Gateway) bring(ctx context.Context, page license.Page, cursor string, anew, full bool) bool {
-	changes := page.Changes
+// bringPage brings in what a page that follows on r says, as far as it is not held
+// back. False: it is not known how much of it is in.
+func (g *Gateway) bringPage(ctx context.Context, r *reading, page license.Page) bool {
+	head := g.head()
+	anew := (head.Filled || head.Cursor != "") && (page.Reset || r.cursor == "")
+	if anew {
+		if page.Reset {
+			g.logger.Warn("the cloud no longer knows the mirror's cursor; reading everything anew")
+		}
+		r.anew()
+	}
+	m := license.Mirror{From: head.Cursor, Cursor: head.Cursor, Full: r.named != nil || !head.Filled}
+	if anew {
+		m.From = ""
+	}
+	var losing license.Sizes
+	held := false
+	now := g.log.Now()
+	g.log.View(func(s *license.State) {
+		m.Changes = r.take(s, page)
+		if !r.whole || len(r.losses) == 0 {
+			return
+		}
+		lost := r.losses.list()
+		losing = license.Losing(s, lost)
+		d := license.Check(s, now, license.Mirror{From: head.Cursor, Losing: losing})
+		if held = d != nil && d.Reason == license.MirrorShrunk; !held {
+			m.Changes = append(m.Changes, lost...)
+			m.Full = m.Full || head.Held.Since != 0 // of many that go at once no one is told of each
+		}
+	})
+	m.Last = r.whole && !held
+	cursor := page.Cursor
+	if len(r.losses) > 0 && !m.Last && !anew && !head.Refilling {
+		cursor = head.Cursor // it is to be read again until they are in
+	}
+	due := m.Last && (!head.Filled || head.Refilling || head.Held.Since != 0)
+	if (len(m.Changes) > 0 || cursor != head.Cursor || anew || due) && !g.bring(ctx, m, cursor) {
+		return false
+	}
+	switch {
+	case held:
+		if r.held.IsZero() {
+			r.held = time.Now()
+		}
+		return g.holdBack(ctx, r, losing)
+	case m.Last:
+		r.losses, r.held = losses{}, time.Time{}
+	}
+	return true
+}
+
+// holdBack notes how much of the mirror is held back, unless it has been noted.
+func (g *Gateway) holdBack(ctx context.Context, r *reading, losing license.Sizes) bool {
+	h := g.head().Held
+	if h.Since != 0 && h.Accepted == 0 && r.noted == losing {
+		return true
+	}
+	out, err := g.log.Propose(ctx, license.HoldBack{Losing: losing})
+	if err != nil {
+		return false
+	}
+	if out.Denial == nil && !out.Repeat {
+		g.logger.Error("the cloud's list lacks more than half of what this site knows; nothing of that is taken away until it is accepted: sitegate mirror accept",
+			"users", losing.Users, "licenses", losing.Licenses, "assignments", losing.Assignments)
+	}
+	r.noted = losing
+	return true
+}
+
+// bring proposes changes in pieces of bounded size. Each announces how much it and
+// those behind it take away. Only the last carries the new cursor and whether this is
+// the end: if leadership is lost in between, they are read again.
+func (g *Gateway) bring(ctx context.Context, m license.Mirror, cursor string) bool {
+	changes, last := m.Changes, m.Last
+	var losing license.Sizes
+	g.log.View(func(s *license.State) { losing = license.Losing(s, changes) })
 	for {
-		n := min(len(changes), feedPage)
-		last := n == len(changes)
-		m := license.Mirror{From: cursor, Cursor: cursor, Changes: changes[:n], Full: full}
-		if anew {
-			m.From = ""
+		n := piece(changes)
+		m.Changes, m.Losing, m.Last = changes[:n], losing, false
+		if n == len(changes) {
+			m.Cursor, m.Last = cursor, last
 		}
-		if last {
-			m.Cursor, m.Last = page.Cursor, !page.More
-		}
+		var taken license.Sizes
+		g.log.View(func(s *license.State) { taken = license.Losing(s, m.Changes) })
 		out, err := g.log.Propose(ctx, m)
 		if err != nil {
 			return false
 		}
 		if out.Denial != nil {
-			g.logger.Error("a page of the mirror was refused", "reason", out.Denial.Reason, "cursor", page.Cursor, "changes", n)
+			g.logger.Error("a page of the mirror was refused", "reason", out.Denial.Reason, "cursor", cursor, "changes", n)
 			return false
 		}
-		if last {
+		if n == len(changes) {
 			return true
 		}
-		changes = changes[n:]
+		m.From = m.Cursor
+		changes, losing = changes[n:], losing.Minus(taken)
 	}
 }
 
-// names is what a reading from the beginning has named so far.
-type names struct {
-	users    map[license.UserID]bool
-	products map[license.ProductID]bool
-	licenses map[license.LicenseID]bool
+// piece is how many of the changes go into one entry: at least one, if there are any.
+func piece(changes []license.Change) int {
+	n, bytes := 0, 0
+	for n < len(changes) && n < feedPage {
+		if bytes += size(&changes[n]); n > 0 && bytes > pieceSize {
+			break
+		}
+		n++
+	}
+	return n
 }
 
-func (n *names) add(changes []license.Change) {
-	if n.users == nil {
-		n.users, n.products, n.licenses = map[license.UserID]bool{}, map[license.ProductID]bool{}, map[license.LicenseID]bool{}
-	}
-	for _, c := range changes {
-		switch {
-		case c.User != nil:
-			n.users[c.User.ID] = true
-		case c.Product != nil:
-			n.products[c.Product.ID] = true
-		case c.License != nil:
-			n.licenses[c.License.ID] = true
-		case c.DeleteUser != "":
-			delete(n.users, c.DeleteUser)
-		case c.DeleteProduct != "":
-			delete(n.products, c.DeleteProduct)
-		case c.DeleteLicense != "":
-			delete(n.licenses, c.DeleteLicense)
+// size is about how many bytes a change takes up in the log, and no less.
+func size(c *license.Change) int {
+	n := 200
+	text := func(all ...string) {
+		for _, s := range all {
+			n += len(s) + 8
 		}
 	}
-}
-
-// missing are the deletions of everything mirrored that was not named: licenses
-// first, so that nothing points at what is gone.
-func (n *names) missing(s *license.State) []license.Change {
-	var gone []license.Change
-	users, products, licenses := s.Mirrored()
-	for _, id := range licenses {
-		if !n.licenses[id] {
-			gone = append(gone, license.Change{DeleteLicense: id})
+	text(string(c.DeleteUser), string(c.DeleteProduct), string(c.DeleteLicense))
+	if u := c.User; u != nil {
+		text(string(u.ID), u.Email, u.Name, u.Country)
+	}
+	if p := c.Product; p != nil {
+		text(string(p.ID), p.Name)
+	}
+	if l := c.License; l != nil {
+		text(string(l.ID), string(l.Product), string(l.Assignee))
+		text(l.Countries...)
+	}
+	if a := c.Account; a != nil {
+		text(a.ID, a.Name, a.FulfillmentContact.Name, a.FulfillmentContact.Email)
+		for _, x := range a.Administrators {
+			text(x.Name, x.Email)
+		}
+		for _, x := range a.CountryPolicies {
+			text(x.Country, "checkout terms")
 		}
 	}
-	for _, id := range users {
-		if !n.users[id] {
-			gone = append(gone, license.Change{DeleteUser: id})
-		}
-	}
-	for _, id := range products {
-		if !n.products[id] {
-			gone = append(gone, license.Change{DeleteProduct: id})
-		}
-	}
-	return gone
+	return n
 }

@@ -20,10 +20,12 @@ type soloLog struct {
 	journal []license.Event
 	leading bool
 	term    uint64
-	takes   time.Duration // every proposal
-	slow    chan struct{} // not nil: a proposal is applied when it is closed, though its caller may be gone
-	lost    bool          // the next proposal is applied, and then its outcome is lost
-	drop    func()        // the next proposal is not applied, and it is not known: this is called instead
+	takes   time.Duration              // every proposal
+	slow    chan struct{}              // not nil: a proposal is applied when it is closed, though its caller may be gone
+	lost    bool                       // the next proposal is applied, and then its outcome is lost
+	drop    func()                     // the next proposal is not applied, and it is not known: this is called instead
+	lose    func(license.Command) bool // whether a command is not applied, and that not known
+	asked   []license.Command          // all that were applied or denied
 	observe func([]license.Event)
 }
 
@@ -70,6 +72,11 @@ func (l *soloLog) apply(c license.Command) (license.Outcome, error) {
 		l.mu.Unlock()
 		return license.Outcome{}, ErrNotLeader
 	}
+	if l.lose != nil && l.lose(c) {
+		l.mu.Unlock()
+		return license.Outcome{}, ErrUnknown
+	}
+	l.asked = append(l.asked, c)
 	out, events := license.Apply(l.state, license.Entry{At: license.TimeOf(time.Now()), Command: c})
 	l.journal = append(l.journal, events...)
 	lost := l.lost
@@ -161,6 +168,7 @@ type books struct {
 	gone    map[license.LicenseID]bool // licenses that nobody may hold any more
 	asking  func()                     // before a hold is looked at, without the lock
 	listing func()                     // before a full list is taken in, without the lock
+	page    int                        // changes in a page; zero: all there are
 	pages   func(cursor string) (license.Page, error)
 	polls   int // questions to the feed
 	pings   int
@@ -193,6 +201,10 @@ func (b *books) Changes(ctx context.Context, cursor string, wait time.Duration) 
 	}
 	b.polls++
 	down, n, pages := b.down, len(b.feed), b.pages
+	more := b.page > 0 && n-at > b.page
+	if more {
+		n = at + b.page
+	}
 	changes := b.feed[at:n]
 	b.mu.Unlock()
 	if down {
@@ -208,7 +220,7 @@ func (b *books) Changes(ctx context.Context, cursor string, wait time.Duration) 
 		case <-time.After(wait):
 		}
 	}
-	return license.Page{Cursor: fmt.Sprintf("c%d", n), Changes: changes, Reset: reset}, nil
+	return license.Page{Cursor: fmt.Sprintf("c%d", n), Changes: changes, Reset: reset, More: more}, nil
 }
 
 // of is the machine that a hold key is kept for.
@@ -379,6 +391,14 @@ func runSite(t *testing.T, log *soloLog, b *books, cloud Cloud) *site {
 	end := sync.OnceFunc(func() { cancel(); <-done })
 	t.Cleanup(end)
 	return &site{Gateway: g, log: log, books: b, end: end}
+}
+
+// elect lets another node lead.
+func (s *site) elect(t *testing.T) {
+	t.Helper()
+	s.end()
+	s.log.lead(true)
+	*s = *runSite(t, s.log, s.books, s.books)
 }
 
 var (

@@ -37,7 +37,8 @@ func (n Sizes) plus(m Sizes) Sizes {
 	return Sizes{n.Users + m.Users, n.Licenses + m.Licenses, n.Assignments + m.Assignments}
 }
 
-func (n Sizes) minus(m Sizes) Sizes {
+// Minus is n without m.
+func (n Sizes) Minus(m Sizes) Sizes {
 	return Sizes{n.Users - m.Users, n.Licenses - m.Licenses, n.Assignments - m.Assignments}
 }
 
@@ -72,9 +73,9 @@ func (g *Shrinkage) taken() Sizes { return g.Taken.plus(g.Before) }
 func (g Shrinkage) by(at Time) Shrinkage {
 	switch {
 	case at >= g.Since.Add(2*ShrinkDay):
-		return Shrinkage{Of: g.Of.minus(g.taken()), Since: at}
+		return Shrinkage{Of: g.Of.Minus(g.taken()), Since: at}
 	case at >= g.Since.Add(ShrinkDay):
-		return Shrinkage{Of: g.Of.minus(g.Before), Before: g.Taken, Since: g.Since.Add(ShrinkDay)}
+		return Shrinkage{Of: g.Of.Minus(g.Before), Before: g.Taken, Since: g.Since.Add(ShrinkDay)}
 	}
 	return g
 }
@@ -188,7 +189,7 @@ func (s *State) shrinks(n Sizes, at Time) bool {
 	g := s.head.Shrinkage.by(at)
 	n, of := n.plus(g.taken()), g.Of
 	if h := &s.head.Held; h.Accepted != 0 && at < h.Until {
-		n, of = n.minus(h.Losing), of.minus(h.Losing)
+		n, of = n.Minus(h.Losing), of.Minus(h.Losing)
 	}
 	return s.head.Filled && n.beyond(of)
 }
