@@ -25,6 +25,8 @@ type faultWire struct {
 //	GET, PUT, DELETE /faults      one PUT per prefix (prefix, delay_ms, hang, cut, status, body, type, retry_after_ms, times); DELETE clears all
 //	POST /keys/rotate, /keys/drop-old
 //	POST /cursors/lose
+//	POST /data/lose               {keep: [user ids]}: almost nothing is left of users, products and licenses
+//	POST /data/find               undoes it
 //	GET, PUT /users · /products · /licenses    PUT one object; DELETE /users/{id}, /licenses/{id}
 //	PUT /account
 //	POST /assign                  {license_id, user_id}; an empty user takes it away; the vendor's act, whatever the move lock says
@@ -55,6 +57,13 @@ func (e *Emulator) Control() http.Handler {
 	m.HandleFunc("POST /keys/rotate", do(e.RotateKeys))
 	m.HandleFunc("POST /keys/drop-old", do(e.DropOldKeys))
 	m.HandleFunc("POST /cursors/lose", do(e.LoseCursors))
+	m.HandleFunc("POST /data/lose", take(func(d struct {
+		Keep []string `json:"keep"`
+	}) error {
+		e.LoseData(d.Keep...)
+		return nil
+	}))
+	m.HandleFunc("POST /data/find", do(e.FindData))
 
 	m.HandleFunc("GET /users", give(e.Users))
 	m.HandleFunc("GET /products", give(e.Products))

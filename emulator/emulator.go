@@ -52,6 +52,7 @@ type Emulator struct {
 	users    map[string]cloudapi.User
 	products map[string]cloudapi.Product
 	licenses map[string]cloudapi.License
+	lost     *data             // not nil: LoseData
 	secrets  map[string]string // user id → password
 	feed     feed
 	holds    holds

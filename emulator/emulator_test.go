@@ -298,6 +298,18 @@ func TestFeed(t *testing.T) {
 	if n, _, _, reset := fill(p.Cursor); n[cloudapi.KindUser] != 1201 || !reset {
 		t.Errorf("after lost cursors: got %v, reset %v; want everything (one deletion among it) and a reset", n, reset)
 	}
+	before, _, _, _ := fill("")
+	c.LoseData(emulator.UserA)
+	c.LoseData() // all that was lost is lost once
+	c.PutUser(cloudapi.User{ID: "u-10", Country: "DE"})
+	if n, _, _, reset := fill(p.Cursor); n[cloudapi.KindUser] != 1 || n[cloudapi.KindLicense] != 0 || n[cloudapi.KindProduct] != 0 || n[cloudapi.KindAccount] != 1 || !reset {
+		t.Errorf("after lost data: got %v, reset %v; want the account, the one new user and a reset", n, reset)
+	}
+	c.FindData()
+	after, _, _, reset := fill(p.Cursor)
+	if want := before[cloudapi.KindUser]; after[cloudapi.KindUser] != want || after[cloudapi.KindLicense] != before[cloudapi.KindLicense] || after[cloudapi.KindProduct] != before[cloudapi.KindProduct] || !reset {
+		t.Errorf("after it was found again: got %v, reset %v; want what there was, %v, the new user for the deletion that is no news now, and a reset", after, reset, before)
+	}
 	for _, q := range []string{"limit=0", "limit=1001", "limit=x", "wait_ms=-1", "wait_ms=60001"} {
 		if resp := c.do("GET", cloudapi.PathChanges+"?"+q, tok, nil, nil); resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: got %s, want 400", q, resp.Status)

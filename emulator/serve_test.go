@@ -177,6 +177,8 @@ func TestControl(t *testing.T) {
 		{"DELETE", "/users/u-00003", "", 204},
 		{"POST", "/keys/rotate", "", 204},
 		{"POST", "/cursors/lose", "", 204},
+		{"POST", "/data/lose", `{"keep":["u-7"]}`, 204},
+		{"POST", "/data/find", "", 204},
 		{"GET", "/usage", "", 200},
 		{"GET", "/holds?site=", "", 200},
 		{"GET", cloudapi.PathPing, "", 404},
