@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,6 +221,27 @@ func TestListOvertakenByAReleaseIsNotInTheWay(t *testing.T) {
 		close(on)
 		synctest.Wait()
 		wantGranted(t, s.start(t, 2, ws202), false)
+	})
+}
+
+func TestListOnItsWayIsAwaitedBeforeARefusalIsBelieved(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		wantGranted(t, s.start(t, 1, ws101), false)
+		held := sessionHold(new(s.session(1)))
+		s.stop(t, 1, ws101)
+		synctest.Wait()
+		reached, on := make(chan struct{}), make(chan struct{})
+		s.books.set(func() {
+			s.books.holds[held.Ref] = held // an earlier leader did not come to give it back
+			s.books.listing = sync.OnceFunc(func() { close(reached); <-on })
+		})
+		s.holds.catchUp()
+		<-reached // a full list without it is on its way
+		answered := make(chan license.Outcome, 1)
+		go func() { answered <- s.start(t, 2, ws202) }()
+		synctest.Wait()
+		close(on)
+		wantGranted(t, <-answered, false)
 	})
 }
 

@@ -33,6 +33,7 @@ type holds struct {
 	// overtaken: releases were begun while the last full list was on its way, which
 	// may have brought back what they gave.
 	overtaken bool
+	listing   bool // a full list is on its way
 }
 
 // unfinished is a hold that is being asked for. until is zero, or it is not known
@@ -161,8 +162,10 @@ func (h *holds) isBehind() bool {
 // the user's lock.
 func (h *holds) ask(ctx context.Context, hold license.CloudHold) (*license.Denial, error) {
 	h.giveBack(ctx, hold.User)
+	doubt := h.inDoubt()
 	d, err := h.g.cloud.Hold(ctx, h.g.fence(), hold)
-	if err != nil || d == nil || d.Reason != license.MachineActive || !h.inDoubt() || !h.renew(ctx) {
+	doubt = doubt || h.inDoubt() // a list may have been on its way before, or since
+	if err != nil || d == nil || d.Reason != license.MachineActive || !doubt || !h.renew(ctx) {
 		return d, err
 	}
 	again, err := h.g.cloud.Hold(ctx, h.g.fence(), hold)
@@ -176,7 +179,7 @@ func (h *holds) ask(ctx context.Context, hold license.CloudHold) (*license.Denia
 func (h *holds) inDoubt() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.behind || h.overtaken
+	return h.behind || h.overtaken || h.listing
 }
 
 // renew sends the full list and acts on what comes back; it reports whether the
@@ -193,8 +196,14 @@ func (h *holds) renew(ctx context.Context) bool {
 	}
 	h.mu.Lock()
 	h.behind = false // what fails from now on sets it again
+	h.listing = true
 	given := h.given
 	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		h.listing = false
+		h.mu.Unlock()
+	}()
 	fence := h.g.fence() // before the list: what is asked for from now on is not missing from it
 	// The unfinished first: what is finished by the time of the view is in the view.
 	under := h.underWay()
