@@ -18,6 +18,8 @@ type identity struct {
 	Node     string `json:"node"`
 	Instance string `json:"instance"`
 	Left     bool   `json:"left,omitempty"` // it has left its cluster and must not vote any more
+	// Recovering: its recovery has begun and is not complete.
+	Recovering bool `json:"recovering,omitempty"`
 }
 
 const identityFile = "identity.json"
@@ -58,6 +60,9 @@ func identify(dir, node, cluster string) (identity, error) {
 	}
 	if cluster != "" && id.Cluster != cluster {
 		return identity{}, fmt.Errorf("the data folder %s belongs to cluster %s, this node is of %s; set the right folder, or the right cluster", dir, id.Cluster, cluster)
+	}
+	if id.Recovering {
+		return identity{}, fmt.Errorf("the recovery of node %s was interrupted; run sitegate cluster recover again", node)
 	}
 	if id.Left {
 		return identity{}, fmt.Errorf("node %s has left its cluster and does not start again: its certificate and the data folder %s can go; keep its service from starting it", node, dir)

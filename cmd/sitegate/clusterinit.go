@@ -22,6 +22,7 @@ func cluster(ctx context.Context, p *program, args []string) error {
 	return p.dispatch(ctx, "sitegate cluster", []command{
 		{"init", "write a site CA, and certificates and a configuration for each node", clusterInit},
 		{"leave", "take this machine's node out of its cluster", leave},
+		{"recover", "go on with this machine's node alone when most nodes are lost for good", recoverNode},
 	}, args)
 }
 
