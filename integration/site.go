@@ -7,12 +7,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -135,22 +138,31 @@ func FreePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var addrs []string
 	for range n {
-		ln := listen(t)
-		defer ln.Close() // all together, so that none comes twice
-		addrs = append(addrs, ln.Addr().String())
+		addrs = append(addrs, freePortOn(t, "127.0.0.1"))
 	}
 	return addrs
 }
 
-// freePortOn finds an address of this machine that nothing listens on.
+// given are the ports that this process has given out.
+var given sync.Map
+
+// freePortOn finds an address of this machine that nothing listens on. Its port is
+// not one of those that systems take for outgoing connections (from 32768 on, or
+// 49152): one of these could have it before the node that it is for.
 func freePortOn(t testing.TB, ip string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", ip+":0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 10000 + rand.IntN(22000)
+		if _, taken := given.LoadOrStore(port, true); taken {
+			continue
+		}
+		if ln, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port))); err == nil {
+			ln.Close()
+			return net.JoinHostPort(ip, strconv.Itoa(port))
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatalf("no free port on %s", ip)
+	return ""
 }
 
 // Partition keeps everything that one node sends to its peers from another, until
