@@ -110,6 +110,8 @@ func sound(h cloudapi.Hold) string {
 		return fmt.Sprintf("a machine has an id of at most %d bytes or a name of at most %d", cloudapi.MaxID, cloudapi.MaxName)
 	case h.Kind != cloudapi.HoldSession && h.Kind != cloudapi.HoldCheckout:
 		return fmt.Sprintf("kind is %q or %q", cloudapi.HoldSession, cloudapi.HoldCheckout)
+	case len(h.Feature) > cloudapi.MaxName || h.Feature != "" && h.Kind != cloudapi.HoldSession:
+		return fmt.Sprintf("only a session has a feature level, of at most %d bytes", cloudapi.MaxName)
 	case h.WrittenOff && h.Kind != cloudapi.HoldCheckout:
 		return "only a checkout is written off"
 	case (h.Kind == cloudapi.HoldCheckout) != (h.Until != nil):
@@ -181,10 +183,13 @@ func (e *Emulator) refusal(h cloudapi.Hold, now time.Time) *cloudapi.Problem {
 	if no := e.right(h, now); no != nil {
 		return no
 	}
-	if h.Kind == cloudapi.HoldCheckout {
+	switch {
+	case h.Kind == cloudapi.HoldCheckout:
 		if no := e.mayCheckOut(h, now); no != nil {
 			return no
 		}
+	case h.Feature == "" && e.products[h.ProductID].NeedsFeature:
+		return &cloudapi.Problem{Reason: cloudapi.ReasonFeatureLevel, Detail: "the product comes in feature levels, and none was chosen", LicenseID: h.LicenseID}
 	}
 	if o := e.rival(h, now); o != nil {
 		return &cloudapi.Problem{Reason: cloudapi.ReasonMachineActive, Detail: "another machine of this user is active",

@@ -360,3 +360,16 @@ func TestMoves(t *testing.T) { // R10, R11, R19
 		}
 	}
 }
+
+func TestAFeatureLevelIsChosenWhereThereAreSome(t *testing.T) { // KB0019240
+	b := newBooks(t)
+	b.PutProduct(cloudapi.Product{ID: "cap", Capped: cloudapi.CappedYes, NeedsFeature: true})
+	none, chosen, checkout := want("ann", "virt-ann", "WS-1"), want("ann", "virt-ann", "WS-1"), away(want("bob", "virt-bob", "LT-7"), b.time.Add(day))
+	chosen.Feature = "Advanced"
+	expect(t, "none chosen", b.hold(none), "feature-level")
+	expect(t, "chosen", b.hold(chosen), "yes")
+	expect(t, "renewed by a site that does not know it any more", b.renew(none), "")
+	expect(t, "a checkout is of the product and a version", b.hold(checkout), "yes")
+	checkout.Feature = "Advanced"
+	expect(t, "a checkout of a feature level", b.hold(checkout), "invalid")
+}

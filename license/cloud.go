@@ -23,9 +23,10 @@ type CloudHold struct {
 	Product     ProductID
 	License     LicenseID
 	Machine     Machine
-	Until       Time // of a checkout; zero for sessions
-	Provisional bool // of a session the site granted alone
-	WrittenOff  bool // of a checkout that waits for the cloud to confirm its check-in
+	Feature     string // of a session: the feature level it was started with
+	Until       Time   // of a checkout; zero for sessions
+	Provisional bool   // of a session the site granted alone
+	WrittenOff  bool   // of a checkout that waits for the cloud to confirm its check-in
 }
 
 // HoldKey is what a session or checkout keeps from other machines by the default
@@ -57,7 +58,7 @@ func (a *Active) cloudHolds() []CloudHold {
 			continue
 		}
 		holds = append(holds, CloudHold{Key: HoldKey(HoldSession, x.User, x.License), Kind: HoldSession, Ref: x.ID,
-			User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Provisional: x.Provisional})
+			User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Feature: x.Feature, Provisional: x.Provisional})
 	}
 	for i := range a.Checkouts {
 		x := &a.Checkouts[i]
@@ -80,7 +81,7 @@ func WouldHold(s *State, at Time, c Command) (CloudHold, bool) {
 			return CloudHold{}, false
 		}
 		return CloudHold{Key: HoldKey(HoldSession, c.User, r.license.ID), Kind: HoldSession, Ref: c.ID, User: c.User,
-			Product: c.Product, License: r.license.ID, Machine: c.Machine}, true
+			Product: c.Product, License: r.license.ID, Machine: c.Machine, Feature: c.Feature}, true
 	case CheckOut:
 		_, lic, d := s.entitled(c.User, c.Product, at)
 		if d != nil {

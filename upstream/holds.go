@@ -144,6 +144,8 @@ func toDenial(p cloudapi.Problem, h license.CloudHold) *license.Denial {
 		d.Reason = license.NoCountry
 	case cloudapi.ReasonCountry:
 		d.Reason = license.WrongCountry
+	case cloudapi.ReasonFeatureLevel:
+		d.Reason = license.FeatureLevel
 	case cloudapi.ReasonCheckoutOff:
 		d.Reason = license.CheckoutOff
 	default:
@@ -170,7 +172,7 @@ func fromFence(f license.Fence) cloudapi.Fence {
 
 func fromHold(h license.CloudHold) cloudapi.Hold {
 	out := cloudapi.Hold{Key: h.Key, UserID: string(h.User), LicenseID: string(h.License), ProductID: string(h.Product),
-		MachineID: h.Machine.ID, MachineName: h.Machine.Name, Kind: cloudapi.HoldSession, Ref: h.Ref.String(), Provisional: h.Provisional}
+		MachineID: h.Machine.ID, MachineName: h.Machine.Name, Kind: cloudapi.HoldSession, Ref: h.Ref.String(), Provisional: h.Provisional, Feature: h.Feature}
 	if h.Kind == license.HoldCheckout {
 		until := h.Until.Std()
 		out.Kind, out.Until, out.WrittenOff = cloudapi.HoldCheckout, &until, h.WrittenOff

@@ -14,7 +14,7 @@ type upstreamClient = upstream.Client
 // start asks both sides for a session.
 func (w *world) start(s *site) {
 	c := license.Start{ID: w.id(), User: license.UserID(w.user().ID), Product: w.product(), Machine: oneOf(w, machines), Version: oneOf(w, versions),
-		Client: "23.0.1.25", Agreed: true}
+		Client: "23.0.1.25", Feature: oneOf(w, []string{"", "Advanced"}), Agreed: true}
 	hold, needed := license.WouldHold(s.rules, s.at(), c)
 	d := license.Check(s.rules, s.at(), c)
 	w.say("%s: start %s %s on %s: the site says %s", s.name, c.User, c.Product, c.Machine.Name, words(d))
@@ -25,7 +25,7 @@ func (w *world) start(s *site) {
 	}
 	if d != nil {
 		w.refused(s, d, license.CloudHold{Key: license.HoldKey(license.HoldSession, c.User, d.License), Kind: license.HoldSession, Ref: c.ID,
-			User: c.User, Product: c.Product, License: d.License, Machine: c.Machine})
+			User: c.User, Product: c.Product, License: d.License, Machine: c.Machine, Feature: c.Feature})
 		return
 	}
 	if needed {

@@ -77,7 +77,7 @@ func (s *site) freeCheckout(x license.Checkout) {
 
 func sessionHold(x *license.Session) license.CloudHold {
 	return license.CloudHold{Key: license.HoldKey(license.HoldSession, x.User, x.License), Kind: license.HoldSession,
-		Ref: x.ID, User: x.User, Product: x.Product, License: x.License, Machine: x.Machine}
+		Ref: x.ID, User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Feature: x.Feature}
 }
 
 func (s *site) giveBack(h license.CloudHold) {

@@ -100,6 +100,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.cloud.SetAccount(account)
 	for _, p := range []cloudapi.Product{
 		{ID: "cap", Name: "Gable", Capped: cloudapi.CappedYes}, {ID: "cap2", Name: "Culvert", Capped: cloudapi.CappedYes},
+		{ID: "levels", Name: "Mullion", Capped: cloudapi.CappedYes, NeedsFeature: true},
 		{ID: "open", Name: "Plinth", Capped: cloudapi.CappedNo}, {ID: "unsaid", Name: "Trestle", Capped: cloudapi.CappedUnknown},
 		{ID: "v8i", Name: "Plinth V8i", Capped: cloudapi.CappedNo, V8i: true}} {
 		w.cloud.PutProduct(p)
@@ -163,7 +164,7 @@ func oneOf[T any](w *world, choices []T) T { return choices[w.dice.IntN(len(choi
 func (w *world) user() cloudapi.User       { return oneOf(w, w.cloud.Users()) }
 func (w *world) license() cloudapi.License { return oneOf(w, w.cloud.Licenses()) }
 func (w *world) product() license.ProductID {
-	return license.ProductID(oneOf(w, []string{"cap", "cap", "cap", "cap2", "cap2", "open", "unsaid", "v8i"}))
+	return license.ProductID(oneOf(w, []string{"cap", "cap", "cap", "cap2", "cap2", "levels", "open", "unsaid", "v8i"}))
 }
 
 func (w *world) id() license.ID {
@@ -177,7 +178,7 @@ func (w *world) newUser() {
 	u := cloudapi.User{ID: fmt.Sprintf("u-%d", w.users), Country: "DE"}
 	u.Name, u.Email = "User "+u.ID, u.ID+"@weir.example"
 	w.cloud.PutUser(u)
-	for _, p := range []string{"cap", "cap2", "open", "unsaid"} {
+	for _, p := range []string{"cap", "cap2", "levels", "open", "unsaid"} {
 		if w.dice.IntN(4) > 0 {
 			w.buy(p, cloudapi.LicenseVirtuoso, u.ID)
 		}

@@ -11,7 +11,7 @@ import (
 var mustHappen = []string{"agreed session", "agreed checkout", "start without a hold", "start alone", "cloud alone refuses, machine-active",
 	"site refuses, machine-active", "site refuses, not-assigned", "site refuses, license-ended", "site refuses, user-blocked", "site refuses, unknown-user",
 	"site refuses, checkout-too-long", "session put on notice", "provisional session confirmed", "session outlives its checkout", "checkout in conflict", "checkout checked in",
-	"site refuses, checkout-off", "site refuses, checkout-written-off",
+	"site refuses, checkout-off", "site refuses, feature-level", "site refuses, checkout-written-off",
 	"agreed move", "cloud refuses move, move-locked", "cloud refuses move, user-not-found", "cloud refuses move, unknown-user",
 	"cloud refuses move, other-account", "cloud refuses move, license-ended", "cloud refuses move, user-blocked"}
 

@@ -64,6 +64,7 @@ const (
 	ReasonUnknown       = "unknown"           // no such user, product or license
 	ReasonNoCountry     = "no-country"        // the user has no entitlement country (R2)
 	ReasonCountry       = "country"           // the license is not for the user's entitlement country (KB0019240)
+	ReasonFeatureLevel  = "feature-level"     // the product needs a feature level, and the session names none (KB0019240)
 	ReasonCheckoutOff   = "checkout-off"      // the account allows no new checkouts in the user's country (KB0019243)
 	ReasonTooLong       = "checkout-too-long" // beyond the license's end, the account's or the country's longest checkout
 	ReasonMoveLocked    = "move-locked"       // re-assigned too recently (R10): Problem.Until, Problem.AssigneeID

@@ -47,6 +47,9 @@ type Hold struct {
 	Kind        HoldKind `json:"kind"`
 	Ref         string   `json:"ref"` // the session's or checkout's id; several may share a key on one machine
 
+	// Feature is the feature level that a session is started with. A product that needs one is not given a new hold without
+	// (Product.NeedsFeature); a renewal is not asked for it.
+	Feature string `json:"feature,omitempty"`
 	// Until ends a checkout, whether it is renewed or not. Checkouts only.
 	Until *time.Time `json:"until,omitempty"`
 	// WrittenOff: the site has given the checkout up, as its machine is lost. It stays in the cloud's books until the vendor's service
