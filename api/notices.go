@@ -69,6 +69,18 @@ type Notice struct {
 	Note    string    `json:"note,omitempty"`
 	Until   time.Time `json:"until,omitzero"`
 	About   string    `json:"about,omitempty"` // the user whom an administrator is told of
+	// Reminders are how much there is to see to, by the kinds of Reminder.
+	Reminders *ReminderCounts `json:"reminders,omitempty"`
+}
+
+// ReminderCounts are how many reminders there are of each kind.
+type ReminderCounts struct {
+	UserNotFound int `json:"user_not_found"`
+	Ending       int `json:"ending"`
+	Unassigned   int `json:"unassigned"`
+	NeverUsed    int `json:"never_used"`
+	Pooled       int `json:"pooled"`
+	PooledDays   int `json:"pooled_days"` // license-days of the last 60 that the pooled ones are
 }
 
 // The kinds of notices.
@@ -101,6 +113,7 @@ const (
 	KindUserNotFound    = "user-not-found"    // a user is gone though a license is assigned
 	KindLicenseChanged  = "license-changed"   // to fulfillment contacts, too
 	KindSiteEnds        = "site-license-ends" // a license of the account ends soon
+	KindReminders       = "reminders"         // once a week: how much there is to see to
 	KindMirrorHeld      = "mirror-held"       // the cloud's list has shrunk by more than half; nothing is taken away
 	KindMirrorResumed   = "mirror-resumed"    // the site follows the cloud's list again
 

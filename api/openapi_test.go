@@ -25,7 +25,7 @@ func structs() map[string]reflect.Type {
 		api.CheckoutRequest{}, api.Checkout{}, api.WaitRequest{}, api.Wait{}, api.Me{}, api.MyLicense{}, api.MyProduct{}, api.Warning{}, api.Administrator{}, api.LinkState{},
 		api.Frame{}, api.Hello{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
 		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.HeldMirror{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
-		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}, api.RestoredStatus{},
+		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}, api.ReminderCounts{}, api.RestoredStatus{},
 		api.CheckoutForRequest{}, api.WriteOff{}, api.BulkCheckoutRequest{}, api.BulkProduct{}, api.BulkReport{}, api.BulkRow{}} {
 		types[reflect.TypeOf(v).Name()] = reflect.TypeOf(v)
 	}
@@ -179,7 +179,7 @@ func TestTheKindsAreListed(t *testing.T) {
 		"Notice.kind": {api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 			api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
 			api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
-			api.KindLicenseChanged, api.KindSiteEnds, api.KindMirrorHeld, api.KindMirrorResumed, api.KindOutEnding, api.KindWrittenOff},
+			api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindOutEnding, api.KindWrittenOff},
 	} {
 		name, field, _ := strings.Cut(what, ".")
 		if got := schemas[name].Properties[field].Enum; !slices.Equal(got, want) {

@@ -20,12 +20,12 @@ import (
 
 // Caller is who a request comes from, as their access token says.
 type Caller struct {
-	User    license.UserID // the token's sub
-	Email   string         // may be empty
+	User  license.UserID // the token's sub
+	Email string         // may be empty
 	// Unverified: the issuer says itself that the e-mail may be somebody else's.
 	Unverified bool
-	Issuer  string
-	Expires time.Time
+	Issuer     string
+	Expires    time.Time
 }
 
 // The bounds of a token.

@@ -60,6 +60,8 @@ func TestAnUnverifiedEmailIsNobodys(t *testing.T) {
 		})
 		r.want(t, 403, "", "GET", "/v1/me", nil, header{"Authorization": "Bearer " + token})
 	}
-	token := r.issuer.token(t, "x-1", func(c *claims, _ *jose.SignerOptions, _ *jose.SigningKey) { c.Email, c.Verified = "ida@example.org", true })
+	token := r.issuer.token(t, "x-1", func(c *claims, _ *jose.SignerOptions, _ *jose.SigningKey) {
+		c.Email, c.Verified = "ida@example.org", true
+	})
 	r.want(t, 200, "", "GET", "/v1/me", nil, header{"Authorization": "Bearer " + token})
 }

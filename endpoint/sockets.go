@@ -184,8 +184,13 @@ func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Noti
 	if !n.ID.IsZero() {
 		out.ID = n.ID.String()
 	}
+	if n.Kind == notice.Reminders {
+		c := n.Counts
+		out.Reminders = &api.ReminderCounts{UserNotFound: int(c.Missing), Ending: int(c.Ending), Unassigned: int(c.Unassigned),
+			NeverUsed: int(c.NeverUsed), Pooled: int(c.Pooled), PooledDays: int(c.PooledDays)}
+	}
 	out.Text = phrase.Notice(lang, phrase.Told{Kind: out.Kind, Reason: n.Reason, Mine: mine, Product: product,
-		Machine: n.Machine, By: n.By, Note: n.Note, Until: n.Until, About: about})
+		Machine: n.Machine, By: n.By, Note: n.Note, Until: n.Until, About: about, Counts: n.Counts})
 	return out
 }
 

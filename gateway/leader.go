@@ -60,7 +60,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // lead runs the errands of one leadership and returns when all have ended.
 func (g *Gateway) lead(ctx context.Context) {
-	errands := []func(context.Context){g.configure, g.settle, g.refuseJournal}
+	errands := []func(context.Context){g.configure, g.settle, g.remind, g.refuseJournal}
 	g.begin()
 	if g.cloud != nil {
 		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox, g.reclaim)

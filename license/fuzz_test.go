@@ -266,7 +266,7 @@ func (s *script) command(state *State) Command {
 		return EndWait{ID: s.id(), User: user}
 	case 21:
 		return oneOf[Command](s, EndCheckout{ID: s.checkedOut(state)}, RemindCheckout{ID: s.checkedOut(state)}, EndReservation{User: s.user()},
-			RemindTerm{License: s.license()})
+			RemindTerm{License: s.license()}, Remind{Counts: oneOf(s, CountReminders(state, s.at), ReminderCounts{})})
 	case 22:
 		return Release{Session: s.running(state), By: oneOf(s, "root", "")}
 	case 23:

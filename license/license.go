@@ -10,7 +10,7 @@ type Entry struct {
 // CheckOut, Return, EndCheckout, RemindCheckout, WriteOff, CheckInConfirmed,
 // Release, Wait, EndWait, EndReservation, Mirror, Link, Configure, Confirm,
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
-// RemindTerm, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
+// RemindTerm, Remind, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
 // HoldBack, AcceptShrink.
 type Command interface {
@@ -82,6 +82,7 @@ func (UserMissing) fact()       {}
 func (LicenseChanged) fact()    {}
 func (LicenseEnds) fact()       {}
 func (TermExtended) fact()      {}
+func (Reminded) fact()          {}
 func (Requested) fact()         {}
 func (TakeoverBegan) fact()     {}
 func (TakeoverWarned) fact()    {}

@@ -85,6 +85,13 @@ func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 			cut()
 		}
 	}
+	s.eachReminder(at, keep)
+	cut()
+	return list
+}
+
+// eachReminder calls f for every reminder, in no order.
+func (s *State) eachReminder(at Time, f func(Reminder)) {
 	free := map[ProductID][]*License{}
 	for _, l := range s.licenses {
 		if l.Kind != Virtuoso || l.Ends != 0 && at >= l.Ends {
@@ -93,7 +100,7 @@ func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 		r := Reminder{License: l.ID, Product: l.Product, User: l.Assignee, Ends: l.Ends}
 		add := func(k ReminderKind) {
 			r.Kind = k
-			keep(r)
+			f(r)
 		}
 		if days := endsWithin(l, at); days > 0 {
 			r.Days = days
@@ -118,11 +125,9 @@ func RemindersAfter(s *State, at Time, after Reminder, most int) []Reminder {
 	users := s.poolUsers(func(id ProductID) bool { return len(free[id]) > 0 }, at)
 	for product, licenses := range free {
 		for _, r := range savings(licenses, users[product], dayOf(at)) {
-			keep(r)
+			f(r)
 		}
 	}
-	cut()
-	return list
 }
 
 // endsWithin is the least number of days of endingDays within which the license

@@ -32,6 +32,8 @@ func (s *story) admin(verb string, w *words) (license.Command, error) {
 			return license.Unblock{User: user, Machine: m, By: by, Note: note}, nil
 		}
 		return license.Block{User: user, Machine: m, By: by, Note: note}, nil
+	case "remind": // as the leader does: it counts, where that is due
+		return license.Remind{Counts: license.CountReminders(s.state, s.now)}, nil
 	case "release-user":
 		return license.ReleaseUser{User: license.UserID(w.next()), By: by, Note: note, NotAfter: notAfter}, nil
 	case "hold-back":
@@ -151,6 +153,10 @@ func sayAdmin(f license.Fact) string {
 		return "unblocked " + sayBar(f.Bar) + "," + because(f.By, f.Note)
 	case license.UserReleased:
 		return fmt.Sprintf("released all %d of %s%s", f.Sessions, f.User, because(f.By, f.Note))
+	case license.Reminded:
+		c := f.Counts
+		return fmt.Sprintf("reminded of %d missing, %d ending, %d unassigned, %d never used, %d pooled on %d days%s",
+			c.Missing, c.Ending, c.Unassigned, c.NeverUsed, c.Pooled, c.PooledDays, to(f.To))
 	case license.SignedOut:
 		return fmt.Sprintf("signed out %s on %s, %d ended", f.User, sayMachine(f.Machine), f.Sessions)
 	case license.CheckoutFlagged:

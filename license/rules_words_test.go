@@ -132,10 +132,11 @@ func (s *story) command(w *words) (license.Command, error) {
 		return license.Mirror{From: from, Cursor: fmt.Sprintf("page-%d", s.page), Changes: []license.Change{change}}, err
 	case "mirror":
 		return s.mirror(w)
-	case "page": // of several changes, that follows on the last
+	case "page": // of several changes, that follows on the one before
+		last := w.flag("last")
 		changes, err := s.changes(w)
 		s.page++
-		return license.Mirror{From: s.state.Head().Cursor, Cursor: fmt.Sprintf("page-%d", s.page), Changes: changes}, err
+		return license.Mirror{From: s.state.Head().Cursor, Cursor: fmt.Sprintf("page-%d", s.page), Changes: changes, Last: last}, err
 	case "start":
 		return s.start(w)
 	case "stop":

@@ -28,6 +28,8 @@ type Head struct {
 	Refilling bool `cbor:"14,keyasint,omitempty"`
 	// UsedFrom is when the site was founded: since then licenses remember their last use.
 	UsedFrom Time `cbor:"40,keyasint,omitempty"`
+	// Reminded is when the administrators were last told what there is to see to.
+	Reminded Time `cbor:"70,keyasint,omitempty"`
 	// Restored is what a site that went on from a backup has to wait for.
 	Restored Restoration `cbor:"100,keyasint,omitzero"`
 	// Shrinkage is how the mirror shrinks, and Held what of it is held back.

@@ -99,6 +99,18 @@ func sortedUses(list []twinUse) []twinUse {
 	return list
 }
 
+// remind tells the administrators once a week, of something.
+func (w *twin) remind(c Remind) Outcome {
+	if !w.head.Filled || w.head.Reminded != 0 && w.now() < w.head.Reminded+7*twinDay {
+		return Outcome{Repeat: true}
+	}
+	w.head.Reminded = w.now()
+	if to := w.with(twinLookAfter); c.Counts != (ReminderCounts{}) && len(to) > 0 {
+		w.tell(Reminded{Counts: c.Counts, To: to})
+	}
+	return Outcome{}
+}
+
 // flag tells IT, once, of checkouts whose right is gone.
 func (w *twin) flag(meant func(*Checkout) bool, reason string) {
 	for i := range w.checkouts {

@@ -87,6 +87,8 @@ func (w *twin) command(c Command) Outcome {
 	case CheckInConfirmed:
 		w.settle(w.borrower(c.Checkout))
 		return w.checkedIn(c)
+	case Remind:
+		return w.remind(c)
 	case RemindTerm:
 		return w.remindTerm(c)
 	case Wait:

@@ -46,6 +46,9 @@ func TestFromTellsAdministrators(t *testing.T) {
 		{license.Unblock{Machine: ws101, By: "ida"}, nil},
 		{license.Mirror{From: "4", Cursor: "5", Changes: []license.Change{{DeleteUser: "ada"}}},
 			[]Notice{{Kind: UserNotFound, User: "ida", About: "ada", Product: "road", License: "l-1"}}},
+		{license.Mirror{From: "5", Cursor: "6", Last: true}, nil},
+		{license.Remind{Counts: license.ReminderCounts{Unassigned: 3}}, []Notice{{Kind: Reminders, User: "ida", Counts: license.ReminderCounts{Unassigned: 3}}}},
+		{license.Remind{Counts: license.ReminderCounts{Unassigned: 4}}, nil}, // not before a week has passed
 	}
 	for i, step := range steps {
 		var got []Notice

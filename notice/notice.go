@@ -47,6 +47,7 @@ const (
 	UserNotFound    Kind = "user-not-found"    // a user is gone though a license is assigned
 	LicenseChanged  Kind = "license-changed"   // to fulfillment contacts, too
 	SiteEnds        Kind = "site-license-ends" // a license of the account ends soon
+	Reminders       Kind = "reminders"         // once a week: how much there is to see to
 	MirrorHeld      Kind = "mirror-held"       // the cloud's list has shrunk by more than half; nothing is taken away
 	MirrorResumed   Kind = "mirror-resumed"    // the site follows the cloud's list again
 
@@ -59,7 +60,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
 		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, Requested, Declined, LinkUp, LinkDown,
-		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, MirrorHeld, MirrorResumed, OutEnding, WrittenOff}
+		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, OutEnding, WrittenOff}
 }
 
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
@@ -100,10 +101,11 @@ type Notice struct {
 	// same.
 	Machine license.Machine
 	To      license.Machine
-	By      string         // the administrator
-	Note    string         // what they said
-	Until   license.Time   // kept, renewed or checked out until then
-	About   license.UserID // whom administrators are told of
+	By      string                 // the administrator
+	Note    string                 // what they said
+	Until   license.Time           // kept, renewed or checked out until then
+	About   license.UserID         // whom administrators are told of
+	Counts  license.ReminderCounts // of Reminders
 }
 
 // Mine reports whether the notice concerns this very machine.
@@ -221,6 +223,9 @@ func From(e license.Event) []Notice {
 		case f.Gone:
 			n.Reason = ReasonGone
 		}
+		return n.each(f.To)
+	case license.Reminded:
+		n.Kind, n.Counts = Reminders, f.Counts
 		return n.each(f.To)
 	case license.MirrorHeld:
 		n.Kind = MirrorHeld

@@ -13,6 +13,9 @@ var german = book{
 		"sessions":  {"eine laufende Sitzung", "{limit} laufende Sitzungen"},
 		"blocks":    {"eine Sperre", "{limit} Sperren"},
 		"days":      {"einem Tag", "{limit} Tagen"},
+
+		"licenses":    {"eine Lizenz", "{limit} Lizenzen"},
+		"licensedays": {"ein Lizenztag", "{limit} Lizenztage"},
 	},
 
 	denials: map[string]text{
@@ -411,6 +414,13 @@ var german = book{
 		"license-changed":                "Eine Lizenz von {product} hat sich geändert.",
 		"license-changed/new":            "Eine Lizenz von {product} ist neu.",
 		"license-changed/gone":           "Eine Lizenz von {product} ist aus dem Konto verschwunden.",
+		"reminders":                      "In Ihrem Konto ist etwas zu tun: ",
+		"reminders/and":                  "; ",
+		"reminders/user-not-found":       "{licenses} von jemandem, der nicht mehr darin ist",
+		"reminders/ending":               "{licenses} mit Ablauf in den nächsten 60 Tagen",
+		"reminders/unassigned":           "{licenses} ohne Zuweisung",
+		"reminders/never-used":           "{licenses} mit Zuweisung, aber ohne jede Nutzung hier",
+		"reminders/pooled":               "{licensedays} aus dem gemeinsamen Bestand in den letzten 60 Tagen, obwohl eine Lizenz frei war",
 		"mirror-held":                    "In der Liste der Cloud fehlt plötzlich mehr als die Hälfte der Benutzer, Lizenzen oder Zuweisungen dieses Kontos. Nichts wird weggenommen, bis Sie es annehmen: Sehen Sie mit sitegate status nach, fragen Sie den Hersteller, und ist es so gemeint, führen Sie sitegate mirror accept aus.",
 		"mirror-resumed":                 "Der Standort folgt wieder der Liste der Cloud: Es fehlt darin nicht mehr als die Hälfte.",
 		"mirror-resumed/accepted":        "Der Standort folgt wieder der Liste der Cloud; was {by} angenommen hat, ist weggenommen.",

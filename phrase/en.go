@@ -13,6 +13,9 @@ var english = book{
 		"sessions":  {"one session", "{limit} sessions"},
 		"blocks":    {"one block", "{limit} blocks"},
 		"days":      {"one day", "{limit} days"},
+
+		"licenses":    {"one license", "{limit} licenses"},
+		"licensedays": {"one license-day", "{limit} license-days"},
 	},
 
 	denials: map[string]text{
@@ -412,6 +415,13 @@ var english = book{
 		"license-changed":                "A license of {product} has changed.",
 		"license-changed/new":            "A license of {product} is new.",
 		"license-changed/gone":           "A license of {product} is gone from the account.",
+		"reminders":                      "To see to in your account: ",
+		"reminders/and":                  "; ",
+		"reminders/user-not-found":       "{licenses} of somebody who is gone from it",
+		"reminders/ending":               "{licenses} ending within 60 days",
+		"reminders/unassigned":           "{licenses} assigned to nobody",
+		"reminders/never-used":           "{licenses} assigned and never used here",
+		"reminders/pooled":               "{licensedays} used from the pool in the last 60 days, while a license was free",
 		"mirror-held":                    "The cloud's list suddenly lacks more than half of this account's users, licenses or assignments. Nothing is taken away until you accept it: see sitegate status, ask the vendor, and if it is meant, run sitegate mirror accept.",
 		"mirror-resumed":                 "The site follows the cloud's list again: it no longer lacks more than half of it.",
 		"mirror-resumed/accepted":        "The site follows the cloud's list again, with what {by} has accepted taken away.",

@@ -13,6 +13,9 @@ var french = book{
 		"sessions":  {"{limit} session en cours", "{limit} sessions en cours"},
 		"blocks":    {"{limit} blocage", "{limit} blocages"},
 		"days":      {"{limit} jour", "{limit} jours"},
+
+		"licenses":    {"{limit} licence", "{limit} licences"},
+		"licensedays": {"{limit} jour de licence", "{limit} jours de licence"},
 	},
 
 	denials: map[string]text{
@@ -411,6 +414,13 @@ var french = book{
 		"license-changed":                "Une licence pour {product} a changé.",
 		"license-changed/new":            "Une licence pour {product} est nouvelle.",
 		"license-changed/gone":           "Une licence pour {product} a disparu du compte.",
+		"reminders":                      "À voir dans votre compte : ",
+		"reminders/and":                  " ; ",
+		"reminders/user-not-found":       "{licenses} d’une personne qui n’en fait plus partie",
+		"reminders/ending":               "{licenses} à échéance dans les 60 jours",
+		"reminders/unassigned":           "{licenses} sans attribution",
+		"reminders/never-used":           "{licenses} sans aucune utilisation ici malgré l’attribution",
+		"reminders/pooled":               "{licensedays} d’utilisation en commun au cours des 60 derniers jours, alors qu’une licence était libre",
 		"mirror-held":                    "Il manque soudain dans la liste du cloud plus de la moitié des utilisateurs, licences ou attributions de ce compte. Rien n’est retiré tant que vous ne l’acceptez pas : voyez sitegate status, demandez à l’éditeur et, si c’est voulu, lancez sitegate mirror accept.",
 		"mirror-resumed":                 "Le site suit de nouveau la liste du cloud : il n’y manque plus la moitié.",
 		"mirror-resumed/accepted":        "Le site suit de nouveau la liste du cloud ; ce que {by} a accepté est retiré.",

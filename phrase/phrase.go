@@ -14,7 +14,11 @@
 // who is told what is decided in license and notice.
 package phrase
 
-import "sitegate/license"
+import (
+	"strings"
+
+	"sitegate/license"
+)
 
 // Names are the names of what a denial speaks of; empty ones are written around.
 type Names struct {
@@ -111,6 +115,7 @@ type Told struct {
 	Note    string
 	Until   license.Time
 	About   string // the user it is about, where that is not the reader
+	Counts  license.ReminderCounts
 }
 
 // Notice is the sentence of a notice. An unknown kind has none.
@@ -129,11 +134,29 @@ func Notice(lang Lang, t Told) string {
 		}
 	}
 	v := lang.about(facts{product: t.Product, machine: Machine(t.Machine), until: t.Until, by: t.By, note: t.Note, about: t.About})
-	sentence := v.say("notice/" + id)
+	sentence := v.say("notice/"+id) + toSeeTo(lang, t.Counts)
 	if t.Note != "" {
 		sentence += v.say("notice/note")
 	}
 	return sentence
+}
+
+// toSeeTo lists what there are reminders of.
+func toSeeTo(lang Lang, c license.ReminderCounts) string {
+	var parts []string
+	for _, part := range []struct {
+		kind license.ReminderKind
+		n    uint32
+	}{{license.RemindMissing, c.Missing}, {license.RemindEnding, c.Ending}, {license.RemindUnassigned, c.Unassigned},
+		{license.RemindNeverUsed, c.NeverUsed}, {license.RemindPooled, c.PooledDays}} {
+		if part.n > 0 {
+			parts = append(parts, lang.about(facts{limit: int(part.n)}).say("notice/reminders/"+part.kind.String()))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return strings.Join(parts, lang.about(facts{}).say("notice/reminders/and")) + "."
 }
 
 // Matter is what an advice to an administrator speaks of.

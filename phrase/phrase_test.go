@@ -356,3 +356,19 @@ func TestAReminderOfPooledUseSaysWhatItCosts(t *testing.T) {
 		}
 	}
 }
+
+func TestAdministratorsReadHowMuchThereIsToSeeTo(t *testing.T) {
+	c := license.ReminderCounts{Missing: 1, Unassigned: 3, NeverUsed: 2, Pooled: 1, PooledDays: 12}
+	for lang, want := range map[Lang]string{
+		English: "To see to in your account: one license of somebody who is gone from it; 3 licenses assigned to nobody; " +
+			"2 licenses assigned and never used here; 12 license-days used from the pool in the last 60 days, while a license was free.",
+		French: "À voir dans votre compte : 1 licence d’une personne qui n’en fait plus partie ; 3 licences sans attribution ; " +
+			"2 licences sans aucune utilisation ici malgré l’attribution ; 12 jours de licence d’utilisation en commun au cours des 60 derniers jours, alors qu’une licence était libre.",
+		German: "In Ihrem Konto ist etwas zu tun: eine Lizenz von jemandem, der nicht mehr darin ist; 3 Lizenzen ohne Zuweisung; " +
+			"2 Lizenzen mit Zuweisung, aber ohne jede Nutzung hier; 12 Lizenztage aus dem gemeinsamen Bestand in den letzten 60 Tagen, obwohl eine Lizenz frei war.",
+	} {
+		if got := Notice(lang, Told{Kind: "reminders", Counts: c}); got != want {
+			t.Errorf("%v:\n got %s\nwant %s", lang, got, want)
+		}
+	}
+}
