@@ -1,0 +1,109 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+)
+
+// DeleteRange takes the entries from min to max out of the log: its first ones, its
+// last ones, or all. They are gone for good when it returns. The segments in front
+// that hold nothing else are used again.
+func (w *WAL) DeleteRange(min, max uint64) error {
+	w.write.Lock()
+	defer w.write.Unlock()
+	s := w.index.span
+	switch {
+	case s.empty() || min > max || max < s.first || min > s.last:
+		return nil
+	case min <= s.first && max >= s.last:
+		s.first = s.last + 1
+	case min <= s.first:
+		s.first = max + 1
+	case max >= s.last:
+		s.last = min - 1
+	default:
+		return fmt.Errorf("entries %d to %d cannot be taken out of the middle of %d to %d", min, max, s.first, s.last)
+	}
+	if err := w.cutTo(s); err != nil {
+		return fmt.Errorf("taking entries %d to %d out of the log: %w", min, max, err)
+	}
+	return w.release()
+}
+
+// release takes the segments in front that hold no entry of the log out of it. The
+// stable file says so first; what a crash leaves of them is cleared away by Open.
+func (w *WAL) release() error {
+	w.mu.RLock()
+	dead := w.dead()
+	w.mu.RUnlock()
+	if dead == 0 {
+		return nil
+	}
+	if err := w.stable.released(w.segments[dead].seq); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.free = append(w.free, w.segments[:dead]...)
+	w.segments = append([]*segment(nil), w.segments[dead:]...)
+	var over []*segment
+	if n := len(w.free) - keepFree; n > 0 {
+		over, w.free = w.free[:n], append([]*segment(nil), w.free[n:]...)
+	}
+	w.mu.Unlock()
+	var errs []error
+	for _, s := range over {
+		errs = append(errs, s.discard(w.fs))
+	}
+	if err := errors.Join(errs...); err != nil {
+		w.log.Warn("old segments of the log could not be removed", "err", err)
+	}
+	return nil
+}
+
+// dead counts the segments in front that hold no entry of the log.
+func (w *WAL) dead() int {
+	live := w.segments[len(w.segments)-1]
+	if len(w.index.places) > 0 {
+		live = w.index.places[0].segment
+	}
+	for i, s := range w.segments {
+		if s == live {
+			return i
+		}
+	}
+	return 0
+}
+
+// discard removes the file of a segment that is not part of the log any more.
+func (s *segment) discard(fs FS) error {
+	s.use.Lock() // until those who read have done
+	defer s.use.Unlock()
+	return errors.Join(s.file.Close(), fs.Remove(s.name))
+}
+
+// newestSegment is the seq of the segment begun last, 0 before the first.
+func (s *stable) newestSegment() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newest
+}
+
+// begun notes the newest segment.
+func (s *stable) begun(seq uint64) error {
+	return s.change(func(next *slot) bool {
+		next.newest = seq
+		if next.oldest == 0 {
+			next.oldest = seq
+		}
+		return true
+	})
+}
+
+// released notes the oldest segment that is still part of the log.
+func (s *stable) released(oldest uint64) error {
+	return s.change(func(next *slot) bool {
+		changed := next.oldest != oldest
+		next.oldest = oldest
+		return changed
+	})
+}
