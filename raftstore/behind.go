@@ -68,6 +68,7 @@ const (
 type behind struct {
 	disk    *disk
 	metrics *metrics
+	stalls  *stalls
 	halt    func(error)
 	applied func() uint64
 	queue   chan sealed
@@ -75,8 +76,8 @@ type behind struct {
 	drop    chan struct{} // closed by abandon
 }
 
-func newBehind(d *disk, m *metrics, halt func(error), applied func() uint64) *behind {
-	b := &behind{disk: d, metrics: m, halt: halt, applied: applied, queue: make(chan sealed, 4), done: make(chan struct{}), drop: make(chan struct{})}
+func newBehind(d *disk, m *metrics, w *stalls, halt func(error), applied func() uint64) *behind {
+	b := &behind{disk: d, metrics: m, stalls: w, halt: halt, applied: applied, queue: make(chan sealed, 4), done: make(chan struct{}), drop: make(chan struct{})}
 	go b.run()
 	return b
 }
@@ -98,7 +99,10 @@ func (b *behind) run() {
 			close(s.written)
 		case failed: // what follows must not be written over a hole
 		default:
-			if err := b.disk.write(s); err != nil {
+			end := b.stalls.begin("the state")
+			err := b.disk.write(s)
+			end()
+			if err != nil {
 				failed = true
 				b.halt(fmt.Errorf("writing the state to disk at index %d: %w", s.pos.Index, err))
 				continue

@@ -1,6 +1,12 @@
 package raftstore
 
-import "sitegate/license"
+import (
+	"bytes"
+	"sync"
+
+	"sitegate/license"
+	"sitegate/raftstore/wal"
+)
 
 // bug is a mistake that a program built with the tag "faults" makes when it is
 // told to: the checks that look for such mistakes are shown to find them.
@@ -38,4 +44,52 @@ func (f *fsm) anyGeneration(c license.Command) license.Command {
 		}
 	}
 	return c
+}
+
+// unsynced is bugLostSync, of a node that was started with it: a folder whose files
+// keep in this process's memory what is written over what they hold.
+type unsynced struct{ wal.FS }
+
+func (u unsynced) Open(name string) (wal.File, error) {
+	f, err := u.FS.Open(name)
+	return &unsyncedFile{File: f}, err
+}
+
+func (u unsynced) Create(name string) (wal.File, error) {
+	f, err := u.FS.Create(name)
+	return &unsyncedFile{File: f}, err
+}
+
+type unsyncedFile struct {
+	wal.File
+	mu     sync.Mutex
+	writes []unsyncedWrite
+}
+
+type unsyncedWrite struct {
+	at int64
+	b  []byte
+}
+
+func (f *unsyncedFile) WriteAt(b []byte, at int64) (int, error) {
+	if size, err := f.Size(); err != nil || at+int64(len(b)) > size || !planted(bugLostSync) {
+		return f.File.WriteAt(b, at) // files are made as ever
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writes = append(f.writes, unsyncedWrite{at, bytes.Clone(b)})
+	return len(b), nil
+}
+
+func (f *unsyncedFile) ReadAt(b []byte, at int64) (int, error) {
+	n, err := f.File.ReadAt(b, at)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range f.writes {
+		from, to := max(at, w.at), min(at+int64(n), w.at+int64(len(w.b)))
+		if from < to {
+			copy(b[from-at:to-at], w.b[from-w.at:])
+		}
+	}
+	return n, err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sitegate/license"
+	"sitegate/raftstore/wal"
 )
 
 // Config is what a Store is made of. Dir, Node and Logger are needed; a node
@@ -81,7 +82,12 @@ type Config struct {
 	// applying them does nothing. A folder that was used so is good for nothing else.
 	LogOnly bool
 
-	mono func() time.Duration // a clock that nobody sets; tests turn it
+	// Stalls are how long a write to disk may take.
+	Stalls StallLimits
+
+	segment int64                   // of the log; 0 is its own default
+	logFS   func(dir string) wal.FS // the log's folder; tests make it slow or broken
+	mono    func() time.Duration    // a clock that nobody sets; tests turn it
 	// fewEvents is how many events that a snapshot has skipped are still told: a
 	// page of the journal, or fewer in tests.
 	fewEvents uint64
@@ -154,7 +160,12 @@ func (c *Config) complete() error {
 	def(&c.SnapshotEvery, 30*time.Second)
 	def(&c.SnapshotEntries, 4096)
 	def(&c.TrailingEntries, 16384)
+	def(&c.Stalls.StepDown, 2*time.Second)
+	def(&c.Stalls.Halt, 10*time.Second)
 	def(&c.fewEvents, MaxJournal)
+	if c.logFS == nil {
+		c.logFS = wal.OS
+	}
 	return errors.Join(problems...)
 }
 

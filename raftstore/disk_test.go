@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	wal "github.com/hashicorp/raft-wal"
 
 	"sitegate/license"
+	"sitegate/raftstore/wal"
 )
 
 // random is any command of a small site, sensible or not.
@@ -199,7 +199,7 @@ func TestStoppedWhileTakingOverASnapshot(t *testing.T) {
 	if left, err := os.ReadDir(d.dir); err != nil || len(left) != 2 {
 		t.Errorf("left in the folder: got %v, %v; want CURRENT and one database", left, err)
 	}
-	log, err := openLog(filepath.Join(dir, "log"), raftLog(s.log), s.metrics, s.halt)
+	log, err := openLog(wal.OS(filepath.Join(dir, "log")), 1<<20, s.log, s.metrics, s.stalls, s.halt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,56 +231,26 @@ func TestLargeEntriesLeaveAShorterLog(t *testing.T) {
 	}
 }
 
-func TestDamagedLogEntryIsNoticed(t *testing.T) {
+func TestDamagedLogEntryHaltsTheNode(t *testing.T) {
 	dir := t.TempDir()
 	halted := make(chan error, 1)
-	l, err := openLog(dir, raftLog(testLog(t, "n1")), newMetrics(func() float64 { return 0 }), func(err error) { halted <- err })
-	if err != nil {
+	l := testOpenLog(t, wal.OS(dir), func(err error) { halted <- err })
+	if err := l.StoreLogs([]*raft.Log{{Index: 1, Term: 2, Data: []byte("data")}}); err != nil {
 		t.Fatal(err)
 	}
-	want := raft.Log{Index: 1, Term: 2, Type: raft.LogCommand, Data: bytes.Repeat([]byte("data"), 100), Extensions: []byte("more"), AppendedAt: time.Now().Round(0)}
-	if err := l.StoreLogs([]*raft.Log{&want, {Index: 2, Term: 2, Data: []byte("next")}}); err != nil {
-		t.Fatal(err)
-	}
-	var got raft.Log
-	if err := l.GetLog(1, &got); err != nil || !bytes.Equal(got.Data, want.Data) || string(got.Extensions) != "more" || got.Term != 2 {
-		t.Fatalf("read %+v, %v; want %+v", got, err, want)
-	}
-	if err := l.GetLog(3, &got); !errors.Is(err, raft.ErrLogNotFound) {
-		t.Errorf("an entry after the last: got %v, want %v", err, raft.ErrLogNotFound)
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.wal"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("segments: got %v, %v; want one", files, err)
-	}
-	f, err := os.OpenFile(files[0], os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Join(dir, "000001.seg"), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	b := make([]byte, 4096)
-	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+	if _, err := f.WriteAt([]byte("D"), 512+80); err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.Index(b, []byte("datadata"))
-	if _, err := f.WriteAt([]byte("D"), int64(at+50)); err != nil {
-		t.Fatal(err)
+	var got raft.Log
+	if err := l.GetLog(1, &got); !errors.Is(err, wal.ErrDamaged) {
+		t.Errorf("a damaged entry: got %+v, %v; want %v", got, err, wal.ErrDamaged)
 	}
-	if err := l.GetLog(1, &got); !errors.Is(err, wal.ErrCorrupt) {
-		t.Errorf("a damaged entry: got %v, want %v", err, wal.ErrCorrupt)
-	}
-	if err := l.GetLog(2, &got); err != nil || string(got.Data) != "next" {
-		t.Errorf("the entry behind it: got %q, %v", got.Data, err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.StoreLog(&raft.Log{Index: 3, Term: 2}); err == nil {
-		t.Error("a log that cannot be written takes an entry")
-	}
-	select {
-	case <-halted:
-	default:
-		t.Error("a log that cannot be written does not halt the node")
+	if err := receive(t, halted); !errors.Is(err, wal.ErrDamaged) {
+		t.Errorf("the node halted with %v, want %v", err, wal.ErrDamaged)
 	}
 }

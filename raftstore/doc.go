@@ -10,7 +10,7 @@
 //
 // What is where on a node:
 //
-//	replicated   the log of batches of commands                 Dir/log     raft-wal, one fsync per append
+//	replicated   the log of batches of commands                 Dir/log     package wal, one fsync per append
 //	derived      the state and the journal of events            Dir/state   Badger, written behind the log
 //	in memory    the state as the rules read it                 rebuilt from Badger and the log's tail
 //	leader only  leases, the clock, waiting proposals           lost with the leader, rebuilt by the next

@@ -96,7 +96,7 @@ func eventually(t testing.TB, f func() error) {
 // single opens a node that is alone.
 func single(t testing.TB, dir string, change ...func(*Config)) *Store {
 	t.Helper()
-	cfg := Config{Dir: dir, Node: "n1", Logger: testLog(t, "n1"), Registerer: prometheus.NewRegistry()}
+	cfg := Config{Dir: dir, Node: "n1", Logger: testLog(t, "n1"), segment: 1 << 20, Registerer: prometheus.NewRegistry()}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -213,7 +213,7 @@ func (c *cluster) tls(cfg *Config, node string) {
 }
 
 func (c *cluster) config(name string, l net.Listener) Config {
-	cfg := Config{Dir: c.dirs[name], Node: name, Cluster: testCluster, Peers: c.peers, Listener: l, Logger: testLog(c.t, name), Tempo: VM,
+	cfg := Config{Dir: c.dirs[name], Node: name, Cluster: testCluster, Peers: c.peers, Listener: l, Logger: testLog(c.t, name), Tempo: VM, segment: 1 << 20,
 		Serve: func(_ context.Context, request []byte) ([]byte, error) {
 			return []byte(name + " answers " + string(request)), nil
 		}}

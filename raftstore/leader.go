@@ -208,7 +208,7 @@ func (s *Store) reigning() *reign {
 	if rg != nil && planted(bugStaleLeader) {
 		return rg
 	}
-	if rg == nil || s.raft.State() != raft.Leader || s.raft.CurrentTerm() != rg.term {
+	if rg == nil || rg.ctx.Err() != nil || s.raft.State() != raft.Leader || s.raft.CurrentTerm() != rg.term {
 		return nil
 	}
 	return rg

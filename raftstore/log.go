@@ -1,63 +1,62 @@
 package raftstore
 
 import (
-	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"hash/crc32"
 	"log/slog"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
-	wal "github.com/hashicorp/raft-wal"
+
+	"sitegate/raftstore/wal"
 )
 
-// logStore is the raft log on disk. A log that cannot be written, or that hangs,
-// halts the node: it must neither lead nor vote on a disk it cannot rely on.
+// logStore is the raft log on disk. One that fails, or is damaged, halts the node:
+// it must neither lead nor vote on a disk it cannot rely on. A disk that is full
+// does not: nothing is appended until there is room again.
 type logStore struct {
 	*wal.WAL
 	metrics *metrics
+	stalls  *stalls
+	log     *slog.Logger
 	halt    func(error)
-	limit   time.Duration // for one append
 
+	running        atomic.Bool   // raft takes its terms and votes from here
 	entries, bytes atomic.Uint64 // appended since the start
+
+	voteMu sync.Mutex
+	voted  []byte // the term of a vote whose candidate raft has not told yet
 }
 
 var (
 	_ raft.LogStore          = (*logStore)(nil)
 	_ raft.MonotonicLogStore = (*logStore)(nil)
+	_ raft.StableStore       = (*logStore)(nil)
 )
 
-// appendLimit is how long an append may take before the disk counts as failed.
-const appendLimit = 20 * time.Second
-
-func openLog(dir string, log hclog.Logger, m *metrics, halt func(error)) (*logStore, error) {
-	if err := makeDir(dir); err != nil {
-		return nil, err
-	}
-	w, err := wal.Open(dir, wal.WithLogger(log), wal.WithSegmentSize(16<<20))
+func openLog(fs wal.FS, segment int64, log *slog.Logger, m *metrics, w *stalls, halt func(error)) (*logStore, error) {
+	l, err := wal.Open(wal.Options{FS: fs, SegmentSize: segment, Logger: log})
 	if err != nil {
-		return nil, fmt.Errorf("opening the log in %s: %w", dir, err)
+		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	return &logStore{WAL: w, metrics: m, halt: halt, limit: appendLimit}, nil
+	return &logStore{WAL: l, metrics: m, stalls: w, log: log, halt: halt}, nil
 }
 
 // StoreLogs appends entries; they are on disk when it returns.
 func (l *logStore) StoreLogs(logs []*raft.Log) error {
 	start := time.Now()
-	overdue := time.AfterFunc(l.limit, func() {
-		l.halt(fmt.Errorf("the disk has not taken a log entry for %v", l.limit))
-	})
-	defer overdue.Stop()
+	end := l.stalls.begin("the log")
 	err := beforeAppend()
 	if err == nil {
-		err = l.WAL.StoreLogs(withChecksums(logs))
+		err = l.WAL.StoreLogs(logs)
 	}
+	end()
 	if err != nil {
-		l.halt(fmt.Errorf("writing the log (is the disk full?): %w", err))
-		return err
+		return l.failed("writing the log", err)
 	}
 	l.metrics.fsync.Observe(time.Since(start).Seconds())
 	for _, entry := range logs {
@@ -65,6 +64,103 @@ func (l *logStore) StoreLogs(logs []*raft.Log) error {
 	}
 	l.entries.Add(uint64(len(logs)))
 	return nil
+}
+
+// failed halts the node unless the disk is only full.
+func (l *logStore) failed(doing string, err error) error {
+	err = fmt.Errorf("%s: %w", doing, err)
+	if errors.Is(err, wal.ErrFull) {
+		l.log.Error("the log cannot grow: the disk is full", "err", err)
+		return err
+	}
+	l.halt(err)
+	return err
+}
+
+// StoreLog appends one entry.
+func (l *logStore) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
+
+// GetLog reads an entry.
+func (l *logStore) GetLog(index uint64, entry *raft.Log) error {
+	err := l.WAL.GetLog(index, entry)
+	if errors.Is(err, wal.ErrDamaged) {
+		l.halt(err)
+	}
+	return err
+}
+
+// DeleteRange takes entries out of the log.
+func (l *logStore) DeleteRange(from, to uint64) error {
+	defer l.stalls.begin("the log")()
+	if err := l.WAL.DeleteRange(from, to); err != nil {
+		return l.failed("cutting the log", err)
+	}
+	return nil
+}
+
+// raft tells the term it votes in, and then whom it votes for.
+const (
+	keyVoteTerm = "LastVoteTerm"
+	keyVotedFor = "LastVoteCand"
+)
+
+// Set keeps a value for good. A vote is kept in one step: half of one, after a
+// crash in between, could be taken for another.
+func (l *logStore) Set(key, value []byte) error {
+	values := map[string][]byte{string(key): value}
+	l.voteMu.Lock()
+	defer l.voteMu.Unlock()
+	if string(key) == keyVotedFor && l.voted != nil {
+		values[keyVoteTerm] = l.voted
+		l.voted = nil
+	}
+	return l.keep(values)
+}
+
+// SetUint64 keeps a number for good.
+func (l *logStore) SetUint64(key []byte, v uint64) error {
+	b := binary.BigEndian.AppendUint64(nil, v)
+	if string(key) == keyVoteTerm {
+		l.voteMu.Lock()
+		defer l.voteMu.Unlock()
+		l.voted = b
+		return nil
+	}
+	err := l.keep(map[string][]byte{string(key): b})
+	if err != nil && l.running.Load() {
+		// raft would panic. Its goroutine is ended here instead, so that the node can
+		// close what is sound.
+		runtime.Goexit()
+	}
+	return err
+}
+
+func (l *logStore) keep(values map[string][]byte) error {
+	defer l.stalls.begin("votes and terms")()
+	err := l.Put(values)
+	if err != nil {
+		err = fmt.Errorf("keeping a vote or term: %w", err)
+		l.halt(err)
+	}
+	return err
+}
+
+// prepare makes the log's next segment ready whenever one was begun, until stop is
+// closed.
+func (l *logStore) prepare(stop <-chan struct{}) {
+	again := time.NewTicker(5 * time.Second)
+	defer again.Stop()
+	for {
+		if err := l.Prepare(); err != nil {
+			l.log.Warn("the log's next segment could not be made ready", "err", err)
+		}
+		select {
+		case <-stop:
+			return
+		case <-l.Wanted():
+		case <-again.C:
+		}
+	}
 }
 
 // trailing is how many entries to leave in the log for followers to catch up
@@ -80,9 +176,6 @@ func (l *logStore) trailing(limit uint64) uint64 {
 }
 
 const trailingBytes = 256 << 20
-
-// StoreLog appends one entry.
-func (l *logStore) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
 
 // alignLog drops a log that ends before the state begins: the node was stopped
 // between taking over a snapshot and clearing its log.
@@ -105,62 +198,4 @@ func alignLog(l *logStore, state position, log *slog.Logger) error {
 		return fmt.Errorf("the log begins at %d but the state ends at %d: entries are missing; empty this node's data folder and let it join anew", first, state.Index)
 	}
 	return nil
-}
-
-// GetLog reads an entry and refuses a damaged one: raft-wal itself looks at no
-// checksum when it reads.
-func (l *logStore) GetLog(index uint64, entry *raft.Log) (err error) {
-	defer func() {
-		if r := recover(); r != nil { // raft-wal's decoder trusts its lengths
-			err = damaged(index)
-		}
-	}()
-	if first, err := l.FirstIndex(); err != nil || index < first {
-		return cmp.Or(err, raft.ErrLogNotFound) // raft-wal still reads what was cut off
-	}
-	var got raft.Log
-	if err := l.WAL.GetLog(index, &got); err != nil {
-		return err
-	}
-	n := len(got.Extensions) - 4
-	if n < 0 || got.Index != index {
-		return damaged(index)
-	}
-	sum := binary.LittleEndian.Uint32(got.Extensions[n:])
-	got.Extensions = got.Extensions[:n:n]
-	if sum != checksum(&got) {
-		return damaged(index)
-	}
-	*entry = got
-	return nil
-}
-
-func damaged(index uint64) error {
-	return fmt.Errorf("entry %d of the log is damaged on disk: %w; empty this node's data folder and let it join anew", index, wal.ErrCorrupt)
-}
-
-// withChecksums adds a checksum to copies of the entries, behind their extensions. (A
-// codec of our own would be the place for it, but raft-wal 0.4.2 cannot open again
-// what it wrote with one.)
-func withChecksums(logs []*raft.Log) []*raft.Log {
-	sealed := make([]*raft.Log, len(logs))
-	for i, l := range logs {
-		c := *l
-		c.Extensions = binary.LittleEndian.AppendUint32(append([]byte(nil), l.Extensions...), checksum(l))
-		sealed[i] = &c
-	}
-	return sealed
-}
-
-// checksum is the CRC32C of what raft decides by.
-func checksum(l *raft.Log) uint32 {
-	var head [25]byte
-	binary.LittleEndian.PutUint64(head[:], l.Index)
-	binary.LittleEndian.PutUint64(head[8:], l.Term)
-	head[16] = byte(l.Type)
-	binary.LittleEndian.PutUint64(head[17:], uint64(len(l.Data)))
-	table := crc32.MakeTable(crc32.Castagnoli)
-	sum := crc32.Update(0, table, head[:])
-	sum = crc32.Update(sum, table, l.Data)
-	return crc32.Update(sum, table, l.Extensions)
 }

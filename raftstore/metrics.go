@@ -9,11 +9,11 @@ import (
 
 // metrics is what a store counts.
 type metrics struct {
-	entries, commands, expired, leads prometheus.Counter
-	commit, apply, fsync, batch       prometheus.Histogram
-	index, onDisk, seq, lag           prometheus.Gauge
-	leases                            prometheus.GaugeFunc
-	forwarded                         *prometheus.CounterVec
+	entries, commands, expired, leads, stalled prometheus.Counter
+	commit, apply, fsync, batch                prometheus.Histogram
+	index, onDisk, seq, lag                    prometheus.Gauge
+	leases                                     prometheus.GaugeFunc
+	forwarded                                  *prometheus.CounterVec
 }
 
 func newMetrics(leases func() float64) *metrics {
@@ -32,6 +32,7 @@ func newMetrics(leases func() float64) *metrics {
 		commands: counter("commands_total", "Commands this node has proposed, in entries."),
 		expired:  counter("expired_total", "Sessions this node has expired while it led."),
 		leads:    counter("leaderships_total", "How often this node has become the leader."),
+		stalled:  counter("disk_stalls_total", "Writes to disk that took longer than a leader may wait for one."),
 		commit:   seconds("commit_seconds", "From proposing an entry to its outcome, in seconds."),
 		apply:    seconds("apply_seconds", "Applying one entry, in seconds."),
 		fsync:    seconds("log_fsync_seconds", "Appending entries to the log on disk, in seconds."),
@@ -52,7 +53,7 @@ func (m *metrics) register(r prometheus.Registerer) error {
 	if r == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{m.entries, m.commands, m.expired, m.leads, m.commit, m.apply, m.fsync, m.batch,
+	for _, c := range []prometheus.Collector{m.entries, m.commands, m.expired, m.leads, m.stalled, m.commit, m.apply, m.fsync, m.batch,
 		m.index, m.onDisk, m.seq, m.lag, m.leases, m.forwarded} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("registering the store's metrics: %w", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"sitegate/license"
+	"sitegate/raftstore/wal"
 )
 
 // Recovery is what a node could go on from alone, after most nodes of its cluster are
@@ -129,17 +130,18 @@ func openOffline(dir, cluster string, log *slog.Logger) (*offline, error) {
 	if o.disk, l, err = openDisk(filepath.Join(dir, "state"), o.codec, log); err != nil {
 		return nil, err
 	}
-	if o.wal, err = openLog(filepath.Join(dir, "log"), raftLog(log), m, halt); err == nil {
+	mono := monotonic()
+	unwatched := newStalls(StallLimits{}, log, mono)
+	if o.wal, err = openLog(wal.OS(filepath.Join(dir, "log")), 0, log, m, unwatched, halt); err == nil {
 		err = alignLog(o.wal, l.pos, log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, o.close())
 	}
-	mono := monotonic()
 	o.fsm = &fsm{codec: o.codec, log: log, metrics: m, disk: o.disk, leases: newLeaseTable(mono), cluster: cluster, halt: halt, state: l.state, pos: l.pos,
 		clock: &clock{wall: time.Now, mono: mono, alarm: func(string, time.Duration) {}}}
 	o.fsm.applied.raise(l.pos.Index)
-	o.behind = newBehind(o.disk, m, halt, o.fsm.applied.get)
+	o.behind = newBehind(o.disk, m, unwatched, halt, o.fsm.applied.get)
 	o.fsm.behind = o.behind
 	return o, nil
 }

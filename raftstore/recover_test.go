@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"sitegate/license"
+	"sitegate/raftstore/wal"
 )
 
 func yes(Recovery) error { return nil }
@@ -193,11 +194,11 @@ func TestARecoveryIsRefusedWhereItCannotBe(t *testing.T) {
 		do(t, s, fill(1))
 		l := &raft.Log{Index: s.raft.LastIndex() + 1, Term: s.raft.CurrentTerm(), Data: []byte{99}}
 		crash(t, s)
-		wal, err := openLog(filepath.Join(dir, "log"), raftLog(testLog(t, "n1")), newMetrics(func() float64 { return 0 }), func(error) {})
+		w, err := wal.Open(wal.Options{FS: wal.OS(filepath.Join(dir, "log"))})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(wal.StoreLog(l), wal.Close()); err != nil {
+		if err := errors.Join(w.StoreLog(l), w.Close()); err != nil {
 			t.Fatal(err)
 		}
 		asked := false

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"sitegate/license"
+	"sitegate/raftstore/wal"
 )
 
 // Beginning is how a node goes on from a backup, or from its own data alone: as the
@@ -232,9 +233,13 @@ func (b *Beginning) build(work string, c *codec, st *license.State, info Backup,
 
 // emptyLog makes a log without entries and votes, whose node goes on in the term.
 func (b *Beginning) emptyLog(work string, term uint64) error {
-	l, err := openLog(filepath.Join(work, "log"), raftLog(b.Logger), newMetrics(func() float64 { return 0 }), func(error) {})
-	if err != nil {
+	dir := filepath.Join(work, "log")
+	if err := makeDir(dir); err != nil {
 		return err
+	}
+	l, err := wal.Open(wal.Options{FS: wal.OS(dir), Logger: b.Logger})
+	if err != nil {
+		return fmt.Errorf("making an empty log: %w", err)
 	}
 	return errors.Join(l.SetUint64([]byte(raftTerm), term), l.Close())
 }

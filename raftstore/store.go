@@ -34,6 +34,7 @@ type Store struct {
 	behind  *behind
 	fsm     *fsm
 	wal     *logStore
+	stalls  *stalls
 	logs    raft.LogStore // wal behind a cache
 	mux     *mux          // nil: a single node
 	raft    *raft.Raft
@@ -98,6 +99,8 @@ func (s *Store) open() (err error) {
 	s.clock = &clock{wall: s.cfg.Clock, mono: s.mono, alarm: func(text string, by time.Duration) {
 		s.log.Warn("the time of this site", "state", text, "off_ms", by.Milliseconds())
 	}}
+	s.stalls = newStalls(s.cfg.Stalls, s.log, s.mono)
+	s.stalls.slow, s.stalls.stop = s.slowDisk, s.deadDisk
 	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
 		return err
 	}
@@ -107,7 +110,7 @@ func (s *Store) open() (err error) {
 	if err := s.openState(); err != nil {
 		return err
 	}
-	if s.wal, err = openLog(filepath.Join(s.cfg.Dir, "log"), raftLog(s.log), s.metrics, s.halt); err != nil {
+	if err := s.openLog(); err != nil {
 		return err
 	}
 	pos, _ := s.disk.position()
@@ -132,6 +135,19 @@ func (s *Store) open() (err error) {
 	return nil
 }
 
+func (s *Store) openLog() (err error) {
+	dir := filepath.Join(s.cfg.Dir, "log")
+	if err := makeDir(dir); err != nil {
+		return err
+	}
+	fs := s.cfg.logFS(dir)
+	if planted(bugLostSync) {
+		fs = unsynced{fs}
+	}
+	s.wal, err = openLog(fs, s.cfg.segment, s.log, s.metrics, s.stalls, s.halt)
+	return err
+}
+
 // logCache is how many recent entries followers are served from memory.
 const logCache = 512
 
@@ -148,7 +164,7 @@ func (s *Store) openState() error {
 		cluster: s.identity.Cluster, tell: s.cfg.OnEvents, jump: s.cfg.OnJump, few: s.cfg.fewEvents, halt: s.halt, logOnly: s.cfg.LogOnly, state: l.state, pos: l.pos}
 	s.fsm.applied.raise(l.pos.Index)
 	s.fsm.snaps = &snapshots{ctx: s.ctx, disk: d, codec: s.codec, log: s.log, cluster: s.identity.Cluster, builts: map[string]built{}}
-	s.behind = newBehind(d, s.metrics, s.halt, s.fsm.applied.get)
+	s.behind = newBehind(d, s.metrics, s.stalls, s.halt, s.fsm.applied.get)
 	s.fsm.behind = s.behind
 	s.clock.seen(l.state.Head().Now)
 	return nil
@@ -245,6 +261,7 @@ func (s *Store) startRaft(transport raft.Transport) error {
 			return fmt.Errorf("beginning a new cluster: %w", err)
 		}
 	}
+	s.wal.running.Store(true)
 	if s.raft, err = raft.NewRaft(conf, s.fsm, s.logs, s.wal, s.fsm.snaps, transport); err != nil {
 		return fmt.Errorf("starting raft: %w", err)
 	}
@@ -271,6 +288,8 @@ func (s *Store) start() {
 	s.batches.Go(func() { s.batcher.run(ctx) })
 	s.spawn(s.watch)
 	s.spawn(s.flushing)
+	s.spawn(func() { s.wal.prepare(s.ctx.Done()) })
+	s.spawn(func() { s.stalls.watch(s.ctx.Done()) })
 	if s.mux != nil {
 		s.spawn(s.look)
 	}
@@ -321,8 +340,8 @@ func (s *Store) halt(err error) {
 	s.haltOnce.Do(func() {
 		s.err = err
 		s.log.Error("this node has stopped", "err", err)
+		s.cancel(err) // from here on it does not lead
 		close(s.halted)
-		s.cancel(err)
 		s.spawn(func() {
 			<-s.up
 			if s.raft != nil {
@@ -371,7 +390,8 @@ func (s *Store) Flush(ctx context.Context) error { return s.fsm.flush(ctx) }
 
 // Close hands over the leadership, lets what is under way finish, and stops:
 // no new proposals, raft, the last flush, the databases. ctx bounds handing over
-// and finishing, not the rest. A second call waits for the first.
+// and finishing, not the rest; but a node that has stopped because its disk hangs
+// is not waited for. A second call waits for the first.
 func (s *Store) Close(ctx context.Context) error {
 	s.closing.Do(func() {
 		if s.raft.State() == raft.Leader && s.voters() > 1 && s.Err() == nil {
@@ -387,10 +407,23 @@ func (s *Store) Close(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-time.After(2 * time.Second): // without a majority it never would
 		}
-		s.closed = s.shut()
+		shut := make(chan error, 1)
+		go func() { shut <- s.shut() }()
+		for s.closed = errStuck; s.closed == errStuck; {
+			select {
+			case s.closed = <-shut:
+			case <-time.After(2 * time.Second):
+				if s.stalls.stuck() {
+					return
+				}
+			}
+		}
 	})
 	return s.closed
 }
+
+// errStuck leaves to the end of the process what cannot be closed.
+var errStuck = errors.New("a write to disk never ended, so that files were left open")
 
 // shut ends what open has begun, as far as it has come.
 func (s *Store) shut() error {

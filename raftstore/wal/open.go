@@ -13,7 +13,7 @@ import (
 // Open reads a log back, or makes a new one in an empty folder. What was torn by a
 // crash is cut off; ErrDamaged: something that was acknowledged is missing.
 func Open(o Options) (_ *WAL, err error) {
-	w := &WAL{fs: o.FS, size: cmp.Or(o.SegmentSize, defaultSegment), log: o.Logger, broken: &failure{}, index: index{span: span{1, 0}}}
+	w := &WAL{fs: o.FS, size: cmp.Or(o.SegmentSize, defaultSegment), log: o.Logger, broken: &failure{}, index: index{span: span{1, 0}}, wanted: make(chan struct{}, 1)}
 	if w.size < smallest || w.size%sector != 0 || w.size > biggest {
 		return nil, fmt.Errorf("a segment of %d bytes: use a multiple of %d from %d to %d", w.size, sector, smallest, biggest)
 	}

@@ -55,6 +55,8 @@ type WAL struct {
 	free     []*segment // not part of the log any more, not wiped
 	spare    *segment   // zeros: the next
 	closed   bool
+
+	wanted chan struct{}
 }
 
 var (
@@ -263,6 +265,10 @@ func (w *WAL) rotate() (*segment, error) {
 	w.mu.Lock()
 	s := w.spare
 	w.spare = nil
+	select {
+	case w.wanted <- struct{}{}:
+	default:
+	}
 	log := w.index.span
 	w.mu.Unlock()
 	if s == nil {
@@ -316,6 +322,9 @@ func (w *WAL) Prepare() error {
 	w.mu.Unlock()
 	return nil
 }
+
+// Wanted says when there is something to prepare.
+func (w *WAL) Wanted() <-chan struct{} { return w.wanted }
 
 // Close closes the files. What was acknowledged is on disk already.
 func (w *WAL) Close() error {
