@@ -22,11 +22,11 @@ func (g *Gateway) Observe(events []license.Event) {
 		switch f := e.Fact.(type) {
 		case license.Stopped:
 			if f.Session.Holds {
-				g.holds.free(sessionHold(&f.Session))
+				g.holds.free(sessionHold(f.Session))
 			}
 		case license.Expired:
 			if f.Session.Holds {
-				g.holds.free(sessionHold(&f.Session))
+				g.holds.free(sessionHold(f.Session))
 			}
 		case license.Returned:
 			g.holds.free(checkoutHold(&f.Checkout))

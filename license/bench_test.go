@@ -11,34 +11,45 @@ import (
 	"time"
 )
 
-// BenchmarkStartStop is one start or stop of a capped product, in turn, by users in
-// no order of a site of whom a tenth hold something already. A thousand entries are
-// made at a time, as they are decoded where the log is applied; that, and what a
-// store takes in between, the records that changed, is not part of it.
+// BenchmarkStartStop is one start or stop of a capped product, in turn, at a site of
+// which a tenth of the users hold something already. The users come in no order, and
+// each stops when ten thousand others (of the small site: ten) have started meanwhile,
+// so that nothing of theirs is at hand any more. A thousand entries are made at a time,
+// as they are decoded where the log is applied; that, and what a store takes in
+// between, the records that changed, is not part of it.
 func BenchmarkStartStop(b *testing.B) {
 	for _, users := range []int{1_000, 1_000_000} {
 		b.Run(fmt.Sprint("users=", users), func(b *testing.B) {
 			s, now := busySite(b, users)
 			idle := rand.New(rand.NewPCG(1, 2)).Perm(users - users/10)
-			starts := 0
-			var entries []Entry
-			next := func() {
-				s.TakeChanged(keepNothing)
-				entries = entries[:0]
-				for range 500 {
-					user, id := benchUser(users/10+idle[starts%len(idle)]), idN(users+starts)
-					m := Machine{ID: strings.Clone(benchMachine.ID), Name: strings.Clone(benchMachine.Name)}
-					starts++
-					entries = append(entries, Entry{now, Start{ID: id, User: user, Product: ProductID(strings.Clone("micro")), Machine: m, Agreed: true}},
-						Entry{now, Stop{ID: id, User: UserID(strings.Clone(string(user))), Machine: m}})
-					now += 2
-				}
+			starts, between := 0, users/100
+			who := func(n int) (ID, UserID, Machine) {
+				return idN(users + n), benchUser(users/10 + idle[n%len(idle)]), Machine{ID: strings.Clone(benchMachine.ID), Name: strings.Clone(benchMachine.Name)}
 			}
+			start := func() Entry {
+				id, user, m := who(starts)
+				starts++
+				now++
+				return Entry{now, Start{ID: id, User: user, Product: ProductID(strings.Clone("micro")), Machine: m, Agreed: true}}
+			}
+			stop := func() Entry {
+				id, user, m := who(starts - 1 - between)
+				now++
+				return Entry{now, Stop{ID: id, User: user, Machine: m}}
+			}
+			for range between {
+				Apply(s, start())
+			}
+			var entries []Entry
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				if i%1000 == 0 {
 					b.StopTimer()
-					next()
+					s.TakeChanged(keepNothing)
+					entries = entries[:0]
+					for range 500 {
+						entries = append(entries, start(), stop())
+					}
 					b.StartTimer()
 				}
 				if out, _ := Apply(s, entries[i%1000]); out.Denial != nil {

@@ -111,7 +111,7 @@ func Apply(s *State, e Entry) (Outcome, []Event) {
 	s.subject = nil
 	if c, ok := e.Command.(settler); ok {
 		user := c.subject(s)
-		s.subject = s.people[user]
+		s.subject = s.concerned(user, e.Command)
 		s.settle(user)
 	}
 	if d := e.Command.decide(s, s.head.Now); d != nil {

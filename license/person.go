@@ -8,13 +8,14 @@ import (
 // person is all that is known of one user, in one place: one look-up finds what
 // the user's commands are decided by.
 type person struct {
-	user     User       // as the cloud says, where mirrored; its ID in any case
-	assigned []*License // in the order of their ids
-	active   *Active    // what is open; nil: nothing
-	place    int32      // in State.busy, while something is open
-	mirrored bool       // false: not in the account
-	changed  bool       // the Active, since the last TakeChanged
-	stored   bool       // the store keeps an Active
+	user     User        // as the cloud says, where mirrored; its ID in any case
+	assigned []*License  // in the order of their ids
+	active   *Active     // what is open; nil: nothing
+	place    int32       // in State.busy, while something is open
+	mirrored bool        // false: not in the account
+	changed  bool        // the Active, since the last TakeChanged
+	stored   bool        // the store keeps an Active
+	first    [1]*License // room for assigned: most users have one, and it is found here at once
 }
 
 // person finds what is known of a user, or nil. The user of the command under way
@@ -26,11 +27,23 @@ func (s *State) person(id UserID) *person {
 	return s.people[id]
 }
 
+// concerned finds the user of a command. A session's id is closer at hand than its
+// user among all users.
+func (s *State) concerned(user UserID, c Command) *person {
+	if c, ok := c.(Stop); ok {
+		if u := s.ids[c.ID]; u.of != nil && u.until == 0 && u.of.user.ID == user {
+			return u.of
+		}
+	}
+	return s.people[user]
+}
+
 // meet is person for a user of whom there will be something to know.
 func (s *State) meet(id UserID) *person {
 	p := s.person(id)
 	if p == nil {
 		p = &person{user: User{ID: id}}
+		p.assigned = p.first[:0]
 		s.people[id] = p
 	}
 	return p

@@ -56,8 +56,8 @@ func (s *State) touch(k Key) {
 	if n := len(c.keys); n > 0 && c.keys[n-1] == k {
 		return
 	}
-	if len(c.keys) == cap(c.keys) {
-		c.keys = slices.Grow(distinct(c.keys), len(c.keys)+16)
+	if n := len(c.keys); n >= maxKeys && n == cap(c.keys) { // nobody takes them
+		c.keys = slices.Grow(distinct(c.keys), n)
 	}
 	c.keys = append(c.keys, k)
 }
@@ -68,6 +68,9 @@ func (s *State) touchActive(p *person) {
 		s.changed.people = append(s.changed.people, p)
 	}
 }
+
+// maxKeys is how many keys are gathered before it is seen whether they are many.
+const maxKeys = 1 << 12
 
 // distinct sorts keys and drops what is there twice.
 func distinct(keys []Key) []Key {
@@ -86,15 +89,15 @@ func (s *State) Changed() int {
 }
 
 // TakeChanged gives each record that changed since the last call, as Record does,
-// to a store that keeps all of them; nil is one to be deleted, and one that came
-// and went in between is not given at all.
+// to a store that keeps all of them; nil is one to be deleted. What a user opened
+// and closed in between is not given at all, a rare record perhaps twice.
 func (s *State) TakeChanged(each func(k Key, record any)) {
 	c := s.changed
-	s.changed = changes{people: c.people[:0], ids: c.ids[:0]}
+	s.changed = changes{people: c.people[:0], ids: c.ids[:0], keys: c.keys[:0]}
 	if c.head {
 		each(Key{Kind: KeyHead}, &s.head)
 	}
-	for _, k := range distinct(c.keys) {
+	for _, k := range c.keys {
 		each(k, s.Record(k))
 	}
 	for _, p := range c.people {

@@ -151,11 +151,11 @@ func sayFreed(freed bool) string {
 func sayFact(f license.Fact) string {
 	switch f := f.(type) {
 	case license.Started:
-		return "started " + saySession(&f.Session)
+		return "started " + saySession(f.Session)
 	case license.Stopped:
-		return "stopped " + saySession(&f.Session) + sayFreed(f.Freed)
+		return "stopped " + saySession(f.Session) + sayFreed(f.Freed)
 	case license.Expired:
-		return "expired " + saySession(&f.Session) + sayFreed(f.Freed)
+		return "expired " + saySession(f.Session) + sayFreed(f.Freed)
 	case license.Released:
 		return "released " + saySession(&f.Session)
 	case license.Confirmed:

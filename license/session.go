@@ -107,9 +107,9 @@ type Start struct {
 	Fences bool `cbor:"50,keyasint,omitempty"`
 }
 
-// Started: the session runs.
+// Started: the session runs. It is the one of the Start's outcome, and read-only.
 type Started struct {
-	Session Session `cbor:"1,keyasint"`
+	Session *Session `cbor:"1,keyasint"`
 }
 
 // Stop ends a session at its client's word.
@@ -121,8 +121,8 @@ type Stop struct {
 
 // Stopped: the client has stopped the session.
 type Stopped struct {
-	Session Session `cbor:"1,keyasint"`
-	Freed   bool    `cbor:"2,keyasint,omitempty"` // the hold closed with it
+	Session *Session `cbor:"1,keyasint"`
+	Freed   bool     `cbor:"2,keyasint,omitempty"` // the hold closed with it
 }
 
 // Expire ends a session whose lease ran out. Only the leader proposes it.
@@ -133,8 +133,8 @@ type Expire struct {
 
 // Expired: the session was not renewed in time.
 type Expired struct {
-	Session Session `cbor:"1,keyasint"`
-	Freed   bool    `cbor:"2,keyasint,omitempty"`
+	Session *Session `cbor:"1,keyasint"`
+	Freed   bool     `cbor:"2,keyasint,omitempty"`
 }
 
 func (c Start) subject(*State) UserID { return c.User }
@@ -187,7 +187,7 @@ func (c Start) decide(s *State, at Time) *Denial {
 }
 
 func (c Start) do(s *State, at Time) Outcome {
-	if x := s.Session(c.ID); x != nil {
+	if x := s.person(c.User).session(c.ID); x != nil {
 		s.touch(Key{KeyActive, string(c.User)})
 		x.Generation++
 		copied := *x
@@ -219,14 +219,17 @@ func (c Start) do(s *State, at Time) Outcome {
 	s.ids[x.ID] = use{of: s.person(c.User)}
 	s.setLeaning(&x)
 	s.used(r.license, at)
-	s.emit(Started{Session: x})
+	s.emit(Started{Session: &x})
+	out := Outcome{Session: &x}
 	began := &a.Sessions[len(a.Sessions)-1]
-	s.seeToEnd(began)
-	x = *began
+	if s.seeToEnd(began); began.Notice != nil {
+		copied := *began
+		out.Session = &copied
+	}
 	if claimed {
 		s.offer(c.User)
 	}
-	return Outcome{Session: &x}
+	return out
 }
 
 func (c Stop) subject(*State) UserID { return c.User }
@@ -253,7 +256,7 @@ func (c Stop) do(s *State, _ Time) Outcome {
 	ended, freed := s.remove(x)
 	s.emit(Stopped{Session: ended, Freed: freed})
 	s.offer(ended.User)
-	return Outcome{Session: &ended}
+	return Outcome{Session: ended}
 }
 
 func (c Expire) subject(s *State) UserID { return s.runner(c.ID) }
@@ -269,17 +272,18 @@ func (c Expire) do(s *State, _ Time) Outcome {
 	ended, freed := s.remove(s.Session(c.ID))
 	s.emit(Expired{Session: ended, Freed: freed})
 	s.offer(ended.User)
-	return Outcome{Session: &ended}
+	return Outcome{Session: ended}
 }
 
 // remove takes a session out of the state and reports whether its user's hold
 // closed with it.
-func (s *State) remove(x *Session) (ended Session, freed bool) {
-	ended = *x
+func (s *State) remove(x *Session) (ended *Session, freed bool) {
+	copied := *x
+	ended = &copied
 	a := s.open(ended.User)
 	a.Sessions = slices.DeleteFunc(a.Sessions, func(y Session) bool { return y.ID == ended.ID })
-	s.setLeaning(&ended)
-	s.keepUse(&ended)
+	s.setLeaning(ended)
+	s.keepUse(ended)
 	s.bury(ended.ID, s.person(ended.User))
 	if ended.Holds {
 		freed = !slices.ContainsFunc(a.Sessions, func(y Session) bool { return y.Holds })

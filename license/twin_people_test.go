@@ -346,7 +346,7 @@ func (w *twin) signOut(c SignOut) Outcome {
 	}
 	for _, x := range stopped {
 		over, free := w.over(x)
-		w.tell(Stopped{Session: over, Freed: free})
+		w.tell(Stopped{Session: &over, Freed: free})
 	}
 	w.tell(SignedOut{User: c.User, Machine: c.Machine, Sessions: len(stopped)})
 	w.offer(c.User)

@@ -91,7 +91,8 @@ func (w *twin) start(c Start) Outcome {
 	wasKept := w.take(c.User, c.Product, c.Machine)
 	x.Token = w.head.Seq + 1
 	w.used(lic.ID)
-	w.tell(Started{Session: x})
+	granted := x
+	w.tell(Started{Session: &granted})
 	w.seeToEnd(&x)
 	w.sessions = append(w.sessions, x)
 	if wasKept {
@@ -111,7 +112,7 @@ func (w *twin) stop(c Stop) Outcome {
 		return refuse(NotYours)
 	}
 	over, free := w.over(*x)
-	w.tell(Stopped{Session: over, Freed: free})
+	w.tell(Stopped{Session: &over, Freed: free})
 	w.offer(over.User)
 	return Outcome{Session: &over}
 }
@@ -122,7 +123,7 @@ func (w *twin) expire(c Expire) Outcome {
 		return refuse(UnknownSession)
 	}
 	over, free := w.over(*x)
-	w.tell(Expired{Session: over, Freed: free})
+	w.tell(Expired{Session: &over, Freed: free})
 	w.offer(over.User)
 	return Outcome{Session: &over}
 }

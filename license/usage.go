@@ -47,9 +47,9 @@ func UsageOf(e Event) (Usage, bool) {
 	}
 	switch f := e.Fact.(type) {
 	case Stopped:
-		return session(&f.Session)
+		return session(f.Session)
 	case Expired:
-		return session(&f.Session)
+		return session(f.Session)
 	case Returned:
 		return checkout(&f.Checkout)
 	case CheckedIn:

@@ -15,7 +15,7 @@ import (
 const noon = license.Time(1772449200000)
 
 func started(seq uint64, user license.UserID, at license.Time) license.Event {
-	return license.Event{Seq: seq, At: at, Fact: license.Started{Session: license.Session{ID: id(byte(seq)), User: user, Machine: ws101}}}
+	return license.Event{Seq: seq, At: at, Fact: license.Started{Session: &license.Session{ID: id(byte(seq)), User: user, Machine: ws101}}}
 }
 
 func seqs(ns []*Notice) string {

@@ -118,11 +118,11 @@ func From(e license.Event) []Notice {
 	n := Notice{Seq: e.Seq, At: e.At}
 	switch f := e.Fact.(type) {
 	case license.Started:
-		n.session(Granted, &f.Session)
+		n.session(Granted, f.Session)
 	case license.Stopped:
-		n.session(ended(f.Freed), &f.Session)
+		n.session(ended(f.Freed), f.Session)
 	case license.Expired:
-		n.session(ended(f.Freed), &f.Session)
+		n.session(ended(f.Freed), f.Session)
 		n.Reason = ReasonExpired
 	case license.Released:
 		n.session(Released, &f.Session)

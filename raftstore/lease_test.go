@@ -162,7 +162,7 @@ func TestHeartbeatWaitsForAnExpiryUnderWay(t *testing.T) {
 	table := newLeaseTable(clock.mono)
 	st := license.NewState()
 	table.begin(st)
-	started := license.Event{Fact: license.Started{Session: license.Session{ID: testID(1), TTL: time.Minute}}}
+	started := license.Event{Fact: license.Started{Session: &license.Session{ID: testID(1), TTL: time.Minute}}}
 	table.follow(license.Start{}, license.Outcome{}, []license.Event{started}, clock.mono())
 	clock.turn(time.Minute)
 	ids := table.due(clock.mono(), 10)
@@ -181,7 +181,7 @@ func TestHeartbeatWaitsForAnExpiryUnderWay(t *testing.T) {
 		t.Fatal("the wait ended before the outcome")
 	default:
 	}
-	table.follow(license.Expire{}, license.Outcome{}, []license.Event{{Fact: license.Expired{Session: license.Session{ID: testID(1)}}}}, clock.mono())
+	table.follow(license.Expire{}, license.Outcome{}, []license.Event{{Fact: license.Expired{Session: &license.Session{ID: testID(1)}}}}, clock.mono())
 	<-wait
 	if got := table.size(); got != 0 {
 		t.Errorf("leases left: got %d, want 0", got)

@@ -35,9 +35,9 @@ func (s *site) apply(c license.Command) license.Outcome {
 	for _, e := range events {
 		switch f := e.Fact.(type) {
 		case license.Stopped:
-			s.freeSession(f.Session)
+			s.freeSession(*f.Session)
 		case license.Expired:
-			s.freeSession(f.Session)
+			s.freeSession(*f.Session)
 		case license.Returned:
 			s.freeCheckout(f.Checkout)
 		case license.CheckoutEnded:
