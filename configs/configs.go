@@ -140,6 +140,7 @@ type Rules struct {
 	// with the cloud starts may be granted; nil leaves the account's terms.
 	AutonomyCapped   *time.Duration `key:"autonomy_capped"`
 	AutonomyUncapped *time.Duration `key:"autonomy_uncapped"`
+	Checkouts        string         `key:"checkouts"`        // on or off: new ones
 	CheckoutMax      time.Duration  `key:"checkout_max"`     // zero: the account's
 	CheckoutDefault  time.Duration  `key:"checkout_default"` // where nobody says until when
 	SaveGrace        time.Duration  `key:"save_grace"`       // 1 min to 2 h
@@ -181,7 +182,7 @@ func Default() Config {
 			Listen:      "127.0.0.1:8443",
 			MetricsFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		},
-		Rules: Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, CheckoutDefault: 14 * 24 * time.Hour, SaveGrace: 15 * time.Minute, V8i: "refuse",
+		Rules: Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, CheckoutDefault: 14 * 24 * time.Hour, SaveGrace: 15 * time.Minute, Checkouts: "on", V8i: "refuse",
 			Takeover: "refuse", TakeoverGrace: 10 * time.Minute},
 		Limits: Limits{RequestsPerSecond: 20, Burst: 40},
 		Log:    Log{Level: "info", Format: "text"},

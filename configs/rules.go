@@ -27,6 +27,7 @@ func (r Rules) Settings() license.Settings {
 		LeaseTTL:         r.LeaseTTL,
 		AutonomyCapped:   r.AutonomyCapped,
 		AutonomyUncapped: r.AutonomyUncapped,
+		NoCheckouts:      r.Checkouts == "off",
 		CheckoutMax:      r.CheckoutMax,
 		CheckoutDefault:  r.CheckoutDefault,
 		SaveGrace:        r.SaveGrace,

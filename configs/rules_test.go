@@ -12,13 +12,13 @@ import (
 )
 
 func TestRulesBecomeTheSitesSettings(t *testing.T) {
-	c, _, err := load(t, configs.SingleNode+"rules: {session_scope: license, lease_ttl: 10m, autonomy_capped: 0s, checkout_max: 14d, checkout_default: 3d, v8i: pass}\n")
+	c, _, err := load(t, configs.SingleNode+"rules: {session_scope: license, lease_ttl: 10m, autonomy_capped: 0s, checkouts: off, checkout_max: 14d, checkout_default: 3d, v8i: pass}\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, zero := c.Rules.Settings(), time.Duration(0)
 	want := license.Settings{SessionScope: license.ScopeLicense, CheckoutScope: license.ScopeLicense, LeaseTTL: 10 * time.Minute,
-		AutonomyCapped: &zero, CheckoutMax: 14 * 24 * time.Hour, CheckoutDefault: 3 * 24 * time.Hour, SaveGrace: license.DefaultSaveGrace, PassV8i: true,
+		AutonomyCapped: &zero, NoCheckouts: true, CheckoutMax: 14 * 24 * time.Hour, CheckoutDefault: 3 * 24 * time.Hour, SaveGrace: license.DefaultSaveGrace, PassV8i: true,
 		TakeoverGrace: license.DefaultTakeoverGrace}
 	if !license.SettingsEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -188,6 +188,7 @@ func (r *Rules) validate(p *Problems) {
 	p.oneOf("rules.session_scope", r.SessionScope, "user", "license")
 	p.oneOf("rules.checkout_scope", r.CheckoutScope, "user", "license")
 	p.duration("rules.lease_ttl", r.LeaseTTL, license.DefaultLeaseTTL, license.MaxLeaseTTL)
+	p.oneOf("rules.checkouts", r.Checkouts, "on", "off")
 	p.oneOf("rules.v8i", r.V8i, "refuse", "pass")
 	p.duration("rules.save_grace", r.SaveGrace, time.Minute, 2*time.Hour)
 	p.oneOf("rules.takeover", r.Takeover, "refuse", "ask", "grace")

@@ -66,20 +66,13 @@ func (g *Gateway) deliver(ctx context.Context, after uint64) (uint64, error) {
 		return after, err
 	}
 	var usage []license.Usage
-	var head license.Head
-	g.log.View(func(s *license.State) {
-		head = s.Head()
-		for _, e := range events {
-			u, ok := license.UsageOf(e)
-			if !ok {
-				continue
-			}
-			if user := s.User(u.User); user != nil {
-				u.Country = user.Country
-			}
+	for _, e := range events {
+		if u, ok := license.UsageOf(e); ok {
 			usage = append(usage, u)
 		}
-	})
+	}
+	var head license.Head
+	g.log.View(func(s *license.State) { head = s.Head() })
 	through := events[len(events)-1].Seq
 	if len(usage) == 0 {
 		return through, nil

@@ -23,6 +23,8 @@ type Checkout struct {
 	Remind Time `cbor:"32,keyasint,omitempty"`
 	// WrittenOff: an administrator has given it up for lost. It goes on blocking.
 	WrittenOff *Loss `cbor:"33,keyasint,omitempty"`
+	// Country is the entitlement country of its user when it was made, for its usage.
+	Country string `cbor:"71,keyasint,omitempty"`
 	// Flagged is when IT was told that the right to it is gone. Zero: it is not.
 	Flagged Time `cbor:"40,keyasint,omitempty"`
 }
@@ -157,7 +159,7 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	}
 	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: machine,
 		Version: c.Version, Since: at, Until: until, Token: s.head.Seq + 1, By: c.By, Note: c.Note,
-		Remind: nextReminder(until, at)}
+		Remind: nextReminder(until, at), Country: s.User(c.User).Country}
 	a.Checkouts = append(a.Checkouts, x)
 	s.ids[x.ID] = use{of: s.person(c.User)}
 	s.planCheckout(&x)

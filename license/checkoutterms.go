@@ -104,6 +104,11 @@ func (s *State) checkoutTerms(c *CheckOut, lic *License, at Time) *Denial {
 			return no(TooManyCheckouts, 0)
 		}
 	}
+	if s.head.Settings.NoCheckouts {
+		d := no(CheckoutOff, 0)
+		d.Here = true
+		return d
+	}
 	if s.policy(c.User).NoCheckouts {
 		return no(CheckoutOff, 0)
 	}

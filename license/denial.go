@@ -30,7 +30,7 @@ const (
 	// CheckoutInPast: the end is not in the future.
 	CheckoutInPast Reason = "checkout-in-past"
 	// CheckoutOff: the account allows no new checkouts to users of this country
-	// (KB0019243).
+	// (KB0019243), or this site allows none (Denial.Here).
 	CheckoutOff Reason = "checkout-off"
 	// CheckoutWrittenOff: it was given up for lost; it can be returned, not renewed.
 	CheckoutWrittenOff Reason = "checkout-written-off"
@@ -162,6 +162,8 @@ type Denial struct {
 	// Person is whom an administrator's command is refused for: who holds the
 	// license, or was to get it.
 	Person UserID `cbor:"40,keyasint,omitempty"`
+	// Here: it is this site's own setting that refuses, and not the account's.
+	Here bool `cbor:"70,keyasint,omitempty"`
 	// Who and Note are the administrator who blocked, and what they said.
 	Who  string `cbor:"41,keyasint,omitempty"`
 	Note string `cbor:"42,keyasint,omitempty"`

@@ -336,7 +336,7 @@ func (s *script) configure() Command {
 	day := 24 * time.Hour
 	return Configure{Settings: Settings{SessionScope: Scope(s.pick(4)), CheckoutScope: Scope(s.pick(4)),
 		CheckoutMax: oneOf(s, 0, day, time.Minute), CheckoutDefault: oneOf(s, 0, 4*day, 2*time.Minute), AutonomyCapped: oneOf(s, nil, &day, new(time.Duration)),
-		SaveGrace: oneOf(s, 0, time.Minute), PassV8i: s.pick(3) == 2, Takeover: TakeoverPolicy(s.pick(3)),
+		SaveGrace: oneOf(s, 0, time.Minute), PassV8i: s.pick(3) == 2, NoCheckouts: s.pick(8) == 7, Takeover: TakeoverPolicy(s.pick(3)),
 		Modes: oneOf(s, nil, []Mode{}, []Mode{{Product: s.product(), Observe: true}})}}
 }
 

@@ -53,6 +53,9 @@ func sayDenial(d *license.Denial) string {
 	if d.Node != "" {
 		fmt.Fprintf(&b, ", %s since %s", d.Node, sayTime(d.Since))
 	}
+	if d.Here {
+		b.WriteString(", here")
+	}
 	if d.Email != "" {
 		fmt.Fprintf(&b, ", assigned to %s", d.Email)
 	}
@@ -322,6 +325,12 @@ func sayUsage(usage []license.Usage) []string {
 		}
 		line := fmt.Sprintf("usage of %s %s: %s %s (%s) on %s from %s to %s", kind, idName(u.ID), u.User, u.Product,
 			u.License, sayMachine(u.Machine), sayTime(u.Started), sayTime(u.Ended))
+		if u.Version != "" {
+			line += ", version " + u.Version
+		}
+		if u.Country != "DE" {
+			line += ", in " + u.Country
+		}
 		if u.LicenseType != license.Practitioner {
 			line += " as " + u.LicenseType
 		}

@@ -284,7 +284,7 @@ func (s *story) checkout(w *words) (license.Command, error) {
 }
 
 func (s *story) configure(w *words) (license.Command, error) {
-	c := license.Configure{Settings: license.Settings{PassV8i: w.flag("pass-v8i")}}
+	c := license.Configure{Settings: license.Settings{PassV8i: w.flag("pass-v8i"), NoCheckouts: w.flag("no-checkouts")}}
 	scopes := map[string]license.Scope{"": license.ScopeDefault, "user": license.ScopeUser, "license": license.ScopeLicense, "9": 9}
 	c.Settings.SessionScope = scopes[w.after("sessions-hold")]
 	c.Settings.CheckoutScope = scopes[w.after("checkouts-hold")]

@@ -49,6 +49,8 @@ type Session struct {
 	// Pool: it runs by what the account has for all its users, not by a license of its
 	// user's own.
 	Pool bool `cbor:"70,keyasint,omitempty"`
+	// Country is the entitlement country of its user when it began, for its usage.
+	Country string `cbor:"71,keyasint,omitempty"`
 
 	// Fences: its client stops by itself before its lease is over; only such a one
 	// can be taken over.
@@ -201,7 +203,7 @@ func (c Start) do(s *State, at Time) Outcome {
 	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: r.license.ID, Machine: c.Machine,
 		Version: c.Version, Client: c.Client, Since: at, TTL: c.TTL, Generation: 1,
 		Type: r.typ, Warnings: r.warnings.list(), Feature: c.Feature, Fences: c.Fences,
-		Pool: r.license.pooled() && r.license.ID != ""}
+		Pool: r.license.pooled() && r.license.ID != "", Country: s.User(c.User).Country}
 	if x.TTL == 0 {
 		x.TTL = s.head.Settings.TTL()
 	}

@@ -29,6 +29,9 @@ type Settings struct {
 	// nil leaves them as they are.
 	AutonomyCapped   *time.Duration `cbor:"4,keyasint,omitempty"`
 	AutonomyUncapped *time.Duration `cbor:"5,keyasint,omitempty"`
+	// NoCheckouts switches new checkouts off at this site; what is out stays out, and
+	// may be shortened.
+	NoCheckouts bool `cbor:"70,keyasint,omitempty"`
 	// CheckoutMax shortens the longest checkout; zero leaves the account's.
 	CheckoutMax time.Duration `cbor:"6,keyasint,omitempty"`
 	// SaveGrace is how long a session that lost its right may still be renewed,

@@ -76,7 +76,7 @@ func (w *twin) start(c Start) Outcome {
 	}
 	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Client: c.Client,
 		Since: w.now(), TTL: c.TTL, Generation: 1, Type: r.typ, Warnings: r.warnings, Feature: c.Feature, Fences: c.Fences,
-		Pool: lic.ID != "" && lic.Assignee == ""}
+		Pool: lic.ID != "" && lic.Assignee == "", Country: w.user(c.User).Country}
 	if x.TTL == 0 {
 		x.TTL = w.head.Settings.LeaseTTL
 	}
@@ -272,7 +272,7 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	w.heard(w.now())
 	wasKept := w.take(c.User, c.Product, machine)
 	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Since: w.now(),
-		Until: until, By: c.By, Note: c.Note, Remind: w.nextReminder(until)}
+		Until: until, By: c.By, Note: c.Note, Remind: w.nextReminder(until), Country: w.user(c.User).Country}
 	var before *Checkout
 	if old := w.renewed(c, lic); old != nil {
 		copied := *old

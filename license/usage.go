@@ -16,7 +16,7 @@ const (
 type Usage struct {
 	Seq         uint64 // of the event
 	Record      string // id and fencing token: the record's id in the cloud's books, the same after a restore
-	Country     string // the user's entitlement country
+	Country     string // the user's entitlement country when it began
 	Kind        UsageKind
 	ID          ID // of the session or checkout
 	User        UserID
@@ -34,16 +34,15 @@ func recordID(id ID, token uint64) string {
 	return id.String() + "-" + strconv.FormatUint(token, 10)
 }
 
-// UsageOf derives the usage record of an event, if it has one. The user's country
-// is for its caller to fill in.
+// UsageOf derives the usage record of an event, if it has one.
 func UsageOf(e Event) (Usage, bool) {
 	session := func(x *Session) (Usage, bool) {
 		return Usage{Seq: e.Seq, Record: recordID(x.ID, x.Token), Kind: UsageSession, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
-			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, Provisional: x.Provisional, LicenseType: x.LicenseType()}, true
+			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, Provisional: x.Provisional, LicenseType: x.LicenseType(), Country: x.Country}, true
 	}
 	checkout := func(x *Checkout) (Usage, bool) {
 		return Usage{Seq: e.Seq, Record: recordID(x.ID, x.Token), Kind: UsageCheckout, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
-			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, LicenseType: Practitioner}, true
+			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, LicenseType: Practitioner, Country: x.Country}, true
 	}
 	switch f := e.Fact.(type) {
 	case Stopped:

@@ -109,6 +109,11 @@ var german = book{
 			detail: "Dieses Konto erlaubt in Ihrem Land keine neuen Ausleihen. Was ausgeliehen ist, bleibt es.",
 			next:   []string{"Arbeiten Sie mit einer Verbindung zum Netz.", "Fragen Sie, ob eine Ausleihe erlaubt werden kann: {admins}."},
 		},
+		"checkout-off/here": {
+			title:  "An diesem Standort nicht möglich",
+			detail: "Dieser Standort erlaubt keine neuen Ausleihen. Was ausgeliehen ist, bleibt es.",
+			next:   []string{"Arbeiten Sie mit einer Verbindung zum Netz.", "Fragen Sie, ob eine Ausleihe erlaubt werden kann: {admins}."},
+		},
 		"checkout-written-off": {
 			title:  "Abgeschrieben",
 			detail: "Die Ausleihe von {product} auf diesem Rechner wurde von der Administration abgeschrieben. Sie kann nicht verlängert werden.",
@@ -469,6 +474,7 @@ var german = book{
 		"checkout-too-long":    "Das ist zu lang: Das späteste Ende für diesen Benutzer ist {until}.",
 		"checkout-in-past":     "Das Ende liegt nicht in der Zukunft.",
 		"checkout-off":         "Das Konto erlaubt im Land dieses Benutzers keine neuen Ausleihen.",
+		"checkout-off/here":    "Dieser Standort erlaubt keine neuen Ausleihen.",
 		"checkout-written-off": "Die Ausleihe auf diesem Rechner wurde abgeschrieben. Sie endet spätestens am {until}.",
 		"too-many-checkouts":   "Dieser Benutzer hat schon {checkouts}.",
 		"restored":             "Das Lizenz-Gateway wurde wiederhergestellt: Eine Lizenz von {product} gibt es erst, wenn feststeht, was ausgeliehen ist.",

@@ -110,6 +110,11 @@ var english = book{
 			detail: "This account does not allow new checkouts in your country. What is checked out stays so.",
 			next:   []string{"Work with a connection to the network.", "Ask {admins} whether a checkout can be allowed."},
 		},
+		"checkout-off/here": {
+			title:  "Not at this site",
+			detail: "This site does not allow new checkouts. What is checked out stays so.",
+			next:   []string{"Work with a connection to the network.", "Ask {admins} whether a checkout can be allowed."},
+		},
 		"checkout-written-off": {
 			title:  "Written off",
 			detail: "The checkout of {product} on this machine was given up for lost by an administrator. It cannot be renewed.",
@@ -470,6 +475,7 @@ var english = book{
 		"checkout-too-long":    "That is too long: the latest end for this user is {until}.",
 		"checkout-in-past":     "The end is not in the future.",
 		"checkout-off":         "The account allows no new checkouts in this user's country.",
+		"checkout-off/here":    "This site allows no new checkouts.",
 		"checkout-written-off": "The checkout on this machine was written off. It ends on {until} at the latest.",
 		"too-many-checkouts":   "This user has {checkouts} already.",
 		"restored":             "The license gateway was restored: {product} is not granted before it is certain what is out.",

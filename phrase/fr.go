@@ -109,6 +109,11 @@ var french = book{
 			detail: "Ce compte n’autorise pas de nouveaux emprunts dans votre pays. Ce qui est emprunté le reste.",
 			next:   []string{"Travaillez avec une connexion au réseau.", "Demandez si un emprunt peut être autorisé : {admins}."},
 		},
+		"checkout-off/here": {
+			title:  "Pas sur ce site",
+			detail: "Ce site n’autorise pas de nouveaux emprunts. Ce qui est emprunté le reste.",
+			next:   []string{"Travaillez avec une connexion au réseau.", "Demandez si un emprunt peut être autorisé : {admins}."},
+		},
 		"checkout-written-off": {
 			title:  "Emprunt abandonné",
 			detail: "L’administration a déclaré perdu l’emprunt de {product} sur ce poste. Il ne peut pas être prolongé.",
@@ -469,6 +474,7 @@ var french = book{
 		"checkout-too-long":    "C’est trop long : la fin la plus tardive pour cet utilisateur est {until}.",
 		"checkout-in-past":     "La fin n’est pas dans l’avenir.",
 		"checkout-off":         "Le compte n’autorise pas de nouveaux emprunts dans le pays de cet utilisateur.",
+		"checkout-off/here":    "Ce site n’autorise pas de nouveaux emprunts.",
 		"checkout-written-off": "L’emprunt sur ce poste a été déclaré perdu. Il prend fin au plus tard le {until}.",
 		"too-many-checkouts":   "Cet utilisateur a déjà {checkouts}.",
 		"restored":             "La passerelle de licences a été restaurée : {product} ne sera accordé que lorsque les emprunts seront connus avec certitude.",

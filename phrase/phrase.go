@@ -41,6 +41,9 @@ func Denial(lang Lang, d license.Denial, n Names, clientVersion string) (title, 
 	if _, personal := denials[key+"/person"]; personal && d.Person != "" {
 		key += "/person"
 	}
+	if _, ours := denials[key+"/here"]; ours && d.Here {
+		key += "/here"
+	}
 	if d.Reason == license.NotAssigned && d.Email != "" {
 		key += "/email"
 	}
@@ -185,7 +188,9 @@ func Warning(lang Lang, w license.Warning, n Names, email string) string {
 // not to them. A reason without a sentence of its own reads as its title.
 func Row(lang Lang, reason string, d license.Denial, product string) string {
 	b, id := lang.book(), "trouble/internal#title"
-	if _, ok := b.rows[reason]; ok {
+	if _, ok := b.rows[reason+"/here"]; ok && d.Here {
+		id = "row/" + reason + "/here"
+	} else if _, ok := b.rows[reason]; ok {
 		id = "row/" + reason
 	} else if _, ok := b.denials[reason]; ok {
 		id = "denial/" + reason + "#title"
