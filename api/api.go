@@ -30,6 +30,7 @@ const (
 	PathReminders = "/v1/reminders"
 	PathRestore   = "/v1/restore"
 	PathMirror    = "/v1/mirror"
+	PathPeaks     = "/v1/usage/peaks"
 )
 
 // Machine is the computer a request speaks of.

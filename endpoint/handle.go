@@ -27,7 +27,7 @@ import (
 const maxBody = 64 << 10
 
 // maxLarge and largeTimeout are for the few routes of operators that take a whole
-// file: JSON may write each of its bytes as six.
+// file, or work through a lot: JSON may write each byte of a file as six.
 const (
 	maxLarge     = 6*maxCSV + maxBody
 	largeTimeout = 15 * time.Minute

@@ -42,6 +42,7 @@ type oneNode struct {
 	lone  bool // no leader
 	// cannot: the cloud takes no moves.
 	cannot bool
+	peaks  func(from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error)
 }
 
 func newNode(t testing.TB) *oneNode {
@@ -177,6 +178,10 @@ func (n *oneNode) ReleaseUser(_ context.Context, c license.ReleaseUser) (gateway
 }
 func (n *oneNode) SignOut(_ context.Context, c license.SignOut) (gateway.Answer, error) {
 	return n.apply(c)
+}
+
+func (n *oneNode) Peaks(_ context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error) {
+	return n.peaks(from, until, product)
 }
 
 func (n *oneNode) AcceptShrink(_ context.Context, c license.AcceptShrink) (gateway.Answer, error) {

@@ -20,7 +20,7 @@ type route struct {
 	method, path string
 	who          who
 	quiet        bool // logged at debug: there are many of them and little to say
-	large        bool // takes a whole file, and the time to work through it
+	large        bool // takes a whole file, or the time to work through a lot
 	do           func(*call) (reply, error)
 }
 
@@ -67,6 +67,7 @@ func (e *Endpoint) routes() []route {
 		{method: "GET", path: api.PathBlocks, who: operator, do: e.blocks},
 		{method: "GET", path: api.PathReminders, who: operator, do: e.reminders},
 		{method: "POST", path: api.PathRestore + "/accept", who: operator, do: body(e.acceptRestore)},
+		{method: "GET", path: api.PathPeaks, who: operator, large: true, do: e.peaks},
 		{method: "POST", path: api.PathMirror + "/accept", who: operator, do: body(e.acceptShrink)},
 	}
 }

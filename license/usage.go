@@ -62,6 +62,23 @@ func UsageOf(e Event) (Usage, bool) {
 	return Usage{}, false
 }
 
+// OpenUsage is the usage so far of what a user has open: records as there will be when
+// it ends.
+func OpenUsage(a *Active, now Time) []Usage {
+	var usage []Usage
+	for i := range a.Sessions {
+		if u, ok := UsageOf(Event{At: now, Fact: Stopped{Session: a.Sessions[i]}}); ok {
+			usage = append(usage, u)
+		}
+	}
+	for i := range a.Checkouts {
+		if u, ok := UsageOf(Event{At: now, Fact: CheckoutEnded{Checkout: a.Checkouts[i]}}); ok {
+			usage = append(usage, u)
+		}
+	}
+	return usage
+}
+
 // UsageSent says that the cloud has acknowledged the usage up to a seq.
 type UsageSent struct {
 	Through uint64 `cbor:"1,keyasint"`

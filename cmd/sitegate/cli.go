@@ -35,6 +35,7 @@ func commands() []command {
 		{"bench", "measure what a cluster does on this machine, or one that runs", bench},
 		{"check", "say what is wrong with a configuration, or what it comes to", check},
 		{"status", "show the cluster, the link to the cloud, and counts", status},
+		{"usage", "show how many machines used each product at once", usageReports},
 		{"mirror", "accept that the cloud's list has shrunk by more than half", mirror},
 		{"cluster", "make a cluster's certificates and configurations; leave a cluster", cluster},
 		{"backup", "write a backup of the whole site, or look into one", backup},

@@ -28,6 +28,11 @@ const (
 func operator(ctx context.Context, c configs.Config, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
 	defer cancel()
+	return patientOperator(ctx, c, method, path, in, out)
+}
+
+// patientOperator is operator for what may take longer.
+func patientOperator(ctx context.Context, c configs.Config, method, path string, in, out any) error {
 	resp, err := askOperator(ctx, c, method, path, in)
 	if err != nil {
 		return err

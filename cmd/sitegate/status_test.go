@@ -15,6 +15,12 @@ import (
 // answerAt serves the operator's socket of the node that file configures.
 func answerAt(t *testing.T, file string, h http.Handler) {
 	t.Helper()
+	t.Cleanup(serveAt(t, file, h))
+}
+
+// serveAt is answerAt until the function it returns is called.
+func serveAt(t *testing.T, file string, h http.Handler) func() {
+	t.Helper()
 	socket := filepath.Join(filepath.Dir(file), "operator.sock")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
@@ -23,7 +29,7 @@ func answerAt(t *testing.T, file string, h http.Handler) {
 	s := &http.Server{Handler: h}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
-	t.Cleanup(func() { _ = s.Close(); <-done })
+	return func() { _ = s.Close(); <-done }
 }
 
 var at = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)

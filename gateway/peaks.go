@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sitegate/license"
+)
+
+const (
+	peakMemory = 64 << 20 // bytes that a count of peaks may take
+	peakRead   = 1000     // events looked through at a time
+	maxPeaks   = 3000     // days and products counted at once, about
+)
+
+// ErrTooMuch: there is more to count than this node has room for at once.
+var ErrTooMuch = errors.New("there are more machines to count than this node has room for at once")
+
+// Peaks counts the peaks of usage in the intervals that begin in [from, until), of
+// one product or, where it is empty, of all. It counts from the beginning and returns
+// how far it got: until, or sooner where that is much. What still runs counts as used
+// until now.
+//
+// It reads this node's journal, a piece at a time: every record from the beginning on,
+// because what ended last year may have begun before. A node that does not hear of the
+// others counts what it knows.
+func (g *Gateway) Peaks(ctx context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error) {
+	var c *license.PeakCount
+	var end uint64 // of the journal, as it is now
+	add := func(u license.Usage) {
+		if product == "" || u.Product == product {
+			c.Add(&u)
+		}
+	}
+	now := g.log.Now()
+	g.log.View(func(s *license.State) {
+		days := maxPeaks
+		if product == "" {
+			days = max(1, maxPeaks/max(1, s.Counts().Products))
+		}
+		day := 24 * time.Hour
+		until = min(until, license.TimeOf(from.Std().Truncate(day)).Add(time.Duration(days)*day))
+		c, end = license.NewPeakCount(from, until, peakMemory), s.Head().Seq
+		s.EachActive(func(a *license.Active) bool {
+			for _, u := range license.OpenUsage(a, now) {
+				add(u)
+			}
+			return true
+		})
+	})
+	after, err := g.journalFrom(ctx, from, end)
+	if err != nil {
+		return nil, 0, err
+	}
+	var waiting time.Time // since when the journal is behind
+	for after < end && !c.Full() {
+		events, err := g.log.Journal(ctx, after, peakRead)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, e := range events {
+			if u, ok := license.UsageOf(e); ok {
+				add(u)
+			}
+			after = e.Seq
+		}
+		if len(events) > 0 {
+			waiting = time.Time{}
+			continue
+		}
+		if waiting.IsZero() {
+			waiting = time.Now()
+		}
+		if time.Since(waiting) > journalLag {
+			return nil, 0, ErrUnknown
+		}
+		if !pause(ctx, 20*time.Millisecond) {
+			return nil, 0, ctx.Err()
+		}
+	}
+	if c.Full() {
+		return nil, 0, ErrTooMuch
+	}
+	return c.Peaks(), min(until, c.Until()), nil
+}
+
+// journalFrom finds where the events begin that came about at a time or later: it
+// returns the seq before the first of them.
+func (g *Gateway) journalFrom(ctx context.Context, at license.Time, end uint64) (uint64, error) {
+	before, after := uint64(0), end // what is at or before the one is earlier, what is after the other is not
+	for before < after {
+		middle := before + (after-before)/2
+		events, err := g.log.Journal(ctx, middle, 1)
+		if err != nil {
+			return 0, err
+		}
+		if len(events) > 0 && events[0].At < at {
+			before = min(events[0].Seq, after)
+		} else {
+			after = middle
+		}
+	}
+	return before, nil
+}
