@@ -67,7 +67,7 @@ func UsageOf(e Event) (Usage, bool) {
 func OpenUsage(a *Active, now Time) []Usage {
 	var usage []Usage
 	for i := range a.Sessions {
-		if u, ok := UsageOf(Event{At: now, Fact: Stopped{Session: a.Sessions[i]}}); ok {
+		if u, ok := UsageOf(Event{At: now, Fact: Stopped{Session: &a.Sessions[i]}}); ok {
 			usage = append(usage, u)
 		}
 	}
