@@ -16,6 +16,20 @@ type Status struct {
 	Time      time.Time      `json:"time"`      // the cluster's
 	// Restored is what the site waits for after a restore; nil: nothing.
 	Restored *RestoredStatus `json:"restored,omitempty"`
+	// Backup is what becomes of this node's scheduled backups; nil: it makes none.
+	Backup *BackupStatus `json:"backup,omitempty"`
+}
+
+// BackupStatus is how a node's scheduled backups are going.
+type BackupStatus struct {
+	Folder  string    `json:"folder"`
+	EveryMS int64     `json:"every_ms"`
+	Kept    int       `json:"kept"`
+	Last    time.Time `json:"last,omitzero"` // the last good one
+	Index   uint64    `json:"index,omitempty"`
+	Bytes   int64     `json:"bytes,omitempty"`
+	Overdue bool      `json:"overdue"`           // the last good one is too old
+	Problem string    `json:"problem,omitempty"` // why the last try failed
 }
 
 // RestoredStatus is a site that went on from a backup, or from one node that was left,

@@ -36,6 +36,7 @@ type Config struct {
 	SignIn  []SignIn `key:"sign_in"`
 	Rules   Rules    `key:"rules"`
 	Limits  Limits   `key:"limits"`
+	Backup  *Backup  `key:"backup"` // absent: no backups but those that are asked for
 	Log     Log      `key:"log"`
 }
 
@@ -161,6 +162,15 @@ type RuleMode struct {
 	Mode    string       `key:"mode"` // on or observe
 }
 
+// Backup makes this node back the site up by itself.
+type Backup struct {
+	// Folder is where to; it must be there. Best not on this node's disk: any number of
+	// nodes can share one.
+	Folder string        `key:"folder,path"`
+	Every  time.Duration `key:"every"` // 10 min to 31 days
+	Keep   int           `key:"keep"`  // of this node's, at least 2: older ones are removed
+}
+
 // Limits hold for each identity, and for each address before it has one.
 type Limits struct {
 	RequestsPerSecond float64 `key:"requests_per_second"`
@@ -192,6 +202,7 @@ func Default() Config {
 // The defaults of sections that may be absent hold once the section is there.
 func (c *Cluster) defaults() { c.Tempo = "vm" }
 func (c *Cloud) defaults()   { c.AskTimeout = 5 * time.Second }
+func (b *Backup) defaults()  { b.Every, b.Keep = 24*time.Hour, 7 }
 
 // derive fills in what follows from other settings, and tells of it.
 func (c *Config) derive(told func(key, from string)) {

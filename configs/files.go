@@ -53,6 +53,13 @@ func (c Config) CheckFiles() error {
 		p.add("data_dir", "is too long by %d bytes for the operator's socket in it; choose a shorter path", long)
 	}
 	p.writable("data_dir", c.DataDir)
+	if b := c.Backup; b != nil && b.Folder != "" {
+		if info, err := os.Stat(b.Folder); err != nil || !info.IsDir() {
+			p.add("backup.folder", "%s is not there, or no folder; make it, or mount what it is on", b.Folder)
+		} else {
+			p.writable("backup.folder", b.Folder)
+		}
+	}
 	return p.err()
 }
 

@@ -50,6 +50,9 @@ func (c Config) Validate() error {
 	}
 	c.Rules.validate(&p)
 	c.Limits.validate(&p)
+	if c.Backup != nil {
+		c.Backup.validate(&p)
+	}
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "text", "json")
 	p.apart(c)
@@ -133,6 +136,18 @@ func (cn *Connect) validate(p *Problems) {
 		if n.IsValid() && n.Bits() == 0 {
 			p.add(keyf("connect.from[%d]", i+1), "%s lets everybody in; list the networks of your desktops", n)
 		}
+	}
+}
+
+func (b *Backup) validate(p *Problems) {
+	if b.Folder == "" {
+		p.add("backup.folder", "is missing; name a folder that is there, best on another disk than data_dir")
+	}
+	if b.Every < 10*time.Minute || b.Every > 31*24*time.Hour {
+		p.add("backup.every", "is %s; choose 10m to 31d", b.Every)
+	}
+	if b.Keep < 2 || b.Keep > 10_000 {
+		p.add("backup.keep", "is %d; choose 2 to 10000: the newest alone may turn out to be no good", b.Keep)
 	}
 }
 

@@ -33,6 +33,9 @@ func (e *Endpoint) status(*call) (reply, error) {
 			st.Restored = &api.RestoredStatus{Epoch: h.Epoch, Recovered: r.Recovered, Since: r.At.Std(), Until: r.Until.Std(), Read: r.Read}
 		}
 	})
+	if e.cfg.Backups != nil {
+		st.Backup = e.cfg.Backups()
+	}
 	return reply{status: http.StatusOK, body: st}, nil
 }
 

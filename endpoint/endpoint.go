@@ -28,6 +28,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"sitegate/api"
 	"sitegate/gateway"
 	"sitegate/license"
 	"sitegate/notice"
@@ -77,6 +78,8 @@ type Config struct {
 	// MetricsAllow are the networks /metrics is for; nil: loopback.
 	MetricsAllow []netip.Prefix
 	Rate         Rate // of one identity's requests
+	// Backups tells of this node's scheduled backups; nil: it makes none.
+	Backups func() *api.BackupStatus
 }
 
 // Rate limits how often something may be done. The zero value is the default: 20

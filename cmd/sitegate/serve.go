@@ -120,7 +120,15 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	beginHub(hub, store, &telling)
 
 	// The doors.
-	ep, err := endpoint.New(endpointConfig(c, gw, hub, log, registry, dialer))
+	ec := endpointConfig(c, gw, hub, log, registry, dialer)
+	var scheduled *backups
+	if c.Backup != nil {
+		if scheduled, err = newBackups(store, c.Node, *c.Backup, log, registry); err != nil {
+			return err
+		}
+		ec.Backups = scheduled.status
+	}
+	ep, err := endpoint.New(ec)
 	if err != nil {
 		return err
 	}
@@ -150,6 +158,9 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	})
 	g.Go(func() error { return untilDone(gctx, gw.Run(gctx)) })
 	g.Go(func() error { return untilDone(gctx, ep.Run(gctx)) })
+	if scheduled != nil {
+		g.Go(func() error { return scheduled.run(gctx) })
+	}
 	for _, d := range doors {
 		g.Go(func() error { return d.run(gctx) })
 	}

@@ -101,6 +101,9 @@ func (p *program) showStatus(s api.Status) error {
 	}
 	row("autonomy", "without the cloud: capped products %s, others %s",
 		span(time.Duration(s.Autonomy.CappedMS)*time.Millisecond), span(time.Duration(s.Autonomy.UncappedMS)*time.Millisecond))
+	if b := s.Backup; b != nil {
+		row("backups", "%s", backupWords(s.Time, b))
+	}
 	if s.Time.IsZero() {
 		row("time", "not known yet: no entry has been decided")
 	} else {
@@ -110,6 +113,22 @@ func (p *program) showStatus(s api.Status) error {
 		return fmt.Errorf("writing the status: %w", err)
 	}
 	return nil
+}
+
+func backupWords(now time.Time, b *api.BackupStatus) string {
+	words := fmt.Sprintf("every %s to %s, %d kept", span(time.Duration(b.EveryMS)*time.Millisecond), b.Folder, b.Kept)
+	if b.Last.IsZero() {
+		words += "; none yet"
+	} else {
+		words += fmt.Sprintf("; the last %s (index %d, %s)", ago(now, b.Last), b.Index, bytesOf(b.Bytes))
+	}
+	if b.Overdue {
+		words += "; THE LAST GOOD ONE IS TOO OLD"
+	}
+	if b.Problem != "" {
+		words += "; the last try failed: " + b.Problem
+	}
+	return words
 }
 
 func restoredWords(r *api.RestoredStatus) string {
