@@ -27,6 +27,9 @@ func survivor(t *testing.T) (c *cluster, name string, left *Store) {
 	c.do(s)
 	c.alike()
 	left = c.follower()
+	if err := left.Flush(limited(t)); err != nil {
+		t.Fatal(err)
+	}
 	name = left.cfg.Node
 	for other := range c.nodes {
 		if other != name {
