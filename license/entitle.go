@@ -227,7 +227,7 @@ func outOfTerm(out *License, product ProductID, at Time) *Denial {
 	switch {
 	case out == nil:
 		return &Denial{Reason: NotAssigned, Product: product}
-	case at < out.Starts:
+	case at < out.Starts && (out.Ends == 0 || out.Ends > out.Starts): // else it never runs
 		return &Denial{Reason: LicenseNotStarted, Product: product, License: out.ID, Until: out.Starts}
 	}
 	return &Denial{Reason: LicenseEnded, Product: product, License: out.ID, Until: out.Ends}

@@ -151,6 +151,8 @@ func (s *story) run(line string) ([]string, error) {
 		return answer, nil
 	case "mode":
 		return s.mode(&w)
+	case "shown":
+		return s.shown(&w)
 	case "holds":
 		return sayHolds(license.CloudHolds(s.state)), nil
 	case "active":

@@ -268,6 +268,22 @@ func (s *story) start(w *words) (license.Command, error) {
 	return c, err
 }
 
+// shown reads "shown USER PRODUCT email E client V": which type of license a start would
+// have, and what its user would be told.
+func (s *story) shown(w *words) ([]string, error) {
+	c := license.Start{Email: w.after("email"), Client: w.after("client")}
+	c.User, c.Product = license.UserID(w.next()), license.ProductID(w.next())
+	typ, warnings, d := license.Entitlement(s.state, s.now, c)
+	if d != nil {
+		return []string{"would be " + sayDenial(d)}, nil
+	}
+	line := "would be " + typ
+	for _, w := range warnings {
+		line += ", warned: " + string(w)
+	}
+	return []string{line}, nil
+}
+
 func (s *story) checkout(w *words) (license.Command, error) {
 	c := license.CheckOut{ID: nameID(w.next()), Agreed: !w.flag("alone"),
 		Version: long(w.after("version")), By: long(w.after("by")), Note: long(w.after("because"))}

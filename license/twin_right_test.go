@@ -81,7 +81,7 @@ func (w *twin) noneOf(list []License, product ProductID) *Denial {
 	switch l := twinFind(list, func(l *License) bool { return !w.inTerm(*l) }); {
 	case l == nil:
 		return &Denial{Reason: "not-assigned", Product: product}
-	case w.now() < l.Starts:
+	case w.now() < l.Starts && (l.Ends == 0 || l.Starts < l.Ends):
 		return &Denial{Reason: "license-not-started", Product: product, License: l.ID, Until: l.Starts}
 	default:
 		return &Denial{Reason: "license-ended", Product: product, License: l.ID, Until: l.Ends}
