@@ -36,10 +36,20 @@ func configDir(getenv func(string) string) string {
 
 func (o *options) keeps(name string) string { return filepath.Join(o.dir, name) }
 
-// keptID is the computer's id: made at the first time, then kept.
-func (o *options) keptID() (string, error) {
+// keptID is the computer's id: made at the first time, then kept. What is kept belongs
+// to the user, whose home may be on a server and be the same on several computers: each
+// of them has an id of its own.
+func (o *options) keptID(host string) (string, error) {
+	kept, err := o.keptSeed()
+	if err != nil {
+		return "", err
+	}
+	return uuid.NewSHA1(kept, []byte(strings.ToLower(host))).String(), nil
+}
+
+func (o *options) keptSeed() (uuid.UUID, error) {
 	if o.dir == "" {
-		return "", errors.New("there is no place to keep this computer's id: give --machine-id, or set HOME")
+		return uuid.Nil, errors.New("there is no place to keep this computer's id: give --machine-id, or set HOME")
 	}
 	path := o.keeps("machine-id")
 	id, err := readID(path)
@@ -48,31 +58,31 @@ func (o *options) keptID() (string, error) {
 	}
 	fresh, err := uuid.NewRandom()
 	if err != nil {
-		return "", err
+		return uuid.Nil, err
 	}
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
-		return "", fmt.Errorf("keeping this computer's id: %w", err)
+		return uuid.Nil, fmt.Errorf("keeping this computer's id: %w", err)
 	}
 	tmp := path + "." + fresh.String()
 	if err := os.WriteFile(tmp, []byte(fresh.String()+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("keeping this computer's id: %w", err)
+		return uuid.Nil, fmt.Errorf("keeping this computer's id: %w", err)
 	}
 	defer os.Remove(tmp)
 	// Linking fails where another seat was faster: then its id is the one.
 	if err := os.Link(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("keeping this computer's id: %w", err)
+		return uuid.Nil, fmt.Errorf("keeping this computer's id: %w", err)
 	}
 	return readID(path)
 }
 
-func readID(path string) (string, error) {
+func readID(path string) (uuid.UUID, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("reading this computer's id: %w", err)
+		return uuid.Nil, fmt.Errorf("reading this computer's id: %w", err)
 	}
-	id := strings.TrimSpace(string(b))
-	if uuid.Validate(id) != nil {
-		return "", fmt.Errorf("%s does not hold a computer's id: delete it, and a new one will be made", path)
+	id, err := uuid.Parse(strings.TrimSpace(string(b)))
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("%s does not hold a computer's id: delete it, and a new one will be made", path)
 	}
 	return id, nil
 }

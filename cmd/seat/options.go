@@ -142,17 +142,18 @@ func (s *seat) ask(ctx context.Context, o *options, question func(context.Contex
 // machine is this computer.
 func (o *options) machine() (api.Machine, error) {
 	m := api.Machine{ID: o.machineID, Name: o.machineName}
+	if m.Name != "" && m.ID != "" {
+		return m, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return m, err
+	}
 	if m.Name == "" {
-		var err error
-		if m.Name, err = os.Hostname(); err != nil {
-			return m, err
-		}
+		m.Name = host
 	}
 	if m.ID == "" {
-		var err error
-		if m.ID, err = o.keptID(); err != nil {
-			return m, err
-		}
+		m.ID, err = o.keptID(host)
 	}
-	return m, nil
+	return m, err
 }

@@ -115,12 +115,15 @@ func TestWatchWithoutGateway(t *testing.T) {
 func TestMachineIDIsMadeOnceAndKept(t *testing.T) {
 	r := newRig(t)
 	o := defaults(r.getenv)
-	first, err := o.keptID()
+	first, err := o.keptID("ws-101")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := o.keptID(); err != nil || again != first {
+	if again, err := o.keptID("WS-101"); err != nil || again != first {
 		t.Errorf("the second time it is %q (%v), want %q", again, err, first)
+	}
+	if other, err := o.keptID("ws-202"); err != nil || other == first {
+		t.Errorf("on another computer with the same home it is %q (%v), want another than %q", other, err, first)
 	}
 	info, err := os.Stat(o.keeps("machine-id"))
 	if err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
@@ -129,10 +132,10 @@ func TestMachineIDIsMadeOnceAndKept(t *testing.T) {
 	if err := os.WriteFile(o.keeps("machine-id"), []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := o.keptID(); err == nil {
+	if got, err := o.keptID("ws-101"); err == nil {
 		t.Errorf("a file that holds none gave %q, want an error", got)
 	}
-	if _, err := (&options{}).keptID(); err == nil {
+	if _, err := (&options{}).keptID("ws-101"); err == nil {
 		t.Error("without a place to keep it: want an error")
 	}
 }
