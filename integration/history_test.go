@@ -98,12 +98,13 @@ func TestPlantedMistakesAreFound(t *testing.T) {
 	}{
 		{"stale-leader", only("the leader is alone"), Faults{}},
 		{"any-generation", nil, Faults{ExpireMS: 400}},
+		{"lost-sync", only("all nodes are killed"), Faults{}},
 		{"applied-twice", only("a node is killed"), Faults{}},
 	} {
 		t.Run(test.bug, func(t *testing.T) {
 			test.with.LeasePart, test.with.Bugs = 60, []string{test.bug}
 			s := NewFaultySite(t, 3, 10, test.with, historyEnv...)
-			for i := range 6 {
+			for i := range 12 {
 				r := round{s: s, name: fmt.Sprintf("p%d", i), users: 4, each: 3, length: 10 * time.Second, lease: license.DefaultLeaseTTL / 60, seed: nemesisSeed(), faults: test.faults}
 				err := r.run(t)
 				if err == nil {

@@ -50,6 +50,9 @@ var faults = []fault{
 	{"a disk is slow", func(n *nemesis) func() {
 		return n.broken(n.any(), func(f *Faults) { f.DiskMS = 20 + n.dice.Int64N(400) })
 	}},
+	{"the leader's disk hangs", func(n *nemesis) func() {
+		return n.hang(n.leader(), 3*time.Second+time.Duration(n.dice.Int64N(int64(9*time.Second))))
+	}},
 	{"the leader's disk is full", func(n *nemesis) func() { return n.fill(n.leader()) }},
 	{"a clock jumps", func(n *nemesis) func() { return n.jump(n.any()) }},
 	{"all clocks jump", func(n *nemesis) func() {
@@ -176,16 +179,27 @@ func (n *nemesis) broken(node int, change func(*Faults)) func() {
 	return func() { n.s.Fault(n.t, node, func(f *Faults) { *f = before }) }
 }
 
-// fill fills the disk under a node's log. The node ends by itself if it had
-// something to write, and is started again when there is room.
+// fill fills the disk under a node's log. A node that has ended by itself is
+// started again when there is room.
 func (n *nemesis) fill(node int) func() {
 	mend := n.broken(node, func(f *Faults) { f.DiskFull = true })
 	return func() {
 		mend()
-		if !n.s.Nodes[node].Ended() {
-			n.s.Nodes[node].Kill()
+		if n.s.Nodes[node].Ended() {
+			n.s.Start(n.t, node)
 		}
-		n.s.Start(n.t, node)
+	}
+}
+
+// hang has a node's disk not come back for so long: from two seconds on it hands
+// over, from ten on it ends by itself and is started again.
+func (n *nemesis) hang(node int, d time.Duration) func() {
+	mend := n.broken(node, func(f *Faults) { f.DiskMS = d.Milliseconds() })
+	return func() {
+		mend()
+		if n.s.Nodes[node].Ended() {
+			n.s.Start(n.t, node)
+		}
 	}
 }
 

@@ -4,11 +4,13 @@ package raftstore
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"sync"
 	"time"
+
+	"sitegate/raftstore/wal"
 )
 
 // faults are what a test wants of this program, in the file that SITEGATE_FAULTS
@@ -58,7 +60,7 @@ func beforeAppend() error {
 	f := wanted()
 	time.Sleep(time.Duration(f.DiskMS) * time.Millisecond)
 	if f.DiskFull {
-		return errors.New("no space left on device")
+		return fmt.Errorf("no space left on device: %w", wal.ErrFull)
 	}
 	return nil
 }
