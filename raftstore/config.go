@@ -85,9 +85,15 @@ type Config struct {
 	// Stalls are how long a write to disk may take.
 	Stalls StallLimits
 
-	segment int64                   // of the log; 0 is its own default
-	logFS   func(dir string) wal.FS // the log's folder; tests make it slow or broken
-	mono    func() time.Duration    // a clock that nobody sets; tests turn it
+	// What a store takes from the machine it runs on, and its pace; tests and the
+	// simulation put their own in its place.
+	segment            int64                   // of the log; 0 is its own default
+	logFS              func(dir string) wal.FS // the log's folder
+	mono               func() time.Duration    // a clock that nobody sets
+	dial               func(ctx context.Context, network, address string) (net.Conn, error)
+	databases          databases
+	beat, commit, look time.Duration // 0: Tempo's, 5 ms, 1 s
+
 	// fewEvents is how many events that a snapshot has skipped are still told: a
 	// page of the journal, or fewer in tests.
 	fewEvents uint64
@@ -165,6 +171,12 @@ func (c *Config) complete() error {
 	def(&c.fewEvents, MaxJournal)
 	if c.logFS == nil {
 		c.logFS = wal.OS
+	}
+	def(&c.beat, c.Tempo.heartbeat())
+	def(&c.commit, 5*time.Millisecond)
+	def(&c.look, time.Second)
+	if c.databases == nil {
+		c.databases = badgers{}
 	}
 	return errors.Join(problems...)
 }

@@ -23,6 +23,7 @@ type disk struct {
 	dir   string
 	codec *codec
 	log   *slog.Logger
+	dbs   databases
 
 	mu   sync.RWMutex // held for reading by who uses db, for writing by a swap
 	db   *badger.DB
@@ -42,12 +43,25 @@ type loaded struct {
 
 const currentFile = "CURRENT"
 
+// databases opens and closes databases, each in a folder of its own.
+type databases interface {
+	open(dir string, log *slog.Logger) (*badger.DB, error)
+	close(db *badger.DB) error
+}
+
+// badgers are databases on the machine's own disk.
+type badgers struct{}
+
+func (badgers) open(dir string, log *slog.Logger) (*badger.DB, error) { return openBadger(dir, log) }
+
+func (badgers) close(db *badger.DB) error { return db.Close() }
+
 // openDisk opens the current database, or makes the first, and reads it.
-func openDisk(dir string, c *codec, log *slog.Logger) (*disk, loaded, error) {
+func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loaded, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, loaded{}, err
 	}
-	d := &disk{dir: dir, codec: c, log: log}
+	d := &disk{dir: dir, dbs: dbs, codec: c, log: log}
 	name, err := d.current()
 	if err != nil {
 		return nil, loaded{}, err
@@ -64,13 +78,13 @@ func openDisk(dir string, c *codec, log *slog.Logger) (*disk, loaded, error) {
 	if err := d.sweep(name); err != nil {
 		return nil, loaded{}, err
 	}
-	db, err := openBadger(filepath.Join(dir, name), log)
+	db, err := dbs.open(filepath.Join(dir, name), log)
 	if err != nil {
 		return nil, loaded{}, err
 	}
 	l, err := readState(db, c)
 	if err != nil {
-		return nil, loaded{}, errors.Join(err, db.Close())
+		return nil, loaded{}, errors.Join(err, dbs.close(db))
 	}
 	d.db, d.name = db, name
 	if planted(bugAppliedTwice) {
@@ -175,7 +189,7 @@ func (d *disk) close() error {
 	}
 	db := d.db
 	d.db = nil
-	if err := db.Close(); err != nil {
+	if err := d.dbs.close(db); err != nil {
 		return fmt.Errorf("closing the state: %w", err)
 	}
 	return nil
@@ -202,19 +216,19 @@ func (d *disk) swap(name string) (loaded, error) {
 	}
 	old, oldName := d.db, d.name
 	d.db = nil
-	if err := old.Close(); err != nil {
+	if err := d.dbs.close(old); err != nil {
 		return loaded{}, fmt.Errorf("closing the old state: %w", err)
 	}
 	if err := d.setCurrent(name); err != nil {
 		return loaded{}, err
 	}
-	db, err := openBadger(filepath.Join(d.dir, name), d.log)
+	db, err := d.dbs.open(filepath.Join(d.dir, name), d.log)
 	if err != nil {
 		return loaded{}, err
 	}
 	l, err := readState(db, d.codec)
 	if err != nil {
-		return loaded{}, errors.Join(err, db.Close())
+		return loaded{}, errors.Join(err, d.dbs.close(db))
 	}
 	d.db, d.name = db, name
 	d.moved(l.pos, l.state.Head().Seq)

@@ -173,7 +173,7 @@ func TestStoppedWhileTakingOverASnapshot(t *testing.T) {
 	dir := t.TempDir()
 	other := single(t, dir)
 	meta := raft.SnapshotMeta{}
-	k := &sink{snapshots: &snapshots{disk: &disk{dir: filepath.Join(dir, "state")}, codec: s.codec, log: s.log, cluster: s.identity.Cluster, builts: map[string]built{}}}
+	k := &sink{snapshots: &snapshots{disk: &disk{dir: filepath.Join(dir, "state"), dbs: badgers{}}, codec: s.codec, log: s.log, cluster: s.identity.Cluster, builts: map[string]built{}}}
 	pos, _ := s.disk.position()
 	meta.ID, meta.Index, meta.Term = "x", pos.Index, pos.Term
 	k.meta = meta
@@ -188,7 +188,7 @@ func TestStoppedWhileTakingOverASnapshot(t *testing.T) {
 	if err := d.setCurrent(k.snapshots.builts["x"].name); err != nil {
 		t.Fatal(err)
 	}
-	again, l, err := openDisk(d.dir, s.codec, s.log)
+	again, l, err := openDisk(d.dir, badgers{}, s.codec, s.log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -234,7 +234,7 @@ func (s *Store) hearLoss(voter string, x loss) {
 	defer l.mu.Unlock()
 	l.note(voter, x)
 	if x.Stands && x.Term == l.term && voter != s.cfg.Node { // two at once would take each other's votes
-		l.after = time.Now().Add(s.cfg.Tempo.heartbeat())
+		l.after = time.Now().Add(s.cfg.beat)
 	}
 	at, ok := l.turn(s.cfg.Node, voters, time.Now())
 	if !ok || l.stood >= l.term {

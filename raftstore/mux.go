@@ -55,6 +55,7 @@ type mux struct {
 	// there for the member's, and count one node's vote twice.
 	nameAt func(address string) string
 	dials  net.Dialer
+	via    func(ctx context.Context, network, address string) (net.Conn, error) // nil: dials
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -259,7 +260,11 @@ func (m *mux) lastHeard(node string) time.Time {
 func (m *mux) dial(ctx context.Context, kind byte, name, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeLimit)
 	defer cancel()
-	raw, err := m.dialer(address).DialContext(ctx, "tcp", address)
+	via := m.via
+	if via == nil {
+		via = m.dialer(address).DialContext
+	}
+	raw, err := via(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to node %s: %w", name, err)
 	}

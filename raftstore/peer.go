@@ -242,11 +242,11 @@ func (l *line) breakUp(err error) {
 	}
 }
 
-// look asks every peer for its term once a second: it keeps the connections warm
+// look asks every peer for its term, by default once a second: it keeps the connections warm
 // and finds a peer that is silent, refuses this node, or leads and knows the
 // time.
 func (s *Store) look() {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(s.cfg.look)
 	defer tick.Stop()
 	for {
 		var group sync.WaitGroup
@@ -262,12 +262,9 @@ func (s *Store) look() {
 	}
 }
 
-const (
-	lookEvery = time.Second
-	// silentLimit is how long a peer may leave a look unanswered before its
-	// connection counts as dead.
-	silentLimit = 3 * time.Second
-)
+// silentLimit is how long a peer may leave a look unanswered before its connection
+// counts as dead.
+const silentLimit = 3 * time.Second
 
 func (s *Store) lookAt(m member) {
 	ctx, cancel := context.WithTimeout(s.ctx, silentLimit)

@@ -127,7 +127,7 @@ func openOffline(dir, cluster string, log *slog.Logger) (*offline, error) {
 		}
 	}
 	var l loaded
-	if o.disk, l, err = openDisk(filepath.Join(dir, "state"), o.codec, log); err != nil {
+	if o.disk, l, err = openDisk(filepath.Join(dir, "state"), badgers{}, o.codec, log); err != nil {
 		return nil, err
 	}
 	mono := monotonic()

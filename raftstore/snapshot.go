@@ -255,7 +255,7 @@ func (k *sink) build() (b built, err error) {
 		return b, err
 	}
 	b.name = filepath.Base(dir)
-	db, err := openBadger(dir, s.log)
+	db, err := s.disk.dbs.open(dir, s.log)
 	if err != nil {
 		return b, err
 	}
@@ -269,7 +269,7 @@ func (k *sink) build() (b built, err error) {
 	if err == nil {
 		_, err = readState(db, s.codec) // it can be read, before the old one goes
 	}
-	if err = errors.Join(err, db.Close()); err != nil {
+	if err = errors.Join(err, s.disk.dbs.close(db)); err != nil {
 		return b, err
 	}
 	return b, errors.Join(syncTree(dir), syncDir(s.disk.dir))

@@ -152,7 +152,7 @@ func (s *Store) openLog() (err error) {
 const logCache = 512
 
 func (s *Store) openState() error {
-	d, l, err := openDisk(filepath.Join(s.cfg.Dir, "state"), s.codec, s.log)
+	d, l, err := openDisk(filepath.Join(s.cfg.Dir, "state"), s.cfg.databases, s.codec, s.log)
 	if err != nil {
 		return err
 	}
@@ -181,6 +181,7 @@ func (s *Store) transport() (nodeTransport, error) {
 		codec: s.codec, log: s.log, server: serverTLS(s.cfg.ServerTLS), client: clientTLS(s.cfg.ClientTLS),
 		listen: s.cfg.Listener, addr: raft.ServerAddress(s.cfg.Advertise), serve: s.serveRPC, nameAt: s.nameAt,
 		dials:     net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 4}},
+		via:       s.cfg.dial,
 		strangers: make(chan struct{}, maxStrangers), toRaft: make(chan net.Conn),
 		conns: map[net.Conn]struct{}{}, known: map[string]*known{},
 	}
@@ -243,11 +244,11 @@ func (s *Store) introduce() error {
 }
 
 func (s *Store) startRaft(transport raft.Transport) error {
-	beat := s.cfg.Tempo.heartbeat()
+	beat := s.cfg.beat
 	conf := raft.DefaultConfig()
 	conf.LocalID = raft.ServerID(s.cfg.Node)
 	conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = beat, beat, beat/2
-	conf.CommitTimeout = 5 * time.Millisecond
+	conf.CommitTimeout = s.cfg.commit
 	conf.SnapshotInterval, conf.SnapshotThreshold, conf.TrailingLogs = s.cfg.SnapshotEvery, s.cfg.SnapshotEntries, s.cfg.TrailingEntries
 	conf.NoSnapshotRestoreOnStart = true
 	conf.NoLegacyTelemetry = true
