@@ -29,12 +29,13 @@ var layers = map[string]layer{
 	"phrase":  {may: []string{"license"}, std: true, mod: "golang.org/x/text", why: "a sentence follows from a denial or an event alone"},
 	"siteca":  {std: true, why: "certificates are made and checked without the rest of the gateway"},
 
-	"raftstore":             {may: []string{"license", "siteca", "raftstore/wal"}, why: "the log carries commands to the rules and knows of no request, cloud or client"},
+	"raftstore":             {may: []string{"license", "siteca", "raftstore/wal", "raftstore/canon"}, why: "the log carries commands to the rules and knows of no request, cloud or client"},
 	"raftstore/wal":         {why: "the log on disk keeps entries and knows nothing of what is in them"},
 	"raftstore/wal/crashfs": {may: []string{"raftstore/wal"}, why: "a disk that loses its power is a disk for the log, and no more"},
 	"gateway":               {may: []string{"license", "notice"}, why: "what a node does names the small interfaces it needs (Log, Cloud); cmd/sitegate plugs raftstore and upstream in"},
 	"endpoint":              {may: []string{"gateway", "notice", "phrase", "license", "api", "upstream/cloudapi"}, why: "what comes in asks the gateway, and never the log or the cloud behind its back"},
 	"configs":               {may: []string{"license", "upstream/egress"}, why: "settings are values; egress reads secrets, so that check and serve agree on them"},
+	"raftstore/canon":       {std: true, why: "how values are encoded is nothing of what they mean"},
 
 	"upstream":          {may: []string{"license", "upstream/cloudapi", "upstream/egress"}, why: "the vendor's cloud is spoken to in the words of the rules, through the one way out"},
 	"upstream/cloudapi": {std: true, why: "the vendor's wire is types and nothing else"},

@@ -137,13 +137,20 @@ func (b *Backup) describe(txn *badger.Txn, c *codec) error {
 		return err
 	}
 	return b.each(txn, badger.IteratorOptions{}, func(item *badger.Item) error {
-		if item.Key()[0] == tableRecord {
-			b.Records++
-		} else {
-			b.Events++
-		}
-		return nil
+		records, events, err := inKey(item.Key())
+		b.Records, b.Events = b.Records+records, b.Events+events
+		return err
 	})
+}
+
+// inKey is how many records and events there are under a key. Packed tombstones count
+// as one record.
+func inKey(key []byte) (records, events uint64, err error) {
+	if key[0] != tableJournal {
+		return 1, 0, nil
+	}
+	_, events, err = parseJournalKey(key)
+	return 0, events, err
 }
 
 // each calls f with everything that belongs to the backup, in order. Events behind the
@@ -153,9 +160,9 @@ func (b *Backup) each(txn *badger.Txn, o badger.IteratorOptions, f func(item *ba
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		switch key := it.Item().Key(); key[0] {
-		case tableRecord:
+		case tableRecord, tableEnded:
 		case tableJournal:
-			if seq, err := parseJournalKey(key); err != nil {
+			if seq, _, err := parseJournalKey(key); err != nil {
 				return err
 			} else if seq > b.Seq {
 				continue
@@ -237,6 +244,7 @@ func (br BackupReader) Verify(r io.Reader) (Backup, Contents, error) {
 func (br BackupReader) verify(r io.Reader, c *codec) (Backup, *license.State, []byte, error) {
 	st := license.NewState()
 	heads, last := 0, uint64(0)
+	var ended []*license.Tombstone
 	b, sum, err := br.read(r, c, func(key, value []byte) error {
 		switch key[0] {
 		case tableRecord:
@@ -253,18 +261,24 @@ func (br BackupReader) verify(r io.Reader, c *codec) (Backup, *license.State, []
 			}
 			return st.Put(record)
 		case tableJournal:
-			seq, err := parseJournalKey(key)
+			seq, n, err := parseJournalKey(key)
 			if err != nil {
 				return err
 			}
 			last = seq
-			_, err = c.decodeEvent(seq, value)
-			return err
+			return c.unpackEvents(seq, n, value, func(license.Event) {})
+		case tableEnded:
+			return c.unpackTombstones(value, func(x *license.Tombstone) error { ended = append(ended, x); return nil })
 		}
 		return fmt.Errorf("%x is no key of a record or an event", key)
 	})
 	if err != nil {
 		return b, nil, nil, err
+	}
+	for _, x := range ended { // they come before the head, which says who is forgotten
+		if err := putTombstone(st, x); err != nil {
+			return b, nil, nil, err
+		}
 	}
 	st.Loaded()
 	switch h := st.Head(); {
@@ -309,12 +323,12 @@ func (br BackupReader) read(from io.Reader, c *codec, f func(key, value []byte) 
 			return fmt.Errorf("key %x does not follow on key %x", key, before)
 		}
 		before = string(key)
-		if key[0] == tableRecord {
-			records++
-		} else {
-			events++
+		r, e, err := inKey(key)
+		if err != nil {
+			return err
 		}
-		if n := records + events; br.Progress != nil && n%progressEvery == 0 {
+		records, events = records+r, events+e
+		if n := records + events; br.Progress != nil && n/progressEvery != (n-r-e)/progressEvery {
 			br.Progress(n)
 		}
 		return f(key, value)

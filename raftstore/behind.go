@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
@@ -12,11 +13,12 @@ import (
 // transaction.
 type sealed struct {
 	pos    position
-	seq    uint64 // of the last event at pos
+	head   license.Head // at pos
 	puts   []pair
 	gone   [][]byte
+	ended  tombstones
 	events []license.Event
-	bytes  int // of puts, about
+	bytes  int // of puts and ended, about
 
 	written chan struct{} // not nil: nothing to write, closed once all before it is
 }
@@ -26,7 +28,13 @@ type pair struct{ key, value []byte }
 // take encodes the records that changed since it was last asked for them.
 func (s *sealed) take(st *license.State, c *codec) (err error) {
 	st.TakeChanged(func(k license.Key, r any) {
-		if r == nil {
+		switch {
+		case k.Kind == license.KeyTombstone:
+			if x, ok := r.(*license.Tombstone); ok { // those forgotten go with their seal
+				err = errors.Join(err, s.ended.add(c, x))
+			}
+			return
+		case r == nil:
 			s.gone = append(s.gone, recordKey(k))
 			return
 		}
@@ -38,6 +46,8 @@ func (s *sealed) take(st *license.State, c *codec) (err error) {
 		s.puts = append(s.puts, pair{recordKey(k), b})
 		s.bytes += len(b) + len(k.ID)
 	})
+	s.head = st.Head()
+	s.bytes += len(s.ended.value)
 	return err
 }
 
@@ -53,14 +63,16 @@ func (s *sealed) putRecords(txn *badger.Txn) error {
 			return err
 		}
 	}
-	return nil
+	if s.ended.value == nil {
+		return nil
+	}
+	return txn.Set(endedKey(s.ended.until, s.pos.Index), s.ended.value)
 }
 
 // Bounds of one transaction, well below Badger's own (15 % of a memtable, 2.4 MB).
 const (
 	sealBytes   = 1 << 20
 	sealRecords = 5000
-	eventChunk  = 1000
 )
 
 // behind writes sealed changes in order, away from the goroutine that applies.
@@ -146,20 +158,40 @@ func (b *behind) abandon() {
 // first where there are many: they are numbered by the log, so that writing them
 // again after a crash changes nothing, and no reader looks past the position.
 func (d *disk) write(s sealed) error {
-	events := s.events
-	for len(events) > eventChunk || (len(events) > 0 && s.bytes > sealBytes) {
-		n := min(len(events), eventChunk)
-		if err := d.writeTxn(func(txn *badger.Txn) error { return d.putEvents(txn, events[:n]) }); err != nil {
+	last := s.head.Seq - uint64(len(s.events)) // before them
+	var key, value []byte
+	for room := sealBytes - s.bytes; len(s.events) > 0; {
+		b, n, err := d.codec.packEvents(s.events)
+		if err != nil {
 			return err
 		}
-		events = events[n:]
-	}
-	err := d.writeTxn(func(txn *badger.Txn) error {
-		if err := d.putEvents(txn, events); err != nil {
+		s.events, last = s.events[n:], last+uint64(n)
+		key, value = journalKey(last, uint64(n)), b
+		if len(s.events) == 0 && len(b) <= room {
+			break
+		}
+		if err := d.writeTxn(func(txn *badger.Txn) error { return txn.Set(key, value) }); err != nil {
 			return err
+		}
+		key = nil
+	}
+	var old [][]byte
+	err := d.writeTxn(func(txn *badger.Txn) (err error) {
+		if key != nil {
+			if err := txn.Set(key, value); err != nil {
+				return err
+			}
 		}
 		if err := s.putRecords(txn); err != nil {
 			return err
+		}
+		if old, err = d.old(txn, s.head); err != nil {
+			return err
+		}
+		for _, key := range old {
+			if err := txn.Delete(key); err != nil {
+				return err
+			}
 		}
 		b, err := d.codec.position(s.pos)
 		if err != nil {
@@ -170,7 +202,8 @@ func (d *disk) write(s sealed) error {
 	if err != nil {
 		return err
 	}
-	d.moved(s.pos, s.seq)
+	d.forgot(old)
+	d.moved(s.pos, s.head.Seq)
 	return nil
 }
 
@@ -181,17 +214,4 @@ func (d *disk) writeTxn(f func(txn *badger.Txn) error) error {
 		return ErrClosed
 	}
 	return d.db.Update(f)
-}
-
-func (d *disk) putEvents(txn *badger.Txn, events []license.Event) error {
-	for _, e := range events {
-		b, err := d.codec.event(e)
-		if err != nil {
-			return err
-		}
-		if err := txn.Set(journalKey(e.Seq), b); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -4,18 +4,22 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/hashicorp/raft"
 
 	"sitegate/license"
+	"sitegate/raftstore/canon"
 )
 
 // The version bytes of what is stored. A reader that meets another one stops.
 const (
 	entryVersion    = 1
 	recordVersion   = 1
-	eventVersion    = 1
+	endedVersion    = 1
+	journalVersion  = 1
 	positionVersion = 1
 )
 
@@ -34,6 +38,8 @@ var errTruncated = errors.New("it ends too early")
 // canonical: equal values give equal bytes on every node. Decoding refuses what
 // it does not know, fields too: a guess would make nodes differ.
 type codec struct {
+	fast     *canon.Codec // what it leaves is for enc and dec; the bytes are the same
+	scratch  sync.Pool    // of *[]byte
 	enc      cbor.EncMode
 	dec      cbor.DecMode
 	commands kinds
@@ -55,7 +61,7 @@ func newCodec() (*codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up the decoding: %w", err)
 	}
-	return &codec{enc: enc, dec: dec,
+	return &codec{fast: new(canon.Codec), enc: enc, dec: dec,
 		commands: newKinds("command", commandKinds()), facts: newKinds("fact", factKinds())}, nil
 }
 
@@ -66,20 +72,66 @@ func (c *codec) command(cmd license.Command) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := c.enc.Marshal(cmd)
+	return c.framed(func(b []byte) ([]byte, error) {
+		body, fast, err := c.appendValue(b, cmd)
+		if err != nil {
+			return nil, err
+		}
+		if len(body) > MaxCommand {
+			return nil, fmt.Errorf("%w: %T of %d bytes, at most %d", ErrTooLarge, cmd, len(body), MaxCommand)
+		}
+		if !fast { // what fast encodes it decodes
+			if _, err := c.decodeCommand(kind, body); err != nil {
+				return nil, fmt.Errorf("a %T does not survive encoding: %w", cmd, err)
+			}
+		}
+		return body, nil
+	}, func(b []byte, n int) []byte {
+		return binary.AppendUvarint(binary.AppendUvarint(b, kind), uint64(n))
+	})
+}
+
+// framed encodes a body into a buffer that is used again and again, and returns it in
+// one of its own behind a head, which may depend on its length.
+func (c *codec) framed(body func(b []byte) ([]byte, error), head func(b []byte, n int) []byte) ([]byte, error) {
+	scratch, ok := c.scratch.Get().(*[]byte)
+	if !ok {
+		scratch = new([]byte)
+	}
+	b, err := body((*scratch)[:0])
 	if err != nil {
-		return nil, fmt.Errorf("encoding a %T: %w", cmd, err)
+		return nil, err
 	}
-	if len(body) > MaxCommand {
-		return nil, fmt.Errorf("%w: %T of %d bytes, at most %d", ErrTooLarge, cmd, len(body), MaxCommand)
+	const longestHead = 1 + 2*binary.MaxVarintLen64
+	framed := append(head(make([]byte, 0, longestHead+len(b)), len(b)), b...)
+	if *scratch = b; cap(b) <= maxScratch {
+		c.scratch.Put(scratch)
 	}
-	if _, err := c.decodeCommand(kind, body); err != nil {
-		return nil, fmt.Errorf("a %T does not survive encoding: %w", cmd, err)
+	return framed, nil
+}
+
+// maxScratch is the largest buffer that is kept to be used again.
+const maxScratch = 64 << 10
+
+// appendValue encodes a value. fast: what came of it can be decoded.
+func (c *codec) appendValue(b []byte, v any) (out []byte, fast bool, err error) {
+	if out, ok := c.fast.Append(b, v); ok {
+		return out, true, nil
 	}
-	b := make([]byte, 0, len(body)+8)
-	b = binary.AppendUvarint(b, kind)
-	b = binary.AppendUvarint(b, uint64(len(body)))
-	return append(b, body...), nil
+	body, err := c.enc.Marshal(v)
+	if err != nil {
+		return nil, false, fmt.Errorf("encoding a %T: %w", v, err)
+	}
+	return append(b, body...), false, nil
+}
+
+// value decodes into the zero value that p points to.
+func (c *codec) value(b []byte, p reflect.Value) error {
+	if c.fast.Decode(b, p) {
+		return nil
+	}
+	p.Elem().SetZero()
+	return c.dec.Unmarshal(b, p.Interface())
 }
 
 // entry puts encoded commands into one log entry.
@@ -152,7 +204,7 @@ func (c *codec) decodeCommand(kind uint64, body []byte) (license.Command, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.dec.Unmarshal(body, v.Interface()); err != nil {
+	if err := c.value(body, v); err != nil {
 		return nil, fmt.Errorf("reading command number %d: %w", kind, err)
 	}
 	return v.Elem().Interface().(license.Command), nil
@@ -160,11 +212,10 @@ func (c *codec) decodeCommand(kind uint64, body []byte) (license.Command, error)
 
 // record encodes a record of the state.
 func (c *codec) record(r any) ([]byte, error) {
-	body, err := c.enc.Marshal(r)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a %T: %w", r, err)
-	}
-	return append([]byte{recordVersion}, body...), nil
+	return c.framed(func(b []byte) ([]byte, error) {
+		b, _, err := c.appendValue(b, r)
+		return b, err
+	}, func(b []byte, _ int) []byte { return append(b, recordVersion) })
 }
 
 func (c *codec) decodeRecord(kind license.KeyKind, b []byte) (any, error) {
@@ -173,42 +224,6 @@ func (c *codec) decodeRecord(kind license.KeyKind, b []byte) (any, error) {
 		return nil, err
 	}
 	return r, c.decodeVersioned("record", recordVersion, b, r)
-}
-
-// event encodes an event without its Seq, which is its key.
-func (c *codec) event(e license.Event) ([]byte, error) {
-	kind, err := c.facts.of(e.Fact)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.enc.Marshal(e.Fact)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a %T: %w", e.Fact, err)
-	}
-	b := make([]byte, 0, len(body)+16)
-	b = append(b, eventVersion)
-	b = binary.AppendUvarint(b, kind)
-	b = binary.AppendVarint(b, int64(e.At))
-	return append(b, body...), nil
-}
-
-func (c *codec) decodeEvent(seq uint64, b []byte) (license.Event, error) {
-	if len(b) == 0 || b[0] != eventVersion {
-		return license.Event{}, fmt.Errorf("event %d is empty or of a newer version than %d", seq, eventVersion)
-	}
-	r := reader{b: b[1:]}
-	kind, at := r.uvarint(), r.varint()
-	if r.err != nil {
-		return license.Event{}, fmt.Errorf("reading event %d: %w", seq, r.err)
-	}
-	v, err := c.facts.make(kind)
-	if err != nil {
-		return license.Event{}, err
-	}
-	if err := c.dec.Unmarshal(r.b, v.Interface()); err != nil {
-		return license.Event{}, fmt.Errorf("reading event %d: %w", seq, err)
-	}
-	return license.Event{Seq: seq, At: license.Time(at), Fact: v.Elem().Interface().(license.Fact)}, nil
 }
 
 // position is where in the log a state is.
@@ -248,7 +263,7 @@ func (c *codec) decodeVersioned(word string, version byte, b []byte, into any) e
 	if len(b) == 0 || b[0] != version {
 		return fmt.Errorf("a %s is empty or of a newer version than %d; install the newer version on this node", word, version)
 	}
-	if err := c.dec.Unmarshal(b[1:], into); err != nil {
+	if err := c.value(b[1:], reflect.ValueOf(into)); err != nil {
 		return fmt.Errorf("reading a %s: %w", word, err)
 	}
 	return nil

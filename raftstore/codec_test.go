@@ -134,16 +134,44 @@ func TestGoldenEvents(t *testing.T) {
 	c := testCodec(t)
 	now := map[string][]byte{}
 	for n, typ := range c.facts.typ {
-		b, err := c.event(license.Event{Seq: 7, At: 1_770_000_000_123, Fact: filledOf(typ).Elem().Interface().(license.Fact)})
+		e := license.Event{Seq: 7, At: 1_770_000_000_123, Fact: filledOf(typ).Elem().Interface().(license.Fact)}
+		b, _, err := c.packEvents([]license.Event{e})
 		if err != nil {
 			t.Fatal(err)
 		}
 		now[fmt.Sprintf("%02d-%s", n, typ.Name())] = b
 	}
 	for name, b := range golden(t, "events.golden", now) {
-		e, err := c.decodeEvent(7, b)
+		e, err := unpackOne(c, 7, b)
 		if err != nil || e.Seq != 7 || e.At != 1_770_000_000_123 {
 			t.Errorf("%s: read %+v, %v", name, e, err)
+		}
+	}
+}
+
+func unpackOne(c *codec, seq uint64, b []byte) (e license.Event, err error) {
+	return e, c.unpackEvents(seq, 1, b, func(x license.Event) { e = x })
+}
+
+func TestGoldenTombstones(t *testing.T) {
+	c := testCodec(t)
+	var ended tombstones
+	for n := range 2 {
+		if err := ended.add(c, &license.Tombstone{ID: testID(n), User: userID(n), Until: license.Time(100 + n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, b := range golden(t, "ended.golden", map[string][]byte{"two": ended.value}) {
+		n := 0
+		err := c.unpackTombstones(b, func(x *license.Tombstone) error {
+			if want := (license.Tombstone{ID: testID(n), User: userID(n), Until: license.Time(100 + n)}); *x != want {
+				t.Errorf("%s: read %+v, want %+v", name, *x, want)
+			}
+			n++
+			return nil
+		})
+		if err != nil || n != 2 || ended.until != 101 {
+			t.Errorf("%s: read %d until %d, %v; want 2 until 101", name, n, ended.until, err)
 		}
 	}
 }
@@ -188,11 +216,11 @@ func TestEveryValueSurvivesEncoding(t *testing.T) {
 	}
 	for n, typ := range c.facts.typ {
 		want := license.Event{Seq: 9, At: 5, Fact: filledOf(typ).Elem().Interface().(license.Fact)}
-		b, err := c.event(want)
+		b, _, err := c.packEvents([]license.Event{want})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := c.decodeEvent(9, b); err != nil || !reflect.DeepEqual(got, want) {
+		if got, err := unpackOne(c, 9, b); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("fact %d: got %+v, %v; want %+v", n, got, err, want)
 		}
 	}
@@ -206,7 +234,8 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(c.entry(7, [][]byte{cmd, cmd}))
 	f.Add([]byte{entryVersion, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
-	f.Add([]byte{eventVersion, 1, 2, 0xa1, 1, 0xa0})
+	f.Add([]byte{journalVersion, 1, 2, 3, 0xa1, 1, 0xa0})
+	f.Add([]byte{endedVersion, 2, recordVersion, 0xa0})
 	f.Add([]byte{positionVersion, 0xa1, 4, 0x41, 0xff})
 	f.Add([]byte(snapshotMagic + "\x03abc\x01k\x01v\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -226,7 +255,8 @@ func FuzzDecode(f *testing.F) {
 		for kind := license.KeyHead; kind <= license.KeyTombstone; kind++ {
 			_, _ = c.decodeRecord(kind, b)
 		}
-		_, _ = c.decodeEvent(1, b)
+		_, _ = unpackOne(c, 1, b)
+		_ = c.unpackTombstones(b, func(*license.Tombstone) error { return nil })
 		if p, err := c.decodePosition(b); err == nil {
 			_, _ = p.configuration()
 		}

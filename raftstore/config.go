@@ -78,6 +78,10 @@ type Config struct {
 	SnapshotEntries uint64
 	TrailingEntries uint64
 
+	// JournalEvents is how many events the journal keeps at the least: default
+	// 10,000,000. Those whose usage the cloud does not have yet are kept in any case.
+	JournalEvents uint64
+
 	// LogOnly is for measuring the log: commands are replicated and fsynced, and
 	// applying them does nothing. A folder that was used so is good for nothing else.
 	LogOnly bool
@@ -168,6 +172,7 @@ func (c *Config) complete() error {
 	def(&c.TrailingEntries, 16384)
 	def(&c.Stalls.StepDown, 2*time.Second)
 	def(&c.Stalls.Halt, 10*time.Second)
+	def(&c.JournalEvents, 10_000_000)
 	def(&c.fewEvents, MaxJournal)
 	if c.logFS == nil {
 		c.logFS = wal.OS

@@ -29,6 +29,8 @@ type disk struct {
 	db   *badger.DB
 	name string // of the database's folder
 
+	keep retention
+
 	posMu sync.Mutex
 	pos   position
 	seq   uint64    // of the last event at pos
@@ -83,6 +85,9 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 		return nil, loaded{}, err
 	}
 	l, err := readState(db, c)
+	if err == nil {
+		err = cutJournal(db, l.state.Head().Seq)
+	}
 	if err != nil {
 		return nil, loaded{}, errors.Join(err, dbs.close(db))
 	}
@@ -106,8 +111,8 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 		WithNumLevelZeroTables(2).
 		WithNumLevelZeroTablesStall(6).
 		WithValueLogFileSize(16 << 20).
-		WithCompression(options.None).
-		WithBlockCacheSize(0).
+		WithCompression(options.Snappy).
+		WithBlockCacheSize(4 << 20).
 		WithIndexCacheSize(0).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
@@ -144,13 +149,37 @@ func readState(db *badger.DB, c *codec) (loaded, error) {
 				return err
 			}
 		}
-		return nil
+		return readTombstones(txn, c, l.state)
 	})
 	if err != nil {
 		return loaded{}, fmt.Errorf("reading the state from disk: %w", err)
 	}
 	l.state.Loaded()
 	return l, nil
+}
+
+// readTombstones puts the ids that have ended into a state that has everything else,
+// but for those that it has forgotten.
+func readTombstones(txn *badger.Txn, c *codec, st *license.State) error {
+	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 64, Prefix: []byte{tableEnded}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		err := it.Item().Value(func(b []byte) error {
+			return c.unpackTombstones(b, func(x *license.Tombstone) error { return putTombstone(st, x) })
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putTombstone puts the id in unless the state has forgotten it.
+func putTombstone(st *license.State, x *license.Tombstone) error {
+	if x.Until <= st.Head().Now {
+		return nil
+	}
+	return st.Put(x)
 }
 
 // readPosition reads the position; a new database is at zero.
@@ -231,6 +260,7 @@ func (d *disk) swap(name string) (loaded, error) {
 		return loaded{}, errors.Join(err, d.dbs.close(db))
 	}
 	d.db, d.name = db, name
+	d.keep = retention{events: d.keep.events}
 	d.moved(l.pos, l.state.Head().Seq)
 	if err := os.RemoveAll(filepath.Join(d.dir, oldName)); err != nil {
 		d.log.Warn("an old state could not be removed", "folder", oldName, "err", err)

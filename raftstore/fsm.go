@@ -189,7 +189,7 @@ func (f *fsm) collect() (s sealed, changed bool, err error) {
 		return sealed{}, false, nil
 	}
 	f.pos.Cluster = f.cluster
-	s = sealed{pos: f.pos, seq: f.state.Head().Seq, events: f.pending}
+	s = sealed{pos: f.pos, events: f.pending}
 	if err := s.take(f.state, f.codec); err != nil {
 		f.stopped = err
 		return sealed{}, false, err

@@ -28,20 +28,19 @@ func (d *disk) journal(after uint64, limit int) ([]license.Event, error) {
 	}
 	limit = min(limit, MaxJournal)
 	err := d.view(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: min(limit, 256), Prefix: []byte{tableJournal}})
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{tableJournal}})
 		defer it.Close()
-		for it.Seek(journalKey(after + 1)); it.Valid() && len(events) < limit; it.Next() {
-			seq, err := parseJournalKey(it.Item().Key())
-			if err != nil {
+		for it.Seek(journalFrom(after + 1)); it.Valid() && len(events) < limit; it.Next() {
+			to, n, err := parseJournalKey(it.Item().Key())
+			if err != nil || to > last {
 				return err
-			}
-			if seq > last {
-				return nil
 			}
 			err = it.Item().Value(func(b []byte) error {
-				e, err := d.codec.decodeEvent(seq, b)
-				events = append(events, e)
-				return err
+				return d.codec.unpackEvents(to, n, b, func(e license.Event) {
+					if e.Seq > after && len(events) < limit {
+						events = append(events, e)
+					}
+				})
 			})
 			if err != nil {
 				return err

@@ -10,13 +10,17 @@ import (
 // Every key that is kept in Badger. The first byte is the table; the bytes are
 // on disk, so a letter is never used anew.
 //
-//	a                     the position all other keys are at (index, term, configuration)
-//	r kind(1) id          a record of the state: license.Key
-//	j seq(8, big endian)  an event of the journal
+//	a                   the position all other keys are at (index, term, configuration)
+//	e until(8) index(8) ids that have ended: until when the last is kept, and the index they came with
+//	j seq(8) n(4)       n events of the journal, of which the last has the seq
+//	r kind(1) id        a record of the state but those of e: license.Key
+//
+// Numbers are big endian.
 const (
 	tablePosition = 'a'
-	tableRecord   = 'r'
+	tableEnded    = 'e'
 	tableJournal  = 'j'
+	tableRecord   = 'r'
 )
 
 func positionKey() []byte { return []byte{tablePosition} }
@@ -34,13 +38,31 @@ func parseRecordKey(b []byte) (license.Key, error) {
 	return license.Key{Kind: license.KeyKind(b[1]), ID: string(b[2:])}, nil
 }
 
-func journalKey(seq uint64) []byte {
+// journalFrom is before the keys of all events from a seq on, and behind those of
+// the events before.
+func journalFrom(seq uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{tableJournal}, seq)
 }
 
-func parseJournalKey(b []byte) (uint64, error) {
-	if len(b) != 9 || b[0] != tableJournal {
-		return 0, fmt.Errorf("%x is not a journal key", b)
+func journalKey(last, n uint64) []byte {
+	return binary.BigEndian.AppendUint32(journalFrom(last), uint32(n))
+}
+
+func parseJournalKey(b []byte) (last, n uint64, err error) {
+	if len(b) != 13 || b[0] != tableJournal {
+		return 0, 0, fmt.Errorf("%x is not a journal key", b)
 	}
-	return binary.BigEndian.Uint64(b[1:]), nil
+	return binary.BigEndian.Uint64(b[1:]), uint64(binary.BigEndian.Uint32(b[9:])), nil
+}
+
+func endedKey(until license.Time, index uint64) []byte {
+	b := binary.BigEndian.AppendUint64([]byte{tableEnded}, uint64(until))
+	return binary.BigEndian.AppendUint64(b, index)
+}
+
+func parseEndedKey(b []byte) (until license.Time, err error) {
+	if len(b) != 17 || b[0] != tableEnded {
+		return 0, fmt.Errorf("%x is not the key of ended ids", b)
+	}
+	return license.Time(binary.BigEndian.Uint64(b[1:])), nil
 }

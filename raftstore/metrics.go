@@ -78,6 +78,6 @@ func (m *metrics) applied(index uint64, commands int, took time.Duration) {
 
 func (m *metrics) flushed(s sealed, applied uint64) {
 	m.onDisk.Set(float64(s.pos.Index))
-	m.seq.Set(float64(s.seq))
+	m.seq.Set(float64(s.head.Seq))
 	m.lag.Set(float64(applied - min(applied, s.pos.Index)))
 }

@@ -270,7 +270,7 @@ func (s *sim) hear(_ uint64, events []license.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range events {
-		b, err := s.codec.event(e)
+		b, _, err := s.codec.packEvents([]license.Event{e})
 		if err != nil {
 			s.t.Error(err)
 		}

@@ -157,6 +157,7 @@ func (s *Store) openState() error {
 		return err
 	}
 	s.disk = d
+	d.keep.events = s.cfg.JournalEvents
 	if l.pos.Cluster != "" && l.pos.Cluster != s.identity.Cluster {
 		return fmt.Errorf("the state in %s is of cluster %s, this node is of %s; set the right folder, or the right cluster", s.cfg.Dir, l.pos.Cluster, s.identity.Cluster)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -78,7 +79,7 @@ type benchStores struct {
 	remove func()
 	dir    string
 	nodes  []*raftstore.Store
-	leader *raftstore.Store
+	leader atomic.Pointer[raftstore.Store]
 
 	callers []storeCaller
 	left    chan struct{} // a token for each command of --commands; nil: no limit
@@ -86,7 +87,8 @@ type benchStores struct {
 
 // storeCaller is one client: it starts a session, then stops it.
 type storeCaller struct {
-	next    int // user
+	users   []license.UserID
+	next    int
 	session license.ID
 	user    license.UserID
 	machine license.Machine
@@ -94,6 +96,7 @@ type storeCaller struct {
 }
 
 func newBenchStores(ctx context.Context, o *storeFlags) (s *benchStores, err error) {
+	uuid.EnableRandPool() // or drawing ids would cost as much as the log
 	s = &benchStores{o: o, remove: func() {}}
 	if s.dir, s.remove, err = tempDir(); err != nil {
 		return s, err
@@ -106,7 +109,7 @@ func newBenchStores(ctx context.Context, o *storeFlags) (s *benchStores, err err
 	if err := until(ctx, func() error {
 		for _, n := range s.nodes {
 			if _, ok := n.Leading(); ok {
-				s.leader = n
+				s.leader.Store(n)
 				return nil
 			}
 		}
@@ -200,7 +203,16 @@ func (s *benchStores) fill(ctx context.Context) error {
 }
 
 func (s *benchStores) put(ctx context.Context, c license.Command) error {
-	out, err := s.leader.Propose(ctx, c)
+	leader := s.leader.Load()
+	out, err := leader.Propose(ctx, c)
+	if errors.Is(err, raftstore.ErrNotLeader) {
+		for _, n := range s.nodes {
+			if _, leads := n.Leading(); leads {
+				s.leader.CompareAndSwap(leader, n)
+			}
+		}
+		sleepFor(ctx, time.Millisecond) // there may be none yet
+	}
 	if err == nil && out.Denial != nil {
 		err = fmt.Errorf("a %T was refused: %s", c, out.Denial.Reason)
 	}
@@ -217,7 +229,11 @@ func benchMachine(i int) license.Machine {
 func (s *benchStores) measure(ctx context.Context) (err error) {
 	o := s.o
 	for i := range o.clients {
-		s.callers = append(s.callers, storeCaller{next: o.held + i, machine: benchMachine(i)})
+		c := storeCaller{machine: benchMachine(i)}
+		for n := o.held + i; n < max(o.users, o.held+i+1); n += o.clients {
+			c.users = append(c.users, license.UserID(benchUser(n)))
+		}
+		s.callers = append(s.callers, c)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -250,7 +266,7 @@ func (s *benchStores) measure(ctx context.Context) (err error) {
 	if o.commands > 0 {
 		s.left = make(chan struct{}, o.commands)
 	}
-	cpu, index := selfCPU(), s.leader.Cluster().Index
+	cpu, index := selfCPU(), s.leader.Load().Cluster().Index
 	result := run(o.time)
 	cpu = selfCPU() - cpu
 	if ctx.Err() != nil && s.left == nil {
@@ -264,7 +280,7 @@ func (s *benchStores) measure(ctx context.Context) (err error) {
 	if l.Count > 0 {
 		l.CPU = float64(cpu.Microseconds()) / float64(l.Count)
 	}
-	grown := s.leader.Cluster().Index - index
+	grown := s.leader.Load().Cluster().Index - index
 	l.LogEntries = &grown
 	ctx = context.WithoutCancel(ctx)
 	missing, err := s.missing(ctx)
@@ -285,13 +301,11 @@ func (s *benchStores) call(ctx context.Context, i int) error {
 	c := &s.callers[i]
 	if c.on {
 		err := s.put(ctx, license.Stop{ID: c.session, User: c.user, Machine: c.machine})
-		c.on = err != nil
+		c.on = err != nil && !errors.Is(err, raftstore.ErrUnknown) // that may have stopped it
 		return err
 	}
-	if c.next += s.o.clients; c.next >= s.o.users {
-		c.next = s.o.held + i
-	}
-	c.session, c.user = newSessionID(), license.UserID(benchUser(c.next))
+	c.next = (c.next + 1) % len(c.users)
+	c.session, c.user = newSessionID(), c.users[c.next]
 	err := s.put(ctx, license.Start{ID: c.session, User: c.user, Product: "1000", Machine: c.machine, Agreed: true})
 	c.on = err == nil
 	return err
@@ -302,7 +316,7 @@ func (s *benchStores) call(ctx context.Context, i int) error {
 func (s *benchStores) missing(ctx context.Context) (missing uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, benchStartIn)
 	defer cancel()
-	at := s.leader.Cluster().Index
+	at := s.leader.Load().Cluster().Index
 	for _, n := range s.nodes {
 		if err := until(ctx, func() error {
 			if has := n.Cluster().Index; has < at {

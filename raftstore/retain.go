@@ -1,0 +1,88 @@
+package raftstore
+
+import (
+	"github.com/dgraph-io/badger/v4"
+
+	"sitegate/license"
+)
+
+// retention is what the database keeps of what is not part of the state for ever:
+// packed events and tombstones. Only the writer touches it.
+type retention struct {
+	events uint64 // of the journal that are kept; 0: all
+	// The first of each that may still be there: looking for it from the table's
+	// beginning would pass by all that was deleted.
+	journal, ended []byte
+}
+
+// oldAtOnce bounds what one transaction deletes.
+const oldAtOnce = 64
+
+// old finds what is not needed any more with this head of the state: events beyond
+// those that are kept, but none whose usage the cloud does not have yet, and
+// tombstones that the state has forgotten.
+func (d *disk) old(txn *badger.Txn, head license.Head) ([][]byte, error) {
+	var keys [][]byte
+	if d.keep.events > 0 && head.Seq > d.keep.events {
+		until := min(head.Seq-d.keep.events, head.UsageSent)
+		err := firstKeys(txn, d.keep.journal, tableJournal, &keys, func(key []byte) (bool, error) {
+			last, _, err := parseJournalKey(key)
+			return last <= until, err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return keys, firstKeys(txn, d.keep.ended, tableEnded, &keys, func(key []byte) (bool, error) {
+		until, err := parseEndedKey(key)
+		return until <= head.Now, err
+	})
+}
+
+// firstKeys adds the first keys of a table, from one on, that are old.
+func firstKeys(txn *badger.Txn, from []byte, table byte, keys *[][]byte, old func(key []byte) (bool, error)) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{table}})
+	defer it.Close()
+	if from == nil {
+		from = []byte{table}
+	}
+	for it.Seek(from); it.Valid() && len(*keys) < oldAtOnce; it.Next() {
+		key := it.Item().KeyCopy(nil)
+		if is, err := old(key); !is || err != nil {
+			return err
+		}
+		*keys = append(*keys, key)
+	}
+	return nil
+}
+
+// forgot notes what is deleted.
+func (d *disk) forgot(keys [][]byte) {
+	for _, key := range keys {
+		if key[0] == tableJournal {
+			d.keep.journal = key
+		} else {
+			d.keep.ended = key
+		}
+	}
+}
+
+// cutJournal deletes the events that were written before a crash and the state has
+// not come to: they come again, packed otherwise.
+func cutJournal(db *badger.DB, seq uint64) error {
+	for {
+		var keys [][]byte
+		err := db.Update(func(txn *badger.Txn) error {
+			err := firstKeys(txn, journalFrom(seq+1), tableJournal, &keys, func([]byte) (bool, error) { return true, nil })
+			for _, key := range keys {
+				if err == nil {
+					err = txn.Delete(key)
+				}
+			}
+			return err
+		})
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+	}
+}
