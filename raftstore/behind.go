@@ -66,7 +66,7 @@ func (s *sealed) putRecords(txn *badger.Txn) error {
 	if s.ended.value == nil {
 		return nil
 	}
-	return txn.Set(endedKey(s.ended.until, s.pos.Index), s.ended.value)
+	return txn.Set(endedKey(s.ended.until, s.ended.first), s.ended.value)
 }
 
 // Bounds of one transaction, well below Badger's own (15 % of a memtable, 2.4 MB).

@@ -11,7 +11,7 @@ import (
 // on disk, so a letter is never used anew.
 //
 //	a                   the position all other keys are at (index, term, configuration)
-//	e until(8) index(8) ids that have ended: until when the last is kept, and the index they came with
+//	e until(8) id(16)   ids that have ended: until when the last is kept, and the first
 //	j seq(8) n(4)       n events of the journal, of which the last has the seq
 //	r kind(1) id        a record of the state but those of e: license.Key
 //
@@ -55,13 +55,13 @@ func parseJournalKey(b []byte) (last, n uint64, err error) {
 	return binary.BigEndian.Uint64(b[1:]), uint64(binary.BigEndian.Uint32(b[9:])), nil
 }
 
-func endedKey(until license.Time, index uint64) []byte {
+func endedKey(until license.Time, first license.ID) []byte {
 	b := binary.BigEndian.AppendUint64([]byte{tableEnded}, uint64(until))
-	return binary.BigEndian.AppendUint64(b, index)
+	return append(b, first[:]...)
 }
 
 func parseEndedKey(b []byte) (until license.Time, err error) {
-	if len(b) != 17 || b[0] != tableEnded {
+	if len(b) != 25 || b[0] != tableEnded {
 		return 0, fmt.Errorf("%x is not the key of ended ids", b)
 	}
 	return license.Time(binary.BigEndian.Uint64(b[1:])), nil

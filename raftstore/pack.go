@@ -81,7 +81,8 @@ func (c *codec) unpackEvents(last, n uint64, b []byte, f func(license.Event)) er
 // all together once the last of them is forgotten.
 type tombstones struct {
 	until license.Time // when the last of them is forgotten
-	value []byte       // nil: there are none
+	first license.ID
+	value []byte // nil: there are none
 }
 
 func (t *tombstones) add(c *codec, x *license.Tombstone) error {
@@ -90,7 +91,7 @@ func (t *tombstones) add(c *codec, x *license.Tombstone) error {
 		return err
 	}
 	if t.value == nil {
-		t.value = []byte{endedVersion}
+		t.value, t.first = []byte{endedVersion}, x.ID
 	}
 	t.until = max(t.until, x.Until)
 	t.value = append(binary.AppendUvarint(t.value, uint64(len(b))), b...)

@@ -264,7 +264,7 @@ func fillFrom(db *badger.DB, backup io.Reader, reader BackupReader, c *codec, su
 // putBeginning writes what the new epoch has changed in the state, and its position,
 // in one step.
 func putBeginning(db *badger.DB, c *codec, st *license.State, pos position) error {
-	s := sealed{pos: pos}
+	var s sealed
 	if err := s.take(st, c); err != nil {
 		return err
 	}
