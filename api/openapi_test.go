@@ -26,7 +26,7 @@ func structs() map[string]reflect.Type {
 		api.Frame{}, api.Hello{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
 		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.HeldMirror{}, api.Peak{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
 		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}, api.ReminderCounts{},
-		api.RestoredStatus{}, api.BackupStatus{},
+		api.RestoredStatus{}, api.BackupStatus{}, api.DiskStatus{},
 		api.CheckoutForRequest{}, api.WriteOff{}, api.BulkCheckoutRequest{}, api.BulkProduct{}, api.BulkReport{}, api.BulkRow{}} {
 		types[reflect.TypeOf(v).Name()] = reflect.TypeOf(v)
 	}

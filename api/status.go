@@ -18,6 +18,8 @@ type Status struct {
 	Restored *RestoredStatus `json:"restored,omitempty"`
 	// Backup is what becomes of this node's scheduled backups; nil: it makes none.
 	Backup *BackupStatus `json:"backup,omitempty"`
+	// Disk is the room in this node's data folder; nil where it is not known.
+	Disk *DiskStatus `json:"disk,omitempty"`
 }
 
 // BackupStatus is how a node's scheduled backups are going.
@@ -31,6 +33,20 @@ type BackupStatus struct {
 	Overdue bool      `json:"overdue"`           // the last good one is too old
 	Problem string    `json:"problem,omitempty"` // why the last try failed
 }
+
+// DiskStatus is how a node's disk is doing.
+type DiskStatus struct {
+	State string `json:"state"` // DiskOK, DiskWarn or DiskLow
+	Free  uint64 `json:"free"`  // bytes
+	Total uint64 `json:"total"` // bytes
+}
+
+// The states of a disk.
+const (
+	DiskOK   = "ok"
+	DiskWarn = "warn" // it is filling up
+	DiskLow  = "low"  // nothing new is granted while this node leads
+)
 
 // RestoredStatus is a site that went on from a backup, or from one node that was left,
 // and grants nothing capped for now.

@@ -37,6 +37,7 @@ type Config struct {
 	Rules   Rules    `key:"rules"`
 	Limits  Limits   `key:"limits"`
 	Backup  *Backup  `key:"backup"` // absent: no backups but those that are asked for
+	Disk    Disk     `key:"disk"`
 	Log     Log      `key:"log"`
 }
 
@@ -177,6 +178,13 @@ type Limits struct {
 	Burst             int     `key:"burst"`
 }
 
+// Disk is how a node deals with its disk.
+type Disk struct {
+	// BallastMB is how many megabytes in DataDir are kept to be given up when the disk
+	// is nearly full, so that the node can go on writing; 0 is none.
+	BallastMB int `key:"ballast_mb"`
+}
+
 // Log is what the node writes about itself, to its standard error.
 type Log struct {
 	Level  string `key:"level"`  // debug, info, warn or error
@@ -195,6 +203,7 @@ func Default() Config {
 		Rules: Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, CheckoutDefault: 14 * 24 * time.Hour, SaveGrace: 15 * time.Minute, Checkouts: "on", V8i: "refuse",
 			Takeover: "refuse", TakeoverGrace: 10 * time.Minute},
 		Limits: Limits{RequestsPerSecond: 20, Burst: 40},
+		Disk:   Disk{BallastMB: 64},
 		Log:    Log{Level: "info", Format: "text"},
 	}
 }

@@ -53,6 +53,7 @@ func (c Config) Validate() error {
 	if c.Backup != nil {
 		c.Backup.validate(&p)
 	}
+	c.Disk.validate(&p)
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "text", "json")
 	p.apart(c)
@@ -253,6 +254,12 @@ func (l *Limits) validate(p *Problems) {
 	}
 	if l.Burst < 5 || l.Burst > 10_000 {
 		p.add("limits.burst", "is %d; it is from 5 to 10000: a desktop that connects again asks a few things at once", l.Burst)
+	}
+}
+
+func (d *Disk) validate(p *Problems) {
+	if d.BallastMB < 0 || d.BallastMB > 4096 {
+		p.add("disk.ballast_mb", "is %d; it is from 0 (none) to 4096", d.BallastMB)
 	}
 }
 

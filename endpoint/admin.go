@@ -17,6 +17,15 @@ func (e *Endpoint) status(*call) (reply, error) {
 		st.Cluster.Members = append(st.Cluster.Members, api.Member{Name: m.Name, Address: m.Address, Voter: m.Voter,
 			Leader: m.Name == cl.Leader, Reached: m.Reached})
 	}
+	if d := e.gw.Disk(); d.Total > 0 {
+		st.Disk = &api.DiskStatus{State: api.DiskOK, Free: d.Free, Total: d.Total}
+		switch {
+		case d.Low:
+			st.Disk.State = api.DiskLow
+		case d.Warn:
+			st.Disk.State = api.DiskWarn
+		}
+	}
 	e.gw.View(func(s *license.State) {
 		h, n := s.Head(), s.Counts()
 		st.Cluster.ID = h.Cluster

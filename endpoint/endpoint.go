@@ -61,6 +61,7 @@ type Gateway interface {
 	View(func(*license.State))
 	Now() license.Time // the cluster's, also while nothing is decided
 	Cluster() gateway.Cluster
+	Disk() gateway.Disk
 }
 
 // Config is what an Endpoint is made of. Gateway, Hub, Logger, Issuers and

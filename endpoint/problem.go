@@ -69,6 +69,7 @@ var statuses = map[string]int{
 	api.CodeNoQuorum:     http.StatusServiceUnavailable,
 	api.CodeUnknown:      http.StatusServiceUnavailable,
 	api.CodeNotReady:     http.StatusServiceUnavailable,
+	api.CodeDiskLow:      http.StatusServiceUnavailable,
 	api.CodeCloud:        http.StatusServiceUnavailable,
 	api.CodeUnauthorized: http.StatusUnauthorized,
 	api.CodeForbidden:    http.StatusForbidden,
@@ -88,6 +89,7 @@ var afters = map[string]time.Duration{
 	api.CodeNoQuorum:             time.Second,
 	api.CodeUnknown:              time.Second,
 	api.CodeNotReady:             5 * time.Second,
+	api.CodeDiskLow:              time.Minute,
 	api.CodeCloud:                30 * time.Second,
 	api.CodeTooMany:              time.Second,
 }
@@ -170,6 +172,8 @@ func codeOf(err error) string {
 		return api.CodeCloud
 	case errors.Is(err, gateway.ErrNotReady):
 		return api.CodeNotReady
+	case errors.Is(err, gateway.ErrDiskLow):
+		return api.CodeDiskLow
 	}
 	return api.CodeInternal
 }

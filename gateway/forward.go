@@ -55,6 +55,7 @@ var crossing = map[string]error{
 	"no-leader":  ErrNoLeader,
 	"unknown":    ErrUnknown,
 	"not-ready":  ErrNotReady,
+	"disk-low":   ErrDiskLow,
 	"cloud":      ErrCloud,
 	"timeout":    context.DeadlineExceeded,
 }

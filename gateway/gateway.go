@@ -107,6 +107,9 @@ var (
 	ErrCloud = errors.New("the vendor's cloud does not answer")
 	// ErrNotReady: the mirror has not been read once; nobody can be decided on.
 	ErrNotReady = errors.New("this site has not read its licenses from the cloud yet")
+	// ErrDiskLow: the leader's disk is nearly full, so nothing new is granted. What
+	// runs goes on, and stops as ever.
+	ErrDiskLow = errors.New("the disk of the node that leads is nearly full")
 )
 
 // Config is what a Gateway is made of. All fields but Cloud are needed.
@@ -118,4 +121,13 @@ type Config struct {
 	AskTimeout time.Duration
 	// Settings are what this node's config file proposes for the site.
 	Settings license.Settings
+	// Disk is how much room this node's disk has; nil: it is not known.
+	Disk func() Disk
+}
+
+// Disk is the room in a node's data folder.
+type Disk struct {
+	Free, Total uint64 // bytes; both zero where it is not known
+	Warn        bool   // it is filling up
+	Low         bool   // nothing new is granted while this node leads
 }

@@ -20,6 +20,7 @@ type Gateway struct {
 	logger     *slog.Logger
 	askTimeout time.Duration
 	settings   license.Settings
+	disk       func() Disk // may be nil
 
 	begun sync.Mutex
 	term  uint64 // the last leadership that was begun; begun guards it
@@ -43,7 +44,7 @@ func New(cfg Config) *Gateway {
 	if cfg.AskTimeout == 0 {
 		cfg.AskTimeout = defaultAskTimeout
 	}
-	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings,
+	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk,
 		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), reread: newAgain()}
 	g.link = newLink(g)
 	g.holds = newHolds(g)

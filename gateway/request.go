@@ -189,6 +189,28 @@ func (g *Gateway) checkOut(ctx context.Context, c license.CheckOut) (license.Out
 	})
 }
 
+// opens reports whether a command would grant something anew, and is not one that
+// was carried out before.
+func (g *Gateway) opens(c license.Command) (opens bool) {
+	g.log.View(func(s *license.State) {
+		switch c := c.(type) {
+		case license.Start:
+			opens = s.Session(c.ID) == nil
+		case license.CheckOut:
+			opens = s.Checkout(c.ID) == nil
+		}
+	})
+	return opens
+}
+
+// Disk is the room on this node's disk.
+func (g *Gateway) Disk() Disk {
+	if g.disk == nil {
+		return Disk{}
+	}
+	return g.disk()
+}
+
 // wait proposes what needs a mirror that has been read.
 func (g *Gateway) wait(ctx context.Context, c license.Command) (license.Outcome, error) {
 	var filled bool
@@ -211,6 +233,9 @@ func (g *Gateway) grant(ctx context.Context, user license.UserID, m license.Mach
 	d, err := g.refuse(ctx, command(true))
 	if err != nil {
 		return license.Outcome{}, err
+	}
+	if d == nil && g.Disk().Low && g.opens(command(true)) {
+		return license.Outcome{}, ErrDiskLow
 	}
 	var out license.Outcome
 	if out.Denial = d; d == nil {

@@ -88,6 +88,10 @@ type Config struct {
 
 	// Stalls are how long a write to disk may take.
 	Stalls StallLimits
+	// Ballast is how many bytes in Dir are given up when the disk is low: 0 is none.
+	Ballast int64
+	// SpaceEvery is how often the room on the disk is looked at: default 3 s.
+	SpaceEvery time.Duration
 
 	// What a store takes from the machine it runs on, and its pace; tests and the
 	// simulation put their own in its place.
@@ -97,7 +101,7 @@ type Config struct {
 	dial               func(ctx context.Context, network, address string) (net.Conn, error)
 	databases          databases
 	beat, commit, look time.Duration // 0: Tempo's, 5 ms, 1 s
-
+	statfs             func(dir string) (free, total uint64, err error)
 	// fewEvents is how many events that a snapshot has skipped are still told: a
 	// page of the journal, or fewer in tests.
 	fewEvents uint64
@@ -174,6 +178,10 @@ func (c *Config) complete() error {
 	def(&c.Stalls.Halt, 10*time.Second)
 	def(&c.JournalEvents, 10_000_000)
 	def(&c.fewEvents, MaxJournal)
+	def(&c.SpaceEvery, 3*time.Second)
+	if c.statfs == nil {
+		c.statfs = diskSpace
+	}
 	if c.logFS == nil {
 		c.logFS = wal.OS
 	}

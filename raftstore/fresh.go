@@ -18,6 +18,7 @@ type termReport struct {
 	Now     license.Time `cbor:"3,keyasint,omitempty"`   // the cluster's time, as it knows it
 	Leading bool         `cbor:"4,keyasint,omitempty"`   // it leads and serves
 	Last    uint64       `cbor:"120,keyasint,omitempty"` // its log ends there
+	Disk    DiskState    `cbor:"110,keyasint,omitempty"`
 }
 
 // termAnswer reads the term after the question has arrived: whoever was elected
@@ -25,7 +26,7 @@ type termReport struct {
 func (s *Store) termAnswer() []byte {
 	_, leading := s.Leading()
 	b, err := s.codec.enc.Marshal(termReport{Term: s.raft.CurrentTerm(), Wall: license.TimeOf(s.cfg.Clock()),
-		Now: s.clock.now(), Leading: leading, Last: s.raft.LastIndex()})
+		Now: s.clock.now(), Leading: leading, Last: s.raft.LastIndex(), Disk: s.Disk().State})
 	if err != nil {
 		return nil // which no node takes for a term
 	}

@@ -19,10 +19,11 @@ const (
 	finishLimit = 200 * time.Millisecond
 )
 
-// StepDown hands the leadership to the voter that has most of the log. What is
-// under way finishes first; what is proposed from then on is refused with
-// ErrNotLeader, for its caller to ask the successor. ErrNotLeader: this node does
-// not lead. Any other error: it still leads, and goes on.
+// StepDown hands the leadership to the voter that has most of the log, and to one
+// whose disk is low only where there is no other. What is under way finishes first;
+// what is proposed from then on is refused with ErrNotLeader, for its caller to ask
+// the successor. ErrNotLeader: this node does not lead. Any other error: it still
+// leads, and goes on.
 func (s *Store) StepDown(ctx context.Context) error {
 	if s.raft.State() != raft.Leader {
 		return ErrNotLeader
@@ -35,7 +36,7 @@ func (s *Store) StepDown(ctx context.Context) error {
 	release := s.batcher.hold(ctx, finishLimit)
 	defer release()
 	for _, m := range heirs {
-		err = s.transfer(ctx, m)
+		err = s.transfer(ctx, m.member)
 		if s.raft.State() != raft.Leader || s.raft.CurrentTerm() != term {
 			s.log.Info("the leadership was handed over", "term", term, "to", m.name)
 			return nil
@@ -48,15 +49,19 @@ func (s *Store) StepDown(ctx context.Context) error {
 	return fmt.Errorf("handing over the leadership: %w", err)
 }
 
-// successors are the other voters that answer, those with most of the log first.
-func (s *Store) successors(ctx context.Context) ([]member, error) {
+// heir is a voter that may lead next.
+type heir struct {
+	member
+	last uint64 // of its log
+	low  bool   // so is its disk
+	err  error
+}
+
+// successors are the other voters that answer, those with most of the log first,
+// and behind them those whose disk is low.
+func (s *Store) successors(ctx context.Context) ([]heir, error) {
 	ctx, cancel := context.WithTimeout(ctx, askSuccessors)
 	defer cancel()
-	type heir struct {
-		member
-		last uint64
-		err  error
-	}
 	var voters []member
 	for _, m := range s.others() {
 		if m.voter {
@@ -67,7 +72,7 @@ func (s *Store) successors(ctx context.Context) ([]member, error) {
 	for _, m := range voters {
 		if !s.spawn(func() {
 			t, err := s.peer(m.name, m.address).term(ctx)
-			answers <- heir{m, t.Last, err}
+			answers <- heir{m, t.Last, t.Disk == DiskLow, err}
 		}) {
 			return nil, ErrClosed
 		}
@@ -84,12 +89,16 @@ func (s *Store) successors(ctx context.Context) ([]member, error) {
 	if len(heirs) == 0 {
 		return nil, fmt.Errorf("no other voting node answers that could lead: %w", cmp.Or(failed, errors.New("this is the only one")))
 	}
-	slices.SortFunc(heirs, func(a, b heir) int { return cmp.Or(cmp.Compare(b.last, a.last), cmp.Compare(a.name, b.name)) })
-	var members []member
-	for _, h := range heirs {
-		members = append(members, h.member)
-	}
-	return members, nil
+	slices.SortFunc(heirs, func(a, b heir) int {
+		if a.low != b.low {
+			if a.low {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Or(cmp.Compare(b.last, a.last), cmp.Compare(a.name, b.name))
+	})
+	return heirs, nil
 }
 
 func (s *Store) transfer(ctx context.Context, m member) error {

@@ -12,6 +12,7 @@ type metrics struct {
 	entries, commands, expired, leads, stalled prometheus.Counter
 	commit, apply, fsync, batch                prometheus.Histogram
 	index, onDisk, seq, lag                    prometheus.Gauge
+	diskFree, diskSize, diskState              prometheus.Gauge
 	leases                                     prometheus.GaugeFunc
 	forwarded                                  *prometheus.CounterVec
 }
@@ -38,10 +39,13 @@ func newMetrics(leases func() float64) *metrics {
 		fsync:    seconds("log_fsync_seconds", "Appending entries to the log on disk, in seconds."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "sitegate", Subsystem: "store", Name: "batch_commands",
 			Help: "Commands per proposed entry.", Buckets: prometheus.ExponentialBuckets(1, 2, 11)}),
-		index:  gauge("applied_index", "Index of the last entry that was applied."),
-		onDisk: gauge("state_index", "Index at which the state on disk is."),
-		seq:    gauge("journal_seq", "Seq of the last event on disk."),
-		lag:    gauge("state_lag_entries", "Entries that were applied and are not in the state on disk yet."),
+		index:     gauge("applied_index", "Index of the last entry that was applied."),
+		onDisk:    gauge("state_index", "Index at which the state on disk is."),
+		seq:       gauge("journal_seq", "Seq of the last event on disk."),
+		lag:       gauge("state_lag_entries", "Entries that were applied and are not in the state on disk yet."),
+		diskFree:  gauge("disk_free_bytes", "Room in the data folder, without the ballast."),
+		diskSize:  gauge("disk_size_bytes", "Size of the data folder's file system."),
+		diskState: gauge("disk_state", "0: there is room, 1: less than a tenth is free, 2: nothing new is granted."),
 		leases: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "sitegate", Subsystem: "store", Name: "leases",
 			Help: "Sessions whose lease this node counts; zero where it does not lead."}, leases),
 		forwarded: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "sitegate", Subsystem: "store", Name: "forwarded_total",
@@ -54,7 +58,7 @@ func (m *metrics) register(r prometheus.Registerer) error {
 		return nil
 	}
 	for _, c := range []prometheus.Collector{m.entries, m.commands, m.expired, m.leads, m.stalled, m.commit, m.apply, m.fsync, m.batch,
-		m.index, m.onDisk, m.seq, m.lag, m.leases, m.forwarded} {
+		m.index, m.onDisk, m.seq, m.lag, m.diskFree, m.diskSize, m.diskState, m.leases, m.forwarded} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("registering the store's metrics: %w", err)
 		}

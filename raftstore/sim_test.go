@@ -127,7 +127,7 @@ func (s *sim) up(name string) {
 		Clock:     func() time.Time { s.mu.Lock(); defer s.mu.Unlock(); return time.Now().Add(s.off[name]) },
 		LeaseTick: simTick, FlushEvery: simFlush, SnapshotEvery: 30 * time.Minute, SnapshotEntries: 64, TrailingEntries: 64,
 		mono: func() time.Duration { return time.Since(s.began) }, dial: s.net.dial(name), databases: s.disks,
-		beat: simBeat, commit: simBeat / 4, look: time.Minute, Stalls: StallLimits{StepDown: time.Hour, Halt: 2 * time.Hour},
+		beat: simBeat, commit: simBeat / 4, look: time.Minute, SpaceEvery: time.Hour, Stalls: StallLimits{StepDown: time.Hour, Halt: 2 * time.Hour},
 		segment: 64 << 10, logFS: func(string) wal.FS { s.mu.Lock(); defer s.mu.Unlock(); return s.logs[name] }}
 	for _, n := range s.names {
 		cfg.Peers = append(cfg.Peers, Peer{Name: n, Address: simAddress(n)})

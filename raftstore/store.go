@@ -35,6 +35,7 @@ type Store struct {
 	fsm     *fsm
 	wal     *logStore
 	stalls  *stalls
+	space   *space
 	logs    raft.LogStore // wal behind a cache
 	mux     *mux          // nil: a single node
 	raft    *raft.Raft
@@ -102,6 +103,10 @@ func (s *Store) open() (err error) {
 	s.stalls = newStalls(s.cfg.Stalls, s.log, s.mono)
 	s.stalls.slow, s.stalls.stop = s.slowDisk, s.deadDisk
 	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
+		return err
+	}
+	s.space = &space{dir: s.cfg.Dir, want: s.cfg.Ballast, stat: s.cfg.statfs, log: s.log, metrics: s.metrics, at: DiskSpace{Ballast: ballastSize(s.cfg.Dir)}}
+	if _, err := s.space.look(); err != nil { // before anything is mapped into memory
 		return err
 	}
 	if s.identity, err = identify(s.cfg.Dir, s.cfg.Node, s.cfg.Cluster); err != nil {
@@ -292,6 +297,7 @@ func (s *Store) start() {
 	s.spawn(s.flushing)
 	s.spawn(func() { s.wal.prepare(s.ctx.Done()) })
 	s.spawn(func() { s.stalls.watch(s.ctx.Done()) })
+	s.spawn(s.watchSpace)
 	if s.mux != nil {
 		s.spawn(s.look)
 	}

@@ -82,6 +82,16 @@ func (l *nodeLog) Cluster() gateway.Cluster {
 	return seen
 }
 
+// disk is the room on this node's disk.
+func (l *nodeLog) disk() gateway.Disk {
+	s := l.store.Load()
+	if s == nil {
+		return gateway.Disk{}
+	}
+	d := s.Disk()
+	return gateway.Disk{Free: d.Free, Total: d.Total, Warn: d.State == raftstore.DiskWarn, Low: d.State == raftstore.DiskLow}
+}
+
 // dialFunc is a way out as the CONNECT door asks for it.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 

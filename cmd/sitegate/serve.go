@@ -87,7 +87,7 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	// applies, from the first.
 	node := &nodeLog{}
 	hub := notice.New(0, 0)
-	gw := gateway.New(gateway.Config{Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.Rules.Settings()})
+	gw := gateway.New(gateway.Config{Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.Rules.Settings(), Disk: node.disk})
 
 	// The log and its state.
 	sc, err := storeConfig(c, log, registry)
@@ -238,7 +238,8 @@ func egressConfig(e configs.Egress) egress.Config {
 }
 
 func storeConfig(c configs.Config, log *slog.Logger, registry *prometheus.Registry) (raftstore.Config, error) {
-	sc := raftstore.Config{Dir: storeDir(c), Node: c.Node, Version: buildVersion(), Logger: log, Registerer: registry}
+	sc := raftstore.Config{Dir: storeDir(c), Node: c.Node, Version: buildVersion(), Logger: log, Registerer: registry,
+		Ballast: int64(c.Disk.BallastMB) << 20}
 	if c.Cluster == nil {
 		return sc, nil
 	}

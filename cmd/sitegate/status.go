@@ -104,6 +104,9 @@ func (p *program) showStatus(s api.Status) error {
 	if b := s.Backup; b != nil {
 		row("backups", "%s", backupWords(s.Time, b))
 	}
+	if d := s.Disk; d != nil {
+		row("disk", "%s", diskWords(*d))
+	}
 	if s.Time.IsZero() {
 		row("time", "not known yet: no entry has been decided")
 	} else {
@@ -158,6 +161,17 @@ func memberWords(s api.Status, m api.Member) []string {
 		words = append(words, "not heard of")
 	default:
 		words = append(words, "heard of "+ago(s.Time, m.Reached))
+	}
+	return words
+}
+
+func diskWords(d api.DiskStatus) string {
+	words := fmt.Sprintf("%.1f of %.1f GB are free", float64(d.Free)/1e9, float64(d.Total)/1e9)
+	switch d.State {
+	case api.DiskWarn:
+		words += ": it is filling up"
+	case api.DiskLow:
+		words += ": make room; while this node leads, nothing new is granted"
 	}
 	return words
 }

@@ -54,6 +54,7 @@ func TestStatusOfAClusterWithoutTheCloud(t *testing.T) {
 		Counts:   api.Counts{Users: 1000, Products: 10, Licenses: 2000, Assigned: 1800, Sessions: 12, Checkouts: 1, Provisional: 2},
 		Usage:    api.UsageStatus{Seq: 90, Sent: 70, Waiting: 3},
 		Autonomy: api.AutonomyStatus{CappedMS: 0, UncappedMS: (7 * 24 * time.Hour).Milliseconds()},
+		Disk:     &api.DiskStatus{State: api.DiskLow, Free: 400 << 20, Total: 20e9},
 	}))
 	status, stdout, stderr := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file))
 	want := `node      gw1, version v1, 1 client connected
@@ -66,6 +67,7 @@ mirror    1000 users, 10 products, 2000 licenses, 1800 of them assigned
 running   12 sessions, 2 of them provisional; 1 checkout
 usage     3 records waiting to be delivered
 autonomy  without the cloud: capped products never, others 7 days
+disk      0.4 of 20.0 GB are free: make room; while this node leads, nothing new is granted
 time      2026-11-21T12:00:00Z
 `
 	if status != 0 || stdout != want || stderr != "" {
