@@ -14,7 +14,7 @@ type upstreamClient = upstream.Client
 // start asks both sides for a session.
 func (w *world) start(s *site) {
 	c := license.Start{ID: w.id(), User: license.UserID(w.user().ID), Product: w.product(), Machine: oneOf(w, machines), Version: oneOf(w, versions),
-		Client: "23.0.1.25", Feature: oneOf(w, []string{"", "Advanced"}), Agreed: true}
+		Client: "23.0.1.25", Feature: oneOf(w, []string{"", "Advanced", "Advanced"}), Agreed: true}
 	hold, needed := license.WouldHold(s.rules, s.at(), c)
 	d := license.Check(s.rules, s.at(), c)
 	w.say("%s: start %s %s on %s: the site says %s", s.name, c.User, c.Product, c.Machine.Name, words(d))
@@ -165,7 +165,7 @@ func (w *world) agree(s *site, hold license.CloudHold, command func(agreed bool)
 // refused asks the cloud for what the site refuses: there has to be a reason of the site's own if the cloud would grant it.
 func (w *world) refused(s *site, d *license.Denial, hold license.CloudHold) {
 	w.did("site refuses, " + string(d.Reason))
-	if s.stale || s.onNotice(hold.User) || slices.Contains(ownReasons, d.Reason) {
+	if s.stale || s.returned || s.onNotice(hold.User) || slices.Contains(ownReasons, d.Reason) {
 		return
 	}
 	licenses := []license.LicenseID{hold.License}

@@ -20,6 +20,8 @@ type site struct {
 	order uint64
 	link  bool // up
 	stale bool // the cloud has changed something that was not read yet
+	// returned: the cloud has checked something in that was not asked about yet.
+	returned bool
 }
 
 func (s *site) at() license.Time { return license.TimeOf(s.w.now) }
@@ -142,6 +144,7 @@ func (s *site) renew() {
 
 // checkIn confirms what was written off and is not in the cloud's books any more.
 func (s *site) checkIn() {
+	s.returned = false
 	held, err := s.cloud.HeldCheckouts(s.w.t.Context())
 	if err != nil {
 		s.w.fail("%s: asking what it holds: %v", s.name, err)

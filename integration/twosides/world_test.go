@@ -33,7 +33,7 @@ func (w *world) step() {
 			w.say("%s: stop %s %s on %s", s.name, x.User, x.Product, x.Machine.Name)
 			s.apply(license.Stop{ID: x.ID, User: x.User, Machine: x.Machine})
 		}
-	case n < 62:
+	case n < 61:
 		if open := s.checkouts(); len(open) > 0 {
 			x := oneOf(w, open)
 			w.say("%s: return %s %s on %s", s.name, x.User, x.Product, x.Machine.Name)
@@ -102,11 +102,14 @@ func (w *world) pass(d time.Duration) {
 // change is something the vendor, an administrator or the world outside does in the cloud.
 func (w *world) change() {
 	u, l := w.user(), w.license()
-	switch w.dice.IntN(17) {
-	case 16:
+	switch w.dice.IntN(19) {
+	case 16, 17, 18:
 		if n := len(w.lost); n > 0 {
 			w.say("cloud: check in %s: %v", w.lost[n-1], w.cloud.CheckIn(w.lost[n-1]))
 			w.lost = w.lost[:n-1]
+			for _, s := range w.sites {
+				s.returned = true
+			}
 		}
 	case 0, 1, 2:
 		to := w.user().ID
