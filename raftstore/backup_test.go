@@ -163,7 +163,7 @@ func TestARestoredNodeGoesOnFromTheBackup(t *testing.T) {
 	if err != nil || uint64(len(events)) < info.Events {
 		t.Errorf("%d events in the journal, %v; want those %d of the backup", len(events), err, info.Events)
 	}
-	if _, err := s.AcceptTime(limited(t)); !errors.As(err, new(*RestoreWaits)) {
+	if _, _, err := s.AcceptTime(limited(t)); !errors.As(err, new(*RestoreWaits)) {
 		t.Errorf("setting the time during the wait: %v", err)
 	}
 	again, more := backupOf(t, s)

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -9,9 +10,10 @@ import (
 
 // clock is the cluster's time as this node knows it. The leader stamps entries
 // with it: the time of the last entry and what has passed since on a clock that
-// nobody sets, following the wall clock while that stays within wallTolerance.
-// A wall clock that is further off is not followed until an operator accepts it.
-// It never runs backwards.
+// nobody sets, following the wall clock while that stays within wallTolerance. A
+// wall clock that is further off is not followed until an operator accepts it, and
+// one that is off from the median of the nodes' clocks is not: then the median is
+// taken for it. Time never runs backwards.
 type clock struct {
 	wall  func() time.Time
 	mono  func() time.Duration // counts while the machine sleeps, never jumps
@@ -22,9 +24,19 @@ type clock struct {
 	at     time.Duration // ... at this reading of mono
 	anchor bool          // base and at belong together: the time was live when it was read
 	held   bool          // the wall clock is not followed
+	others map[string]otherWall
+}
+
+// otherWall is another node's wall clock: what it showed when mono was zero, if both
+// go at the same rate, and when it was heard.
+type otherWall struct {
+	zero license.Time
+	at   time.Duration
 }
 
 const (
+	// otherLife is how long another node's clock counts after it was heard.
+	otherLife = 2 * time.Minute
 	// wallTolerance is how far a wall clock may be off and still be followed.
 	wallTolerance = 60 * time.Second
 	// restartTolerance is how long a site may have been off, by the wall clock, and
@@ -57,32 +69,71 @@ func (c *clock) stamp() license.Time {
 }
 
 func (c *clock) read() license.Time {
-	wall := license.TimeOf(c.wall())
+	wall, own, off := c.reference()
 	if !c.anchor {
 		return max(c.base, wall)
 	}
 	t := c.estimate()
-	if off := wall.Sub(t); off.Abs() <= wallTolerance {
+	switch far := wall.Sub(t); {
+	case far.Abs() > wallTolerance:
+		c.hold(alarmHeld, far)
+	case own:
 		t = wall
-		c.hold(false, off)
-	} else {
-		c.hold(true, off)
+		c.hold("", far)
+	default:
+		t = wall
+		c.hold(alarmMedian, off)
 	}
 	return max(t, c.base)
 }
 
 func (c *clock) estimate() license.Time { return c.base.Add(c.mono() - c.at) }
 
-func (c *clock) hold(held bool, off time.Duration) {
+// reference is the wall clock to go by: this node's own, or the median of the
+// nodes', where its own is off from that. Of an even number of clocks, both in the
+// middle count as the median.
+func (c *clock) reference() (wall license.Time, own bool, off time.Duration) {
+	wall = license.TimeOf(c.wall())
+	now := c.mono()
+	walls := []license.Time{wall}
+	for _, o := range c.others {
+		if now-o.at <= otherLife {
+			walls = append(walls, o.zero.Add(now))
+		}
+	}
+	slices.Sort(walls)
+	low, high := walls[(len(walls)-1)/2], walls[len(walls)/2]
+	switch {
+	case low.Sub(wall) > wallTolerance:
+		return low, false, wall.Sub(low)
+	case wall.Sub(high) > wallTolerance:
+		return high, false, wall.Sub(high)
+	}
+	return wall, true, 0
+}
+
+// told takes what another node's wall clock shows just now.
+func (c *clock) told(node string, wall license.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.others == nil {
+		c.others = map[string]otherWall{}
+	}
+	now := c.mono()
+	c.others[node] = otherWall{wall.Add(-now), now}
+}
+
+// hold notes that the wall clock is not followed, and why; or that it is.
+func (c *clock) hold(why string, off time.Duration) {
+	held := why != ""
 	if held == c.held {
 		return
 	}
 	c.held = held
-	if held {
-		c.alarm(alarmHeld, off)
-	} else {
-		c.alarm(alarmFollowed, off)
+	if !held {
+		why = alarmFollowed
 	}
+	c.alarm(why, off)
 }
 
 // seen takes the time of an entry that was applied. Old entries, replayed, tell
@@ -111,26 +162,24 @@ func (c *clock) heard(t license.Time) {
 	c.base, c.at, c.anchor = max(t, c.base), c.mono(), true
 }
 
-// lead begins a leadership: state is the time of the last entry, median that of
-// the nodes' wall clocks.
-func (c *clock) lead(state, median license.Time) {
+// lead begins a leadership: state is the time of the last entry.
+func (c *clock) lead(state license.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	start := license.TimeOf(c.wall())
-	if off := start.Sub(median); off.Abs() > wallTolerance {
-		c.alarm(alarmMedian, off)
-		start = median
+	start, own, off := c.reference()
+	if !own {
+		c.hold(alarmMedian, off)
 	}
 	switch known := c.estimate(); {
 	case c.anchor:
 		if off := start.Sub(known); off.Abs() > wallTolerance {
-			c.hold(true, off)
+			c.hold(alarmHeld, off)
 			start = known
 		}
 	case state != 0:
 		switch off := start.Sub(state); {
 		case off > restartTolerance || off < -wallTolerance:
-			c.hold(true, off)
+			c.hold(alarmHeld, off)
 			start = state
 		case off > restartNotice:
 			c.alarm(alarmRestarted, off)
@@ -139,14 +188,27 @@ func (c *clock) lead(state, median license.Time) {
 	c.base, c.at, c.anchor = max(start, state, c.base), c.mono(), true
 }
 
-// accept takes the median of the nodes' wall clocks for the time, if it is not
-// in the past.
-func (c *clock) accept(median license.Time) license.Time {
+// accept takes the wall clock, or the median of the nodes' where it is off from
+// that, for the time, if it is not in the past. before is what time it was until
+// then.
+func (c *clock) accept() (before, now license.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.base, c.at, c.anchor = max(median, c.base), c.mono(), true
-	c.hold(false, 0)
-	return c.base
+	before = c.read()
+	wall, own, off := c.reference()
+	c.base, c.at, c.anchor = max(wall, before), c.mono(), true
+	if own && wall >= before {
+		c.hold("", off)
+	}
+	return before, c.base
+}
+
+// anchored reports whether this node knows the cluster's time by more than wall
+// clocks: from a leader, or from an entry that was new when it came.
+func (c *clock) anchored() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.anchor
 }
 
 // isHeld reports whether the wall clock is not followed.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -260,4 +261,70 @@ func TestLeave(t *testing.T) {
 	if err := c.leader().Leave(limited(t)); err == nil {
 		t.Error("the last voter left")
 	}
+}
+
+// TestTimeIsThatOfMostClocks: whichever node leads, one in 2036, one in 1970, or the
+// one that is right.
+func TestTimeIsThatOfMostClocks(t *testing.T) {
+	off := map[string]*atomic.Int64{"n1": {}, "n2": {}, "n3": {}}
+	far := time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC)
+	off["n1"].Store(int64(time.Until(far)))
+	off["n2"].Store(int64(-time.Since(time.Unix(0, 0))))
+	c := newCluster(t, func(cfg *Config) {
+		mine := off[cfg.Node]
+		cfg.Clock = func() time.Time { return time.Now().Add(time.Duration(mine.Load())) }
+	})
+	near := func(what string, want time.Time) {
+		t.Helper()
+		eventually(t, func() error { // a follower hears of it with the first entry
+			for name, s := range c.nodes {
+				got := s.Now().Std()
+				off := got.Sub(want)
+				if off.Abs() > wallTolerance && leads(s) == nil {
+					t.Fatalf("%s: at the leader, %s, it is %v, want about %v", what, name, got, want)
+				}
+				if off.Abs() > wallTolerance {
+					return fmt.Errorf("%s: at %s it is %v, want about %v", what, name, got, want)
+				}
+			}
+			return nil
+		})
+	}
+	led := map[string]bool{}
+	eventually(t, func() error { // all have led
+		leader := c.leader()
+		c.linked()
+		c.do(license.Link{Up: len(led)%2 == 0})
+		near("led by "+leader.cfg.Node, time.Now())
+		led[leader.cfg.Node] = true
+		if len(led) == len(c.nodes) {
+			return nil
+		}
+		if err := leader.StepDown(limited(t)); err != nil && !errors.Is(err, ErrNotLeader) {
+			t.Fatal(err)
+		}
+		return fmt.Errorf("led so far: %v", led)
+	})
+	for _, o := range off { // and now all at once
+		o.Store(int64(3 * time.Hour))
+	}
+	c.do(license.Link{Up: true})
+	near("after all jumped", time.Now())
+	leader := c.leader()
+	if st, err := leader.Status(); err != nil || !st.TimeHeld {
+		t.Errorf("after all jumped: got held %t, %v; want the alarm", st.TimeHeld, err)
+	}
+	before, now, err := leader.AcceptTime(limited(t))
+	if jump := now.Sub(before); err != nil || (jump-3*time.Hour).Abs() > wallTolerance {
+		t.Fatalf("accepting: got %s after %s, %v; want three hours more", now, before, err)
+	}
+	c.do(license.Link{Up: false})
+	eventually(t, func() error { // the others hear of it with the next entry
+		for name, s := range c.nodes {
+			if got, want := s.Now().Std(), time.Now().Add(3*time.Hour); got.Sub(want).Abs() > wallTolerance {
+				return fmt.Errorf("accepted: at %s it is %v, want about %v", name, got, want)
+			}
+		}
+		return nil
+	})
 }

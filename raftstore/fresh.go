@@ -2,7 +2,6 @@ package raftstore
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +37,9 @@ func (p *peer) term(ctx context.Context) (termReport, error) {
 	b, err := p.call(ctx, methodTerm, nil)
 	if err == nil {
 		err = p.s.codec.dec.Unmarshal(b, &t)
+	}
+	if err == nil && t.Wall != 0 {
+		p.s.clock.told(p.name, t.Wall)
 	}
 	return t, err
 }
@@ -187,35 +189,27 @@ func (s *Store) caughtUp(ctx context.Context, index uint64) error {
 // clockWait is how long a majority of the nodes' clocks waits for the others.
 const clockWait = 20 * time.Millisecond
 
-// wallMedian asks the nodes for their wall clocks and returns the median of
-// those that answer, with this node's own. Once enough have, the others have
-// clockWait left.
-func (s *Store) wallMedian(ctx context.Context, enough int) license.Time {
+// askWalls asks the nodes for their wall clocks. Once enough have answered, this
+// one among them, the others have clockWait left.
+func (s *Store) askWalls(ctx context.Context, enough int) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	walls := []license.Time{license.TimeOf(s.cfg.Clock())}
 	others := s.others()
-	answers := make(chan license.Time, len(others))
+	answers := make(chan bool, len(others))
 	left := 0
 	for _, m := range others {
 		if s.spawn(func() {
-			t, err := s.peer(m.name, m.address).term(ctx)
-			if err != nil {
-				t.Wall = 0
-			}
-			answers <- t.Wall
+			_, err := s.peer(m.name, m.address).term(ctx)
+			answers <- err == nil
 		}) {
 			left++
 		}
 	}
-	for ; left > 0; left-- {
-		if t := <-answers; t != 0 { // with the context's end they all answer
-			walls = append(walls, t)
-			if len(walls) == enough {
+	for have := 1; left > 0; left-- {
+		if <-answers { // with the context's end they all answer
+			if have++; have == enough {
 				defer time.AfterFunc(clockWait, cancel).Stop()
 			}
 		}
 	}
-	slices.Sort(walls)
-	return walls[(len(walls)-1)/2]
 }

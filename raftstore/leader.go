@@ -120,18 +120,22 @@ func (s *Store) rule() (end func()) {
 // session has a fresh full lease.
 func (s *Store) serveAsLeader(ctx context.Context) error {
 	term := s.raft.CurrentTerm()
-	median := make(chan license.Time, 1)
-	asking := s.spawn(func() { median <- s.wallMedian(ctx, s.majority()) })
+	enough := s.majority()
+	if !s.clock.anchored() { // after a full stop the wall clocks are all there is to go by
+		enough = len(s.members())
+	}
+	asked := make(chan struct{})
+	asking := s.spawn(func() { defer close(asked); s.askWalls(ctx, enough) })
 	if err := s.barrier(ctx); err != nil {
 		return fmt.Errorf("applying what earlier leaders have decided: %w", err)
 	}
 	if !asking {
 		return ErrClosed
 	}
-	wall := <-median
+	<-asked
 	s.fsm.mu.RLock()
 	head := s.fsm.state.Head()
-	s.clock.lead(head.Now, wall)
+	s.clock.lead(head.Now)
 	s.leases.begin(s.fsm.state)
 	s.fsm.mu.RUnlock()
 	defer s.leases.end()

@@ -131,21 +131,23 @@ func (r *RestoreWaits) Error() string {
 	return fmt.Sprintf("the time of this site counts the wait after its restore until %s and cannot be set before", r.Until)
 }
 
-// AcceptTime makes the median of the nodes' wall clocks the cluster's time,
-// after an alarm that they are off, and returns it. Only on the leader. Time does
-// not run backwards by it: where it was ahead, it stands until it is caught up.
-func (s *Store) AcceptTime(ctx context.Context) (license.Time, error) {
+// AcceptTime makes the nodes' wall clocks the cluster's time, after an alarm that
+// they are off: this node's, or their median where this one is off from it. It
+// returns what time it was before, and is now. Only on the leader. Time does not
+// run backwards by it: where it was ahead, it stands until it is caught up.
+func (s *Store) AcceptTime(ctx context.Context) (before, now license.Time, err error) {
 	if err := s.Fresh(ctx); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var wait license.Restoration
 	s.View(func(st *license.State) { wait = st.Head().Restored })
 	if !wait.Over(s.clock.now()) && s.clock.now() < wait.Until {
-		return 0, &RestoreWaits{Until: wait.Until}
+		return 0, 0, &RestoreWaits{Until: wait.Until}
 	}
-	t := s.clock.accept(s.wallMedian(ctx, len(s.members())))
-	s.log.Warn("the time of the nodes' clocks was accepted", "now", t.String())
-	return t, nil
+	s.askWalls(ctx, len(s.members()))
+	before, now = s.clock.accept()
+	s.log.Warn("the time of the nodes' clocks was accepted", "before", before.String(), "now", now.String())
+	return before, now, nil
 }
 
 // Leave takes this node out of the cluster for good, so that it no longer counts

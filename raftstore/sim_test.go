@@ -419,7 +419,7 @@ func (s *sim) fault() {
 }
 
 func (s *sim) stepDown() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*simBeat)
 	defer cancel()
 	if err := s.leader().StepDown(ctx); err != nil && !errors.Is(err, ErrNotLeader) {
 		s.t.Errorf("%v: stepping down: %v", s.now(), err)
