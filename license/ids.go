@@ -7,9 +7,10 @@ type use struct {
 	until Time // when it may be forgotten that it has ended; zero: it has not
 }
 
-// grave is an id that is to be forgotten.
+// grave is an id that has ended and is to be forgotten.
 type grave struct {
 	id    ID
+	of    *person
 	until Time
 }
 
@@ -69,8 +70,8 @@ func (s *State) openIDs() int { return len(s.ids) - len(s.graves) }
 func (s *State) bury(id ID, p *person) {
 	until := s.head.Now.Add(TombstoneLife)
 	s.ids[id] = use{of: p, until: until}
-	s.graves = append(s.graves, grave{id, until})
-	s.changed.ids = append(s.changed.ids, id)
+	s.graves = append(s.graves, grave{id, p, until})
+	s.changed.buried++
 }
 
 // forgetEnded forgets what ended long enough ago.
@@ -79,6 +80,6 @@ func (s *State) forgetEnded() {
 		id := s.graves[0].id
 		s.graves = s.graves[1:]
 		delete(s.ids, id)
-		s.changed.ids = append(s.changed.ids, id)
+		s.changed.forgotten = append(s.changed.forgotten, id)
 	}
 }

@@ -41,10 +41,11 @@ func (k Key) compare(other Key) int {
 // changes are the records that changed. Those that nearly every entry changes are
 // noted as they are: a Key would cost more than the change.
 type changes struct {
-	head   bool
-	people []*person // whose Active changed, each once
-	ids    []ID      // that have ended, or that this was forgotten of
-	keys   []Key     // of all other tables; some more than once
+	head      bool
+	people    []*person // whose Active changed, each once
+	buried    int       // how many of the graves are new
+	forgotten []ID
+	keys      []Key // of all other tables; some more than once
 }
 
 func (s *State) touch(k Key) {
@@ -81,7 +82,7 @@ func distinct(keys []Key) []Key {
 // Changed is about how many records changed since the last TakeChanged; it may
 // count one twice.
 func (s *State) Changed() int {
-	n := len(s.changed.people) + len(s.changed.ids) + len(s.changed.keys)
+	n := len(s.changed.people) + s.changed.buried + len(s.changed.forgotten) + len(s.changed.keys)
 	if s.changed.head {
 		n++
 	}
@@ -93,7 +94,7 @@ func (s *State) Changed() int {
 // and closed in between is not given at all, a rare record perhaps twice.
 func (s *State) TakeChanged(each func(k Key, record any)) {
 	c := s.changed
-	s.changed = changes{people: c.people[:0], ids: c.ids[:0], keys: c.keys[:0]}
+	s.changed = changes{people: c.people[:0], forgotten: c.forgotten[:0], keys: c.keys[:0]}
 	if c.head {
 		each(Key{Kind: KeyHead}, &s.head)
 	}
@@ -110,9 +111,11 @@ func (s *State) TakeChanged(each func(k Key, record any)) {
 		p.stored = p.active != nil
 		s.part(p)
 	}
-	for _, id := range c.ids {
-		k := Key{KeyTombstone, string(id[:])}
-		each(k, s.Record(k))
+	for _, g := range s.graves[max(0, len(s.graves)-c.buried):] {
+		each(Key{KeyTombstone, string(g.id[:])}, &Tombstone{ID: g.id, User: g.of.user.ID, Until: g.until})
+	}
+	for _, id := range c.forgotten {
+		each(Key{KeyTombstone, string(id[:])}, nil)
 	}
 }
 
@@ -274,7 +277,7 @@ func (s *State) Put(record any) error {
 			p = &person{user: User{ID: r.User}} // who is gone but for this
 		}
 		s.ids[r.ID] = use{of: p, until: r.Until}
-		s.graves = append(s.graves, grave{r.ID, r.Until})
+		s.graves = append(s.graves, grave{r.ID, p, r.Until})
 	case *Bar:
 		s.setBar(*r, true)
 	case *Node:

@@ -229,8 +229,12 @@ func (w *witness) indexes() {
 	w.equal("the index of bars", s.barNames, fresh.barNames)
 	w.equal("the index of what covers a product", s.pools, fresh.pools)
 	w.equal("the index of who leans on a cover", s.leaning, fresh.leaning)
-	byID := func(a, b grave) int { return slices.Compare(a.id[:], b.id[:]) }
-	w.equal("the graves", slices.SortedFunc(slices.Values(s.graves), byID), slices.SortedFunc(slices.Values(fresh.graves), byID))
+	for _, g := range s.graves {
+		if u := s.ids[g.id]; u.of != g.of || u.until != g.until {
+			w.fail("%v is to be forgotten at %v, and has ended until %v", g.id, g.until, u.until)
+		}
+	}
+	w.equal("how many ids have ended", len(s.graves), len(fresh.graves))
 	if !slices.IsSortedFunc(s.graves, func(a, b grave) int { return cmp.Compare(a.until, b.until) }) {
 		w.fail("the graves are not in the order of their time")
 	}
