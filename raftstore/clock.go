@@ -94,15 +94,7 @@ func (c *clock) estimate() license.Time { return c.base.Add(c.mono() - c.at) }
 // middle count as the median.
 func (c *clock) reference() (wall license.Time, own bool, off time.Duration) {
 	wall = license.TimeOf(c.wall())
-	now := c.mono()
-	walls := []license.Time{wall}
-	for _, o := range c.others {
-		if now-o.at <= otherLife {
-			walls = append(walls, o.zero.Add(now))
-		}
-	}
-	slices.Sort(walls)
-	low, high := walls[(len(walls)-1)/2], walls[len(walls)/2]
+	low, high := c.middle(wall)
 	switch {
 	case low.Sub(wall) > wallTolerance:
 		return low, false, wall.Sub(low)
@@ -110,6 +102,28 @@ func (c *clock) reference() (wall license.Time, own bool, off time.Duration) {
 		return high, false, wall.Sub(high)
 	}
 	return wall, true, 0
+}
+
+// middle are the two in the middle of the nodes' wall clocks, or twice the same.
+func (c *clock) middle(own license.Time) (low, high license.Time) {
+	now := c.mono()
+	walls := []license.Time{own}
+	for _, o := range c.others {
+		if now-o.at <= otherLife {
+			walls = append(walls, o.zero.Add(now))
+		}
+	}
+	slices.Sort(walls)
+	return walls[(len(walls)-1)/2], walls[len(walls)/2]
+}
+
+// undecided reports whether an even number of clocks is known, and they disagree:
+// which are right, only another can tell.
+func (c *clock) undecided() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	low, high := c.middle(license.TimeOf(c.wall()))
+	return high.Sub(low) > wallTolerance
 }
 
 // told takes what another node's wall clock shows just now.
@@ -142,7 +156,7 @@ func (c *clock) seen(t license.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case t < c.base:
+	case t < c.base, t == 0: // no entry has told a time yet; a clock that was never set is near it
 	case c.anchor:
 		if t >= c.estimate() {
 			c.base, c.at = t, c.mono()

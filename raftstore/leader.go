@@ -115,6 +115,10 @@ func (s *Store) rule() (end func()) {
 	}
 }
 
+// foundWait is how long a new site waits for a node that tells which of two clocks
+// is right.
+const foundWait = 30 * time.Second
+
 // serveAsLeader makes ready, lets this node serve, and watches the leases until
 // ctx ends. Ready is: all earlier entries are applied, the clock is set, every
 // session has a fresh full lease.
@@ -135,6 +139,10 @@ func (s *Store) serveAsLeader(ctx context.Context) error {
 	<-asked
 	s.fsm.mu.RLock()
 	head := s.fsm.state.Head()
+	if head.Now == 0 && s.clock.undecided() && s.mono()-s.opened < foundWait {
+		s.fsm.mu.RUnlock()
+		return errors.New("the nodes that are up do not agree on the time; another is waited for, for a while")
+	}
 	s.clock.lead(head.Now)
 	s.leases.begin(s.fsm.state)
 	s.fsm.mu.RUnlock()

@@ -26,6 +26,7 @@ type Store struct {
 	codec    *codec
 	metrics  *metrics
 	mono     func() time.Duration
+	opened   time.Duration // by mono
 	clock    *clock
 	leases   *leaseTable
 
@@ -92,6 +93,7 @@ func Open(cfg Config) (*Store, error) {
 }
 
 func (s *Store) open() (err error) {
+	s.opened = s.mono()
 	if s.codec, err = newCodec(); err != nil {
 		return err
 	}
