@@ -24,6 +24,7 @@ const (
 	CodeMediaType    = "media-type"        // 415
 	CodeMalformed    = "malformed"         // 400: not the JSON this path takes
 	CodeTooMany      = "too-many"          // 429
+	CodeCluster      = "cluster"           // 409: the nodes are not such that this could be done
 	CodeInternal     = "internal"          // 500: its text is in the log under the request id
 )
 

@@ -41,8 +41,10 @@ type Config struct {
 	Log     Log      `key:"log"`
 }
 
-// Cluster makes the node one of three or five (or the only one of a cluster that
-// may grow). The files are those that "sitegate cluster init" writes.
+// Cluster makes the node one of three or five. ID, Peers and the files are those that
+// "sitegate cluster init" writes, and go together: a cluster begins with them. A node
+// that joins one by token, or may be joined, needs none of them: what it has learned
+// is in DataDir.
 type Cluster struct {
 	// ID is in every node's certificate: nodes of another cluster are refused.
 	ID string `key:"id"`
@@ -59,6 +61,18 @@ type Cluster struct {
 	CAFile   string `key:"ca_file,path"`
 	CertFile string `key:"cert_file,path"`
 	KeyFile  string `key:"key_file,path"`
+	// CAKeyFile is the key of the site's CA, which nodes that vote hold: with it they
+	// let others in and renew certificates. Empty: the one in DataDir, if any.
+	CAKeyFile string `key:"ca_key_file,path"`
+	// RemoveDeadAfter takes a node out that has been silent for so long, while most are
+	// well. Zero: never, an operator does.
+	RemoveDeadAfter time.Duration `key:"remove_dead_after"`
+}
+
+// Made reports whether the section is one of "sitegate cluster init": all nodes of a
+// cluster that begins with them.
+func (cl *Cluster) Made() bool {
+	return cl != nil && (cl.ID != "" || len(cl.Peers) > 0 || cl.CAFile != "" || cl.CertFile != "" || cl.KeyFile != "")
 }
 
 // Peer is one node of the cluster and its peer port.
@@ -225,6 +239,10 @@ func (c *Config) derive(told func(key, from string)) {
 		if cl.Listen == "" && cl.Advertise != "" {
 			cl.Listen = cl.Advertise
 			told("cluster.listen", "cluster.advertise")
+		}
+		if cl.Advertise == "" && cl.Listen != "" && reachable(cl.Listen) && !cl.Made() {
+			cl.Advertise = cl.Listen
+			told("cluster.advertise", "cluster.listen")
 		}
 	}
 	if c.Cloud != nil && c.Cloud.Issuer == "" && len(c.SignIn) > 0 {

@@ -10,7 +10,7 @@ const prefix = "SITEGATE_"
 
 // others are variables that are no keys: of sitegate's and seat's own flags, and
 // of the tests.
-var others = []string{"SITEGATE_CONFIG", "SITEGATE_GATEWAY", "SITEGATE_CA", "SITEGATE_TOKEN_FILE", "SITEGATE_HISTORIES"}
+var others = []string{"SITEGATE_CONFIG", "SITEGATE_GATEWAY", "SITEGATE_CA", "SITEGATE_TOKEN_FILE", "SITEGATE_JOIN_TOKEN", "SITEGATE_HISTORIES"}
 
 // environment refuses variables that are nearly those of keys. Others are left
 // alone, however they begin: an orchestrator makes some from the names of its

@@ -44,6 +44,7 @@ func (c Config) CheckFiles() error {
 	if cl := c.Cluster; cl != nil {
 		p.certificates("cluster.ca_file", cl.CAFile)
 		p.pair("cluster.cert_file", cl.CertFile, cl.KeyFile)
+		p.private("cluster.ca_key_file", cl.CAKeyFile)
 	}
 	p.pair("api.cert_file", c.API.CertFile, c.API.KeyFile)
 	for i, x := range c.Egress.ExtraCA {
@@ -135,11 +136,22 @@ func (p *Problems) pair(key, cert, keyFile string) {
 			_ = f.Close() // only opened to see whether it can be
 		}
 	}
-	if info, err := os.Stat(keyFile); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
-		p.add(key, "the key %s can be read by everybody on this machine (%v): chmod 600 %s, and have it replaced", keyFile, info.Mode().Perm(), keyFile)
-	}
+	p.private(key, keyFile)
 	if _, err := tls.LoadX509KeyPair(cert, keyFile); err != nil {
 		p.add(key, "%s and %s are not a certificate and its key: %v", cert, keyFile, err)
+	}
+}
+
+// private tries whether a key is there, and for this user's eyes.
+func (p *Problems) private(key, file string) {
+	if file == "" {
+		return
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		p.add(key, "%v", fileError(err))
+	} else if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
+		p.add(key, "the key %s can be read by everybody on this machine (%v): chmod 600 %s, and have it replaced", file, info.Mode().Perm(), file)
 	}
 }
 

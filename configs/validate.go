@@ -60,9 +60,31 @@ func (c Config) Validate() error {
 	return p.err()
 }
 
+// minDead is the least that a node must have been silent before it may be taken out.
+const minDead = time.Minute
+
 func (cl *Cluster) validate(p *Problems, node string) {
-	p.name("cluster.id", cl.ID)
 	p.oneOf("cluster.tempo", cl.Tempo, "lan", "vm", "wan")
+	if cl.Listen != "" {
+		p.address("cluster.listen", cl.Listen, bind)
+	}
+	if cl.RemoveDeadAfter != 0 {
+		p.duration("cluster.remove_dead_after", cl.RemoveDeadAfter, minDead, 365*24*time.Hour)
+	}
+	if cl.Made() {
+		cl.validateMade(p, node)
+		return
+	}
+	if cl.Advertise != "" {
+		p.address("cluster.advertise", cl.Advertise, reach)
+	} else if cl.Listen != "" {
+		p.add("cluster.advertise", "is missing; cluster.listen takes every address of this machine, so say by which the other nodes reach it: name:port")
+	}
+}
+
+// validateMade is for the section that cluster init writes.
+func (cl *Cluster) validateMade(p *Problems, node string) {
+	p.name("cluster.id", cl.ID)
 	if n := len(cl.Peers); n != 1 && n != 3 && n != 5 {
 		p.add("cluster.peers", "lists %d nodes; a cluster has one, three or five: an even number survives no more failures than one node fewer", n)
 	}
@@ -87,9 +109,6 @@ func (cl *Cluster) validate(p *Problems, node string) {
 		p.add("cluster.peers", "this node, %s, is not among them; add it, or set node to the name it has there", node)
 	case i >= 0 && cl.Advertise != "" && cl.Advertise != cl.Peers[i].Address:
 		p.add("cluster.advertise", "differs from this node's address in cluster.peers, %s; leave it out", cl.Peers[i].Address)
-	}
-	if cl.Listen != "" {
-		p.address("cluster.listen", cl.Listen, bind)
 	}
 	for _, f := range []struct{ key, file, what string }{
 		{"cluster.ca_file", cl.CAFile, "the site CA's certificate"},

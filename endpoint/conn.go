@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -83,10 +84,7 @@ func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.
 // With a gap the token is the state's: what it already shows is not told again.
 func (c *conn) greet() {
 	e := c.ss.e
-	hello := api.Hello{Recovered: c.sub.Recovered, Node: e.gw.Cluster().Node, Nodes: e.cfg.Nodes, PingMS: pingEvery.Milliseconds()}
-	if hello.Nodes == nil {
-		hello.Nodes = []string{}
-	}
+	hello := api.Hello{Recovered: c.sub.Recovered, Node: e.gw.Cluster().Node, Nodes: e.nodes(), PingMS: pingEvery.Milliseconds()}
 	c.after = c.sub.From
 	var me *api.Me
 	e.gw.View(func(s *license.State) {
@@ -330,4 +328,17 @@ func (c *conn) beat(data []byte) (*api.Leases, error) {
 		out.Leases = append(out.Leases, r)
 	}
 	return out, nil
+}
+
+// nodes are the base URLs of all nodes, those of the configuration first.
+func (e *Endpoint) nodes() []string {
+	all := append([]string{}, e.cfg.Nodes...)
+	if e.cfg.OtherNodes != nil {
+		for _, url := range e.cfg.OtherNodes() {
+			if url != "" && !slices.Contains(all, url) {
+				all = append(all, url)
+			}
+		}
+	}
+	return all
 }

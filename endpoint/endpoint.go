@@ -65,9 +65,10 @@ type Gateway interface {
 }
 
 // Config is what an Endpoint is made of. Gateway, Hub, Logger, Issuers and
-// KeysDir are needed.
+// KeysDir are needed, and Cluster for the operator's socket.
 type Config struct {
 	Gateway Gateway
+	Cluster Cluster
 	Hub     *notice.Hub // that the gateway's events are published to
 	Logger  *slog.Logger
 	// Registry takes the metrics and is what /metrics shows; nil: one of its own.
@@ -76,6 +77,9 @@ type Config struct {
 	KeysDir  string   // where the issuers' keys are kept; made if it is not there
 	Version  string   // of this program
 	Nodes    []string // base URLs of all nodes, told to clients
+	// OtherNodes are the base URLs of nodes that have come since, as they are known now;
+	// nil: none.
+	OtherNodes func() []string
 	// MetricsAllow are the networks /metrics is for; nil: loopback.
 	MetricsAllow []netip.Prefix
 	Rate         Rate // of one identity's requests

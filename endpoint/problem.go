@@ -79,6 +79,7 @@ var statuses = map[string]int{
 	api.CodeMediaType:    http.StatusUnsupportedMediaType,
 	api.CodeMalformed:    http.StatusBadRequest,
 	api.CodeTooMany:      http.StatusTooManyRequests,
+	api.CodeCluster:      http.StatusConflict,
 	api.CodeInternal:     http.StatusInternalServerError,
 }
 
@@ -130,7 +131,11 @@ func (e *Endpoint) describe(c *call, err error) (p api.Problem, auth string) {
 	var t *trouble
 	var a *authError
 	var m methodError
+	var no *Refusal
 	after := time.Duration(0)
+	if errors.As(err, &no) && no.Denial != nil {
+		err = denied{*no.Denial}
+	}
 	switch {
 	case errors.As(err, &d):
 		e.metrics.denials.WithLabelValues(string(d.denial.Reason)).Inc()
@@ -147,6 +152,9 @@ func (e *Endpoint) describe(c *call, err error) (p api.Problem, auth string) {
 		after = t.after
 	case errors.As(err, &m):
 		p = text(c, api.CodeMethod, "")
+	case errors.As(err, &no):
+		p = text(c, api.CodeCluster, "")
+		p.Detail = no.Text // an operator's, and in English like all of theirs
 	default:
 		p = text(c, codeOf(err), "")
 		c.w.err = err

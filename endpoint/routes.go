@@ -52,6 +52,12 @@ func (e *Endpoint) routes() []route {
 		{method: "GET", path: "/metrics", who: anyone, quiet: true, do: e.showMetrics()},
 
 		{method: "GET", path: api.PathStatus, who: operator, do: e.status},
+		{method: "GET", path: api.PathMembers, who: operator, do: e.members},
+		{method: "POST", path: api.PathMembers + id + "/remove", who: operator, do: body(e.remove)},
+		{method: "POST", path: api.PathTokens, who: operator, do: body(e.token)},
+		{method: "POST", path: api.PathStepDown, who: operator, do: e.stepDown},
+		{method: "POST", path: api.PathDrain, who: operator, do: body(e.drain)},
+		{method: "POST", path: api.PathLeave, who: operator, do: e.leave},
 		{method: "POST", path: api.PathSessions + id + "/release", who: operator, do: body(e.release)},
 		{method: "POST", path: api.PathCheckouts + id + "/write-off", who: operator, do: body(e.writeOff)},
 		{method: "POST", path: api.PathCheckouts + "/bulk", who: operator, large: true, do: body(e.bulk)},

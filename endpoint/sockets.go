@@ -26,6 +26,8 @@ type sockets struct {
 	upgrader websocket.Upgrader
 	wg       sync.WaitGroup // readers, writers, beats
 
+	away chan time.Duration // within which all are to be sent elsewhere
+
 	mu      sync.Mutex
 	closed  bool
 	wheel   [slots]map[*conn]struct{}
@@ -48,7 +50,7 @@ type frameKey struct {
 }
 
 func newSockets(e *Endpoint) *sockets {
-	ss := &sockets{e: e, frames: map[frameKey]*websocket.PreparedMessage{}}
+	ss := &sockets{e: e, away: make(chan time.Duration, 1), frames: map[frameKey]*websocket.PreparedMessage{}}
 	ss.upgrader = websocket.Upgrader{
 		// Small buffers of our own: the server's 4 KiB would be pinned for as long as
 		// the connection lives, which is most of what an idle one costs.
@@ -98,6 +100,8 @@ func (ss *sockets) run(ctx context.Context) {
 		select {
 		case <-tick.C:
 			ss.turn()
+		case over := <-ss.away:
+			ss.sendAway(ctx, over)
 		case <-ctx.Done():
 		}
 	}
@@ -105,11 +109,52 @@ func (ss *sockets) run(ctx context.Context) {
 	ss.closed = true
 	for _, slot := range ss.wheel {
 		for c := range slot {
-			c.close(websocket.CloseServiceRestart, "this node is going: connect to another")
+			c.close(websocket.CloseServiceRestart, goingText)
 		}
 	}
 	ss.mu.Unlock()
 	ss.wg.Wait()
+}
+
+const goingText = "this node is going: connect to another"
+
+// drain sends everyone elsewhere within a time, and lets nobody in any more.
+func (ss *sockets) drain(over time.Duration) {
+	select {
+	case ss.away <- over:
+	default: // it has been asked to already
+	}
+}
+
+// sendAway closes the connections evenly over a time: their clients come to the
+// other nodes one after the other, and not all at once.
+func (ss *sockets) sendAway(ctx context.Context, over time.Duration) {
+	ss.mu.Lock()
+	ss.closed = true
+	var all []*conn
+	for _, slot := range ss.wheel {
+		for c := range slot {
+			all = append(all, c)
+		}
+	}
+	ss.mu.Unlock()
+	const step = 50 * time.Millisecond
+	steps := max(1, int(over/step))
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for n, gone := 1, 0; gone < len(all); n++ {
+		for until := min(len(all), len(all)*n/steps); gone < until; gone++ {
+			all[gone].close(websocket.CloseServiceRestart, goingText)
+		}
+		if gone == len(all) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // turn pings the connections of the next slot, and sends those away whose user

@@ -350,6 +350,7 @@ var german = book{
 		"media-type": {"Kein JSON", "Der Inhalt muss JSON sein.", []string{"Senden Sie Content-Type: application/json."}, ""},
 		"malformed":  {"Nicht verstanden", "Die Anfrage ist nicht das, was dieser Pfad annimmt.", []string{"Sehen Sie in /openapi.yaml nach, oder aktualisieren Sie den Client."}, ""},
 		"too-many":   {"Zu viele Anfragen", "Das waren zu viele Anfragen in kurzer Zeit.", []string{"Warten Sie so lange, wie Retry-After sagt."}, ""},
+		"cluster":    {"Der Verbund kann das jetzt nicht", "Der Zustand der Knoten des Verbunds lässt das nicht zu.", []string{"Sehen Sie nach: sitegate cluster members."}, ""},
 		"internal": {"Hier ist etwas kaputt", "Auf unserer Seite ist etwas kaputtgegangen. Soweit bekannt, hat sich nichts geändert.",
 			[]string{"Versuchen Sie es erneut.", "Bleibt es dabei, nennen Sie der IT die Nummer dieser Antwort: Die Ursache steht im Protokoll."}, ""},
 	},

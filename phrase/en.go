@@ -351,6 +351,7 @@ var english = book{
 		"media-type": {"Not JSON", "The body must be JSON.", []string{"Send Content-Type: application/json."}, ""},
 		"malformed":  {"Not understood", "The request is not what this path takes.", []string{"Look at /openapi.yaml, or update the client."}, ""},
 		"too-many":   {"Too many requests", "There were too many requests in a short time.", []string{"Wait for as long as Retry-After says."}, ""},
+		"cluster":    {"The cluster cannot do that now", "The nodes of the cluster are not such that this could be done.", []string{"Look at sitegate cluster members."}, ""},
 		"internal": {"Something broke", "Something broke on our side. Nothing is known to have changed.",
 			[]string{"Try again.", "If this stays, give IT the number of this answer: the log tells the cause."}, ""},
 	},

@@ -350,6 +350,7 @@ var french = book{
 		"media-type": {"Pas du JSON", "Le corps doit être du JSON.", []string{"Envoyez Content-Type: application/json."}, ""},
 		"malformed":  {"Pas compris", "La demande n’est pas ce que ce chemin accepte.", []string{"Voyez /openapi.yaml, ou mettez le client à jour."}, ""},
 		"too-many":   {"Trop de demandes", "Trop de demandes en peu de temps.", []string{"Attendez le temps indiqué par Retry-After."}, ""},
+		"cluster":    {"La grappe ne le peut pas maintenant", "L’état des nœuds de la grappe ne le permet pas.", []string{"Voyez sitegate cluster members."}, ""},
 		"internal": {"Quelque chose est cassé", "Quelque chose s’est cassé de notre côté. À notre connaissance, rien n’a changé.",
 			[]string{"Réessayez.", "Si cela persiste, donnez à l’informatique le numéro de cette réponse : le journal dit la cause."}, ""},
 	},

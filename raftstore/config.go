@@ -15,6 +15,7 @@ import (
 
 	"sitegate/license"
 	"sitegate/raftstore/wal"
+	"sitegate/siteca"
 )
 
 // Config is what a Store is made of. Dir, Node and Logger are needed; a node
@@ -28,21 +29,36 @@ type Config struct {
 	// is drawn and kept in the data folder.
 	Cluster string
 	// Peers are all members of the first cluster, this node among them. Empty: this
-	// node is alone. They count only while the data folder is empty.
+	// node is alone, or has joined by a token (Join). They decide who is a member only
+	// while the data folder is empty; later they are more addresses to look for the
+	// others at.
 	Peers []Peer
 
-	// Listener takes the other nodes' connections. The Store closes it.
+	// Listener takes the other nodes' connections. The Store closes it. Without one
+	// the node stays alone, until Listen.
 	Listener net.Listener
 	// Advertise is the address under which the others reach Listener; empty is this
 	// node's address in Peers.
 	Advertise string
+	// Keys are this node's certificate and, if it may sign, the CA's key. With them
+	// newcomers are let in by token and certificates renewed.
+	Keys *siteca.Keys
 	// ServerTLS and ClientTLS carry this node's certificate and the cluster's CA
-	// (ClientCAs and RootCAs). A node is who its certificate's URI says:
-	// sitegate://<cluster>/node/<name>. Host names are not looked at.
+	// (ClientCAs and RootCAs); nil: those of Keys. A node is who its certificate's URI
+	// says: sitegate://<cluster>/node/<name>. Host names are not looked at.
 	ServerTLS, ClientTLS *tls.Config
-
-	// Version is this program's, for people.
-	Version string
+	// Member: this machine has been part of a cluster, by what else is in its data
+	// folder. An empty store is then one that was lost, and is refused: it has forgotten
+	// what it voted for, and must not begin the cluster anew.
+	Member bool
+	// Hosts are the names and addresses by which clients reach this node, which a
+	// renewed certificate is for.
+	Hosts []string
+	// Version and URL, of this program and of this node's API, are told to the others.
+	Version, URL string
+	// RemoveDeadAfter takes a member out that has not been heard of for so long, while
+	// a majority is well; zero: never. See roster.clean.
+	RemoveDeadAfter time.Duration
 
 	// Tempo is how soon a silent leader is replaced: default VM. One whose process
 	// has ended is replaced at once.
@@ -156,8 +172,16 @@ func (c *Config) complete() error {
 	if c.Tempo != LAN && c.Tempo != VM && c.Tempo != WAN {
 		bad("tempo %q: use lan, vm or wan", c.Tempo)
 	}
+	if c.Keys != nil && c.ServerTLS == nil {
+		c.ServerTLS, c.ClientTLS = c.Keys.ServerTLS(), c.Keys.ClientTLS("")
+	}
+	if c.Keys != nil && c.Keys.Generation() > 0 {
+		c.Member = true
+	}
 	if len(c.Peers) > 0 {
 		problems = append(problems, c.completePeers())
+	} else if c.Listener != nil && (c.ServerTLS == nil || c.ClientTLS == nil || c.Cluster == "") {
+		bad("nodes with a listener need the cluster's id and TLS certificates for both directions")
 	}
 	if c.Logger == nil {
 		bad("no logger is set")

@@ -52,13 +52,14 @@ func (s *Store) StepDown(ctx context.Context) error {
 // heir is a voter that may lead next.
 type heir struct {
 	member
-	last uint64 // of its log
-	low  bool   // so is its disk
-	err  error
+	last    uint64 // of its log
+	low     bool   // so is its disk
+	drained bool   // it would hand it on
+	err     error
 }
 
 // successors are the other voters that answer, those with most of the log first,
-// and behind them those whose disk is low.
+// and behind them those whose disk is low, or that are drained.
 func (s *Store) successors(ctx context.Context) ([]heir, error) {
 	ctx, cancel := context.WithTimeout(ctx, askSuccessors)
 	defer cancel()
@@ -72,7 +73,8 @@ func (s *Store) successors(ctx context.Context) ([]heir, error) {
 	for _, m := range voters {
 		if !s.spawn(func() {
 			t, err := s.peer(m.name, m.address).term(ctx)
-			answers <- heir{m, t.Last, t.Disk == DiskLow, err}
+			x, _ := s.sightingOf(m.name)
+			answers <- heir{m, t.Last, t.Disk == DiskLow, x.Drained, err}
 		}) {
 			return nil, ErrClosed
 		}
@@ -90,8 +92,8 @@ func (s *Store) successors(ctx context.Context) ([]heir, error) {
 		return nil, fmt.Errorf("no other voting node answers that could lead: %w", cmp.Or(failed, errors.New("this is the only one")))
 	}
 	slices.SortFunc(heirs, func(a, b heir) int {
-		if a.low != b.low {
-			if a.low {
+		if behind := a.low || a.drained; behind != (b.low || b.drained) {
+			if behind {
 				return 1
 			}
 			return -1

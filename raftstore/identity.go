@@ -20,9 +20,26 @@ type identity struct {
 	Left     bool   `json:"left,omitempty"` // it has left its cluster and must not vote any more
 	// Recovering: its recovery has begun and is not complete.
 	Recovering bool `json:"recovering,omitempty"`
+	// Gone is why, where that was not its own wish.
+	Gone string `json:"gone,omitempty"`
+	// Joining: a token is being shown, and nobody knows yet what came of it.
+	Joining bool `json:"joining,omitempty"`
+	// Joined: it was let in by a token. It begins no cluster: the leader finds it.
+	// Members are who was there then, to look for.
+	Joined  bool   `json:"joined,omitempty"`
+	Members []Peer `json:"members,omitempty"`
 }
 
 const identityFile = "identity.json"
+
+// ClusterOf is the cluster that a store's folder belongs to; empty: none yet.
+func ClusterOf(dir string) (string, error) {
+	id, err := readIdentity(filepath.Join(dir, identityFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return id.Cluster, err
+}
 
 // lockDir keeps a data folder to this process until the file is closed.
 func lockDir(dir string) (*os.File, error) {
@@ -39,21 +56,26 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// notLost refuses the folder of a member that has no identity (any more).
+func notLost(dir, node, cluster string) error {
+	if _, err := os.Lstat(filepath.Join(dir, identityFile)); !errors.Is(err, os.ErrNotExist) {
+		return nil // identify reads it
+	}
+	return fmt.Errorf("%s has been a member of cluster %s, and its store in %s was emptied: it does not know any more what it has voted for; "+
+		"remove it on another node, sitegate cluster remove %s, move the rest of its data folder away, and join again with a token: sitegate cluster join", node, cluster, dir, node)
+}
+
 // identify reads the folder's identity, or gives it one, and refuses a folder of
 // another node or cluster. An empty cluster takes what the folder has, or draws
 // a new one.
 func identify(dir, node, cluster string) (identity, error) {
 	path := filepath.Join(dir, identityFile)
-	b, err := os.ReadFile(path)
+	id, err := readIdentity(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return newIdentity(path, node, cluster)
 	}
 	if err != nil {
-		return identity{}, fmt.Errorf("reading whose data folder it is: %w", err)
-	}
-	var id identity
-	if err := json.Unmarshal(b, &id); err != nil || id.Instance == "" || id.Node == "" || id.Cluster == "" {
-		return identity{}, fmt.Errorf("%s is damaged (%v); restore it from a copy of this very node", path, err)
+		return identity{}, err
 	}
 	if id.Node != node {
 		return identity{}, fmt.Errorf("the data folder %s belongs to node %q, this node is %q; set the right folder, or the right name", dir, id.Node, node)
@@ -64,15 +86,33 @@ func identify(dir, node, cluster string) (identity, error) {
 	if id.Recovering {
 		return identity{}, fmt.Errorf("the recovery of node %s was interrupted; run sitegate cluster recover again", node)
 	}
+	if id.Joining {
+		return identity{}, fmt.Errorf("node %s has not finished joining its cluster: run sitegate cluster join again, with the same token", node)
+	}
+	if id.Gone != "" {
+		return identity{}, errors.New(id.Gone)
+	}
 	if id.Left {
 		return identity{}, fmt.Errorf("node %s has left its cluster and does not start again: its certificate and the data folder %s can go; keep its service from starting it", node, dir)
 	}
 	return id, nil
 }
 
-// leave notes in the folder that its node has left the cluster.
-func (id identity) leave(dir string) error {
-	id.Left = true
+func readIdentity(path string) (id identity, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return id, fmt.Errorf("reading whose data folder it is: %w", err)
+	}
+	if err := json.Unmarshal(b, &id); err != nil || id.Instance == "" || id.Node == "" || id.Cluster == "" {
+		return identity{}, fmt.Errorf("%s is damaged (%v); restore it from a copy of this very node", path, err)
+	}
+	return id, nil
+}
+
+// leave notes in the folder that its node has left the cluster; gone is why, where
+// that was not its own wish.
+func (id identity) leave(dir, gone string) error {
+	id.Left, id.Gone = true, gone
 	return id.write(filepath.Join(dir, identityFile))
 }
 
@@ -85,6 +125,14 @@ func (id identity) write(path string) error {
 }
 
 func newIdentity(path, node, cluster string) (identity, error) {
+	id, err := drawIdentity(node, cluster)
+	if err != nil {
+		return identity{}, err
+	}
+	return id, id.write(path)
+}
+
+func drawIdentity(node, cluster string) (identity, error) {
 	instance, err := uuid.NewRandom()
 	if err != nil {
 		return identity{}, fmt.Errorf("drawing an id for the data folder: %w", err)
@@ -96,6 +144,5 @@ func newIdentity(path, node, cluster string) (identity, error) {
 		}
 		cluster = drawn.String()
 	}
-	id := identity{Cluster: cluster, Node: node, Instance: instance.String()}
-	return id, id.write(path)
+	return identity{Cluster: cluster, Node: node, Instance: instance.String()}, nil
 }

@@ -330,7 +330,7 @@ func (s *Store) tryLeader(ctx context.Context, here func(ctx context.Context) er
 			return err
 		}
 		return here(ctx)
-	case name == "" || string(name) == s.cfg.Node || s.mux == nil:
+	case name == "" || string(name) == s.cfg.Node:
 		return ErrNoLeader
 	}
 	t := s.tenure.Load()
@@ -340,5 +340,5 @@ func (s *Store) tryLeader(ctx context.Context, here func(ctx context.Context) er
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })()
-	return there(ctx, s.peer(string(name), string(address)))
+	return there(ctx, s.peer(string(name), s.mux.movedTo(string(name), string(address))))
 }

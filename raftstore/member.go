@@ -47,8 +47,20 @@ type member struct {
 	voter         bool
 }
 
-// members are those of the latest configuration in the log.
+// members are those of the latest configuration in the log, at the addresses where
+// they say that they are.
 func (s *Store) members() []member {
+	all := s.configured()
+	for i, m := range all {
+		if m.name != s.cfg.Node {
+			all[i].address = s.mux.movedTo(m.name, m.address)
+		}
+	}
+	return all
+}
+
+// configured are the members as the latest configuration in the log has them.
+func (s *Store) configured() []member {
 	future := s.raft.GetConfiguration()
 	if future.Error() != nil {
 		return nil
@@ -84,26 +96,13 @@ func (s *Store) voters() int {
 // majority is how many voters make one.
 func (s *Store) majority() int { return s.voters()/2 + 1 }
 
-// nameAt is the member at an address, or empty.
-func (s *Store) nameAt(address string) string {
-	<-s.up // raft dials as soon as it runs
-	if s.raft != nil {
-		for _, m := range s.members() {
-			if m.address == address {
-				return m.name
-			}
-		}
-	}
-	return ""
-}
-
 // Cluster tells of the members.
 func (s *Store) Cluster() Cluster {
 	_, leader := s.raft.LeaderWithID()
 	c := Cluster{ID: s.identity.Cluster, Node: s.cfg.Node, Leader: string(leader), Term: s.raft.CurrentTerm(), Index: s.fsm.applied.get()}
 	for _, m := range s.members() {
 		x := Member{Name: m.name, Address: m.address, Voter: m.voter}
-		if s.mux != nil && m.name != s.cfg.Node {
+		if m.name != s.cfg.Node {
 			x.Reached = s.mux.lastHeard(m.name)
 		}
 		c.Members = append(c.Members, x)
@@ -148,53 +147,4 @@ func (s *Store) AcceptTime(ctx context.Context) (before, now license.Time, err e
 	before, now = s.clock.accept()
 	s.log.Warn("the time of the nodes' clocks was accepted", "before", before.String(), "now", now.String())
 	return before, now, nil
-}
-
-// Leave takes this node out of the cluster for good, so that it no longer counts
-// for a majority. The last voter cannot leave. The store is to be closed
-// afterwards; its data folder is of no use any more.
-func (s *Store) Leave(ctx context.Context) error {
-	for {
-		if s.voters() <= 1 {
-			return fmt.Errorf("%s is the last voting node and cannot leave: nothing would be left", s.cfg.Node)
-		}
-		if s.raft.State() == raft.Leader {
-			if err := s.StepDown(ctx); err != nil && !errors.Is(err, ErrNotLeader) {
-				return err
-			}
-		}
-		led := false
-		err := s.atLeader(ctx, true, func(context.Context) error { led = true; return nil },
-			func(ctx context.Context, p *peer) error { return p.ask(ctx, methodLeave, struct{}{}, nil) })
-		if err != nil {
-			return err
-		}
-		if !led {
-			return s.identity.leave(s.cfg.Dir)
-		}
-		if ctx.Err() != nil { // it was made the leader again
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// handleLeave removes the node that asks.
-func (s *Store) handleLeave(ctx context.Context, node string) error {
-	if err := s.awaitReign(ctx); err != nil {
-		return err
-	}
-	for _, m := range s.members() {
-		if m.name != node {
-			continue
-		}
-		if m.voter && s.voters() <= 1 {
-			return fmt.Errorf("%s is the last voting node and cannot leave", node)
-		}
-		err := proposalError(s.raft.RemoveServer(raft.ServerID(node), 0, enqueueWithin).Error())
-		if err == nil {
-			s.log.Info("a node has left the cluster", "peer", node)
-		}
-		return err
-	}
-	return nil // has left already
 }

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,14 +9,18 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"sitegate/siteca"
 )
 
 // The first byte after the TLS handshake says what a connection is for; a hello
-// in each direction follows.
+// in each direction follows. Who has no certificate yet can do nothing but ask to
+// be let in: see join.go.
 const (
 	streamRaft = 1
 	streamRPC  = 2
@@ -35,25 +40,30 @@ type hello struct {
 	Instance string `cbor:"4,keyasint"`
 	// Refused is why the connection is not taken; only in an answer.
 	Refused string `cbor:"5,keyasint,omitempty"`
+	// Address is where this node listens for its peers, as it knows itself; in a
+	// cluster it may have another one by now than the members' list says.
+	Address string `cbor:"90,keyasint,omitempty"`
 }
 
 const protocol = 1
 
 // mux is a node's one door to the others: mTLS, then by the first byte to raft or
 // to the node RPC. It knows which instance of each node is connected and refuses
-// a second one.
+// a second one. A node that is alone may have no door yet: see open.
 type mux struct {
-	self   hello
-	codec  *codec
-	log    *slog.Logger
-	server *tls.Config
-	client *tls.Config
-	listen net.Listener
-	addr   raft.ServerAddress
-	serve  func(ctx context.Context, c net.Conn, from string)
+	codec *codec
+	log   *slog.Logger
+	serve func(ctx context.Context, c net.Conn, from string)
+	// vet says why a node, as its certificate and its hello have it, is not one of the
+	// cluster any more.
+	vet func(caller) error
+	// newcomer answers who has no certificate yet; nil: nobody does.
+	newcomer func(ctx context.Context, c *tls.Conn) error
 	// nameAt is the member at an address: raft itself would take anyone's answer
 	// there for the member's, and count one node's vote twice.
 	nameAt func(address string) string
+	// listed is the address that the members' list has of a node, or empty.
+	listed func(name string) string
 	dials  net.Dialer
 	via    func(ctx context.Context, network, address string) (net.Conn, error) // nil: dials
 
@@ -63,16 +73,29 @@ type mux struct {
 	strangers chan struct{}
 	toRaft    chan net.Conn
 
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
-	known map[string]*known
+	mu     sync.Mutex
+	self   hello // mu guards these
+	server *tls.Config
+	client *tls.Config
+	listen net.Listener         // nil: no door
+	conns  map[net.Conn]*caller // nil: has not said who it is
+	known  map[string]*known
+}
+
+// caller is who is at the other end of a connection.
+type caller struct {
+	name       string
+	generation uint64 // of its certificate
+	instance   string
 }
 
 // known is a node that is connected, in either direction.
 type known struct {
-	instance string
-	conns    int
-	last     time.Time // when it last said hello
+	caller
+	conns   int
+	last    time.Time // when it last said hello
+	address string    // where it says that it listens
+	instead string    // of this address, which the members' list had then
 }
 
 // refusal is a peer's word that this node must not run as it is.
@@ -88,10 +111,47 @@ type refusal struct {
 // Error is what the peer said.
 func (r *refusal) Error() string { return fmt.Sprintf("node %s refuses this node: %s", r.peer, r.text) }
 
-func (m *mux) run() {
+// open begins to listen for the other nodes, at an address that they know. It
+// opens once.
+func (m *mux) open(l net.Listener, address string, server, client, newcomer *tls.Config) error {
+	server, client = serverTLS(server), clientTLS(client)
+	if newcomer != nil {
+		server.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			if slices.Contains(h.SupportedProtos, siteca.NewcomerProto) {
+				return newcomer, nil
+			}
+			return nil, nil // as anybody else
+		}
+	}
+	m.mu.Lock()
+	if m.listen != nil || m.ctx.Err() != nil {
+		m.mu.Unlock()
+		return errors.New("this node listens for its peers already")
+	}
+	m.listen, m.server, m.client, m.self.Address = l, server, client, address
+	m.mu.Unlock()
+	m.run(l)
+	return nil
+}
+
+// hello is how this node introduces itself; its address is empty while it has no
+// door.
+func (m *mux) hello() hello {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.self
+}
+
+func (m *mux) tls() (server, client *tls.Config) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.server, m.client
+}
+
+func (m *mux) run(l net.Listener) {
 	m.group.Go(func() {
 		for {
-			c, err := m.listen.Accept()
+			c, err := l.Accept()
 			if err != nil {
 				if m.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 					return
@@ -124,11 +184,21 @@ func (m *mux) accept(raw net.Conn) {
 		}
 	}
 	defer known()
-	c := tls.Server(raw, m.server)
+	server, _ := m.tls()
+	c := tls.Server(raw, server)
 	if !m.track(c) {
 		return
 	}
 	kind, from, err := m.greet(c)
+	if errors.Is(err, errNewcomer) {
+		known() // the newcomers have a bound of their own
+		err = m.newcomer(m.ctx, c)
+		if err == nil {
+			c.Close() // its farewell tells the other end that the answer is whole
+			m.untrack(c)
+			return
+		}
+	}
 	if err != nil {
 		m.log.Info("a peer connection is refused", "remote", raw.RemoteAddr().String(), "err", err)
 		m.untrack(c)
@@ -145,93 +215,152 @@ func (m *mux) accept(raw net.Conn) {
 		}
 	case streamRPC:
 		defer keep.Close()
-		m.serve(m.ctx, keep, from)
+		m.serve(m.ctx, keep, from.name)
 	}
 }
 
+// errNewcomer: the other end has no certificate, and asks to be let in.
+var errNewcomer = errors.New("a newcomer")
+
 // greet is the accepting side of handshake and hello.
-func (m *mux) greet(c *tls.Conn) (kind byte, from string, err error) {
+func (m *mux) greet(c *tls.Conn) (kind byte, from caller, err error) {
 	if err := c.SetDeadline(time.Now().Add(handshakeLimit)); err != nil {
-		return 0, "", err
+		return 0, from, err
 	}
 	if err := c.HandshakeContext(m.ctx); err != nil {
-		return 0, "", err
+		return 0, from, err
+	}
+	if c.ConnectionState().NegotiatedProtocol == siteca.NewcomerProto {
+		return 0, from, errNewcomer
 	}
 	name, err := peerName(c)
 	if err != nil {
-		return 0, "", err
+		return 0, from, err
 	}
 	var first [1]byte
 	if _, err := io.ReadFull(c, first[:]); err != nil {
-		return 0, "", err
+		return 0, from, err
 	}
 	if first[0] != streamRaft && first[0] != streamRPC {
-		return 0, "", fmt.Errorf("node %s asks for service %d, which this program does not know", name.node, first[0])
+		return 0, from, fmt.Errorf("node %s asks for service %d, which this program does not know", name.node, first[0])
 	}
 	var h hello
 	if err := readMessage(c, m.codec, &h); err != nil {
-		return 0, "", err
+		return 0, from, err
 	}
+	from = caller{h.Node, name.generation, h.Instance}
 	refused := m.judge(name, h)
 	if refused == nil {
-		refused = m.enter(h)
+		refused = m.vet(from)
 	}
-	answer := m.self
+	if refused == nil {
+		refused = m.enter(c, from, h)
+	}
+	answer := m.hello()
 	if refused != nil {
 		answer.Refused = refused.Error()
 	}
 	err = writeMessage(c, m.codec, answer)
 	if refused != nil {
-		return 0, "", refused
+		return 0, from, refused
 	}
 	if err == nil {
 		err = c.SetDeadline(time.Time{})
 	}
 	if err != nil {
-		m.leave(h.Node)
+		m.leave(from)
 	}
-	return first[0], h.Node, err
+	return first[0], from, err
 }
 
 // judge says why a peer that introduces itself so is not one of ours.
 func (m *mux) judge(name certName, h hello) error {
+	self := m.hello()
 	switch {
 	case h.Protocol != protocol:
 		return fmt.Errorf("node %s speaks version %d of the node protocol, this one %d", name.node, h.Protocol, protocol)
-	case name.cluster != m.self.Cluster || h.Cluster != m.self.Cluster:
-		return fmt.Errorf("node %s is of cluster %s (its certificate: %s), this one is of %s; point it at its own cluster's nodes", name.node, h.Cluster, name.cluster, m.self.Cluster)
+	case name.cluster != self.Cluster || h.Cluster != self.Cluster:
+		return fmt.Errorf("node %s is of cluster %s (its certificate: %s), this one is of %s; point it at its own cluster's nodes", name.node, h.Cluster, name.cluster, self.Cluster)
 	case name.node != h.Node:
 		return fmt.Errorf("a node calls itself %s, its certificate says %s; give each node its own certificate", h.Node, name.node)
-	case h.Node == m.self.Node && h.Instance != m.self.Instance:
-		return fmt.Errorf("a node named %s is running already at %s with its own data folder; give the second one a name and a certificate of its own, or stop the first", h.Node, m.addr)
+	case h.Node == self.Node && h.Instance != self.Instance:
+		return fmt.Errorf("a node named %s is running already at %s with its own data folder; give the second one a name and a certificate of its own, or stop the first", h.Node, self.Address)
 	}
 	return nil
 }
 
 // enter notes a connection of a node, unless another instance of it is connected.
-func (m *mux) enter(h hello) error {
+func (m *mux) enter(c net.Conn, who caller, h hello) error {
+	listed := m.listed(who.name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := m.known[h.Node]
+	k := m.known[who.name]
 	if k == nil {
-		k = &known{instance: h.Instance}
-		m.known[h.Node] = k
+		k = &known{caller: who}
+		m.known[who.name] = k
 	}
-	if k.instance != h.Instance {
-		if k.conns > 0 {
-			return fmt.Errorf("a node named %s is running already with another data folder; give the second one a name and a certificate of its own, or stop the first", h.Node)
-		}
-		k.instance = h.Instance
+	if k.instance != who.instance && who.generation > k.generation {
+		k.conns = 0 // the new machine has taken the place of the one that was connected
 	}
+	if k.instance != who.instance && k.conns > 0 {
+		return fmt.Errorf("a node named %s is running already with another data folder; give the second one a name and a certificate of its own, or stop the first", who.name)
+	}
+	k.caller = who
 	k.conns++
 	k.last = time.Now()
+	k.address, k.instead = h.Address, listed
+	if _, open := m.conns[c]; open {
+		m.conns[c] = &who
+	}
 	return nil
 }
 
-func (m *mux) leave(node string) {
+// movedTo is where a member says that it listens, if that is not where the list has
+// it; a list that has changed since knows better.
+func (m *mux) movedTo(name, listed string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if k := m.known[node]; k != nil {
+	if k := m.known[name]; k != nil && k.address != "" && k.address != listed && k.instead == listed {
+		return k.address
+	}
+	return listed
+}
+
+// who is the node of a name that is connected.
+func (m *mux) who(name string) (caller, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.known[name]; k != nil && k.conns > 0 {
+		return k.caller, true
+	}
+	return caller{}, false
+}
+
+// recheck ends the connections of nodes that are not of the cluster any more.
+func (m *mux) recheck() {
+	m.mu.Lock()
+	var all []net.Conn
+	var callers []caller
+	for c, who := range m.conns {
+		if who != nil {
+			all, callers = append(all, c), append(callers, *who)
+		}
+	}
+	m.mu.Unlock()
+	for i, c := range all {
+		if err := m.vet(callers[i]); err != nil {
+			m.log.Info("a peer connection is ended", "peer", callers[i].name, "err", err)
+			if t, ok := c.(*tls.Conn); ok {
+				t.NetConn().Close()
+			}
+		}
+	}
+}
+
+func (m *mux) leave(who caller) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.known[who.name]; k != nil && k.instance == who.instance {
 		k.conns--
 	}
 }
@@ -258,6 +387,10 @@ func (m *mux) lastHeard(node string) time.Time {
 // dial connects to a peer and introduces itself. An empty name takes whoever of
 // the cluster answers. A *refusal says that the peer will not have this node.
 func (m *mux) dial(ctx context.Context, kind byte, name, address string) (net.Conn, error) {
+	_, client := m.tls()
+	if client == nil {
+		return nil, errors.New("this node has no certificate to show to other nodes: it is alone")
+	}
 	ctx, cancel := context.WithTimeout(ctx, handshakeLimit)
 	defer cancel()
 	via := m.via
@@ -268,15 +401,15 @@ func (m *mux) dial(ctx context.Context, kind byte, name, address string) (net.Co
 	if err != nil {
 		return nil, fmt.Errorf("connecting to node %s: %w", name, err)
 	}
-	c := tls.Client(raw, m.client)
+	c := tls.Client(raw, client)
 	if !m.track(c) {
 		return nil, ErrClosed
 	}
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	h, err := m.introduce(ctx, c, kind, name)
+	who, err := m.introduce(ctx, c, kind, name)
 	if err == nil && !stop() {
 		err = context.Cause(ctx)
-		m.leave(h.Node)
+		m.leave(who)
 	}
 	if err != nil {
 		stop()
@@ -286,14 +419,14 @@ func (m *mux) dial(ctx context.Context, kind byte, name, address string) (net.Co
 		}
 		return nil, err
 	}
-	return &peerConn{Conn: c, gone: sync.OnceFunc(func() { m.leave(h.Node); m.untrack(c) })}, nil
+	return &peerConn{Conn: c, gone: sync.OnceFunc(func() { m.leave(who); m.untrack(c) })}, nil
 }
 
 // dialer dials from the address this node listens on, if that is a single one: the
 // firewall between two server rooms then sees the address it was told of.
 func (m *mux) dialer(address string) *net.Dialer {
 	d := m.dials
-	own, ok := m.listen.Addr().(*net.TCPAddr)
+	own, ok := m.listening().(*net.TCPAddr)
 	if !ok || own.IP.IsUnspecified() {
 		return &d
 	}
@@ -304,34 +437,49 @@ func (m *mux) dialer(address string) *net.Dialer {
 	return &d
 }
 
-func (m *mux) introduce(ctx context.Context, c *tls.Conn, kind byte, name string) (hello, error) {
+// listening is the address of this node's door; nil: it has none.
+func (m *mux) listening() net.Addr {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.listen == nil {
+		return nil
+	}
+	return m.listen.Addr()
+}
+
+func (m *mux) introduce(ctx context.Context, c *tls.Conn, kind byte, name string) (caller, error) {
 	if err := c.HandshakeContext(ctx); err != nil {
-		return hello{}, fmt.Errorf("connecting to node %s: %w", name, err)
+		return caller{}, fmt.Errorf("connecting to node %s: %w", name, err)
 	}
 	is, err := peerName(c)
 	if err != nil {
-		return hello{}, fmt.Errorf("connecting to node %s: %w", name, err)
+		return caller{}, fmt.Errorf("connecting to node %s: %w", name, err)
 	}
 	if _, err := c.Write([]byte{kind}); err != nil {
-		return hello{}, fmt.Errorf("connecting to node %s: %w", name, err)
+		return caller{}, fmt.Errorf("connecting to node %s: %w", name, err)
 	}
-	if err := writeMessage(c, m.codec, m.self); err != nil {
-		return hello{}, fmt.Errorf("connecting to node %s: %w", name, err)
+	self := m.hello()
+	if err := writeMessage(c, m.codec, self); err != nil {
+		return caller{}, fmt.Errorf("connecting to node %s: %w", name, err)
 	}
 	var h hello
 	if err := readMessage(c, m.codec, &h); err != nil {
-		return hello{}, fmt.Errorf("connecting to node %s: %w", name, err)
+		return caller{}, fmt.Errorf("connecting to node %s: %w", name, err)
 	}
 	if h.Refused != "" {
-		return hello{}, &refusal{peer: h.Node, text: h.Refused, sure: is == certName{m.self.Cluster, h.Node}}
+		return caller{}, &refusal{peer: h.Node, text: h.Refused, sure: is.cluster == self.Cluster && is.node == h.Node}
 	}
 	if name != "" && h.Node != name {
-		return hello{}, fmt.Errorf("node %s was expected, %s answers; check the peers' addresses", name, h.Node)
+		return caller{}, fmt.Errorf("node %s was expected, %s answers; check the peers' addresses", name, h.Node)
 	}
 	if err := m.judge(is, h); err != nil {
-		return hello{}, err
+		return caller{}, err
 	}
-	return h, m.enter(h)
+	who := caller{h.Node, is.generation, h.Instance}
+	if err := m.vet(who); err != nil {
+		return caller{}, err
+	}
+	return who, m.enter(c, who, h)
 }
 
 // track keeps a connection so that close ends it; false: closed already.
@@ -342,7 +490,7 @@ func (m *mux) track(c net.Conn) bool {
 		c.Close()
 		return false
 	}
-	m.conns[c] = struct{}{}
+	m.conns[c] = nil
 	return true
 }
 
@@ -358,8 +506,10 @@ func (m *mux) untrack(c net.Conn) {
 // close ends the listener and every connection.
 func (m *mux) close() {
 	m.cancel()
-	m.listen.Close()
 	m.mu.Lock()
+	if m.listen != nil {
+		m.listen.Close()
+	}
 	for c := range m.conns {
 		if t, ok := c.(*tls.Conn); ok {
 			t.NetConn().Close()
@@ -400,7 +550,10 @@ func (l raftLayer) Accept() (net.Conn, error) {
 func (l raftLayer) Close() error { return nil }
 
 // Addr is the address the other nodes know.
-func (l raftLayer) Addr() net.Addr { return advertised(l.m.addr) }
+func (l raftLayer) Addr() net.Addr {
+	self := l.m.hello()
+	return advertised(cmp.Or(self.Address, self.Node))
+}
 
 // Dial connects to another node's raft.
 func (l raftLayer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {

@@ -76,7 +76,7 @@ func TestGarbageOnThePortDoesNoHarm(t *testing.T) {
 	c.tls(&conf, "n2")
 	client := clientTLS(conf.ClientTLS)
 	stranger := client.Clone()
-	stranger.Certificates = nil
+	stranger.GetClientCertificate = nil
 	for name, talk := range map[string]func(net.Conn){
 		"nothing":                      func(net.Conn) {},
 		"plain text":                   func(n net.Conn) { io.WriteString(n, "GET / HTTP/1.1\r\n\r\n") },

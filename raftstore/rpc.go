@@ -22,8 +22,17 @@ const (
 	methodTerm    method = 1
 	methodForward method = 2
 	methodRenew   method = 3
-	methodLeave   method = 4
-	methodLost    method = 120
+	methodLeave   method = 4 // this and those from 90 on: see join.go
+
+	methodAbout    method = 90
+	methodJoin     method = 91
+	methodToken    method = 92
+	methodRemove   method = 93
+	methodStepDown method = 94
+	methodMoved    method = 95
+	methodSign     method = 96
+	methodCAKey    method = 97
+	methodLost     method = 120
 
 	methodCommitted method = 100
 )
@@ -164,14 +173,12 @@ func (s *Store) handle(ctx context.Context, from string, m method, body []byte) 
 		answer, err = s.handleForward(ctx, body)
 	case methodRenew:
 		answer, err = s.handleRenew(ctx, body)
-	case methodLeave:
-		err = s.handleLeave(ctx, from)
 	case methodLost:
 		err = s.handleLost(from, body)
 	case methodCommitted:
 		answer, err = s.handleCommitted(ctx)
 	default:
-		err = fmt.Errorf("node request %d is not known here; is this node older?", m)
+		answer, err = s.handleMembers(ctx, from, m, body)
 	}
 	switch {
 	case err == nil:

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/time/rate"
 
 	"sitegate/license"
 )
@@ -44,6 +46,7 @@ type Store struct {
 	batcher *batcher
 	fresh   freshness
 	renewer renewer
+	roster  roster
 
 	standing *standing
 	losses   losses
@@ -86,6 +89,9 @@ func Open(cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, log: cfg.Logger, mono: cfg.mono, up: make(chan struct{}), halted: make(chan struct{}), peers: map[string]*peer{}}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.renewer.s = s
+	s.roster.seen, s.roster.ready = map[string]sighting{}, map[string]int{}
+	s.roster.isOut = make(chan struct{})
+	s.roster.newcomers, s.roster.atDoor = rate.NewLimiter(newcomerRate, newcomerBurst), make(chan struct{}, maxNewcomers)
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.shut())
 	}
@@ -110,6 +116,11 @@ func (s *Store) open() (err error) {
 	s.space = &space{dir: s.cfg.Dir, want: s.cfg.Ballast, stat: s.cfg.statfs, log: s.log, metrics: s.metrics, at: DiskSpace{Ballast: ballastSize(s.cfg.Dir)}}
 	if _, err := s.space.look(); err != nil { // before anything is mapped into memory
 		return err
+	}
+	if s.cfg.Member {
+		if err := notLost(s.cfg.Dir, s.cfg.Node, s.cfg.Cluster); err != nil {
+			return err
+		}
 	}
 	if s.identity, err = identify(s.cfg.Dir, s.cfg.Node, s.cfg.Cluster); err != nil {
 		return err
@@ -169,7 +180,7 @@ func (s *Store) openState() error {
 		return fmt.Errorf("the state in %s is of cluster %s, this node is of %s; set the right folder, or the right cluster", s.cfg.Dir, l.pos.Cluster, s.identity.Cluster)
 	}
 	s.fsm = &fsm{codec: s.codec, log: s.log, metrics: s.metrics, disk: d, leases: s.leases, clock: s.clock,
-		cluster: s.identity.Cluster, tell: s.cfg.OnEvents, jump: s.cfg.OnJump, few: s.cfg.fewEvents, halt: s.halt, logOnly: s.cfg.LogOnly, state: l.state, pos: l.pos}
+		cluster: s.identity.Cluster, tell: s.observe, jump: s.jumped, few: s.cfg.fewEvents, halt: s.halt, logOnly: s.cfg.LogOnly, state: l.state, pos: l.pos}
 	s.fsm.applied.raise(l.pos.Index)
 	s.fsm.snaps = &snapshots{ctx: s.ctx, disk: d, codec: s.codec, log: s.log, cluster: s.identity.Cluster, builts: map[string]built{}}
 	s.behind = newBehind(d, s.metrics, s.stalls, s.halt, s.fsm.applied.get)
@@ -178,28 +189,28 @@ func (s *Store) openState() error {
 	return nil
 }
 
-// transport connects to the other nodes, or to nobody.
+// transport connects to the other nodes; to nobody, while this one has no door.
 func (s *Store) transport() (nodeTransport, error) {
-	if len(s.cfg.Peers) == 0 {
-		_, t := raft.NewInmemTransport(raft.ServerAddress(s.cfg.Node))
-		return t, nil
-	}
 	s.mux = &mux{
 		self:  hello{Protocol: protocol, Cluster: s.identity.Cluster, Node: s.cfg.Node, Instance: s.identity.Instance},
-		codec: s.codec, log: s.log, server: serverTLS(s.cfg.ServerTLS), client: clientTLS(s.cfg.ClientTLS),
-		listen: s.cfg.Listener, addr: raft.ServerAddress(s.cfg.Advertise), serve: s.serveRPC, nameAt: s.nameAt,
+		codec: s.codec, log: s.log, serve: s.serveRPC, newcomer: s.newcome, vet: s.vet, nameAt: s.nameAt, listed: s.listed,
 		dials:     net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 4}},
 		via:       s.cfg.dial,
 		strangers: make(chan struct{}, maxStrangers), toRaft: make(chan net.Conn),
-		conns: map[net.Conn]struct{}{}, known: map[string]*known{},
+		conns: map[net.Conn]*caller{}, known: map[string]*known{},
 	}
 	s.mux.ctx, s.mux.cancel = context.WithCancel(context.Background())
-	s.mux.run() // who starts at the same time is answered at once; requests wait for raft
-	if err := s.introduce(); err != nil {
-		return nil, err
+	if s.cfg.Listener != nil {
+		// Who starts at the same time is answered at once; requests wait for raft.
+		if err := s.mux.open(s.cfg.Listener, s.cfg.Advertise, s.cfg.ServerTLS, s.cfg.ClientTLS, s.newcomerTLS(s.cfg.Keys)); err != nil {
+			return nil, err
+		}
+		if err := s.introduce(); err != nil {
+			return nil, err
+		}
 	}
 	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: raftLayer{s.mux}, MaxPool: 3, Timeout: 5 * time.Second, Logger: raftLog(s.log),
+		Stream: raftLayer{s.mux}, MaxPool: 3, Timeout: 5 * time.Second, Logger: raftLog(s.log), ServerAddressProvider: addresses{s},
 		// No pipelining: when a pipeline ends while raft 1.7.3 is sending on it, sender
 		// and reader wait for each other for good, and with them this follower's
 		// replication and raft's shutdown. Entries are batches; one at a time is enough.
@@ -216,10 +227,7 @@ func (s *Store) introduce() error {
 	var group sync.WaitGroup
 	var refused, strange []error
 	welcome := false
-	for _, p := range s.cfg.Peers {
-		if p.Name == s.cfg.Node {
-			continue
-		}
+	for _, p := range s.acquaintances() {
 		group.Go(func() {
 			c, err := s.mux.dial(ctx, streamRPC, p.Name, p.Address)
 			mu.Lock()
@@ -265,7 +273,7 @@ func (s *Store) startRaft(transport raft.Transport) error {
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
-	if !known {
+	if !known && !s.identity.Joined {
 		if err := raft.BootstrapCluster(conf, s.logs, s.wal, s.fsm.snaps, transport, s.firstMembers()); err != nil {
 			return fmt.Errorf("beginning a new cluster: %w", err)
 		}
@@ -282,7 +290,8 @@ func (s *Store) startRaft(transport raft.Transport) error {
 func (s *Store) firstMembers() raft.Configuration {
 	var c raft.Configuration
 	if len(s.cfg.Peers) == 0 {
-		c.Servers = []raft.Server{{ID: raft.ServerID(s.cfg.Node), Address: raft.ServerAddress(s.cfg.Node)}}
+		at := cmp.Or(s.cfg.Advertise, s.cfg.Node) // no address: it has no door yet
+		c.Servers = []raft.Server{{ID: raft.ServerID(s.cfg.Node), Address: raft.ServerAddress(at)}}
 	}
 	for _, p := range s.cfg.Peers {
 		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(p.Name), Address: raft.ServerAddress(p.Address)})
@@ -300,9 +309,8 @@ func (s *Store) start() {
 	s.spawn(func() { s.wal.prepare(s.ctx.Done()) })
 	s.spawn(func() { s.stalls.watch(s.ctx.Done()) })
 	s.spawn(s.watchSpace)
-	if s.mux != nil {
-		s.spawn(s.look)
-	}
+	s.spawn(s.look)
+	s.spawn(s.keepRoster)
 }
 
 // flushing writes the state behind the log, now and then, and keeps what is left
@@ -363,6 +371,10 @@ func (s *Store) halt(err error) {
 
 // refused hears that a peer will not have this node.
 func (s *Store) refused(r *refusal) {
+	if r.sure && s.roster.leaving.Load() {
+		s.out()
+		return
+	}
 	if r.sure {
 		s.halt(r)
 		return

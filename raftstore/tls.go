@@ -6,10 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"sitegate/siteca"
 )
 
 // certName is who a peer is, by its certificate.
-type certName struct{ cluster, node string }
+type certName struct {
+	cluster, node string
+	generation    uint64 // see license.Node
+}
 
 // nameOf reads the node's name from a certificate's URI:
 // sitegate://<cluster>/node/<name>.
@@ -20,7 +25,8 @@ func nameOf(cert *x509.Certificate) (certName, error) {
 		}
 		node, ok := strings.CutPrefix(u.Path, "/node/")
 		if ok && u.Host != "" && nodeName.MatchString(node) {
-			return certName{u.Host, node}, nil
+			generation, err := siteca.GenerationOf(cert)
+			return certName{u.Host, node, generation}, err
 		}
 	}
 	return certName{}, errors.New("its certificate names no sitegate node (a URI sitegate://<cluster>/node/<name>)")

@@ -8,12 +8,15 @@
 // dialled, or one made for clients only, is refused. Names and addresses in a
 // certificate are for clients and decide nothing among peers.
 //
-// The CA's key is needed to add nodes, not to run them: keep it off the nodes.
-// The package keeps nothing in memory beyond its values, and leaves to others
-// who listens and who dials.
+// A node's certificate and key are its Keys, in its data folder; the certificate is
+// replaced there while it is in use. The CA's key lies beside them on nodes that
+// may sign, which are those that vote: see docs/decisions/0011.
+// The package leaves to others who listens, who dials, and who may have a
+// certificate.
 package siteca
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -67,7 +70,7 @@ func New(cluster string, now time.Time) (*CA, error) {
 		MaxPathLenZero:        true,
 		URIs:                  []*url.URL{{Scheme: scheme, Host: cluster}},
 	}
-	der, err := sign(template, template, key, key)
+	der, err := sign(template, template, key.Public(), key)
 	if err != nil {
 		return nil, fmt.Errorf("making the site CA's certificate: %w", err)
 	}
@@ -84,6 +87,9 @@ func (ca *CA) Cluster() string { return ca.cluster }
 // CertPEM is the CA's certificate, which every node and every client may have.
 func (ca *CA) CertPEM() []byte { return certPEM(ca.cert.Raw) }
 
+// KeyPEM is the CA's key.
+func (ca *CA) KeyPEM() ([]byte, error) { return keyPEM(ca.key) }
+
 // Fingerprint is the CA's, to compare by eye or over the telephone.
 func (ca *CA) Fingerprint() string { return Fingerprint(ca.cert.Raw) }
 
@@ -97,13 +103,13 @@ func Fingerprint(der []byte) string {
 	return "SHA256:" + strings.Join(parts, ":")
 }
 
-func sign(template, parent *x509.Certificate, key, by *ecdsa.PrivateKey) ([]byte, error) {
+func sign(template, parent *x509.Certificate, key crypto.PublicKey, by *ecdsa.PrivateKey) ([]byte, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, err
 	}
 	template.SerialNumber = serial.Add(serial, big.NewInt(1))
-	return x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
+	return x509.CreateCertificate(rand.Reader, template, parent, key, by)
 }
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)

@@ -1,13 +1,11 @@
 package siteca
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
@@ -97,36 +95,4 @@ func Ensure(dir, cluster string, now time.Time) (ca *CA, created bool, err error
 		return nil, false, err
 	}
 	return ca, true, ca.Save(dir)
-}
-
-// renewBefore is how long before its end a certificate is made anew.
-const renewBefore = 30 * 24 * time.Hour
-
-// EnsureServing is the certificate in dir that a node shows its clients, made or
-// made anew if there is none, if it is not of this CA, lacks one of hosts, or
-// ends within 30 days.
-func (ca *CA) EnsureServing(dir, node string, hosts []string, now time.Time) (tls.Certificate, error) {
-	certFile, keyFile := filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile)
-	if pair, err := tls.LoadX509KeyPair(certFile, keyFile); err == nil && ca.serves(pair, hosts, now) {
-		return pair, nil
-	}
-	cert, key, err := ca.Issue(node, hosts, false, now)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	for _, old := range []string{certFile, keyFile} {
-		if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return tls.Certificate{}, fmt.Errorf("replacing an old certificate: %w", err)
-		}
-	}
-	if err := WritePair(dir, CertFile, cert, KeyFile, key); err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.X509KeyPair(cert, key)
-}
-
-func (ca *CA) serves(pair tls.Certificate, hosts []string, now time.Time) bool {
-	lacks := func(h string) bool { return pair.Leaf.VerifyHostname(h) != nil }
-	return pair.Leaf.CheckSignatureFrom(ca.cert) == nil &&
-		now.Before(pair.Leaf.NotAfter.Add(-renewBefore)) && !slices.ContainsFunc(hosts, lacks)
 }

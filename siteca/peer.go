@@ -7,15 +7,20 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // Peer is what a node needs to talk to the other nodes of its cluster.
 type Peer struct {
 	cluster, node string
-	cert          tls.Certificate
+	root          *x509.Certificate
 	roots         *x509.CertPool
+	pair          atomic.Pointer[tls.Certificate] // in use; a renewed one takes its place
 }
+
+// errEnded: a certificate's time is over.
+var errEnded = errors.New("it has ended: a node that was off for that long joins anew, with a token")
 
 // NewPeer reads the site CA's certificate and a node's certificate and key, all
 // in PEM form, and makes sure that they belong together and to this node.
@@ -31,8 +36,9 @@ func NewPeer(cluster, node string, ca, cert, key []byte) (*Peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the certificate of %s: %w", node, err)
 	}
-	p := &Peer{cluster: cluster, node: node, cert: pair, roots: x509.NewCertPool()}
+	p := &Peer{cluster: cluster, node: node, root: root, roots: x509.NewCertPool()}
 	p.roots.AddCert(root)
+	p.pair.Store(&pair)
 	if err := p.verify(pair.Leaf, node, x509.ExtKeyUsageClientAuth); err != nil {
 		return nil, fmt.Errorf("this node's own certificate: %w", err)
 	}
@@ -58,14 +64,22 @@ func (p *Peer) Node() string { return p.node }
 func (p *Peer) Cluster() string { return p.cluster }
 
 // Expires is when its certificate does.
-func (p *Peer) Expires() time.Time { return p.cert.Leaf.NotAfter }
+func (p *Peer) Expires() time.Time { return p.pair.Load().Leaf.NotAfter }
+
+// Certificate is the one in use now, which serves clients as well.
+func (p *Peer) Certificate() *tls.Certificate { return p.pair.Load() }
+
+func (p *Peer) serve(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.pair.Load(), nil }
+
+func (p *Peer) call(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return p.pair.Load(), nil }
 
 // ServerTLS accepts nodes of this cluster and nobody else; NodeOf tells which one
-// has connected.
+// has connected. Like ClientTLS, it shows whichever certificate is in use when
+// somebody connects.
 func (p *Peer) ServerTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
-		Certificates:           []tls.Certificate{p.cert},
+		GetCertificate:         p.serve,
 		ClientAuth:             tls.RequireAndVerifyClientCert,
 		ClientCAs:              p.roots,
 		SessionTicketsDisabled: true, // each connection shows its certificate
@@ -80,9 +94,9 @@ func (p *Peer) ServerTLS() *tls.Config {
 // this cluster, and the caller asks NodeOf which one it is.
 func (p *Peer) ClientTLS(node string) *tls.Config {
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{p.cert},
-		RootCAs:      p.roots,
+		MinVersion:           tls.VersionTLS13,
+		GetClientCertificate: p.call,
+		RootCAs:              p.roots,
 		// The standard check is of the host name. VerifyConnection checks the chain
 		// and the node's name in its place, on every connection.
 		InsecureSkipVerify: true,
@@ -106,6 +120,9 @@ func (p *Peer) verify(cert *x509.Certificate, node string, usage x509.ExtKeyUsag
 		return errors.New("the other end showed no certificate")
 	}
 	if _, err := cert.Verify(x509.VerifyOptions{Roots: p.roots, KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
+		if time.Now().After(cert.NotAfter) {
+			err = errors.Join(errEnded, err)
+		}
 		return fmt.Errorf("the certificate of %q is not one of cluster %s: %w", cert.Subject.CommonName, p.cluster, err)
 	}
 	cluster, name, err := nameOf(cert)

@@ -2,7 +2,6 @@ package siteca_test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"io/fs"
@@ -110,10 +109,10 @@ func TestWhoIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	serving := gw2.ClientTLS("gw1")
-	serving.Certificates = []tls.Certificate{servingPair}
+	serving.GetClientCertificate, serving.Certificates = nil, []tls.Certificate{servingPair}
 
 	anonymous := gw2.ClientTLS("gw1")
-	anonymous.Certificates = nil
+	anonymous.GetClientCertificate = nil
 	old := gw2.ClientTLS("gw1")
 	old.MinVersion, old.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
 
@@ -164,7 +163,7 @@ func TestAnotherClusterUnderTheSameKeyIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := gw1.ClientTLS("gw1")
-	client.Certificates = []tls.Certificate{pair}
+	client.GetClientCertificate, client.Certificates = nil, []tls.Certificate{pair}
 	_, serverErr, _ := shake(t, gw1.ServerTLS(), client)
 	if serverErr == nil || !strings.Contains(serverErr.Error(), "node gw2 belongs to cluster green, not to blue") {
 		t.Errorf("got %v, want a refusal that names both clusters", serverErr)
@@ -225,43 +224,6 @@ func TestFilesAreForTheirOwnerAndNotOverwritten(t *testing.T) {
 	}
 	if _, err := siteca.Load(dir); err == nil || !strings.Contains(err.Error(), "not that of the certificate") {
 		t.Errorf("a key and a certificate of two CAs: got %v", err)
-	}
-}
-
-func TestServingCertificateIsKeptAndRenewed(t *testing.T) {
-	dir, now := t.TempDir(), time.Now()
-	ca, created, err := siteca.Ensure(dir, "blue", now)
-	if err != nil || !created {
-		t.Fatalf("created %v, %v; want a new CA", created, err)
-	}
-	if _, created, err = siteca.Ensure(dir, "blue", now); err != nil || created {
-		t.Fatalf("created %v, %v; want the one that is there", created, err)
-	}
-	serial := func(hosts []string, now time.Time) string {
-		t.Helper()
-		pair, err := ca.EnsureServing(dir, "gw1", hosts, now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		roots := x509.NewCertPool()
-		roots.AppendCertsFromPEM(ca.CertPEM())
-		for _, h := range hosts {
-			if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: h, CurrentTime: now}); err != nil {
-				t.Errorf("a client of %s: %v", h, err)
-			}
-		}
-		return pair.Leaf.SerialNumber.String()
-	}
-	first := serial([]string{"127.0.0.1", "gw1.example"}, now)
-	if again := serial([]string{"gw1.example"}, now); again != first {
-		t.Error("a certificate that serves was replaced")
-	}
-	more := serial([]string{"127.0.0.1", "site.example"}, now)
-	if more == first {
-		t.Error("a certificate that lacks a host was kept")
-	}
-	if late := serial([]string{"127.0.0.1"}, now.Add(siteca.NodeLife-24*time.Hour)); late == more {
-		t.Error("a certificate that ends tomorrow was kept")
 	}
 }
 

@@ -37,8 +37,13 @@ func check(_ context.Context, p *program, args []string) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("writing the settings: %w", err)
 	}
-	if c.Cluster == nil {
-		fmt.Fprintln(p.stdout, "\nNo cluster is set: this node stands alone.")
+	switch _, joined, err := readMembership(c); {
+	case err != nil:
+		return err
+	case !c.Cluster.Made() && joined:
+		fmt.Fprintln(p.stdout, "\nNo cluster is set: its data folder says which one it has joined, or began.")
+	case !c.Cluster.Made():
+		fmt.Fprintln(p.stdout, "\nNo cluster is set: this node stands alone, until others join it.")
 	}
 	if c.Cloud == nil {
 		fmt.Fprintln(p.stdout, "\nNo cloud is set: nothing is mirrored, so nobody can be granted anything yet.")

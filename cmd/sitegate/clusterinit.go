@@ -18,20 +18,12 @@ import (
 	"sitegate/upstream/egress"
 )
 
-func cluster(ctx context.Context, p *program, args []string) error {
-	return p.dispatch(ctx, "sitegate cluster", []command{
-		{"init", "write a site CA, and certificates and a configuration for each node", clusterInit},
-		{"leave", "take this machine's node out of its cluster", leave},
-		{"recover", "go on with this machine's node alone when most nodes are lost for good", recoverNode},
-	}, args)
-}
-
 const initHelp = `
 Usage: sitegate cluster init DIR NAME=HOST:PORT[,api=HOST:PORT][,connect=HOST:PORT]...
 
 Writes everything that one, three or five nodes need to form a cluster into DIR:
 a site CA in DIR/ca, and for each node a folder DIR/NAME with its configuration,
-certificate and key, to be copied to its machine as it is. HOST:PORT is where the
+certificate and keys, to be copied to its machine as it is. HOST:PORT is where the
 other nodes reach it; api is where clients do (default: port 8443 of the same
 host); connect opens a door for sign-in pages there. DIR must not exist yet, or be
 empty.
@@ -153,7 +145,11 @@ func (plan *sitePlan) writeNode(dir string, n nodePlan, ca *siteca.CA, now time.
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{siteca.CAFile: ca.CertPEM(), "sitegate.yaml": []byte(text)}
+	caKey, err := ca.KeyPEM()
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{siteca.CAFile: ca.CertPEM(), siteca.CAKeyFile: caKey, "sitegate.yaml": []byte(text)}
 	for name, from := range map[string]string{"cloud.secret": plan.CloudSecret, "proxy.password": plan.ProxyPasswordFile} {
 		if from == "" {
 			continue
@@ -194,7 +190,7 @@ func (p *program) tellInit(dir string, plan *sitePlan, fingerprint string) {
 	for _, n := range plan.Nodes {
 		fmt.Fprintf(p.stdout, "  %s  copy to the machine of %s\n", filepath.Join(dir, n.Name), n.Peer)
 	}
-	fmt.Fprintf(p.stdout, "  %s  keep away from the nodes: its key can make new ones\n", filepath.Join(dir, "ca"))
+	fmt.Fprintf(p.stdout, "  %s  keep safe: its key can make nodes, and every node that votes holds it\n", filepath.Join(dir, "ca"))
 	fmt.Fprintf(p.stdout, "  %s  give to clients: the nodes' certificates are by this CA\n\n", filepath.Join(dir, "ca", siteca.CAFile))
 	file := filepath.Join(dir, plan.Nodes[0].Name, "sitegate.yaml")
 	if plan.complete() {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,9 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/uuid"
-
-	"sitegate/api"
 	"sitegate/configs"
 	"sitegate/endpoint"
 	"sitegate/raftstore"
@@ -30,9 +26,12 @@ type door struct {
 	ln     net.Listener
 	server *http.Server
 	tunnel *endpoint.Tunnel // of the CONNECT door; nil elsewhere
+	closed chan struct{}    // closed once nobody new is let in
 }
 
 type doors []*door
+
+const doorOperator = "operator"
 
 // The bounds of a door.
 const (
@@ -42,9 +41,9 @@ const (
 	headerBytes = 64 << 10
 )
 
-// openDoors listens on all of the node's addresses, or on none. left is called
-// when the operator has taken the node out of its cluster.
-func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, left func(), certificate tls.Certificate, out *egress.Dialer, log *slog.Logger) (ds doors, err error) {
+// openDoors listens on all of the node's addresses, or on none. certificate is asked
+// for each connection.
+func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate func() *tls.Certificate, out *egress.Dialer, log *slog.Logger) (ds doors, err error) {
 	room := newCrowd(log)
 	defer func() {
 		if err != nil {
@@ -57,7 +56,8 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	}
 	// HTTP/1.1 only: the websocket needs it, and one dead connection then takes
 	// one request with it.
-	ln = tls.NewListener(room.limit(ln), &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	ln = tls.NewListener(room.limit(ln), &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil }})
 	ds = append(ds, newDoor("api", ln, ep.Handler(), log))
 
 	socket := c.OperatorSocket()
@@ -66,8 +66,8 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	}
 	operators := http.NewServeMux()
 	operators.HandleFunc("GET "+pathBackup, giveBackup(store, log))
-	operators.Handle("/", operatorHandler(ep.Operator(), store.Leave, left, log))
-	ds = append(ds, newDoor("operator", ln, operators, log))
+	operators.Handle("/", ep.Operator())
+	ds = append(ds, newDoor(doorOperator, ln, operators, log))
 
 	if c.Connect != nil {
 		tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: dialFunc(out.DialContext), Allow: c.Connect.Allow, Clients: c.Connect.From})
@@ -101,7 +101,7 @@ func cannotListen(whom, key string, err error) error {
 func (ds doors) api() net.Addr { return ds[0].ln.Addr() }
 
 func newDoor(name string, ln net.Listener, h http.Handler, to *slog.Logger) *door {
-	return &door{name: name, ln: ln, server: &http.Server{
+	return &door{name: name, ln: ln, closed: make(chan struct{}), server: &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
 		ErrorLog: log.New(serverLog{to, name}, "", 0),
 	}}
@@ -113,7 +113,13 @@ func (d *door) run(ctx context.Context) error {
 	go func() { failed <- d.server.Serve(d.ln) }()
 	select {
 	case err := <-failed:
-		return fmt.Errorf("the %s door: %w", d.name, err)
+		select {
+		case <-d.closed: // as it was asked to; those inside go on
+		default:
+			return fmt.Errorf("the %s door: %w", d.name, err)
+		}
+		<-ctx.Done()
+		failed <- nil
 	case <-ctx.Done():
 	}
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
@@ -127,6 +133,25 @@ func (d *door) run(ctx context.Context) error {
 		return d.server.Close()
 	}
 	return err
+}
+
+// drain lets no client in any more. Who is inside is served to the end, but for those
+// that only keep a connection open.
+func (ds doors) drain() {
+	for _, d := range ds {
+		if d.name == doorOperator {
+			continue
+		}
+		select {
+		case <-d.closed:
+			continue
+		default:
+		}
+		close(d.closed)
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = d.server.Shutdown(ended) // it does not wait: the context has ended
+	}
 }
 
 // close is for doors that were opened and never run; after run it does nothing.
@@ -153,28 +178,4 @@ func listenUnix(path string) (net.Listener, error) {
 		return nil, err
 	}
 	return ln, nil
-}
-
-// operatorHandler is the operator's socket: the endpoint's, and what concerns
-// the node itself: leave takes it out of its cluster, left hears that it is out.
-func operatorHandler(ep http.Handler, leave func(context.Context) error, left func(), log *slog.Logger) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+pathLeave, func(w http.ResponseWriter, r *http.Request) {
-		id := uuid.NewString()
-		w.Header().Set("X-Request-Id", id)
-		err := leave(r.Context())
-		log.Info("asked to leave the cluster", "id", id, "err", err)
-		if err != nil {
-			w.Header().Set("Content-Type", api.ProblemType)
-			w.WriteHeader(http.StatusConflict)
-			json.NewEncoder(w).Encode(api.Problem{Type: api.ProblemBase + "cannot-leave", Code: "cannot-leave", Status: http.StatusConflict,
-				Title: "The node cannot leave its cluster", Detail: err.Error(), RequestID: id,
-				Next: []string{"Look at sitegate status: most nodes must be there, and one must lead.", "Then try again."}}) // who has gone reads no answer
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-		left() // the door lets this answer out before it closes
-	})
-	mux.Handle("/", ep)
-	return mux
 }

@@ -4,17 +4,17 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-)
 
-// pathLeave is where the operator's socket takes a node out of its cluster.
-const pathLeave = "/v1/cluster/leave"
+	"sitegate/api"
+)
 
 const leaveHelp = `
 Usage: sitegate cluster leave [--config FILE]
 
 Takes the node that runs on this machine out of its cluster, for good: the others
 count their majority without it from then on. It leads no more, hands over what
-it does, and then ends. Its data folder stays, and cannot be used to join again.
+it does, and then ends. Its data folder stays, and cannot be used again: to come
+back, the machine joins with a token and an empty one.
 
 Example:
   sitegate cluster leave --config /etc/sitegate/sitegate.yaml
@@ -30,12 +30,9 @@ func leave(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if c.Cluster == nil {
-		return usagef("node %s stands alone: there is no cluster in its configuration to leave", c.Node)
-	}
-	if err := operator(ctx, c, http.MethodPost, pathLeave, nil, nil); err != nil {
+	if err := operator(ctx, c, http.MethodPost, api.PathLeave, nil, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "Node %s has left cluster %s, and ends. See to it that nothing starts it again.\nTake it out of cluster.peers and api.nodes on the other nodes, and keep %s as long as you may want to look at it.\n", c.Node, c.Cluster.ID, c.DataDir)
+	fmt.Fprintf(p.stdout, "Node %s has left its cluster, and ends. See to it that nothing starts it again.\nTake it out of cluster.peers and api.nodes on the other nodes, and keep %s as long as you may want to look at it.\n", c.Node, c.DataDir)
 	return nil
 }

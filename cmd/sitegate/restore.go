@@ -120,6 +120,9 @@ func beginning(c configs.Config, log *slog.Logger) raftstore.Beginning {
 	if c.Cluster != nil {
 		b.Cluster, b.Address = c.Cluster.ID, c.Cluster.Advertise
 	}
+	if kept, _, err := readMembership(c); err == nil && b.Address == "" {
+		b.Address = kept.Advertise
+	}
 	return b
 }
 

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -89,8 +88,12 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	hub := notice.New(0, 0)
 	gw := gateway.New(gateway.Config{Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.Rules.Settings(), Disk: node.disk})
 
-	// The log and its state.
-	sc, err := storeConfig(c, log, registry)
+	// Who this node is to others, and the log and its state.
+	peers, err := openPeering(c, log)
+	if err != nil {
+		return err
+	}
+	sc, err := storeConfig(c, peers, log, registry)
 	if err != nil {
 		return err
 	}
@@ -119,8 +122,17 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	node.store.Store(store)
 	beginHub(hub, store, &telling)
 
+	if sc.Listener != nil && !peers.kept { // from now on an empty store is one that was lost
+		if err := peers.write(c); err != nil {
+			return err
+		}
+	}
+
 	// The doors.
+	left := make(chan struct{})
+	ops := &clusterOps{c: c, store: store, log: log, left: sync.OnceFunc(func() { close(left) })}
 	ec := endpointConfig(c, gw, hub, log, registry, dialer)
+	ec.Cluster, ec.OtherNodes = ops, ops.urls
 	var scheduled *backups
 	if c.Backup != nil {
 		if scheduled, err = newBackups(store, c.Node, *c.Backup, log, registry); err != nil {
@@ -132,15 +144,15 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	if err != nil {
 		return err
 	}
-	certificate, err := servingCertificate(c, store.Cluster().ID, log)
+	certificate, err := servingCertificate(c, peers.keys)
 	if err != nil {
 		return err
 	}
-	left := make(chan struct{})
-	doors, err := openDoors(c, ep, store, sync.OnceFunc(func() { close(left) }), certificate, dialer, log)
+	doors, err := openDoors(c, ep, store, certificate, dialer, log)
 	if err != nil {
 		return err
 	}
+	ops.drain = func(over time.Duration) { doors.drain(); ep.Drain(over) }
 	defer doors.close()
 
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -237,22 +249,21 @@ func egressConfig(e configs.Egress) egress.Config {
 	return out
 }
 
-func storeConfig(c configs.Config, log *slog.Logger, registry *prometheus.Registry) (raftstore.Config, error) {
+func storeConfig(c configs.Config, p peering, log *slog.Logger, registry *prometheus.Registry) (raftstore.Config, error) {
 	sc := raftstore.Config{Dir: storeDir(c), Node: c.Node, Version: buildVersion(), Logger: log, Registerer: registry,
-		Ballast: int64(c.Disk.BallastMB) << 20}
-	if c.Cluster == nil {
+		Cluster: p.cluster, Keys: p.keys, Member: p.kept, Hosts: clientHosts(c), URL: c.API.URL,
+		Tempo: raftstore.Tempo(p.Tempo), Advertise: p.Advertise, Ballast: int64(c.Disk.BallastMB) << 20}
+	if c.Cluster != nil {
+		sc.RemoveDeadAfter = c.Cluster.RemoveDeadAfter
+		for _, q := range c.Cluster.Peers {
+			sc.Peers = append(sc.Peers, raftstore.Peer(q))
+		}
+	}
+	if p.Listen == "" {
 		return sc, nil
 	}
-	peer, err := siteca.LoadPeer(c.Cluster.ID, c.Node, c.Cluster.CAFile, c.Cluster.CertFile, c.Cluster.KeyFile)
-	if err != nil {
-		return sc, fmt.Errorf("this node's certificates (cluster.ca_file, cert_file, key_file): %w", err)
-	}
-	sc.Cluster, sc.Tempo, sc.Advertise = c.Cluster.ID, raftstore.Tempo(c.Cluster.Tempo), c.Cluster.Advertise
-	sc.ServerTLS, sc.ClientTLS = peer.ServerTLS(), peer.ClientTLS("")
-	for _, p := range c.Cluster.Peers {
-		sc.Peers = append(sc.Peers, raftstore.Peer(p))
-	}
-	if sc.Listener, err = net.Listen("tcp", c.Cluster.Listen); err != nil {
+	var err error
+	if sc.Listener, err = net.Listen("tcp", p.Listen); err != nil {
 		return sc, cannotListen("the other nodes", "cluster.listen", err)
 	}
 	return sc, nil
@@ -270,31 +281,15 @@ func endpointConfig(c configs.Config, gw *gateway.Gateway, hub *notice.Hub, log 
 	return ec
 }
 
-// servingCertificate is what the API shows: the configured one, or one of a site
-// CA that is made in the data folder at the first start.
-func servingCertificate(c configs.Config, cluster string, log *slog.Logger) (tls.Certificate, error) {
-	if c.API.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.API.CertFile, c.API.KeyFile)
-		if err != nil {
-			return tls.Certificate{}, fmt.Errorf("the API's certificate (api.cert_file, api.key_file): %w", err)
-		}
-		return pair, nil
+// servingCertificate is what the API shows: the configured one, or the node's own,
+// which is renewed while it is in use.
+func servingCertificate(c configs.Config, keys *siteca.Keys) (func() *tls.Certificate, error) {
+	if c.API.CertFile == "" {
+		return keys.Certificate, nil
 	}
-	dir := filepath.Join(c.DataDir, "ca")
-	ca, made, err := siteca.Ensure(dir, cluster, time.Now())
+	pair, err := tls.LoadX509KeyPair(c.API.CertFile, c.API.KeyFile)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("the site CA: %w", err)
+		return nil, fmt.Errorf("the API's certificate (api.cert_file, api.key_file): %w", err)
 	}
-	if made {
-		log.Info("made a site CA; clients that are to trust this node need it", "file", filepath.Join(dir, siteca.CAFile), "fingerprint", ca.Fingerprint())
-	}
-	hosts := []string{"localhost", "127.0.0.1", "::1"}
-	if u, err := url.Parse(c.API.URL); err == nil && u.Hostname() != "" {
-		hosts = append(hosts, u.Hostname())
-	}
-	pair, err := ca.EnsureServing(filepath.Join(c.DataDir, "api"), c.Node, hosts, time.Now())
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("the API's certificate: %w", err)
-	}
-	return pair, nil
+	return func() *tls.Certificate { return &pair }, nil
 }

@@ -159,8 +159,8 @@ func parseNode(s string) (nodePlan, error) {
 
 // hosts are the names that clients and peers reach the node by.
 func (n nodePlan) hosts() []string {
-	var hosts []string
-	seen := map[string]bool{"": true}
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	seen := map[string]bool{"": true, "localhost": true, "127.0.0.1": true, "::1": true}
 	for _, a := range []string{n.API, n.Peer} {
 		if h, _, _ := net.SplitHostPort(a); !seen[h] {
 			seen[h] = true
@@ -218,6 +218,7 @@ cluster:
   ca_file: site-ca.pem
   cert_file: node.pem
   key_file: node.key
+  ca_key_file: site-ca.key
 
 api:
   listen: {{q (listen .Node.API)}}
@@ -226,8 +227,6 @@ api:
 {{- range .Plan.Nodes}}
     - {{q (print "https://" .API)}}
 {{- end}}
-  cert_file: node.pem
-  key_file: node.key
 {{if .Node.Connect}}
 connect:
   listen: {{q (listen .Node.Connect)}}

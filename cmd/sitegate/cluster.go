@@ -1,0 +1,291 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/user"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sitegate/api"
+)
+
+func cluster(ctx context.Context, p *program, args []string) error {
+	return p.dispatch(ctx, "sitegate cluster", []command{
+		{"init", "write a site CA, and certificates and a configuration for each node", clusterInit},
+		{"members", "show the nodes: who leads, how far behind, when last heard of", clusterMembers},
+		{"token", "make a token that lets one machine join", clusterToken},
+		{"join", "have this machine join a cluster, with a token", clusterJoin},
+		{"remove", "take a node that is lost out of the cluster", clusterRemove},
+		{"leave", "take this machine's node out of its cluster", leave},
+		{"recover", "go on with this machine's node alone when most nodes are lost for good", recoverNode},
+		{"step-down", "have the leader hand over to another node", clusterStepDown},
+		{"drain", "make this machine's node ready to be stopped", clusterDrain},
+	}, args)
+}
+
+// operatorName is who is asking, for the audit trail.
+func (p *program) operatorName() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		if sudo := p.getenv("SUDO_USER"); sudo != "" && sudo != u.Username {
+			return sudo + " as " + u.Username
+		}
+		return u.Username
+	}
+	return fmt.Sprintf("uid %d", os.Getuid())
+}
+
+const membersHelp = `
+Usage: sitegate cluster members [--config FILE] [--json]
+
+Shows the nodes as the one that runs on this machine sees them: what each is, how
+many entries of the log it has not applied yet, when it was last heard of, which
+version it runs, and when its certificate ends, which is renewed before. A
+newcomer has no vote until it has caught up. No node here: exit status 69.
+
+Example:
+  sitegate cluster members --config /etc/sitegate/sitegate.yaml
+`
+
+func clusterMembers(ctx context.Context, p *program, args []string) error {
+	f := p.flags("cluster members", membersHelp)
+	p.configFlags(f)
+	asJSON := f.Bool("json", false, "print it as JSON")
+	if err := p.parseNone(f, args); err != nil {
+		return err
+	}
+	c, _, err := p.load(f)
+	if err != nil {
+		return err
+	}
+	var list api.List[api.ClusterMember]
+	if err := operator(ctx, c, http.MethodGet, api.PathMembers, nil, &list); err != nil {
+		return err
+	}
+	if *asJSON {
+		e := json.NewEncoder(p.stdout)
+		e.SetIndent("", "  ")
+		if err := e.Encode(list.Items); err != nil {
+			return fmt.Errorf("writing the members: %w", err)
+		}
+		return nil
+	}
+	return p.showMembers(list.Items, time.Now())
+}
+
+func (p *program) showMembers(members []api.ClusterMember, now time.Time) error {
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NODE\tADDRESS\tROLE\tLAG\tHEARD OF\tVERSION\tCERTIFICATE")
+	voters := 0
+	for _, m := range members {
+		role, heard, lag, until := m.Role, "never", "?", "?"
+		if m.Role != api.RoleNewcomer {
+			voters++
+		}
+		if m.Drained {
+			role += ", drained"
+		}
+		switch {
+		case m.Self:
+			heard = "this node"
+		case !m.Reached.IsZero():
+			heard = ago(now, m.Reached)
+		}
+		if m.Known {
+			lag = fmt.Sprint(m.LagEntries)
+		}
+		if !m.Certificate.IsZero() {
+			until = "until " + m.Certificate.UTC().Format(time.DateOnly)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Address, role, lag, heard, cmp.Or(m.Version, "?"), until)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("writing the members: %w", err)
+	}
+	if voters == 2 {
+		fmt.Fprintln(p.stdout, "\nTwo nodes vote: neither may fail. Add a third.")
+	}
+	return nil
+}
+
+const tokenHelp = `
+Usage: sitegate cluster token [--for DURATION] [--peer-listen HOST:PORT] [--config FILE]
+
+Makes a token by which one machine may join the cluster of the node that runs here,
+once, and prints it. It is a secret: keep it out of command lines and mails. The
+cluster itself keeps no more than a digest of it.
+
+A node that has been alone has no peer port yet. --peer-listen opens it, at an
+address of this machine that the new one reaches, without a stop; it is remembered.
+
+Example, on a node that has been alone:
+  sitegate cluster token --peer-listen 10.20.0.1:7443 > join.token
+then, on the new machine, with the file copied there:
+  sitegate cluster join --token-file join.token --peer-listen 10.20.0.2:7443
+`
+
+func clusterToken(ctx context.Context, p *program, args []string) error {
+	f := p.flags("cluster token", tokenHelp)
+	p.configFlags(f)
+	life := f.Duration("for", time.Hour, "how long it is good: at most 168h")
+	listen := f.String("peer-listen", "", "host:port of the peer port to open, on a node that has been alone")
+	advertise := f.String("peer-advertise", "", "host:port by which others reach it, if that is another")
+	if err := p.parseNone(f, args); err != nil {
+		return err
+	}
+	if *advertise != "" && *listen == "" {
+		return usagef("cluster token: --peer-advertise needs --peer-listen")
+	}
+	c, _, err := p.load(f)
+	if err != nil {
+		return err
+	}
+	var t api.JoinToken
+	r := api.TokenRequest{ForMS: life.Milliseconds(), By: p.operatorName(), Listen: *listen, Advertise: *advertise}
+	if err := operator(ctx, c, http.MethodPost, api.PathTokens, r, &t); err != nil {
+		return err
+	}
+	fmt.Fprintln(p.stdout, t.Token)
+	fmt.Fprintf(p.stderr, "It lets one machine into cluster %s, once, until %s. On that machine:\n  sitegate cluster join --token-file FILE --peer-listen HOST:PORT\n",
+		t.Cluster, t.Expires.UTC().Format(time.RFC3339))
+	return nil
+}
+
+const removeHelp = `
+Usage: sitegate cluster remove NODE [--note WHY] [--force] [--config FILE]
+
+Takes a node out of the cluster for good: it counts for no majority any more, and
+its data folder and its certificate are refused by all others from then on. Use it
+for a node whose machine or disk is lost; one that still runs leaves by itself
+(sitegate cluster leave).
+
+It is refused where the nodes that stay would have no majority, as far as is known.
+--force, with a note, does it all the same.
+
+Example:
+  sitegate cluster remove gw2 --note "disk failed"
+`
+
+func clusterRemove(ctx context.Context, p *program, args []string) error {
+	f := p.flags("cluster remove", removeHelp)
+	p.configFlags(f)
+	note := f.String("note", "", "why, for the audit trail")
+	force := f.Bool("force", false, "though no majority would be left; needs --note")
+	rest, err := p.parse(f, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) != 1 {
+		return usagef("cluster remove: name one node; see sitegate cluster remove --help")
+	}
+	if *force && *note == "" {
+		return usagef("cluster remove: --force needs --note: say why")
+	}
+	c, _, err := p.load(f)
+	if err != nil {
+		return err
+	}
+	path := api.PathMembers + "/" + url.PathEscape(rest[0]) + "/remove"
+	if err := operator(ctx, c, http.MethodPost, path, api.RemoveRequest{By: p.operatorName(), Note: *note, Force: *force}, nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s is out of the cluster. Its data folder and its certificate are refused from now on.\nTake it out of api.nodes, and out of cluster.peers, in the configurations of the other nodes.\n", rest[0])
+	return nil
+}
+
+const stepDownHelp = `
+Usage: sitegate cluster step-down [--config FILE]
+
+Has the node that leads, whichever it is, hand over to another one that has caught
+up. Nobody notices but the log.
+
+Example:
+  sitegate cluster step-down
+`
+
+func clusterStepDown(ctx context.Context, p *program, args []string) error {
+	f := p.flags("cluster step-down", stepDownHelp)
+	p.configFlags(f)
+	if err := p.parseNone(f, args); err != nil {
+		return err
+	}
+	c, _, err := p.load(f)
+	if err != nil {
+		return err
+	}
+	var s api.SteppedDown
+	if err := operator(ctx, c, http.MethodPost, api.PathStepDown, nil, &s); err != nil {
+		return err
+	}
+	if s.To == "" {
+		fmt.Fprintf(p.stdout, "%s leads no more. Who does now is not known here yet: see sitegate cluster members.\n", s.From)
+		return nil
+	}
+	fmt.Fprintf(p.stdout, "%s leads now, in place of %s.\n", s.To, s.From)
+	return nil
+}
+
+const drainHelp = `
+Usage: sitegate cluster drain [--over DURATION] [--config FILE]
+
+Makes the node that runs on this machine ready to be stopped, for maintenance: it
+hands over what it leads and leads no more, lets no client in any more, and sends
+those it has to the other nodes, one after the other. It goes on voting and keeping
+the log, so that a majority is left. This returns when its clients are gone.
+
+Then stop it. Started again, it is as before.
+
+Example:
+  sitegate cluster drain && systemctl stop sitegate
+`
+
+// drainPatience is how long clients may take to go after the last was told to.
+const drainPatience = 15 * time.Second
+
+func clusterDrain(ctx context.Context, p *program, args []string) error {
+	f := p.flags("cluster drain", drainHelp)
+	p.configFlags(f)
+	over := f.Duration("over", 10*time.Second, "how long to take for sending the clients elsewhere")
+	if err := p.parseNone(f, args); err != nil {
+		return err
+	}
+	c, _, err := p.load(f)
+	if err != nil {
+		return err
+	}
+	if err := operator(ctx, c, http.MethodPost, api.PathDrain, api.DrainRequest{OverMS: over.Milliseconds()}, nil); err != nil {
+		return err
+	}
+	late := time.NewTimer(*over + drainPatience)
+	defer late.Stop()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var s api.Status
+		if err := operator(ctx, c, http.MethodGet, api.PathStatus, nil, &s); err != nil {
+			return err
+		}
+		if s.Connected == 0 && s.Cluster.Leader != s.Node {
+			fmt.Fprintf(p.stdout, "%s is drained: it has no clients any more, and %s leads. Stop it when you like.\n", s.Node, cmp.Or(s.Cluster.Leader, "nobody yet"))
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-late.C:
+			return fmt.Errorf("%s still has %s, and %s leads; stop it all the same if you must: clients that are cut off come back to another node", s.Node, count(s.Connected, "client"), cmp.Or(s.Cluster.Leader, "nobody"))
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// wrapped breaks a text of several sentences into lines that begin with an indent.
+func wrapped(indent string, lines []string) string {
+	return indent + strings.Join(lines, "\n"+indent)
+}

@@ -1,0 +1,104 @@
+package endpoint
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"sitegate/api"
+	"sitegate/license"
+)
+
+// Cluster is what an operator does about the nodes. An error that is a *Refusal says
+// that it cannot be done as things are, and why.
+type Cluster interface {
+	Members() []api.ClusterMember
+	Token(context.Context, api.TokenRequest) (api.JoinToken, error)
+	Remove(ctx context.Context, node string, r api.RemoveRequest) error
+	StepDown(context.Context) (api.SteppedDown, error)
+	// Drain has this node lead no more and sends its clients elsewhere, which goes on
+	// when it has returned.
+	Drain(ctx context.Context, over time.Duration) error
+	// Leave takes this node out of the cluster; it ends soon after.
+	Leave(context.Context) error
+}
+
+// Refusal is why an operator's wish about the nodes is not granted: a denial of the
+// rules, or a sentence.
+type Refusal struct {
+	Denial *license.Denial
+	Text   string
+}
+
+// Error is the reason.
+func (r *Refusal) Error() string {
+	if r.Denial != nil {
+		return string(r.Denial.Reason)
+	}
+	return r.Text
+}
+
+// maxDrainTime bounds how long clients may be sent away for.
+const maxDrainTime = 10 * time.Minute
+
+func (e *Endpoint) members(*call) (reply, error) {
+	return reply{status: http.StatusOK, body: api.List[api.ClusterMember]{Items: e.cfg.Cluster.Members()}}, nil
+}
+
+// token is POST /v1/cluster/tokens.
+func (e *Endpoint) token(c *call, in api.TokenRequest) (reply, error) {
+	if err := said(in.By, ""); err != nil {
+		return reply{}, err
+	}
+	if d := time.Duration(in.ForMS) * time.Millisecond; in.ForMS <= 0 || in.ForMS > license.MaxTokenLife.Milliseconds() || d < time.Second {
+		return reply{}, malformed("for_ms is from one second to seven days")
+	}
+	t, err := e.cfg.Cluster.Token(c.ctx, in)
+	if err != nil {
+		return reply{}, err
+	}
+	e.log.InfoContext(c.ctx, "join token issued", "id", c.id, "until", t.Expires, "by", in.By)
+	return reply{status: http.StatusCreated, body: t}, nil
+}
+
+// remove is POST /v1/cluster/members/{id}/remove.
+func (e *Endpoint) remove(c *call, in api.RemoveRequest) (reply, error) {
+	node, err := c.named()
+	if err != nil {
+		return reply{}, err
+	}
+	if err := said(in.By, in.Note); err != nil {
+		return reply{}, err
+	}
+	return e.acted(c, e.cfg.Cluster.Remove(c.ctx, node, in), "remove", "node", node, in.By)
+}
+
+// stepDown is POST /v1/cluster/step-down.
+func (e *Endpoint) stepDown(c *call) (reply, error) {
+	s, err := e.cfg.Cluster.StepDown(c.ctx)
+	return reply{status: http.StatusOK, body: s}, err
+}
+
+// drain is POST /v1/cluster/drain.
+func (e *Endpoint) drain(c *call, in api.DrainRequest) (reply, error) {
+	over := time.Duration(in.OverMS) * time.Millisecond
+	if in.OverMS < 0 || in.OverMS > maxDrainTime.Milliseconds() {
+		return reply{}, malformed("over_ms is from zero to ten minutes")
+	}
+	if err := e.cfg.Cluster.Drain(c.ctx, over); err != nil {
+		return reply{}, err
+	}
+	e.log.InfoContext(c.ctx, "drained by the operator", "id", c.id, "over_ms", in.OverMS)
+	return reply{status: http.StatusAccepted}, nil
+}
+
+// leave is POST /v1/cluster/leave.
+func (e *Endpoint) leave(c *call) (reply, error) {
+	err := e.cfg.Cluster.Leave(c.ctx)
+	e.log.InfoContext(c.ctx, "asked to leave the cluster", "id", c.id, "err", err)
+	return reply{status: http.StatusNoContent}, err
+}
+
+// Drain closes this node's websockets one after the other within that time, and takes
+// no new ones: their clients go to other nodes.
+func (e *Endpoint) Drain(over time.Duration) { e.sockets.drain(over) }

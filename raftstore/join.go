@@ -1,0 +1,288 @@
+package raftstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"golang.org/x/time/rate"
+
+	"sitegate/license"
+	"sitegate/siteca"
+)
+
+// Joining. A newcomer has a token and no certificate. On the peer port it shows
+// itself by an ALPN name of its own; it gets a connection without a client's
+// certificate, on which it can do one thing: say streamJoin and one joinRequest,
+// and read one joinAnswer. Any member takes it; the leader decides.
+
+const (
+	streamJoin = 3
+	// joinLimit is how long a newcomer may take, the cluster's decision included.
+	joinLimit    = 25 * time.Second
+	maxNewcomers = 4 // that are answered at once
+)
+
+// newcomerRate bounds how often newcomers are looked at; a secret has 160 bits, so
+// this is about work, not about guessing.
+const newcomerRate, newcomerBurst = rate.Limit(2), 10
+
+type joinRequest struct {
+	Protocol uint64 `cbor:"1,keyasint"`
+	Secret   []byte `cbor:"2,keyasint"`
+	Node     string `cbor:"3,keyasint"`
+	Instance string `cbor:"4,keyasint"`
+	Address  string `cbor:"5,keyasint"` // where it will listen for its peers
+	CSR      []byte `cbor:"6,keyasint"`
+	Version  string `cbor:"7,keyasint,omitempty"`
+}
+
+type joinAnswer struct {
+	verdict
+	Again       bool         `cbor:"3,keyasint,omitempty"` // nothing was decided: try again in a moment
+	Certificate []byte       `cbor:"4,keyasint,omitempty"`
+	Members     []joinMember `cbor:"5,keyasint,omitempty"`
+	Tempo       string       `cbor:"6,keyasint,omitempty"`
+}
+
+type joinMember struct {
+	Name    string `cbor:"1,keyasint"`
+	Address string `cbor:"2,keyasint"`
+}
+
+// IssueToken makes a join token that is good for so long. *Refused: this node has
+// no peer port yet, or no node holds the CA's key.
+func (s *Store) IssueToken(ctx context.Context, by string, life time.Duration) (Token, license.Time, error) {
+	if s.Advertised() == "" || s.cfg.Keys == nil {
+		return Token{}, 0, refusef("%s is alone and has no peer port yet: say at which address of this machine others reach it (--peer-listen).", s.cfg.Node)
+	}
+	addresses := []string{s.Advertised()}
+	for _, m := range s.others() {
+		addresses = append(addresses, m.address)
+	}
+	t, err := newToken(s.identity.Cluster, s.cfg.Keys.Pin(), addresses)
+	if err != nil {
+		return Token{}, 0, err
+	}
+	c := license.IssueToken{Secret: t.Digest(), By: by, Until: s.Now().Add(life), NotAfter: s.Now().Add(30 * time.Second)}
+	err = s.atLeader(ctx, true, func(ctx context.Context) error { return s.issueHere(ctx, c) },
+		func(ctx context.Context, p *peer) error {
+			var v verdict
+			if err := p.ask(ctx, methodToken, c, &v); err != nil {
+				return err
+			}
+			return v.err()
+		})
+	return t, c.Until, err
+}
+
+func (s *Store) issueHere(ctx context.Context, c license.IssueToken) error {
+	if s.cfg.Keys == nil || !s.cfg.Keys.Signs() {
+		return refusef("%s leads and does not hold the key of the site's CA, so it could give a newcomer no certificate: put %s beside the CA's certificate in its data folder, and start it again.",
+			s.cfg.Node, siteca.CAKeyFile)
+	}
+	_, err := s.decide(ctx, c)
+	return err
+}
+
+// newcome answers somebody without a certificate.
+func (s *Store) newcome(ctx context.Context, c *tls.Conn) error {
+	if err := c.SetDeadline(time.Now().Add(joinLimit + handshakeLimit)); err != nil {
+		return err
+	}
+	var first [1]byte
+	if _, err := io.ReadFull(c, first[:]); err != nil {
+		return fmt.Errorf("a newcomer: %w", err)
+	}
+	if first[0] != streamJoin {
+		return fmt.Errorf("a newcomer asks for service %d, which needs a certificate", first[0])
+	}
+	var r joinRequest
+	if err := readMessage(c, s.codec, &r); err != nil {
+		return fmt.Errorf("reading a newcomer's request: %w", err)
+	}
+	a := joinAnswer{Again: true}
+	select {
+	case s.roster.atDoor <- struct{}{}:
+		if s.roster.newcomers.Allow() {
+			ctx, cancel := context.WithTimeout(ctx, joinLimit)
+			a = s.join(ctx, r)
+			cancel()
+		}
+		<-s.roster.atDoor
+	default:
+	}
+	s.log.Info("a newcomer was answered", "remote", c.RemoteAddr().String(), "peer", r.Node, "address", r.Address,
+		"joined", a.Certificate != nil, "denial", reasonOf(a.Denial), "refused", a.Refused)
+	return writeMessage(c, s.codec, a)
+}
+
+// join has the leader decide about a newcomer.
+func (s *Store) join(ctx context.Context, r joinRequest) (a joinAnswer) {
+	select {
+	case <-s.up:
+	case <-ctx.Done():
+		return joinAnswer{Again: true}
+	}
+	err := s.atLeader(ctx, true, func(ctx context.Context) (err error) {
+		a, err = s.joinHere(ctx, r)
+		return err
+	}, func(ctx context.Context, p *peer) error { return p.ask(ctx, methodJoin, r, &a) })
+	if err == nil {
+		return a
+	}
+	v, err := verdictOf(err)
+	if err != nil { // what went wrong here is nobody's business there
+		s.log.Warn("a newcomer could not be let in", "peer", r.Node, "err", err)
+		return joinAnswer{Again: true}
+	}
+	return joinAnswer{verdict: v}
+}
+
+// check says what is wrong with a request before anything is looked up.
+func (r joinRequest) check() error {
+	switch {
+	case r.Protocol != protocol:
+		return refusef("The newcomer speaks version %d of the node protocol, this cluster %d: install the same version of sitegate on it.", r.Protocol, protocol)
+	case !nodeName.MatchString(r.Node) || !nodeName.MatchString(r.Instance):
+		return refusef("%.80q cannot be the name of a node: use letters, digits, dots and dashes.", r.Node)
+	case len(r.Version) > 100:
+		return refusef("The newcomer's version is too long.")
+	}
+	if err := checkAddress(r.Address); err != nil {
+		return refusef("The newcomer's peer port: %v.", err)
+	}
+	return nil
+}
+
+// joinHere lets a newcomer in, as the leader: the token is used up by an entry of
+// the log, then the node comes on the list without a vote. The same newcomer may
+// ask again, whatever became of its first request.
+func (s *Store) joinHere(ctx context.Context, r joinRequest) (joinAnswer, error) {
+	if err := r.check(); err != nil {
+		return joinAnswer{}, err
+	}
+	key, err := siteca.KeyDigest(r.CSR)
+	if err != nil {
+		return joinAnswer{}, refusef("The newcomer's request for a certificate: %v.", err)
+	}
+	if s.cfg.Keys == nil || !s.cfg.Keys.Signs() {
+		return joinAnswer{}, refusef("%s leads and does not hold the key of the site's CA, so it can give no certificate.", s.cfg.Node)
+	}
+	members := s.configured()
+	listed := slices.IndexFunc(members, func(m member) bool { return m.name == r.Node })
+	if i := slices.IndexFunc(members, func(m member) bool { return m.address == r.Address && m.name != r.Node }); i >= 0 {
+		return joinAnswer{}, refusef("The newcomer says that it is reached at %s, where %s is.", r.Address, members[i].name)
+	}
+	c := license.Join{Secret: sha256.Sum256(r.Secret), Node: r.Node, Instance: r.Instance, Key: key}
+	var denial *license.Denial
+	unknown := false
+	now := s.Now()
+	s.View(func(st *license.State) { denial, unknown = license.Check(st, now, c), st.Node(r.Node) == nil })
+	switch { // before there is an entry for it
+	case denial != nil:
+		return joinAnswer{}, &Denied{*denial}
+	case listed >= 0 && unknown: // a member that was never heard of
+		return joinAnswer{}, &Denied{license.Denial{Reason: license.NodeKnown, Node: r.Node}}
+	case listed < 0 && len(members) >= maxMembers:
+		return joinAnswer{}, refusef("This cluster has %d nodes, and takes no more: each one more makes it slower, and none safer.", len(members))
+	}
+	out, err := s.decide(ctx, c)
+	if err != nil {
+		return joinAnswer{}, err
+	}
+	cert, err := s.cfg.Keys.Sign(r.CSR, r.Node, out.Node.Generation, s.cfg.Clock())
+	if err != nil {
+		return joinAnswer{}, err
+	}
+	if listed < 0 || members[listed].address != r.Address && !members[listed].voter {
+		if err := s.changeMembers(ctx, s.raft.AddNonvoter(raft.ServerID(r.Node), raft.ServerAddress(r.Address), 0, enqueueWithin)); err != nil {
+			return joinAnswer{}, err
+		}
+		s.rebook()
+		s.log.Info("a node has joined, and gets a vote when it has caught up", "peer", r.Node, "address", r.Address, "version", r.Version)
+	}
+	a := joinAnswer{Certificate: cert, Tempo: string(s.cfg.Tempo)}
+	for _, m := range s.members() {
+		a.Members = append(a.Members, joinMember{m.name, m.address})
+	}
+	return a, nil
+}
+
+// handleMembers are the requests of this file and its neighbours.
+func (s *Store) handleMembers(ctx context.Context, from string, m method, body []byte) ([]byte, error) {
+	var answer any
+	var err error
+	read := func(into any) error {
+		if err := s.codec.dec.Unmarshal(body, into); err != nil {
+			return fmt.Errorf("reading a request of node %s: %w", from, err)
+		}
+		return nil
+	}
+	lead := func(into any, f func() error) error {
+		if err := read(into); err != nil {
+			return err
+		}
+		if err := s.awaitReign(ctx); err != nil {
+			return err
+		}
+		return f()
+	}
+	var v verdict
+	switch m {
+	case methodAbout:
+		answer = s.aboutThis()
+	case methodJoin:
+		var r joinRequest
+		err = lead(&r, func() error {
+			a, err := s.joinHere(ctx, r)
+			if err != nil {
+				a.verdict, err = verdictOf(err)
+			}
+			answer = a
+			return err
+		})
+	case methodToken:
+		var c license.IssueToken
+		err = lead(&c, func() (err error) { v, err = verdictOf(s.issueHere(ctx, c)); return err })
+		answer = v
+	case methodRemove:
+		var r Removal
+		err = lead(&r, func() (err error) { v, err = verdictOf(s.removeHere(ctx, r)); return err })
+		answer = v
+	case methodLeave:
+		var nothing struct{}
+		err = lead(&nothing, func() (err error) {
+			v, err = verdictOf(s.removeHere(ctx, Removal{Node: from, By: from, Note: "has left", Force: true}))
+			return err
+		})
+		answer = v
+	case methodStepDown:
+		err = s.StepDown(ctx)
+		answer = v
+	case methodMoved:
+		var a moved
+		err = lead(&a, func() error { return s.moveHere(ctx, from, a.Address) })
+		answer = v
+	case methodSign:
+		var r toSign
+		var a signed
+		err = lead(&r, func() (err error) { a.Certificate, err = s.signHere(from, r.CSR); return err })
+		answer = a
+	case methodCAKey:
+		var a signed
+		a.Certificate, err = s.caKeyFor(from)
+		answer = a
+	default:
+		return nil, fmt.Errorf("node request %d is not known here; is this node older?", m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.codec.enc.Marshal(answer)
+}

@@ -1,0 +1,100 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+
+	"sitegate/license"
+)
+
+// Who goes by a node's name. The state remembers the data folder of each, and how
+// often the name was given to a new machine; a certificate says the latter, too. A
+// node that lags behind does not refuse one that came after what it has applied,
+// or two nodes that need each other's votes could never elect a leader.
+
+// vet says why a node that introduces itself so is not of this cluster any more.
+func (s *Store) vet(c caller) error {
+	var n *license.Node
+	s.View(func(st *license.State) {
+		if known := st.Node(c.name); known != nil {
+			copied := *known
+			n = &copied
+		}
+	})
+	switch {
+	case n == nil || c.generation > n.Generation:
+		return nil
+	case n.Removed != 0:
+		return errors.New(goneText(*n))
+	case c.generation < n.Generation:
+		return fmt.Errorf("another machine has joined as %s on %s; to use this one again, move its data folder away and join under a name of its own: sitegate cluster token, sitegate cluster join",
+			n.Name, n.Since.Std().Format(dateLayout))
+	case n.Name != c.name:
+		return fmt.Errorf("a node is called %s already; give this one a name that differs by more than capitals", n.Name)
+	case n.Instance != c.instance:
+		return fmt.Errorf("the data folder of %s is not the one that this cluster knows: it was emptied, or is a second one, and does not know what %s has voted for; "+
+			"remove it on another node, sitegate cluster remove %s, and join again with a token: sitegate cluster join", n.Name, n.Name, n.Name)
+	}
+	return nil
+}
+
+const dateLayout = "2006-01-02 15:04 UTC"
+
+func goneText(n license.Node) string {
+	why := ""
+	if n.Note != "" {
+		why = fmt.Sprintf(" (%s)", n.Note)
+	}
+	return fmt.Sprintf("node %s was removed from its cluster by %s on %s%s; to use the machine again, move its data folder away and join with a new token: sitegate cluster join",
+		n.Name, n.By, n.Removed.Std().Format(dateLayout), why)
+}
+
+// observe hears of every event before others do: who was removed is cut off at
+// once.
+func (s *Store) observe(epoch uint64, events []license.Event) {
+	for _, e := range events {
+		switch f := e.Fact.(type) {
+		case license.NodeRemoved:
+			s.recheck(f.Node)
+		case license.Joined:
+			s.recheck(f.Node)
+		case license.Enrolled:
+			s.recheck(f.Node)
+		}
+	}
+	if s.cfg.OnEvents != nil {
+		s.cfg.OnEvents(epoch, events)
+	}
+}
+
+// jumped: a snapshot has skipped events.
+func (s *Store) jumped(epoch, seq uint64) {
+	var self *license.Node
+	s.View(func(st *license.State) { self = st.Node(s.cfg.Node) })
+	if self != nil {
+		s.recheck(*self)
+	}
+	if s.cfg.OnJump != nil {
+		s.cfg.OnJump(epoch, seq)
+	}
+}
+
+// recheck ends the connections of who is not of the cluster any more; this node
+// itself ends where that is it.
+func (s *Store) recheck(n license.Node) {
+	s.spawn(s.mux.recheck)
+	if n.Name != s.cfg.Node || n.Removed == 0 || n.Instance != "" && n.Instance != s.identity.Instance {
+		return
+	}
+	if s.roster.leaving.Load() {
+		s.out()
+		return
+	}
+	if s.cfg.Keys != nil && s.cfg.Keys.Generation() > n.Generation {
+		return // what was removed is an earlier machine of this name
+	}
+	if err := s.identity.leave(s.cfg.Dir, goneText(n)); err != nil {
+		s.log.Error("that this node was removed could not be noted", "err", err)
+	}
+	s.halt(errors.New(goneText(n)))
+}
