@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"sitegate/license"
@@ -9,10 +10,11 @@ import (
 
 const (
 	feedWait  = 25 * time.Second // how long the cloud may hold a question open
-	feedPause = time.Second      // between questions, where the cloud answers at once that there is nothing
 	feedPage  = 500              // changes in one entry of the log
 	pieceSize = 256 << 10        // bytes of them, about: half of what an entry may have
 	heldAnew  = time.Hour        // between readings of everything, while a mirror is held back
+
+	cursorEvery = time.Minute // how often the log is told of a cursor that moves with nothing else to say
 )
 
 // mirror reads the cloud's change feed into the log, while this node leads. Each
@@ -28,7 +30,7 @@ const (
 // the feed does not say again what it has said, everything is read anew now and then
 // while something is held back.
 func (g *Gateway) mirror(ctx context.Context) {
-	delay := time.Duration(0)
+	var p pace
 	var r *reading          // nil: to go on from the log
 	var asking []chan error // who waits for the reading that is under way
 	defer func() { answerAll(append(asking, g.reread.take()...), ErrNotLeader) }()
@@ -36,10 +38,7 @@ func (g *Gateway) mirror(ctx context.Context) {
 		answerAll(asking, err)
 		asking = nil
 	}
-	for ctx.Err() == nil {
-		if delay > 0 && !pause(ctx, delay) {
-			return
-		}
+	for p.wait(ctx, &g.reread) {
 		if r == nil {
 			r = readOn(g.head())
 		}
@@ -52,32 +51,26 @@ func (g *Gateway) mirror(ctx context.Context) {
 		}
 		asked := time.Now()
 		page, interrupted, err := g.changes(ctx, r.cursor, wait)
-		if interrupted {
-			continue
-		}
-		if err != nil {
+		switch {
+		case interrupted:
+			p.delay = 0
+		case err != nil:
 			answer(ErrCloud)
 			if ctx.Err() == nil {
 				g.logger.Warn("the mirror could not be read from the cloud", "err", err)
 				g.link.suspect()
 			}
-			delay = min(max(2*delay, 250*time.Millisecond), 10*time.Second)
-			continue
-		}
-		g.link.heard()
-		delay = 0
-		idle := len(page.Changes) == 0 && page.Cursor == r.cursor
-		if !g.bringPage(ctx, r, page) {
-			delay = time.Second
-			r = nil
-			answer(ErrUnknown)
-			continue
-		}
-		if r.whole {
-			answer(nil)
-		}
-		if idle {
-			delay = max(0, feedPause-time.Since(asked))
+			p.unheard()
+		default:
+			g.link.heard()
+			p.heard(page, r.whole, asked)
+			if !g.bringPage(ctx, r, page) {
+				p.lost()
+				r = nil
+				answer(ErrUnknown)
+			} else if p.failed = 0; r.whole {
+				answer(nil)
+			}
 		}
 	}
 }
@@ -115,58 +108,91 @@ func (g *Gateway) bringPage(ctx context.Context, r *reading, page license.Page) 
 	if anew {
 		m.From = ""
 	}
-	var losing license.Sizes
-	held := false
-	now := g.log.Now()
+	var mirrored []license.Key
 	g.log.View(func(s *license.State) {
 		m.Changes = r.take(s, page)
-		if !r.whole || len(r.losses) == 0 {
-			return
-		}
-		lost := r.losses.list()
-		losing = license.Losing(s, lost)
-		d := license.Check(s, now, license.Mirror{From: head.Cursor, Losing: losing})
-		if held = d != nil && d.Reason == license.MirrorShrunk; !held {
-			m.Changes = append(m.Changes, lost...)
-			m.Full = m.Full || head.Held.Since != 0 // of many that go at once no one is told of each
+		if r.whole && r.named != nil {
+			mirrored = s.Mirrored()
 		}
 	})
+	if r.whole && r.named != nil {
+		r.miss(mirrored)
+	}
+	held := false
+	if r.complete() {
+		if held = g.tooMuch(r, head); !held {
+			m.Changes = append(m.Changes, r.losses.list()...)
+			m.Full = m.Full || head.Held.Since != 0 // of many that go at once no one is told of each
+		}
+	}
 	m.Last = r.whole && !held
+	in := r.complete() && !held // so are the losses
 	cursor := page.Cursor
-	if len(r.losses) > 0 && !m.Last && !anew && !head.Refilling {
+	if len(r.losses) > 0 && !in && !anew && !head.Refilling {
 		cursor = head.Cursor // it is to be read again until they are in
 	}
-	due := m.Last && (!head.Filled || head.Refilling || head.Held.Since != 0)
-	if (len(m.Changes) > 0 || cursor != head.Cursor || anew || due) && !g.bring(ctx, m, cursor) {
-		return false
+	due := anew || m.Last && (!head.Filled || head.Refilling || head.Held.Since != 0) ||
+		cursor != head.Cursor && time.Since(r.told) >= cursorEvery
+	if len(m.Changes) > 0 || due {
+		if !g.bring(ctx, m, cursor) {
+			return false
+		}
+		r.told = time.Now()
 	}
 	switch {
+	case held && r.held.IsZero():
+		r.held = time.Now()
+		return g.holdBack(ctx, r)
 	case held:
-		if r.held.IsZero() {
-			r.held = time.Now()
-		}
-		return g.holdBack(ctx, r, losing)
-	case m.Last:
+		return g.holdBack(ctx, r)
+	case in:
 		r.losses, r.held = losses{}, time.Time{}
 	}
 	return true
 }
 
-// holdBack notes how much of the mirror is held back, unless it has been noted.
-func (g *Gateway) holdBack(ctx context.Context, r *reading, losing license.Sizes) bool {
-	h := g.head().Held
-	if h.Since != 0 && h.Accepted == 0 && r.noted == losing {
+// tooMuch reports whether what r has found to be lost is more than may go at once.
+// Much may be held back for long: what was found is not looked at again before
+// something has changed.
+func (g *Gateway) tooMuch(r *reading, head license.Head) bool {
+	if len(r.losses) == 0 {
+		return false
+	}
+	if r.judged && !r.held.IsZero() && head.Held == r.as {
 		return true
 	}
-	out, err := g.log.Propose(ctx, license.HoldBack{Losing: losing})
+	r.losing, r.judged, r.as = g.losing(r.losses.list()), true, head.Held
+	var d *license.Denial
+	now := g.log.Now()
+	g.log.View(func(s *license.State) {
+		d = license.Check(s, now, license.Mirror{From: s.Head().Cursor, Losing: r.losing})
+	})
+	return d != nil && d.Reason == license.MirrorShrunk
+}
+
+// losing counts what changes take away, a piece at a time: there may be as many as
+// the mirror has records, and nothing is decided while the state is looked at.
+func (g *Gateway) losing(changes []license.Change) (n license.Sizes) {
+	for piece := range slices.Chunk(changes, 1000) {
+		g.log.View(func(s *license.State) { n = n.Plus(license.Losing(s, piece)) })
+	}
+	return n
+}
+
+// holdBack notes how much of the mirror is held back, unless the log knows it.
+func (g *Gateway) holdBack(ctx context.Context, r *reading) bool {
+	if r.noted == r.losing && r.as.Since != 0 && r.as.Accepted == 0 {
+		return true
+	}
+	out, err := g.log.Propose(ctx, license.HoldBack{Losing: r.losing})
 	if err != nil {
 		return false
 	}
 	if out.Denial == nil && !out.Repeat {
 		g.logger.Error("the cloud's list lacks more than half of what this site knows; nothing of that is taken away until it is accepted: sitegate mirror accept",
-			"users", losing.Users, "licenses", losing.Licenses, "assignments", losing.Assignments)
+			"users", r.losing.Users, "licenses", r.losing.Licenses, "assignments", r.losing.Assignments)
 	}
-	r.noted = losing
+	r.noted = r.losing
 	return true
 }
 
@@ -175,16 +201,14 @@ func (g *Gateway) holdBack(ctx context.Context, r *reading, losing license.Sizes
 // the end: if leadership is lost in between, they are read again.
 func (g *Gateway) bring(ctx context.Context, m license.Mirror, cursor string) bool {
 	changes, last := m.Changes, m.Last
-	var losing license.Sizes
-	g.log.View(func(s *license.State) { losing = license.Losing(s, changes) })
+	losing := g.losing(changes)
 	for {
 		n := piece(changes)
 		m.Changes, m.Losing, m.Last = changes[:n], losing, false
 		if n == len(changes) {
 			m.Cursor, m.Last = cursor, last
 		}
-		var taken license.Sizes
-		g.log.View(func(s *license.State) { taken = license.Losing(s, m.Changes) })
+		taken := g.losing(m.Changes)
 		out, err := g.log.Propose(ctx, m)
 		if err != nil {
 			return false

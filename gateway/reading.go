@@ -9,6 +9,9 @@ import (
 	"sitegate/license"
 )
 
+// lossWait is how long what takes something away waits for the end of the feed.
+const lossWait = time.Minute
+
 // reading is how far one leadership has read the feed.
 //
 // What takes something away from somebody (license.Takes) waits in losses until the
@@ -21,10 +24,17 @@ type reading struct {
 	whole  bool   // the last page was the end of what there is
 	named  names  // not nil: everything is being read anew, and what is not named is gone
 	losses losses
+	since  time.Time // when the first of the losses was read
+	told   time.Time // when the log last heard of it
 	// held is since when losses are held back and not everything was read anew. Zero:
 	// they are not.
-	held  time.Time
-	noted license.Sizes // how much the log knows to be held back
+	held time.Time
+	// judged: nothing has changed since it was last found how much the losses are, and
+	// as what the log knew them to be held back then.
+	judged bool
+	losing license.Sizes
+	as     license.Held
+	noted  license.Sizes // how much the log was told to hold back
 }
 
 // readOn is a reading that goes on from the log.
@@ -41,13 +51,20 @@ func (r *reading) anew() {
 	*r = reading{named: names{}, losses: losses{}}
 }
 
-// take sorts a page: it returns what takes nothing away, and keeps the rest.
+// take sorts a page: it returns what takes nothing away, and keeps the rest. Where
+// everything is read anew, miss is to follow on the last.
 func (r *reading) take(s *license.State, page license.Page) (gains []license.Change) {
 	for _, c := range page.Changes {
 		k := keyOf(&c)
-		delete(r.losses, k) // what is said last counts
+		if _, there := r.losses[k]; there {
+			delete(r.losses, k) // what is said last counts
+			r.judged = false
+		}
 		if license.Takes(s, &c) {
-			r.losses[k] = c
+			if len(r.losses) == 0 {
+				r.since = time.Now()
+			}
+			r.losses[k], r.judged = c, false
 		} else {
 			gains = append(gains, c)
 		}
@@ -56,11 +73,35 @@ func (r *reading) take(s *license.State, page license.Page) (gains []license.Cha
 		}
 	}
 	r.cursor, r.whole = page.Cursor, !page.More
-	if r.whole && r.named != nil {
-		r.named.missing(s, r.losses)
-		r.named = nil
-	}
 	return gains
+}
+
+// complete reports whether the losses may be brought in: the feed has been read to its
+// end, or has none, and they have waited long enough.
+func (r *reading) complete() bool {
+	endless := r.named == nil && r.held.IsZero() && len(r.losses) > 0 && time.Since(r.since) >= lossWait
+	return r.whole || endless
+}
+
+// miss ends a reading of everything: of what is mirrored it loses what was not named.
+func (r *reading) miss(mirrored []license.Key) {
+	for _, k := range mirrored {
+		if _, named := r.named[k]; !named {
+			r.losses[k], r.judged = deletion(k), false
+		}
+	}
+	r.named = nil
+}
+
+func deletion(k license.Key) license.Change {
+	switch k.Kind {
+	case license.KeyUser:
+		return license.Change{DeleteUser: license.UserID(k.ID)}
+	case license.KeyProduct:
+		return license.Change{DeleteProduct: license.ProductID(k.ID)}
+	default:
+		return license.Change{DeleteLicense: license.LicenseID(k.ID)}
+	}
 }
 
 // keyOf names what a change is about.
@@ -90,25 +131,6 @@ func (n names) add(k license.Key, c *license.Change) {
 		delete(n, k)
 	} else {
 		n[k] = struct{}{}
-	}
-}
-
-// missing adds the deletions of everything mirrored that was not named.
-func (n names) missing(s *license.State, to losses) {
-	gone := func(k license.Key, c license.Change) {
-		if _, named := n[k]; !named {
-			to[k] = c
-		}
-	}
-	users, products, licenses := s.Mirrored()
-	for _, id := range licenses {
-		gone(license.Key{Kind: license.KeyLicense, ID: string(id)}, license.Change{DeleteLicense: id})
-	}
-	for _, id := range users {
-		gone(license.Key{Kind: license.KeyUser, ID: string(id)}, license.Change{DeleteUser: id})
-	}
-	for _, id := range products {
-		gone(license.Key{Kind: license.KeyProduct, ID: string(id)}, license.Change{DeleteProduct: id})
 	}
 }
 

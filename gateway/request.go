@@ -159,7 +159,9 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.AcceptRestore)
 	case r.AcceptShrink != nil:
 		out, err = g.log.Propose(ctx, *r.AcceptShrink)
-		g.reread.ask() // so that it comes in now
+		if g.cloud != nil {
+			g.reread.ask() // so that it comes in now
+		}
 	default:
 		return Answer{}, fmt.Errorf("the request says nothing this node knows: is it from a newer version?")
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -317,4 +318,43 @@ func TestAUserWhoComesBackOnTheNextPageHasNotBeenGone(t *testing.T) {
 			t.Errorf("got %+v, want the session to go on", x)
 		}
 	})
+}
+
+// What is held back may be most of a large mirror: that it still is costs nothing,
+// and the state is never looked at for long.
+func BenchmarkAPageWhileMuchIsHeldBack(b *testing.B) {
+	log := newSoloLog()
+	g := New(Config{Log: log, Cloud: newBooks(), Logger: slog.New(slog.DiscardHandler)})
+	everything := append(crowdOf(100_000), license.Change{Product: &license.Product{ID: "road"}})
+	r := readOn(license.Head{})
+	if !g.bringPage(b.Context(), r, license.Page{Cursor: "1", Changes: everything}) {
+		b.Fatal("the fill was not brought in")
+	}
+	if !g.bringPage(b.Context(), r, license.Page{Cursor: "2", Reset: true}) || g.head().Held.Since == 0 {
+		b.Fatal("an empty list is not held back")
+	}
+	watch := &longestView{Log: log}
+	g.log = watch
+	if !g.bringPage(b.Context(), r, license.Page{Cursor: "2"}) { // finds out that it is noted
+		b.Fatal("a page was not brought in")
+	}
+	b.ResetTimer()
+	for b.Loop() {
+		if !g.bringPage(b.Context(), r, license.Page{Cursor: "2"}) {
+			b.Fatal("a page was not brought in")
+		}
+	}
+	b.ReportMetric(float64(watch.longest.Microseconds()), "µs/longest-view")
+}
+
+// longestView measures how long the state is looked at.
+type longestView struct {
+	Log
+	longest time.Duration
+}
+
+func (l *longestView) View(f func(*license.State)) {
+	begun := time.Now()
+	l.Log.View(f)
+	l.longest = max(l.longest, time.Since(begun))
 }

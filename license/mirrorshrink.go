@@ -33,7 +33,8 @@ type Sizes struct {
 	Assignments int `cbor:"3,keyasint,omitempty"` // of a license to a user
 }
 
-func (n Sizes) plus(m Sizes) Sizes {
+// Plus is n and m together.
+func (n Sizes) Plus(m Sizes) Sizes {
 	return Sizes{n.Users + m.Users, n.Licenses + m.Licenses, n.Assignments + m.Assignments}
 }
 
@@ -67,7 +68,7 @@ type Shrinkage struct {
 	Since  Time  `cbor:"4,keyasint,omitempty"`
 }
 
-func (g *Shrinkage) taken() Sizes { return g.Taken.plus(g.Before) }
+func (g *Shrinkage) taken() Sizes { return g.Taken.Plus(g.Before) }
 
 // by is what g comes to at a time: what was taken long ago counts no more.
 func (g Shrinkage) by(at Time) Shrinkage {
@@ -187,7 +188,7 @@ func (s *State) sizes() Sizes { return Sizes{s.users, len(s.licenses), s.assigne
 // there is nothing that anybody has.
 func (s *State) shrinks(n Sizes, at Time) bool {
 	g := s.head.Shrinkage.by(at)
-	n, of := n.plus(g.taken()), g.Of
+	n, of := n.Plus(g.taken()), g.Of
 	if h := &s.head.Held; h.Accepted != 0 && at < h.Until {
 		n, of = n.Minus(h.Losing), of.Minus(h.Losing)
 	}
@@ -197,7 +198,7 @@ func (s *State) shrinks(n Sizes, at Time) bool {
 // shrink counts what is taken.
 func (s *State) shrink(n Sizes, at Time) {
 	g := s.head.Shrinkage.by(at)
-	g.Taken = g.Taken.plus(n)
+	g.Taken = g.Taken.Plus(n)
 	s.head.Shrinkage = g
 }
 
@@ -209,7 +210,7 @@ func (s *State) readToEnd(at Time) {
 	if accepted {
 		g = Shrinkage{Since: at}
 	}
-	g.Of = s.sizes().plus(g.taken())
+	g.Of = s.sizes().Plus(g.taken())
 	s.head.Shrinkage, s.head.Held = g, Held{}
 	if h.Since == 0 {
 		return
@@ -234,7 +235,7 @@ func (c HoldBack) decide(s *State, at Time) *Denial {
 func (c HoldBack) do(s *State, at Time) Outcome {
 	h := &s.head.Held
 	g := s.head.Shrinkage.by(at)
-	n, of := c.Losing.plus(g.taken()), g.Of
+	n, of := c.Losing.Plus(g.taken()), g.Of
 	told := h.Since != 0 && h.Accepted == 0
 	switch {
 	case told && h.Losing == n && h.Of == of:

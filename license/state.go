@@ -2,7 +2,6 @@ package license
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 )
 
@@ -155,15 +154,21 @@ func (s *State) EachActive(f func(*Active) bool) {
 	}
 }
 
-// Mirrored lists the ids of everything mirrored, each kind in order.
-func (s *State) Mirrored() (users []UserID, products []ProductID, licenses []LicenseID) {
+// Mirrored names every user, product and license of the mirror, in no order.
+func (s *State) Mirrored() []Key {
+	keys := make([]Key, 0, s.users+len(s.products)+len(s.licenses))
 	for id, p := range s.people {
 		if p.mirrored {
-			users = append(users, id)
+			keys = append(keys, Key{KeyUser, string(id)})
 		}
 	}
-	slices.Sort(users)
-	return users, slices.Sorted(maps.Keys(s.products)), slices.Sorted(maps.Keys(s.licenses))
+	for id := range s.products {
+		keys = append(keys, Key{KeyProduct, string(id)})
+	}
+	for id := range s.licenses {
+		keys = append(keys, Key{KeyLicense, string(id)})
+	}
+	return keys
 }
 
 // Counts are the sizes of the state's parts.

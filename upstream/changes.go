@@ -43,7 +43,9 @@ func (c *Client) Changes(ctx context.Context, cursor string, wait time.Duration)
 		return license.Page{}, fmt.Errorf("reading changes: %w: a page without a cursor, or with a huge one", ErrGarbage)
 	case len(got.Changes) > pageSize:
 		return license.Page{}, fmt.Errorf("reading changes: %w: %d changes where %d were asked for", ErrGarbage, len(got.Changes), pageSize)
-	case got.More && got.Cursor == cursor:
+	case got.Changes == nil: // nothing is not a list of nothing
+		return license.Page{}, fmt.Errorf("reading changes: %w: a page without a list", ErrGarbage)
+	case got.Cursor == cursor && (got.More || len(got.Changes) > 0):
 		return license.Page{}, fmt.Errorf("reading changes: %w: it does not get on", ErrGarbage)
 	}
 	page := license.Page{Cursor: got.Cursor, More: got.More, Reset: got.Reset}
