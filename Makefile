@@ -5,10 +5,10 @@ TORTURE  ?= 1h
 SEED     ?= 0
 BENCH    ?= .
 
-.PHONY: help check test race history nemesis torture twin demo bench build fuzz
+.PHONY: help check test race history nemesis torture twin demo bench bench-peers build fuzz
 
 help: ## print the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s  %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s  %s\n", $$1, $$2}'
 
 check: ## exactly what is checked before a change goes in
 	@.ci/run
@@ -36,6 +36,9 @@ demo: ## the main job, step by step; stays up afterwards
 
 bench: ## the benchmarks; BENCH=Name for some of them
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+bench-peers: build ## starts and stops, against etcd and redis on this machine; ARGS='-rounds 5 -clients 1 -nodes 1'
+	cd bench && $(GO) run . -sitegate ../bin/sitegate $(ARGS)
 
 build: ## static binaries, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
