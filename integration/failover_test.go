@@ -279,3 +279,15 @@ func TestLeaderThatIsStoppedHandsOver(t *testing.T) {
 	}
 	t.Logf("%d leaders stopped; the longest start meanwhile (least, median, most): %s; the process ended after %s", *tries, spread(waits), spread(ends))
 }
+
+// TestLeaderThatIsCutOffIsReplaced: nothing is refused or closed; what is sent does
+// not arrive.
+func TestLeaderThatIsCutOffIsReplaced(t *testing.T) {
+	s := NewSite(t, 3, 10, failoverEnv...)
+	s.loseLeaders(t, 800*time.Millisecond, func(leader int) {
+		for _, other := range []int{(leader + 1) % 3, (leader + 2) % 3} {
+			s.Partition(leader, other)
+			s.Partition(other, leader)
+		}
+	}, func(int) { s.Heal() })
+}
