@@ -14,6 +14,7 @@ const (
 	CodeNoQuorum     = "no-quorum"         // 503: most nodes of the cluster cannot be reached
 	CodeUnknown      = "outcome-unknown"   // 503: ask again with the same id
 	CodeNotReady     = "not-ready"         // 503: the site has not read its licenses yet
+	CodeDiverged     = "state-diverged"    // 503: the nodes do not agree, and nothing new is granted
 	CodeDiskLow      = "disk-low"          // 503: the disk is nearly full, and nothing new is granted
 	CodeCloud        = "cloud-unreachable" // 503: the vendor's cloud was to be asked now, and does not answer
 	CodeUnauthorized = "unauthorized"      // 401: no token, or one that does not hold

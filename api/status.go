@@ -66,6 +66,9 @@ type ClusterStatus struct {
 	Term    uint64   `json:"term"`
 	Index   uint64   `json:"index"`
 	Members []Member `json:"members"`
+	// Diverged: the nodes have different states, and no majority has the same;
+	// nothing new is granted.
+	Diverged bool `json:"diverged,omitempty"`
 }
 
 // Member is one node.

@@ -40,6 +40,7 @@ const (
 	ErrNoQuorum     Reason = api.CodeNoQuorum     // most nodes cannot be reached
 	ErrUnknown      Reason = api.CodeUnknown      // it is not known whether it was done
 	ErrNotReady     Reason = api.CodeNotReady     // the site has not read its licenses yet
+	ErrDiverged     Reason = api.CodeDiverged     // the gateway's nodes do not agree, and nothing new is granted
 	ErrDiskLow      Reason = api.CodeDiskLow      // the gateway's disk is nearly full, and nothing new is granted
 	ErrCloud        Reason = api.CodeCloud        // the vendor's cloud does not answer
 	ErrUnauthorized Reason = api.CodeUnauthorized // no token, or one that does not hold
@@ -87,7 +88,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // notDenials are codes that say nothing about the user's right.
 var notDenials = []string{
-	api.CodeNoQuorum, api.CodeUnknown, api.CodeNotReady, api.CodeDiskLow, api.CodeCloud, api.CodeUnauthorized, api.CodeForbidden, api.CodeNotFound,
+	api.CodeNoQuorum, api.CodeUnknown, api.CodeNotReady, api.CodeDiskLow, api.CodeDiverged, api.CodeCloud, api.CodeUnauthorized, api.CodeForbidden, api.CodeNotFound,
 	api.CodeMethod, api.CodeTooLarge, api.CodeMediaType, api.CodeMalformed, api.CodeTooMany, api.CodeInternal,
 	string(ErrUnreachable), string(ErrReplaced), string(ErrClosed), codeUnexpected, "",
 }

@@ -12,7 +12,7 @@ import (
 func (e *Endpoint) status(*call) (reply, error) {
 	cl := e.gw.Cluster()
 	st := api.Status{Node: cl.Node, Version: e.cfg.Version, Connected: e.hub.Len(),
-		Cluster: api.ClusterStatus{Leader: cl.Leader, Term: cl.Term, Index: cl.Index, Members: []api.Member{}}}
+		Cluster: api.ClusterStatus{Leader: cl.Leader, Term: cl.Term, Index: cl.Index, Members: []api.Member{}, Diverged: e.gw.Diverged()}}
 	for _, m := range cl.Members {
 		st.Cluster.Members = append(st.Cluster.Members, api.Member{Name: m.Name, Address: m.Address, Voter: m.Voter,
 			Leader: m.Name == cl.Leader, Reached: m.Reached})

@@ -62,6 +62,8 @@ type Gateway interface {
 	Now() license.Time // the cluster's, also while nothing is decided
 	Cluster() gateway.Cluster
 	Disk() gateway.Disk
+	// Diverged: the nodes differ, and nothing new is granted.
+	Diverged() bool
 }
 
 // Config is what an Endpoint is made of. Gateway, Hub, Logger, Issuers and

@@ -244,6 +244,7 @@ func TestErrorsOfTheGateway(t *testing.T) {
 		{fmt.Errorf("%w: a secret of the disk", gateway.ErrUnknown), 503, "outcome-unknown", true},
 		{gateway.ErrNotReady, 503, "not-ready", true},
 		{gateway.ErrDiskLow, 503, "disk-low", true},
+		{gateway.ErrDiverged, 503, "state-diverged", true},
 		{context.DeadlineExceeded, 503, "outcome-unknown", true},
 		{errors.New("a secret of the disk"), 500, "internal", false},
 	}

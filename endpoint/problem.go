@@ -70,6 +70,7 @@ var statuses = map[string]int{
 	api.CodeUnknown:      http.StatusServiceUnavailable,
 	api.CodeNotReady:     http.StatusServiceUnavailable,
 	api.CodeDiskLow:      http.StatusServiceUnavailable,
+	api.CodeDiverged:     http.StatusServiceUnavailable,
 	api.CodeCloud:        http.StatusServiceUnavailable,
 	api.CodeUnauthorized: http.StatusUnauthorized,
 	api.CodeForbidden:    http.StatusForbidden,
@@ -91,6 +92,7 @@ var afters = map[string]time.Duration{
 	api.CodeUnknown:              time.Second,
 	api.CodeNotReady:             5 * time.Second,
 	api.CodeDiskLow:              time.Minute,
+	api.CodeDiverged:             time.Minute,
 	api.CodeCloud:                30 * time.Second,
 	api.CodeTooMany:              time.Second,
 }
@@ -182,6 +184,8 @@ func codeOf(err error) string {
 		return api.CodeNotReady
 	case errors.Is(err, gateway.ErrDiskLow):
 		return api.CodeDiskLow
+	case errors.Is(err, gateway.ErrDiverged):
+		return api.CodeDiverged
 	}
 	return api.CodeInternal
 }

@@ -220,6 +220,8 @@ func (n *oneNode) View(f func(*license.State)) {
 // Now runs an hour ahead of the entries: nothing has been decided for that long.
 func (n *oneNode) Now() license.Time { return license.TimeOf(time.Now()).Add(time.Hour) }
 
+func (n *oneNode) Diverged() bool { return false }
+
 func (n *oneNode) Disk() gateway.Disk {
 	return gateway.Disk{Free: 6 << 30, Total: 100 << 30, Warn: true}
 }

@@ -8,6 +8,24 @@ import (
 	"sitegate/license"
 )
 
+func TestNothingNewIsGrantedWhileTheNodesDiffer(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		wantGranted(t, s.start(t, 1, ws101), false)
+		differ := true
+		s.diverged = func() bool { return differ }
+		ben := license.Start{ID: license.ID{2}, User: "ben", Product: "road", Machine: ws202}
+		if a, err := s.Start(context.Background(), ben); !errors.Is(err, ErrDiverged) {
+			t.Errorf("a start: got %+v, %v; want %v", a.Outcome, err, ErrDiverged)
+		}
+		wantGranted(t, s.start(t, 1, ws101), false) // asked for again
+		s.stop(t, 1, ws101)
+		differ = false
+		if a, err := s.Start(context.Background(), ben); err != nil || a.Outcome.Denial != nil {
+			t.Errorf("once they agree: got %+v, %v", a.Outcome, err)
+		}
+	})
+}
+
 // While the leader's disk is low nothing new is granted; what runs is renewed, asked
 // for again and stopped, and who is refused for another machine is told that.
 func TestLowDiskGrantsNothingNew(t *testing.T) {

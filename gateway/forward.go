@@ -56,6 +56,7 @@ var crossing = map[string]error{
 	"unknown":    ErrUnknown,
 	"not-ready":  ErrNotReady,
 	"disk-low":   ErrDiskLow,
+	"diverged":   ErrDiverged,
 	"cloud":      ErrCloud,
 	"timeout":    context.DeadlineExceeded,
 }

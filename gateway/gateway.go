@@ -110,6 +110,9 @@ var (
 	// ErrDiskLow: the leader's disk is nearly full, so nothing new is granted. What
 	// runs goes on, and stops as ever.
 	ErrDiskLow = errors.New("the disk of the node that leads is nearly full")
+	// ErrDiverged: the nodes have different states, and no majority has the same, so
+	// nothing new is granted. What runs goes on, and stops as ever.
+	ErrDiverged = errors.New("the nodes of the site do not agree on its state")
 )
 
 // Config is what a Gateway is made of. All fields but Cloud are needed.
@@ -123,6 +126,9 @@ type Config struct {
 	Settings license.Settings
 	// Disk is how much room this node's disk has; nil: it is not known.
 	Disk func() Disk
+	// Diverged reports whether the nodes were found to have different states, with no
+	// majority for any of them; nil: they were not.
+	Diverged func() bool
 }
 
 // Disk is the room in a node's data folder.

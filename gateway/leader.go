@@ -21,6 +21,7 @@ type Gateway struct {
 	askTimeout time.Duration
 	settings   license.Settings
 	disk       func() Disk // may be nil
+	diverged   func() bool // may be nil
 
 	begun sync.Mutex
 	term  uint64 // the last leadership that was begun; begun guards it
@@ -44,7 +45,7 @@ func New(cfg Config) *Gateway {
 	if cfg.AskTimeout == 0 {
 		cfg.AskTimeout = defaultAskTimeout
 	}
-	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk,
+	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged,
 		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), reread: newAgain()}
 	g.link = newLink(g)
 	g.holds = newHolds(g)

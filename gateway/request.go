@@ -205,6 +205,21 @@ func (g *Gateway) opens(c license.Command) (opens bool) {
 	return opens
 }
 
+// unfit is why nothing new is granted while this node leads; nil: it is fit.
+func (g *Gateway) unfit() error {
+	switch {
+	case g.Disk().Low:
+		return ErrDiskLow
+	case g.Diverged():
+		return ErrDiverged
+	}
+	return nil
+}
+
+// Diverged reports whether the nodes were found to have different states, with no
+// majority for any of them.
+func (g *Gateway) Diverged() bool { return g.diverged != nil && g.diverged() }
+
 // Disk is the room on this node's disk.
 func (g *Gateway) Disk() Disk {
 	if g.disk == nil {
@@ -236,8 +251,8 @@ func (g *Gateway) grant(ctx context.Context, user license.UserID, m license.Mach
 	if err != nil {
 		return license.Outcome{}, err
 	}
-	if d == nil && g.Disk().Low && g.opens(command(true)) {
-		return license.Outcome{}, ErrDiskLow
+	if err := g.unfit(); err != nil && d == nil && g.opens(command(true)) {
+		return license.Outcome{}, err
 	}
 	var out license.Outcome
 	if out.Denial = d; d == nil {

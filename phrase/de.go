@@ -322,6 +322,8 @@ var german = book{
 			[]string{"Fragen Sie mit derselben Kennung noch einmal: Die Antwort ist dann dieselbe."}, ""},
 		"not-ready": {"Noch nicht bereit", "Das Lizenz-Gateway dieses Standorts hat noch nicht gelesen, was es zum Antworten braucht.",
 			[]string{"Versuchen Sie es in einer Minute erneut.", "Dauert es an, sagen Sie der IT: Das Gateway erreicht die Cloud nicht."}, ""},
+		"state-diverged": {"Das Lizenz-Gateway ist sich nicht sicher", "Die Knoten des Lizenz-Gateways dieses Standorts sind sich nicht einig, wer wo arbeitet, darum gewährt es nichts Neues. Was läuft, läuft weiter und lässt sich beenden.",
+			[]string{"Arbeiten Sie mit dem weiter, was läuft: es ist nicht betroffen.", "Sagen Sie der IT, dass die Knoten des Lizenz-Gateways verschiedene Zustände haben; Neues startet wieder, sobald das geklärt ist."}, ""},
 		"disk-low": {"Das Lizenz-Gateway ist fast voll", "Der Datenträger des Lizenz-Gateways dieses Standorts ist fast voll, darum gewährt es nichts Neues. Was läuft, läuft weiter und lässt sich beenden.",
 			[]string{"Was läuft, läuft weiter.", "Sagen Sie der IT, dass der Datenträger des Lizenz-Gateways fast voll ist; sobald Platz ist, gehen neue Starts wieder."}, ""},
 		"cloud-unreachable": {"Die Lizenz-Cloud antwortet nicht", "Die Cloud des Herstellers ist von diesem Standort zurzeit nicht erreichbar. Was hier bekannt ist, gilt weiter; Nutzungsdaten werden aufbewahrt und später gesendet.",

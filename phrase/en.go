@@ -323,6 +323,8 @@ var english = book{
 			[]string{"Ask again with the same id: the answer will be the same as if it had arrived."}, ""},
 		"not-ready": {"Not ready yet", "This site's license gateway has not read what it needs to answer.",
 			[]string{"Try again in a minute.", "If this lasts, tell IT: the gateway cannot reach the cloud."}, ""},
+		"state-diverged": {"The license gateway is not sure of itself", "The nodes of this site's license gateway do not agree on who works where, so it grants nothing new. What runs goes on, and can be closed.",
+			[]string{"Go on with what runs: it is not affected.", "Tell IT that the nodes of the license gateway have different states; new starts work as soon as that is settled."}, ""},
 		"disk-low": {"The license gateway is nearly full", "The disk of this site's license gateway is nearly full, so it grants nothing new. What runs goes on, and can be closed.",
 			[]string{"Go on with what runs: it is not affected.", "Tell IT that the license gateway's disk is nearly full; new starts work as soon as there is room."}, ""},
 		"cloud-unreachable": {"The licensing cloud does not answer", "The vendor's cloud cannot be reached from this site at the moment. What the site knows holds; usage is kept and sent later.",

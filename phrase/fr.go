@@ -322,6 +322,8 @@ var french = book{
 			[]string{"Redemandez avec le même identifiant : la réponse sera la même."}, ""},
 		"not-ready": {"Pas encore prêt", "La passerelle de licences de ce site n’a pas encore lu ce qu’il lui faut pour répondre.",
 			[]string{"Réessayez dans une minute.", "Si cela dure, signalez à l’informatique que la passerelle ne joint pas le cloud."}, ""},
+		"state-diverged": {"La passerelle de licences n’est pas sûre d’elle", "Les nœuds de la passerelle de licences de ce site ne s’accordent pas sur qui travaille où ; elle n’accorde donc rien de nouveau. Ce qui est ouvert continue et peut être fermé.",
+			[]string{"Continuez avec ce qui est ouvert : cela n’est pas concerné.", "Dites à votre service informatique que les nœuds de la passerelle de licences ont des états différents ; les nouveaux démarrages fonctionneront dès que ce sera réglé."}, ""},
 		"disk-low": {"La passerelle de licences est presque pleine", "Le disque de la passerelle de licences de ce site est presque plein ; elle n’accorde donc rien de nouveau. Ce qui est ouvert continue et peut être fermé.",
 			[]string{"Ce qui est ouvert continue.", "Signalez à l’informatique que le disque de la passerelle de licences est presque plein ; dès qu’il y a de la place, on peut de nouveau démarrer."}, ""},
 		"cloud-unreachable": {"Le cloud des licences ne répond pas", "Le cloud de l’éditeur n’est pas joignable depuis ce site en ce moment. Ce que le site sait reste valable ; les données d’utilisation sont gardées et envoyées plus tard.",

@@ -162,6 +162,9 @@ func (d *disk) write(s sealed) error {
 	var key, value []byte
 	for room := sealBytes - s.bytes; len(s.events) > 0; {
 		b, n, err := d.codec.packEvents(s.events)
+		if err == nil {
+			err = d.digest.follow(b, n)
+		}
 		if err != nil {
 			return err
 		}
@@ -175,6 +178,7 @@ func (d *disk) write(s sealed) error {
 		}
 		key = nil
 	}
+	s.pos.Digest = d.digest.now()
 	var old [][]byte
 	err := d.writeTxn(func(txn *badger.Txn) (err error) {
 		if key != nil {

@@ -233,6 +233,7 @@ type position struct {
 	ConfigIndex uint64 `cbor:"3,keyasint,omitempty"`
 	Config      []byte `cbor:"4,keyasint,omitempty"` // raft.EncodeConfiguration
 	Cluster     string `cbor:"5,keyasint,omitempty"`
+	Digest      uint64 `cbor:"140,keyasint,omitempty"` // of all events so far
 }
 
 func (p position) configuration() (c raft.Configuration, err error) {

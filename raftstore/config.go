@@ -117,7 +117,9 @@ type Config struct {
 	dial               func(ctx context.Context, network, address string) (net.Conn, error)
 	databases          databases
 	beat, commit, look time.Duration // 0: Tempo's, 5 ms, 1 s
+	compare            time.Duration // of digests; 0: 5 s
 	statfs             func(dir string) (free, total uint64, err error)
+
 	// fewEvents is how many events that a snapshot has skipped are still told: a
 	// page of the journal, or fewer in tests.
 	fewEvents uint64
@@ -212,6 +214,7 @@ func (c *Config) complete() error {
 	def(&c.beat, c.Tempo.heartbeat())
 	def(&c.commit, 5*time.Millisecond)
 	def(&c.look, time.Second)
+	def(&c.compare, 5*time.Second)
 	if c.databases == nil {
 		c.databases = badgers{}
 	}

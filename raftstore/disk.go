@@ -29,7 +29,8 @@ type disk struct {
 	db   *badger.DB
 	name string // of the database's folder
 
-	keep retention
+	keep   retention
+	digest digest
 
 	posMu sync.Mutex
 	pos   position
@@ -95,6 +96,7 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 	if planted(bugAppliedTwice) {
 		l.pos.Index -= min(l.pos.Index, 20)
 	}
+	d.digest.begin(l.state.Head().Seq, l.pos.Digest)
 	d.moved(l.pos, l.state.Head().Seq)
 	return d, l, nil
 }
@@ -261,6 +263,7 @@ func (d *disk) swap(name string) (loaded, error) {
 	}
 	d.db, d.name = db, name
 	d.keep = retention{events: d.keep.events}
+	d.digest.begin(l.state.Head().Seq, l.pos.Digest)
 	d.moved(l.pos, l.state.Head().Seq)
 	if err := os.RemoveAll(filepath.Join(d.dir, oldName)); err != nil {
 		d.log.Warn("an old state could not be removed", "folder", oldName, "err", err)

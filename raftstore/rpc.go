@@ -33,6 +33,7 @@ const (
 	methodSign     method = 96
 	methodCAKey    method = 97
 	methodLost     method = 120
+	methodDigest   method = 140
 
 	methodCommitted method = 100
 )
@@ -175,6 +176,8 @@ func (s *Store) handle(ctx context.Context, from string, m method, body []byte) 
 		answer, err = s.handleRenew(ctx, body)
 	case methodLost:
 		err = s.handleLost(from, body)
+	case methodDigest:
+		answer, err = s.handleDigest(body)
 	case methodCommitted:
 		answer, err = s.handleCommitted(ctx)
 	default:

@@ -50,6 +50,7 @@ type Store struct {
 
 	standing *standing
 	losses   losses
+	diverged atomic.Bool // see Diverged
 
 	reign   atomic.Pointer[reign]  // not nil: this node leads and serves
 	changes watermark              // moves whenever a leader comes or goes
@@ -311,6 +312,7 @@ func (s *Store) start() {
 	s.spawn(s.watchSpace)
 	s.spawn(s.look)
 	s.spawn(s.keepRoster)
+	s.spawn(s.comparing)
 }
 
 // flushing writes the state behind the log, now and then, and keeps what is left

@@ -82,6 +82,12 @@ func (l *nodeLog) Cluster() gateway.Cluster {
 	return seen
 }
 
+// diverged reports whether the nodes were found to have different states.
+func (l *nodeLog) diverged() bool {
+	s := l.store.Load()
+	return s != nil && s.Diverged()
+}
+
 // disk is the room on this node's disk.
 func (l *nodeLog) disk() gateway.Disk {
 	s := l.store.Load()

@@ -90,7 +90,7 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	// applies, from the first.
 	node := &nodeLog{}
 	hub := notice.New(0, 0)
-	gw := gateway.New(gateway.Config{Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.Rules.Settings(), Disk: node.disk})
+	gw := gateway.New(gateway.Config{Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.Rules.Settings(), Disk: node.disk, Diverged: node.diverged})
 
 	// Who this node is to others, and the log and its state.
 	peers, err := openPeering(c, log)

@@ -61,6 +61,9 @@ func (p *program) showStatus(s api.Status) error {
 	if s.Cluster.Leader != "" {
 		leader = "led by " + s.Cluster.Leader
 	}
+	if s.Cluster.Diverged {
+		row("state", "DIVERGED: the nodes have different states, and no majority has the same: nothing new is granted; restore a backup, or recover from the node that is right")
+	}
 	row("cluster", "%s, %s (term %d, index %d)", cmp.Or(s.Cluster.ID, "not begun"), leader, s.Cluster.Term, s.Cluster.Index)
 	for _, m := range s.Cluster.Members {
 		row("  "+m.Name, "%s", strings.Join(memberWords(s, m), ", "))
