@@ -157,6 +157,40 @@ func residentMB(b *testing.B) float64 {
 	return kB * 1024 / 1e6
 }
 
+// BenchmarkPut puts a million users and their licenses into a state, as a node does
+// that starts, once they are decoded.
+func BenchmarkPut(b *testing.B) {
+	const users = 1_000_000
+	whole, _ := busySite(b, users)
+	for b.Loop() {
+		b.StopTimer()
+		var records []any
+		for _, k := range whole.Keys() {
+			switch r := whole.Record(k).(type) {
+			case *License:
+				copied := *r
+				records = append(records, &copied)
+			case *Active:
+				copied := *r
+				records = append(records, &copied)
+			default:
+				records = append(records, r)
+			}
+		}
+		s := NewState()
+		b.StartTimer()
+		for _, r := range records {
+			if err := s.Put(r); err != nil {
+				b.Fatal(err)
+			}
+		}
+		s.Loaded()
+		if n := s.Counts(); n.Assigned != users || n.Sessions != users/10 {
+			b.Fatalf("%+v, want %d users with a license and a tenth of them with a session", n, users)
+		}
+	}
+}
+
 // BenchmarkRefuse is a refusal from memory: another machine is active.
 func BenchmarkRefuse(b *testing.B) {
 	s, now := assignedSite(b, 1_000)

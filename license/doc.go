@@ -20,6 +20,12 @@
 // half of Apply: what Check refuses, Apply refuses. Due lists what time alone
 // makes happen.
 //
+// A State has two large tables. People are found by their id, and all that is known
+// of one hangs there: what the cloud says of them, the licenses assigned to them, what
+// they have open. Ids are found in the other: whose session or checkout one is, or
+// lately was. What is not at hand costs a command more than all it decides, so that
+// it looks into each of them once.
+//
 // The package leaves to others: when to ask the vendor's cloud (gateway), who
 // renewed a lease when (raftstore), and how a person is told (notice, phrase).
 package license

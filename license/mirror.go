@@ -158,7 +158,8 @@ func (s *State) change(c *Change, quiet bool) {
 	case c.User != nil:
 		u := *c.User
 		s.movedAway(s.User(u.ID), &u)
-		s.setUser(u.ID, &u)
+		s.setUser(&u)
+		s.touch(Key{KeyUser, string(u.ID)})
 		if u.Blocked {
 			s.endRight(u.ID, "")
 		}
@@ -177,8 +178,7 @@ func (s *State) change(c *Change, quiet bool) {
 		a.CountryPolicies = slices.Clone(a.CountryPolicies)
 		s.setAccount(a)
 	case c.DeleteUser != "":
-		known := s.User(c.DeleteUser) != nil
-		s.setUser(c.DeleteUser, nil)
+		known := s.removeUser(c.DeleteUser)
 		s.endRight(c.DeleteUser, "")
 		if known {
 			s.missing(c.DeleteUser)

@@ -60,29 +60,33 @@ func (s *State) part(p *person) {
 	}
 }
 
-// setUser replaces, adds or (with nil) removes a user of the account.
-func (s *State) setUser(id UserID, u *User) {
-	s.touch(Key{KeyUser, string(id)})
-	if old := s.User(id); old != nil {
-		s.setStaff(old, false)
-	}
-	if u == nil {
-		if p := s.person(id); p != nil && p.mirrored {
-			p.user, p.mirrored = User{ID: p.user.ID}, false
-			s.users--
-			s.setPoolUse(id, nil)
-			s.part(p)
-		}
-		return
-	}
-	p := s.meet(id)
-	if !p.mirrored {
+// setUser adds or replaces a user of the account.
+func (s *State) setUser(u *User) {
+	p := s.meet(u.ID)
+	if p.mirrored {
+		s.setStaff(&p.user, false)
+	} else {
 		s.users++
 	}
-	id = p.user.ID
+	id := p.user.ID
 	p.user, p.mirrored = *u, true
 	p.user.ID, p.user.Country = id, s.country(u.Country)
 	s.setStaff(&p.user, true)
+}
+
+// removeUser takes a user out of the account, and reports whether it was one.
+func (s *State) removeUser(id UserID) bool {
+	p := s.person(id)
+	if p == nil || !p.mirrored {
+		return false
+	}
+	s.setStaff(&p.user, false)
+	s.users--
+	p.user, p.mirrored = User{ID: p.user.ID}, false
+	s.setPoolUse(id, nil)
+	s.touch(Key{KeyUser, string(id)})
+	s.part(p)
+	return true
 }
 
 // setAssigned keeps what is assigned to the license's assignee.

@@ -241,7 +241,7 @@ func (s *State) Put(record any) error {
 		s.head = *r
 		s.setAccount(r.Account)
 	case *User:
-		s.setUser(r.ID, r)
+		s.setUser(r)
 	case *Product:
 		s.products[r.ID] = r
 	case *License:
