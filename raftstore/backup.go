@@ -39,6 +39,8 @@ type Backup struct {
 	Current bool   `cbor:"11,keyasint,omitempty"`
 	Records uint64 `cbor:"12,keyasint"`
 	Events  uint64 `cbor:"13,keyasint"`
+	// Members are the nodes of the cluster then.
+	Members []string `cbor:"14,keyasint,omitempty"`
 }
 
 // Pairs is how many records and events there are.
@@ -111,6 +113,13 @@ func (b *Backup) describe(txn *badger.Txn, c *codec) error {
 		return errors.New("there is nothing in this node's state yet")
 	}
 	b.Index, b.Term = pos.Index, pos.Term
+	members, err := pos.configuration()
+	if err != nil {
+		return err
+	}
+	for _, m := range members.Servers {
+		b.Members = append(b.Members, string(m.ID))
+	}
 	item, err := txn.Get(recordKey(license.Key{Kind: license.KeyHead}))
 	if err != nil {
 		return fmt.Errorf("reading the state's head (has a leader founded the site yet?): %w", err)

@@ -55,7 +55,7 @@ func TestABackupSaysWhatIsInIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got != info || heard != info {
+	if !reflect.DeepEqual(got, info) || !reflect.DeepEqual(heard, info) {
 		t.Errorf("made %+v, read %+v, heard %+v", info, got, heard)
 	}
 	if got.Cluster != testCluster || got.Node != "n1" || got.Program != "1.2.3" || got.Epoch != 1 || got.Level != license.Level || !got.Current ||
@@ -65,7 +65,7 @@ func TestABackupSaysWhatIsInIt(t *testing.T) {
 	if contents.Users != 3 || contents.Sessions != 1 || contents.Checkouts != 1 {
 		t.Errorf("contents %+v, want 3 users, a session, a checkout", contents)
 	}
-	if checked, err := r.Check(bytes.NewReader(file)); err != nil || checked != info {
+	if checked, err := r.Check(bytes.NewReader(file)); err != nil || !reflect.DeepEqual(checked, info) {
 		t.Errorf("Check gives %+v, %v", checked, err)
 	}
 }
@@ -349,7 +349,7 @@ func FuzzBackup(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if checked, err := (BackupReader{}).Check(bytes.NewReader(b)); err != nil || checked != info {
+		if checked, err := (BackupReader{}).Check(bytes.NewReader(b)); err != nil || !reflect.DeepEqual(checked, info) {
 			t.Errorf("verified as %+v, checked as %+v, %v", info, checked, err)
 		}
 	})

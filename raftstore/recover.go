@@ -230,6 +230,9 @@ func (o *offline) goOn(ctx context.Context, b *Beginning, what Recovery, instanc
 		return begun, err
 	}
 	pos, begun := b.begin(o.fsm.state, instance, what.Index, what.Term, true)
+	for _, m := range what.Others {
+		begun.Others = append(begun.Others, m.Name)
+	}
 	if err := putBeginning(o.disk.db, o.codec, o.fsm.state, pos); err != nil {
 		return begun, err
 	}

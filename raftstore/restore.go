@@ -178,14 +178,8 @@ func (b *Beginning) epoch(known uint64) uint64 {
 // begin makes a state of before the first of the new epoch, and tells where its node
 // goes on.
 func (b *Beginning) begin(st *license.State, instance string, index, term uint64, recovered bool) (position, Begun) {
-	var others []string
-	for _, n := range license.Nodes(st) {
-		if n.Removed == 0 && n.Name != b.Node {
-			others = append(others, n.Name)
-		}
-	}
 	head := st.Head()
-	begun := Begun{Epoch: b.epoch(head.Epoch), Index: index, Time: head.Now, Others: others}
+	begun := Begun{Epoch: b.epoch(head.Epoch), Index: index, Time: head.Now}
 	st.Restore(license.Beginning{Epoch: begun.Epoch, Cluster: b.Cluster, At: license.TimeOf(b.Clock()), Recovered: recovered, Node: b.Node, Instance: instance})
 	address := b.Address
 	if address == "" {
@@ -203,6 +197,11 @@ func (b *Beginning) build(work string, c *codec, st *license.State, info Backup,
 		return begun, fmt.Errorf("drawing an id for the data folder: %w", err)
 	}
 	pos, begun := b.begin(st, instance.String(), info.Index, info.Term, false)
+	for _, m := range info.Members {
+		if m != b.Node {
+			begun.Others = append(begun.Others, m)
+		}
+	}
 	const first = "000001"
 	state := filepath.Join(work, "state", first)
 	if err := makeDir(state); err != nil {

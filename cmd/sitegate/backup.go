@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -160,6 +161,7 @@ type contents struct {
 	Current bool      `json:"current"`
 	Records uint64    `json:"records"`
 	Events  uint64    `json:"events"`
+	Members []string  `json:"members,omitempty"`
 	Size    int64     `json:"size"`
 	Counts  *counts   `json:"counts,omitempty"` // of verify
 }
@@ -206,7 +208,7 @@ func lookIntoBackup(p *program, how string, args []string) error {
 		return fmt.Errorf("%s is no good backup: %w", rest[0], err)
 	}
 	out := contents{Cluster: b.Cluster, Node: b.Node, Program: b.Program, Level: b.Level, Epoch: b.Epoch, Index: b.Index, Term: b.Term, Seq: b.Seq,
-		Time: b.Time.Std(), Made: b.Made.Std(), Current: b.Current, Records: b.Records, Events: b.Events, Counts: counted}
+		Time: b.Time.Std(), Made: b.Made.Std(), Current: b.Current, Records: b.Records, Events: b.Events, Members: b.Members, Counts: counted}
 	if info, err := file.Stat(); err == nil {
 		out.Size = info.Size()
 	}
@@ -223,6 +225,9 @@ func (p *program) showBackup(b contents) error {
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	row("cluster", "%s, epoch %d, level %d", b.Cluster, b.Epoch, b.Level)
 	row("made", "%s by node %s, version %s", when(license.TimeOf(b.Made)), b.Node, b.Program)
+	if len(b.Members) > 0 {
+		row("nodes", "%s", strings.Join(b.Members, ", "))
+	}
 	row("as of", "%s, index %d in term %d, event %d", when(license.TimeOf(b.Time)), b.Index, b.Term, b.Seq)
 	if !b.Current {
 		row("", "no leader had confirmed it: it may lack what was the latest then")

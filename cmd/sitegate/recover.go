@@ -128,7 +128,7 @@ const callLimit = 3 * time.Second
 func (p *program) confirm(ctx context.Context, question string) error {
 	f, ok := p.stdin.(*os.File)
 	if info, err := statOf(f); !ok || err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return usagef("nothing was changed: %s Say --yes where nobody can be asked", question)
+		return errNotAgreed
 	}
 	fmt.Fprintf(p.stdout, "%s Type yes: ", question)
 	line := make(chan string, 1)
@@ -147,8 +147,10 @@ func (p *program) confirm(ctx context.Context, question string) error {
 	case <-ctx.Done():
 		fmt.Fprintln(p.stdout)
 	}
-	return errors.New("nothing was changed")
+	return errNotAgreed
 }
+
+var errNotAgreed = usagef("nothing was changed: nobody has agreed to it; say --yes where nobody can be asked")
 
 func statOf(f *os.File) (os.FileInfo, error) {
 	if f == nil {

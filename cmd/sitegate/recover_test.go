@@ -38,7 +38,7 @@ func leftBehind(t *testing.T) (config string) {
 func TestRecoverSaysWhatMayBeLostAndAsks(t *testing.T) {
 	config := leftBehind(t)
 	status, stdout, stderr := sitegate(t, nil, "cluster", "recover", "--config", config)
-	if status != exitUsage || !strings.Contains(stdout, "its log goes to index") || !strings.Contains(stderr, "Say --yes") {
+	if status != exitUsage || !strings.Contains(stdout, "its log goes to index") || !strings.Contains(stderr, "say --yes") {
 		t.Errorf("without --yes: status %d, %q, %q", status, stdout, stderr)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
