@@ -43,6 +43,8 @@ type hello struct {
 	// Address is where this node listens for its peers, as it knows itself; in a
 	// cluster it may have another one by now than the members' list says.
 	Address string `cbor:"90,keyasint,omitempty"`
+	// Has is how far this node has come.
+	Has progressed `cbor:"100,keyasint,omitzero"`
 }
 
 const protocol = 1
@@ -59,6 +61,12 @@ type mux struct {
 	vet func(caller) error
 	// newcomer answers who has no certificate yet; nil: nobody does.
 	newcomer func(ctx context.Context, c *tls.Conn) error
+	// progress is how far this node has come, seen how far the others were seen to have
+	// come. lapsed says whether another node, by its hello, has less than it had, and
+	// whether this one can be sure of it: had is of before that hello was made.
+	progress func() (progressed, error)
+	seen     func() map[string]progressed
+	lapsed   func(name string, has, had progressed) (lost error, sure bool)
 	// nameAt is the member at an address: raft itself would take anyone's answer
 	// there for the member's, and count one node's vote twice.
 	nameAt func(address string) string
@@ -227,6 +235,7 @@ func (m *mux) greet(c *tls.Conn) (kind byte, from caller, err error) {
 	if err := c.SetDeadline(time.Now().Add(handshakeLimit)); err != nil {
 		return 0, from, err
 	}
+	seen := m.seen()
 	if err := c.HandshakeContext(m.ctx); err != nil {
 		return 0, from, err
 	}
@@ -254,9 +263,19 @@ func (m *mux) greet(c *tls.Conn) (kind byte, from caller, err error) {
 		refused = m.vet(from)
 	}
 	if refused == nil {
+		lost, sure := m.lapsed(h.Node, h.Has, seen[h.Node])
+		if lost != nil && !sure {
+			return 0, from, lost // it asks again, once this node knows its members
+		}
+		refused = lost
+	}
+	if refused == nil {
 		refused = m.enter(c, from, h)
 	}
-	answer := m.hello()
+	answer, err := m.withProgress(m.hello())
+	if err != nil {
+		return 0, from, err
+	}
 	if refused != nil {
 		answer.Refused = refused.Error()
 	}
@@ -458,7 +477,11 @@ func (m *mux) introduce(ctx context.Context, c *tls.Conn, kind byte, name string
 	if _, err := c.Write([]byte{kind}); err != nil {
 		return caller{}, fmt.Errorf("connecting to node %s: %w", name, err)
 	}
-	self := m.hello()
+	seen := m.seen()
+	self, err := m.withProgress(m.hello())
+	if err != nil {
+		return caller{}, err
+	}
 	if err := writeMessage(c, m.codec, self); err != nil {
 		return caller{}, fmt.Errorf("connecting to node %s: %w", name, err)
 	}
@@ -478,6 +501,9 @@ func (m *mux) introduce(ctx context.Context, c *tls.Conn, kind byte, name string
 	who := caller{h.Node, is.generation, h.Instance}
 	if err := m.vet(who); err != nil {
 		return caller{}, err
+	}
+	if lost, _ := m.lapsed(h.Node, h.Has, seen[h.Node]); lost != nil {
+		return caller{}, lost
 	}
 	return who, m.enter(c, who, h)
 }

@@ -84,6 +84,9 @@ func Recover(ctx context.Context, b Beginning, agree func(Recovery) error) (begu
 	if begun, err = o.goOn(ctx, &b, what, id.Instance); err != nil {
 		return begun, fmt.Errorf("recovering (run it again): %w", err)
 	}
+	if err := os.Remove(filepath.Join(b.Dir, memoryFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return begun, fmt.Errorf("forgetting the other nodes: %w", err)
+	}
 	id.Recovering = false
 	return begun, id.write(path)
 }

@@ -36,6 +36,7 @@ const (
 	methodDigest   method = 140
 
 	methodCommitted method = 100
+	methodRecall    method = 101
 )
 
 type status byte
@@ -180,6 +181,8 @@ func (s *Store) handle(ctx context.Context, from string, m method, body []byte) 
 		answer, err = s.handleDigest(body)
 	case methodCommitted:
 		answer, err = s.handleCommitted(ctx)
+	case methodRecall:
+		answer, err = s.handleRecall()
 	default:
 		answer, err = s.handleMembers(ctx, from, m, body)
 	}

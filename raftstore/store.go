@@ -51,6 +51,7 @@ type Store struct {
 	standing *standing
 	losses   losses
 	diverged atomic.Bool // see Diverged
+	memory   *memory
 
 	reign   atomic.Pointer[reign]  // not nil: this node leads and serves
 	changes watermark              // moves whenever a leader comes or goes
@@ -126,6 +127,9 @@ func (s *Store) open() (err error) {
 	if s.identity, err = identify(s.cfg.Dir, s.cfg.Node, s.cfg.Cluster); err != nil {
 		return err
 	}
+	if s.memory, err = openMemory(s.cfg.Dir); err != nil {
+		return err
+	}
 	if err := s.openState(); err != nil {
 		return err
 	}
@@ -143,7 +147,7 @@ func (s *Store) open() (err error) {
 	if err != nil {
 		return err
 	}
-	s.standing = newStanding(transport)
+	s.standing = newStanding(&witness{transport, s.memory.note})
 	if err := s.startRaft(s.standing); err != nil {
 		return errors.Join(err, s.standing.Close())
 	}
@@ -195,6 +199,7 @@ func (s *Store) transport() (nodeTransport, error) {
 	s.mux = &mux{
 		self:  hello{Protocol: protocol, Cluster: s.identity.Cluster, Node: s.cfg.Node, Instance: s.identity.Instance},
 		codec: s.codec, log: s.log, serve: s.serveRPC, newcomer: s.newcome, vet: s.vet, nameAt: s.nameAt, listed: s.listed,
+		progress: s.progress, seen: s.memory.all, lapsed: s.lapsed,
 		dials:     net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 4}},
 		via:       s.cfg.dial,
 		strangers: make(chan struct{}, maxStrangers), toRaft: make(chan net.Conn),
@@ -313,6 +318,7 @@ func (s *Store) start() {
 	s.spawn(s.look)
 	s.spawn(s.keepRoster)
 	s.spawn(s.comparing)
+	s.spawn(s.remembering)
 }
 
 // flushing writes the state behind the log, now and then, and keeps what is left
@@ -482,6 +488,9 @@ func (s *Store) shut() error {
 	}
 	if s.wal != nil {
 		err = errors.Join(err, s.wal.Close())
+	}
+	if s.memory != nil {
+		err = errors.Join(err, s.memory.save())
 	}
 	if s.mux == nil && s.cfg.Listener != nil {
 		err = errors.Join(err, s.cfg.Listener.Close())
