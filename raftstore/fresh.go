@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"reflect"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ type termReport struct {
 // before that has raised it on a majority of the nodes.
 func (s *Store) termAnswer() []byte {
 	_, leading := s.Leading()
-	b, err := s.codec.enc.Marshal(termReport{Term: s.raft.CurrentTerm(), Wall: license.TimeOf(s.cfg.Clock()),
+	b, _, err := s.codec.appendValue(nil, termReport{Term: s.raft.CurrentTerm(), Wall: license.TimeOf(s.cfg.Clock()),
 		Now: s.clock.now(), Leading: leading, Last: s.raft.LastIndex(), Disk: s.Disk().State})
 	if err != nil {
 		return nil // which no node takes for a term
@@ -36,7 +37,7 @@ func (p *peer) term(ctx context.Context) (termReport, error) {
 	var t termReport
 	b, err := p.call(ctx, methodTerm, nil)
 	if err == nil {
-		err = p.s.codec.dec.Unmarshal(b, &t)
+		err = p.s.codec.value(b, reflect.ValueOf(&t))
 	}
 	if err == nil && t.Wall != 0 {
 		p.s.clock.told(p.name, t.Wall)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"sync"
 	"time"
 )
@@ -92,7 +93,7 @@ func (p *peer) call(ctx context.Context, m method, body []byte) ([]byte, error) 
 
 // ask is call with encoded messages.
 func (p *peer) ask(ctx context.Context, m method, question, answer any) error {
-	body, err := p.s.codec.enc.Marshal(question)
+	body, _, err := p.s.codec.appendValue(nil, question)
 	if err != nil {
 		return notSent{err}
 	}
@@ -100,7 +101,7 @@ func (p *peer) ask(ctx context.Context, m method, question, answer any) error {
 	if err != nil || answer == nil {
 		return err
 	}
-	if err := p.s.codec.dec.Unmarshal(b, answer); err != nil {
+	if err := p.s.codec.value(b, reflect.ValueOf(answer)); err != nil {
 		return fmt.Errorf("reading the answer of node %s: %w", p.name, err)
 	}
 	return nil

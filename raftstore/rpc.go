@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"sync"
 	"time"
 )
@@ -200,7 +201,7 @@ func (s *Store) handle(ctx context.Context, from string, m method, body []byte) 
 
 func (s *Store) handleRenew(ctx context.Context, body []byte) ([]byte, error) {
 	var m renewMessage
-	if err := s.codec.dec.Unmarshal(body, &m); err != nil {
+	if err := s.codec.value(body, reflect.ValueOf(&m)); err != nil {
 		return nil, fmt.Errorf("reading heartbeats: %w", err)
 	}
 	if len(m.Renewals) > maxRenewals {
@@ -210,7 +211,8 @@ func (s *Store) handleRenew(ctx context.Context, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.codec.enc.Marshal(renewAnswer{leases})
+	answer, _, err := s.codec.appendValue(nil, renewAnswer{leases})
+	return answer, err
 }
 
 // readMessage and writeMessage carry one small message each, before frames begin.
