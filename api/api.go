@@ -30,6 +30,7 @@ const (
 	PathReminders = "/v1/reminders"
 	PathRestore   = "/v1/restore"
 	PathMirror    = "/v1/mirror"
+	PathTime      = "/v1/time"
 	PathPeaks     = "/v1/usage/peaks"
 )
 

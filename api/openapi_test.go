@@ -25,7 +25,7 @@ func structs() map[string]reflect.Type {
 	for _, v := range []any{api.Machine{}, api.StartRequest{}, api.Session{}, api.Token{}, api.Ending{}, api.MachineRequest{}, api.Lease{},
 		api.CheckoutRequest{}, api.Checkout{}, api.WaitRequest{}, api.Wait{}, api.Me{}, api.MyLicense{}, api.MyProduct{}, api.Warning{}, api.Administrator{}, api.LinkState{},
 		api.Frame{}, api.Hello{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
-		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.HeldMirror{}, api.Peak{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
+		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.HeldMirror{}, api.AcceptedTime{}, api.Peak{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
 		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}, api.ReminderCounts{},
 		api.RestoredStatus{}, api.BackupStatus{}, api.DiskStatus{},
 		api.CheckoutForRequest{}, api.WriteOff{}, api.BulkCheckoutRequest{}, api.BulkProduct{}, api.BulkReport{}, api.BulkRow{},

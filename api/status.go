@@ -14,6 +14,8 @@ type Status struct {
 	Autonomy  AutonomyStatus `json:"autonomy"`
 	Connected int            `json:"connected"` // clients on this node's websocket
 	Time      time.Time      `json:"time"`      // the cluster's
+	// TimeHeld: this node's wall clock is off, and is not followed.
+	TimeHeld bool `json:"time_held,omitempty"`
 	// Restored is what the site waits for after a restore; nil: nothing.
 	Restored *RestoredStatus `json:"restored,omitempty"`
 	// Backup is what becomes of this node's scheduled backups; nil: it makes none.
@@ -85,6 +87,13 @@ type MirrorStatus struct {
 	Filled bool        `json:"filled"`
 	Cursor string      `json:"cursor"`
 	Held   *HeldMirror `json:"held,omitempty"`
+}
+
+// AcceptedTime is what time it was for the site before an operator accepted its
+// nodes' clocks, and is since.
+type AcceptedTime struct {
+	Before time.Time `json:"before"`
+	Now    time.Time `json:"now"`
 }
 
 // HeldMirror is what the cloud's list lacks, where that is more than half of what

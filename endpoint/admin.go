@@ -38,6 +38,7 @@ func (e *Endpoint) status(*call) (reply, error) {
 		if h.Now != 0 {
 			st.Time = max(h.Now, e.gw.Now()).Std()
 		}
+		st.TimeHeld = cl.TimeHeld
 		if r := h.Restored; !r.Over(max(h.Now, e.gw.Now())) {
 			st.Restored = &api.RestoredStatus{Epoch: h.Epoch, Recovered: r.Recovered, Since: r.At.Std(), Until: r.Until.Std(), Read: r.Read}
 		}

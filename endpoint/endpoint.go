@@ -54,6 +54,7 @@ type Gateway interface {
 	ReleaseUser(context.Context, license.ReleaseUser) (gateway.Answer, error)
 	SignOut(context.Context, license.SignOut) (gateway.Answer, error)
 	AcceptShrink(context.Context, license.AcceptShrink) (gateway.Answer, error)
+	AcceptTime(context.Context, license.AcceptTime) (gateway.Answer, error)
 	Peaks(ctx context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error)
 	Refresh(context.Context) (gateway.Answer, error)
 	AcceptRestore(context.Context, license.AcceptRestore) (gateway.Answer, error)

@@ -188,6 +188,10 @@ func (n *oneNode) AcceptShrink(_ context.Context, c license.AcceptShrink) (gatew
 	return n.apply(c)
 }
 
+func (n *oneNode) AcceptTime(_ context.Context, c license.AcceptTime) (gateway.Answer, error) {
+	return n.apply(c)
+}
+
 func (n *oneNode) Renew(ctx context.Context, rs []license.Renewal) ([]license.Lease, error) {
 	n.mu.Lock()
 	err, gate := n.err, n.gate

@@ -74,6 +74,7 @@ func (e *Endpoint) routes() []route {
 		{method: "GET", path: api.PathReminders, who: operator, do: e.reminders},
 		{method: "POST", path: api.PathRestore + "/accept", who: operator, do: body(e.acceptRestore)},
 		{method: "GET", path: api.PathPeaks, who: operator, large: true, do: e.peaks},
+		{method: "POST", path: api.PathTime + "/accept", who: operator, do: body(e.acceptTime)},
 		{method: "POST", path: api.PathMirror + "/accept", who: operator, do: body(e.acceptShrink)},
 	}
 }

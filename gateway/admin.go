@@ -42,6 +42,28 @@ func (g *Gateway) AcceptShrink(ctx context.Context, c license.AcceptShrink) (Ans
 	return g.ask(ctx, request{AcceptShrink: &c})
 }
 
+// AcceptTime takes the time of the nodes' clocks for the site's.
+func (g *Gateway) AcceptTime(ctx context.Context, c license.AcceptTime) (Answer, error) {
+	return g.ask(ctx, request{AcceptTime: &c})
+}
+
+// acceptTime sets the clock of this node, the leader, and notes it in the log.
+func (g *Gateway) acceptTime(ctx context.Context, c license.AcceptTime) (license.Outcome, error) {
+	err := g.log.Fresh(ctx)
+	if err != nil {
+		return license.Outcome{}, err
+	}
+	var d *license.Denial
+	g.log.View(func(s *license.State) { d = license.Check(s, g.log.Now(), c) })
+	if d != nil {
+		return license.Outcome{Denial: d}, nil
+	}
+	if c.From, _, err = g.log.AcceptTime(ctx); err != nil {
+		return license.Outcome{}, err
+	}
+	return g.log.Propose(ctx, c)
+}
+
 // SignOut ends a user's sessions on one machine.
 func (g *Gateway) SignOut(ctx context.Context, c license.SignOut) (Answer, error) {
 	c.NotAfter = g.log.Now().Add(Life)

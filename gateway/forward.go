@@ -40,6 +40,7 @@ type request struct {
 
 	WouldRefuse  *license.WouldRefuse  `json:"would_refuse,omitempty"`
 	AcceptShrink *license.AcceptShrink `json:"accept_shrink,omitempty"`
+	AcceptTime   *license.AcceptTime   `json:"accept_time,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.

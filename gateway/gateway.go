@@ -55,6 +55,9 @@ type Log interface {
 	Lead(ctx context.Context, f func(ctx context.Context)) error
 	// Cluster tells of the members.
 	Cluster() Cluster
+	// AcceptTime makes the nodes' wall clocks the cluster's time, on the leader, and
+	// returns what time it was before, and is now. ErrNotLeader: nothing was done.
+	AcceptTime(ctx context.Context) (before, now license.Time, err error)
 }
 
 // Cluster is what a node knows of its cluster.
@@ -64,6 +67,8 @@ type Cluster struct {
 	Term    uint64
 	Index   uint64 // applied here
 	Members []Member
+	// TimeHeld: this node's wall clock is off, and is not followed.
+	TimeHeld bool
 }
 
 // Member is one node of the cluster.

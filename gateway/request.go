@@ -157,6 +157,8 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.journalSpared(ctx, *r.WouldRefuse)
 	case r.AcceptRestore != nil:
 		out, err = g.log.Propose(ctx, *r.AcceptRestore)
+	case r.AcceptTime != nil:
+		out, err = g.acceptTime(ctx, *r.AcceptTime)
 	case r.AcceptShrink != nil:
 		out, err = g.log.Propose(ctx, *r.AcceptShrink)
 		if g.cloud != nil {

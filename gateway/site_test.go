@@ -149,6 +149,14 @@ func (l *soloLog) Lead(ctx context.Context, f func(context.Context)) error {
 	return ctx.Err()
 }
 
+// AcceptTime does what a leader does whose clock is that of the cluster.
+func (l *soloLog) AcceptTime(context.Context) (before, now license.Time, err error) {
+	if _, leading := l.Leading(); !leading {
+		return 0, 0, ErrNotLeader
+	}
+	return l.Now().Add(-time.Hour), l.Now(), nil
+}
+
 func (l *soloLog) Cluster() Cluster { return Cluster{Node: "n1", Leader: "n1", Term: 1} }
 
 // books are the cloud's side of the site API in memory: enough to agree, to

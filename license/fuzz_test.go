@@ -379,7 +379,7 @@ func (s *script) shrink(state *State) Command {
 	if s.pick(4) == 0 {
 		c.Losing = Sizes{Users: s.pick(50), Licenses: s.pick(50), Assignments: s.pick(50) - 1}
 	}
-	from, what := s.pick(40), s.pick(9)
+	from, what := s.pick(40), s.pick(10)
 	switch h := state.Head().Held; {
 	case h.Since == 0 || s.pick(2) == 0:
 	case h.Accepted == 0:
@@ -406,6 +406,8 @@ func (s *script) shrink(state *State) Command {
 		return HoldBack{Losing: Sizes{Users: n, Licenses: s.pick(50), Assignments: s.pick(50) - 1}}
 	case 7:
 		return AcceptShrink{By: oneOf(s, "root", "root", ""), Note: "meant"}
+	case 8:
+		return AcceptTime{From: Time(n), By: oneOf(s, "root", "root", ""), Note: "meant"}
 	default:
 		c.Last = true
 	}

@@ -12,7 +12,7 @@ type Entry struct {
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
 // RemindTerm, Remind, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
-// HoldBack, AcceptShrink.
+// HoldBack, AcceptShrink, AcceptTime.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -29,13 +29,14 @@ type settler interface{ subject(s *State) UserID }
 type Outcome struct {
 	Denial *Denial // nil: done
 
-	Session  *Session  // of Start, Stop, Release, LetGo: a copy
-	Checkout *Checkout // of CheckOut, Return, WriteOff, CheckInConfirmed: a copy
-	Waiter   *Waiter   // of Wait, Request, Decline: a copy; nil where nothing stands in the way any more
-	License  *License  // of Move: a copy
-	Node     *Node     // of Join, RemoveNode: a copy
-	Held     *Held     // of AcceptShrink: a copy
-	Repeat   bool      // had been done before; nothing has changed
+	Session  *Session      // of Start, Stop, Release, LetGo: a copy
+	Checkout *Checkout     // of CheckOut, Return, WriteOff, CheckInConfirmed: a copy
+	Waiter   *Waiter       // of Wait, Request, Decline: a copy; nil where nothing stands in the way any more
+	License  *License      // of Move: a copy
+	Node     *Node         // of Join, RemoveNode: a copy
+	Held     *Held         // of AcceptShrink: a copy
+	Time     *TimeAccepted // of AcceptTime
+	Repeat   bool          // had been done before; nothing has changed
 }
 
 // Event is a fact: what a command, or time, has changed. Seq grows by one with

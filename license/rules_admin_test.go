@@ -39,6 +39,8 @@ func (s *story) admin(verb string, w *words) (license.Command, error) {
 	case "hold-back":
 		n, err := losing(w)
 		return license.HoldBack{Losing: n}, err
+	case "accept-time":
+		return license.AcceptTime{From: s.state.Head().Now, By: by, Note: note}, nil
 	case "accept-shrink":
 		return license.AcceptShrink{By: by, Note: note}, nil
 	case "sign-out":

@@ -158,3 +158,16 @@ func (s *script) restored(state *State) Command {
 	}
 	return oneOf[Command](s, c, c, c, AcceptRestore{By: oneOf(s, "ida", ""), Note: "asked"})
 }
+
+func (w *twin) acceptTime(c AcceptTime) Outcome {
+	switch r := w.head.Restored; {
+	case c.By == "" || !twinName(c.By, c.Note):
+		return refuse(BadCommand)
+	case !r.Pending && r.At == 0, r.Until <= w.now():
+	default:
+		return Outcome{Denial: &Denial{Reason: AfterRestore, Until: r.Until}}
+	}
+	f := TimeAccepted{From: c.From, To: w.now(), By: c.By, Note: c.Note}
+	w.tell(f)
+	return Outcome{Time: &f}
+}

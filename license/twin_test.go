@@ -177,6 +177,8 @@ func (w *twin) command(c Command) Outcome {
 		return w.holdBack(c)
 	case AcceptShrink:
 		return w.acceptShrink(c)
+	case AcceptTime:
+		return w.acceptTime(c)
 	}
 	panic("the twin does not know this command yet")
 }

@@ -58,6 +58,7 @@ func commandKinds() map[uint64]license.Command {
 		102: license.AcceptRestore{},
 		80:  license.HoldBack{},
 		81:  license.AcceptShrink{},
+		120: license.AcceptTime{},
 	}
 }
 
@@ -118,6 +119,7 @@ func factKinds() map[uint64]license.Fact {
 		80:  license.MirrorHeld{},
 		81:  license.ShrinkAccepted{},
 		82:  license.MirrorResumed{},
+		120: license.TimeAccepted{},
 	}
 }
 

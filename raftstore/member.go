@@ -19,6 +19,8 @@ type Cluster struct {
 	Term    uint64
 	Index   uint64 // applied here
 	Members []Member
+	// TimeHeld: this node's wall clock is off, and is not followed.
+	TimeHeld bool
 }
 
 // Member is one node of the cluster.
@@ -39,7 +41,6 @@ type Status struct {
 	LogLast   uint64 // to here
 	Leases    int    // counted here
 	Now       license.Time
-	TimeHeld  bool // the wall clock is off and not followed
 }
 
 type member struct {
@@ -99,7 +100,7 @@ func (s *Store) majority() int { return s.voters()/2 + 1 }
 // Cluster tells of the members.
 func (s *Store) Cluster() Cluster {
 	_, leader := s.raft.LeaderWithID()
-	c := Cluster{ID: s.identity.Cluster, Node: s.cfg.Node, Leader: string(leader), Term: s.raft.CurrentTerm(), Index: s.fsm.applied.get()}
+	c := Cluster{ID: s.identity.Cluster, Node: s.cfg.Node, Leader: string(leader), Term: s.raft.CurrentTerm(), Index: s.fsm.applied.get(), TimeHeld: s.clock.isHeld()}
 	for _, m := range s.members() {
 		x := Member{Name: m.name, Address: m.address, Voter: m.voter}
 		if m.name != s.cfg.Node {
@@ -112,7 +113,7 @@ func (s *Store) Cluster() Cluster {
 
 // Status tells of this node's store.
 func (s *Store) Status() (Status, error) {
-	st := Status{Cluster: s.Cluster(), Leases: s.leases.size(), Now: s.clock.now(), TimeHeld: s.clock.isHeld()}
+	st := Status{Cluster: s.Cluster(), Leases: s.leases.size(), Now: s.clock.now()}
 	_, st.Leading = s.Leading()
 	pos, _ := s.disk.position()
 	st.DiskIndex = pos.Index

@@ -37,6 +37,7 @@ func commands() []command {
 		{"status", "show the cluster, the link to the cloud, and counts", status},
 		{"usage", "show how many machines used each product at once", usageReports},
 		{"mirror", "accept that the cloud's list has shrunk by more than half", mirror},
+		{"time", "take the time of the nodes' clocks, which are off from the site's", siteTime},
 		{"cluster", "make a cluster's certificates and configurations; leave a cluster", cluster},
 		{"backup", "write a backup of the whole site, or look into one", backup},
 		{"restore", "build this machine's node from a backup", restore},

@@ -73,9 +73,14 @@ func (l *nodeLog) Lead(ctx context.Context, f func(context.Context)) error {
 	return l.store.Load().Lead(ctx, f)
 }
 
+func (l *nodeLog) AcceptTime(ctx context.Context) (before, now license.Time, err error) {
+	before, now, err = l.store.Load().AcceptTime(ctx)
+	return before, now, translate(err)
+}
+
 func (l *nodeLog) Cluster() gateway.Cluster {
 	c := l.store.Load().Cluster()
-	seen := gateway.Cluster{Node: c.Node, Leader: c.Leader, Term: c.Term, Index: c.Index}
+	seen := gateway.Cluster{Node: c.Node, Leader: c.Leader, Term: c.Term, Index: c.Index, TimeHeld: c.TimeHeld}
 	for _, m := range c.Members {
 		seen.Members = append(seen.Members, gateway.Member(m))
 	}

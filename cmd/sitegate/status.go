@@ -114,6 +114,9 @@ func (p *program) showStatus(s api.Status) error {
 		row("time", "not known yet: no entry has been decided")
 	} else {
 		row("time", "%s", s.Time.UTC().Format(time.RFC3339))
+		if s.TimeHeld {
+			row("", "this machine's clock is off and is not followed: set it right, or see sitegate time accept --help")
+		}
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("writing the status: %w", err)
