@@ -49,6 +49,7 @@ var layers = map[string]layer{
 
 	"load":      {std: true, why: "whatever is compared is measured by the same clock, and this must not know what it is"},
 	"load/desk": {may: []string{"api"}, why: "it asks as a desktop does, and knows of a gateway what the contract says"},
+	"load/plot": {may: []string{"load"}, std: true, why: "it draws what was measured"},
 
 	"cmd/sitegate":      {may: []string{"*"}, why: "the wiring knows all parts"},
 	"cmd/seat":          {may: []string{"client", "client/signin", "api"}, why: "the desktop's tool is a client like any other"},

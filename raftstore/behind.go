@@ -75,8 +75,12 @@ const (
 	sealRecords = 5000
 )
 
+// sealQueue is how many wait to be written: a second and a half at the ordinary pace.
+const sealQueue = 16
+
 // behind writes sealed changes in order, away from the goroutine that applies.
-// Its queue is short: when the disk cannot keep up, applying waits.
+// Its queue is bounded: when the disk cannot keep up for more than a moment, applying
+// waits.
 type behind struct {
 	disk    *disk
 	metrics *metrics
@@ -89,7 +93,7 @@ type behind struct {
 }
 
 func newBehind(d *disk, m *metrics, w *stalls, halt func(error), applied func() uint64) *behind {
-	b := &behind{disk: d, metrics: m, stalls: w, halt: halt, applied: applied, queue: make(chan sealed, 4), done: make(chan struct{}), drop: make(chan struct{})}
+	b := &behind{disk: d, metrics: m, stalls: w, halt: halt, applied: applied, queue: make(chan sealed, sealQueue), done: make(chan struct{}), drop: make(chan struct{})}
 	go b.run()
 	return b
 }

@@ -171,8 +171,9 @@ func (s *Store) openLog() (err error) {
 	return err
 }
 
-// logCache is how many recent entries followers are served from memory.
-const logCache = 512
+// logCache is how many recent entries followers are served from memory. They may be
+// 256 KiB each, and stay there.
+const logCache = 128
 
 func (s *Store) openState() error {
 	d, l, err := openDisk(filepath.Join(s.cfg.Dir, "state"), s.cfg.databases, s.codec, s.log)

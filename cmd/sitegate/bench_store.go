@@ -40,6 +40,7 @@ type storeFlags struct {
 	noop     bool
 	held     int
 	commands uint64
+	journal  uint64
 	profile  string
 }
 
@@ -52,6 +53,7 @@ func benchStore(ctx context.Context, p *program, args []string) error {
 	f.BoolVar(&o.noop, "noop", false, "replicate and fsync commands, and do nothing with them")
 	f.IntVar(&o.held, "open", 0, "sessions that are open all the time, of users of their own")
 	f.Uint64Var(&o.commands, "commands", 0, "end after so many commands, if that is before --time")
+	f.Uint64Var(&o.journal, "journal", 0, "events that the journal keeps (default: as a node does)")
 	f.StringVar(&o.profile, "cpu-profile", "", "write a profile of the processor's time to this file")
 	if err := p.parseNone(f, args); err != nil {
 		return err
@@ -137,7 +139,7 @@ func (s *benchStores) open() error {
 			return fmt.Errorf("listening for the other nodes: %w", err)
 		}
 		configs[i] = raftstore.Config{Dir: filepath.Join(s.dir, name), Node: name, Cluster: cluster, Listener: ln,
-			Tempo: raftstore.VM, Logger: slog.New(slog.NewTextHandler(s.o.program.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), LogOnly: s.o.noop}
+			Tempo: raftstore.WAN, Logger: slog.New(slog.NewTextHandler(s.o.program.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), LogOnly: s.o.noop, JournalEvents: s.o.journal}
 		peers = append(peers, raftstore.Peer{Name: name, Address: ln.Addr().String()})
 		cert, key, err := ca.Issue(name, nil, true, time.Now())
 		if err != nil {
@@ -176,7 +178,7 @@ func (s *benchStores) fill(ctx context.Context) error {
 	head := license.Mirror{Full: true, Cursor: "0", Changes: []license.Change{
 		{Product: &license.Product{ID: "1000", Name: "Product A", Capped: license.CappedYes}},
 		{Account: &license.Account{ID: "acct", AutonomyCapped: 72 * time.Hour, AutonomyUncapped: 72 * time.Hour}}}}
-	if err := s.put(ctx, head); err != nil {
+	if err := s.putSurely(ctx, head); err != nil {
 		return err
 	}
 	const page = 250
@@ -188,7 +190,7 @@ func (s *benchStores) fill(ctx context.Context) error {
 				license.Change{User: &license.User{ID: id, Email: string(id) + "@bench.example", Country: "DE"}},
 				license.Change{License: &license.License{ID: license.LicenseID("l-" + id), Product: "1000", Assignee: id}})
 		}
-		if err := s.put(ctx, m); err != nil {
+		if err := s.putSurely(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -196,10 +198,28 @@ func (s *benchStores) fill(ctx context.Context) error {
 	group.SetLimit(1024)
 	for i := range s.o.held {
 		group.Go(func() error {
-			return s.put(ctx, license.Start{ID: newSessionID(), User: license.UserID(benchUser(i)), Product: "1000", Machine: benchMachine(i), Agreed: true})
+			return s.putSurely(ctx, license.Start{ID: newSessionID(), User: license.UserID(benchUser(i)), Product: "1000", Machine: benchMachine(i), Agreed: true})
 		})
 	}
 	return group.Wait()
+}
+
+// putSurely is put, again where the leader was lost: what was done after all is done
+// once.
+func (s *benchStores) putSurely(ctx context.Context, c license.Command) error {
+	for {
+		err := s.put(ctx, c)
+		if m, ok := c.(license.Mirror); ok && err != nil {
+			s.leader.Load().View(func(st *license.State) {
+				if st.Head().Cursor == m.Cursor {
+					err = nil
+				}
+			})
+		}
+		if !errors.Is(err, raftstore.ErrNotLeader) && !errors.Is(err, raftstore.ErrUnknown) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 func (s *benchStores) put(ctx context.Context, c license.Command) error {
@@ -250,6 +270,11 @@ func (s *benchStores) measure(ctx context.Context) (err error) {
 			return time.Time{}, s.call(ctx, i)
 		}}.Run(ctx)
 	}
+	if !o.noop {
+		sent := make(chan struct{})
+		go func() { defer close(sent); s.deliver(ctx) }()
+		defer func() { cancel(); <-sent }()
+	}
 	o.tell("warming up for %v, measuring for %v", o.warm, o.time)
 	run(o.warm)
 	if o.profile != "" {
@@ -291,7 +316,19 @@ func (s *benchStores) measure(ctx context.Context) (err error) {
 	if l.More, err = s.sizes(ctx); err != nil {
 		return err
 	}
+	l.More["nodes"], l.More["open"] = float64(o.nodes), float64(o.held)
 	return o.print(l)
+}
+
+// deliver acknowledges all usage once a second, as a site's cloud does: what it has
+// the journal need not keep.
+func (s *benchStores) deliver(ctx context.Context) {
+	for sleepFor(ctx, time.Second) {
+		var head license.Head
+		leader := s.leader.Load()
+		leader.View(func(st *license.State) { head = st.Head() })
+		_ = s.put(ctx, license.UsageSent{Through: head.Seq, Records: 1}) // it comes again
+	}
 }
 
 var errEnough = errors.New("all commands were made")
