@@ -87,6 +87,7 @@ type MirrorStatus struct {
 	Filled bool        `json:"filled"`
 	Cursor string      `json:"cursor"`
 	Held   *HeldMirror `json:"held,omitempty"`
+	Read   time.Time   `json:"read,omitzero"` // to the end of what there was, last
 }
 
 // AcceptedTime is what time it was for the site before an operator accepted its

@@ -30,7 +30,7 @@ func (e *Endpoint) status(*call) (reply, error) {
 		h, n := s.Head(), s.Counts()
 		st.Cluster.ID = h.Cluster
 		st.Link = api.LinkState{Up: h.Link.Up, Contact: h.Link.Contact.Std()}
-		st.Mirror = api.MirrorStatus{Filled: h.Filled, Cursor: h.Cursor, Held: held(h.Held)}
+		st.Mirror = api.MirrorStatus{Filled: h.Filled, Cursor: h.Cursor, Held: held(h.Held), Read: h.Link.Read.Std()}
 		st.Counts = api.Counts{Users: n.Users, Products: n.Products, Licenses: n.Licenses, Assigned: n.Assigned,
 			Sessions: n.Sessions, Checkouts: n.Checkouts, Provisional: n.Provisional}
 		st.Usage = api.UsageStatus{Seq: h.Seq, Sent: h.UsageSent, Waiting: h.UsageMade - h.UsageKept}

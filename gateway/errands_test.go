@@ -102,3 +102,72 @@ func TestOldRefusalIsNotToldByALaterLeadership(t *testing.T) {
 		}
 	})
 }
+
+// What counts as delivered is each record once, though it was sent twice, with
+// another that had come by then, and while more were made.
+func TestRecordsSentAgainAreCountedOnce(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		use := func(n byte) {
+			wantGranted(t, s.start(t, n, ws101), false)
+			s.stop(t, n, ws101)
+		}
+		lost, posts := 0, 0
+		s.log.mu.Lock()
+		s.log.lostOf = func(c license.Command) bool {
+			_, sent := c.(license.UsageSent)
+			if sent {
+				lost++
+			}
+			return sent && lost == 1
+		}
+		s.log.mu.Unlock()
+		s.books.set(func() {
+			s.books.posting = func() {
+				switch posts++; posts {
+				case 2: // made after the second delivery was read
+					use(3)
+					use(4)
+				case 3: // and not taken
+					s.books.set(func() { s.books.invalid = true })
+				}
+			}
+		})
+		use(1)
+		time.Sleep(outboxEvery + 100*time.Millisecond) // it is there, and nobody knows
+		use(2)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		h := s.head()
+		var there int
+		s.books.set(func() { there = len(s.books.usage) })
+		if posts < 2 || h.UsageMade != 4 || int(h.UsageKept) != there {
+			t.Errorf("of %d records made %d count as delivered, and the cloud has %d; %d deliveries", h.UsageMade, h.UsageKept, there, posts)
+		}
+	})
+}
+
+// A journal without usage is not gone through again by each leader, nor kept for the
+// usage that it might have.
+func TestAJournalWithoutUsageIsNotedNowAndThen(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		for range outboxNote + 2*outboxRead {
+			if _, err := s.log.apply(license.Refused{User: "ada", Machine: ws202, Denial: license.Denial{Reason: license.MachineActive}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		contact := s.head().Link.Contact
+		s.wait(2 * outboxEvery)
+		if h := s.head(); h.UsageSent < outboxNote {
+			t.Errorf("noted up to %d of %d", h.UsageSent, h.Seq)
+		} else if h.Link.Contact != contact {
+			t.Errorf("the last contact moved from %v to %v: nobody has asked the cloud", contact, h.Link.Contact)
+		}
+		use := s.start(t, 1, ws101)
+		wantGranted(t, use, false)
+		s.stop(t, 1, ws101)
+		s.wait(2 * outboxEvery)
+		if h := s.head(); h.UsageKept != 1 || h.UsageMade != 1 {
+			t.Errorf("of %d records %d count as delivered, want 1 of 1", h.UsageMade, h.UsageKept)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -135,6 +136,29 @@ func TestWhatIsTakenDoesNotWaitForAFeedWithoutEnd(t *testing.T) {
 		}
 		if h := s.head(); len(h.Cursor) < len("at-10") {
 			t.Errorf("the cursor is %s, want it to go on when everything is in", h.Cursor)
+		}
+	})
+}
+
+// A cloud that answers but for its feed is no old contact, and an old mirror.
+func TestHowOldTheMirrorIsIsKnown(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.wait(2 * time.Minute)
+		before := s.head().Link
+		if age := s.log.Now().Sub(before.Read); before.Read == 0 || age > 2*time.Minute {
+			t.Fatalf("read %v ago, want just now", age)
+		}
+		s.books.set(func() {
+			s.books.pages = func(string) (license.Page, error) { return license.Page{}, errors.New("that is no page") }
+		})
+		s.wait(2 * time.Hour)
+		if l := s.head().Link; !l.Up || s.log.Now().Sub(l.Contact) > 2*time.Minute || l.Read.Sub(before.Read) > 2*time.Minute {
+			t.Errorf("link: %+v at %v, want it up and heard of, and the feed read two hours ago", l, s.log.Now())
+		}
+		s.elect(t)
+		s.wait(5 * time.Minute)
+		if l := s.head().Link; l.Read.Sub(before.Read) > 2*time.Minute {
+			t.Errorf("with another leader: %+v, want what was known before", l)
 		}
 	})
 }

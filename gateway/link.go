@@ -19,6 +19,7 @@ type link struct {
 	mu      sync.Mutex
 	answers bool      // mu guards these
 	contact time.Time // of the last answer
+	read    time.Time // when the feed was last read to its end, in this leadership
 }
 
 const (
@@ -37,7 +38,7 @@ func (l *link) begin() {
 	var last license.LinkState
 	l.g.log.View(func(s *license.State) { last = s.Head().Link })
 	l.mu.Lock()
-	l.answers, l.contact = last.Up, time.Time{}
+	l.answers, l.contact, l.read = last.Up, time.Time{}, time.Time{}
 	l.mu.Unlock()
 }
 
@@ -70,6 +71,13 @@ func (l *link) heard() {
 	if !was {
 		l.poke()
 	}
+}
+
+// followed notes that the feed was read to its end.
+func (l *link) followed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.read = time.Now()
 }
 
 // suspect asks for a probe at once.
@@ -148,8 +156,12 @@ func (l *link) probe(ctx context.Context) {
 func (l *link) tell(ctx context.Context, up bool) bool {
 	c := license.Link{Up: up}
 	if up {
+		now := l.g.log.Now()
 		l.mu.Lock()
-		c.Contact = l.g.log.Now().Add(-time.Since(l.contact)) // heard since the last probe was due
+		c.Contact = now.Add(-time.Since(l.contact)) // heard since the last probe was due
+		if !l.read.IsZero() {
+			c.Read = now.Add(-time.Since(l.read))
+		}
 		l.mu.Unlock()
 	}
 	_, err := l.g.log.Propose(ctx, c)

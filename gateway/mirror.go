@@ -69,6 +69,7 @@ func (g *Gateway) mirror(ctx context.Context) {
 				r = nil
 				answer(ErrUnknown)
 			} else if p.failed = 0; r.whole {
+				g.link.followed()
 				answer(nil)
 			}
 		}

@@ -12,6 +12,7 @@ const (
 	outboxEvery = 500 * time.Millisecond
 	outboxMax   = 30 * time.Second // between tries of what is not taken
 	outboxRead  = 1000             // events looked through at a time
+	outboxNote  = 10_000           // events without usage after which the log is told so
 )
 
 // outbox delivers usage in the order of the journal, while this node leads. What
@@ -38,6 +39,7 @@ func (g *Gateway) outbox(ctx context.Context) {
 					g.link.suspect()
 				}
 				delay = min(2*delay, outboxMax)
+				at = g.head().UsageSent // it may be there, and be known to be
 				break
 			}
 			delay = outboxEvery
@@ -61,6 +63,7 @@ func (g *Gateway) outbox(ctx context.Context) {
 // deliver sends the usage among the next events and returns the seq it has dealt
 // with.
 func (g *Gateway) deliver(ctx context.Context, after uint64) (uint64, error) {
+	head := g.head()
 	events, err := g.log.Journal(ctx, after, outboxRead)
 	if err != nil || len(events) == 0 {
 		return after, err
@@ -71,19 +74,23 @@ func (g *Gateway) deliver(ctx context.Context, after uint64) (uint64, error) {
 			usage = append(usage, u)
 		}
 	}
-	var head license.Head
-	g.log.View(func(s *license.State) { head = s.Head() })
 	through := events[len(events)-1].Seq
-	if len(usage) == 0 {
+	if len(usage) == 0 && through-head.UsageSent < outboxNote {
 		return through, nil
 	}
-	key := fmt.Sprintf("%s-%d-%d-%d", head.Cluster, head.Epoch, usage[0].Seq, usage[len(usage)-1].Seq)
-	if err := g.cloud.SendUsage(ctx, key, usage); err != nil {
-		return after, err
+	if len(usage) > 0 {
+		key := fmt.Sprintf("%s-%d-%d-%d", head.Cluster, head.Epoch, usage[0].Seq, usage[len(usage)-1].Seq)
+		if err := g.cloud.SendUsage(ctx, key, usage); err != nil {
+			return after, err
+		}
+		g.link.heard()
 	}
-	g.link.heard()
-	if _, err := g.log.Propose(ctx, license.UsageSent{Through: through, Records: uint64(len(usage))}); err != nil {
+	out, err := g.log.Propose(ctx, license.UsageSent{Through: through, Records: uint64(len(usage)), After: head.UsageSent})
+	switch {
+	case err != nil:
 		return after, err
+	case out.Denial != nil: // an earlier leader's was in time after all
+		return after, fmt.Errorf("noting that usage was delivered: refused, %s", out.Denial.Reason)
 	}
 	return through, nil
 }

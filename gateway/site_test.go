@@ -23,6 +23,7 @@ type soloLog struct {
 	takes   time.Duration              // every proposal
 	slow    chan struct{}              // not nil: a proposal is applied when it is closed, though its caller may be gone
 	lost    bool                       // the next proposal is applied, and then its outcome is lost
+	lostOf  func(license.Command) bool // so is that of these
 	drop    func()                     // the next proposal is not applied, and it is not known: this is called instead
 	lose    func(license.Command) bool // whether a command is not applied, and that not known
 	asked   []license.Command          // all that were applied or denied
@@ -79,7 +80,7 @@ func (l *soloLog) apply(c license.Command) (license.Outcome, error) {
 	l.asked = append(l.asked, c)
 	out, events := license.Apply(l.state, license.Entry{At: license.TimeOf(time.Now()), Command: c})
 	l.journal = append(l.journal, events...)
-	lost := l.lost
+	lost := l.lost || l.lostOf != nil && l.lostOf(c)
 	l.lost = false
 	l.mu.Unlock()
 	if l.observe != nil {
@@ -176,6 +177,7 @@ type books struct {
 	gone    map[license.LicenseID]bool // licenses that nobody may hold any more
 	asking  func()                     // before a hold is looked at, without the lock
 	listing func()                     // before a full list is taken in, without the lock
+	posting func()                     // before usage is taken in, without the lock
 	page    int                        // changes in a page; zero: all there are
 	pages   func(cursor string) (license.Page, error)
 	polls   int // questions to the feed
@@ -332,6 +334,7 @@ func (b *books) HeldCheckouts(context.Context) ([]license.Checkout, error) {
 }
 
 func (b *books) SendUsage(_ context.Context, _ string, usage []license.Usage) error {
+	call(b, &b.posting)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.posts++

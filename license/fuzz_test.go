@@ -272,11 +272,11 @@ func (s *script) command(state *State) Command {
 	case 23:
 		return Conflict{Session: s.running(state), Machine: s.machine()}
 	case 24:
-		return oneOf[Command](s, Confirm{Session: s.running(state)}, UsageSent{Through: uint64(s.pick(60))},
+		return oneOf[Command](s, Confirm{Session: s.running(state)}, UsageSent{Through: uint64(s.pick(60)), Records: uint64(s.pick(3)), After: oneOf(s, state.head.UsageSent, state.head.UsageSent, uint64(s.pick(60)))},
 			Refused{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}}, Found{Cluster: oneOf(s, "here", "there"), Level: oneOf[uint32](s, Level, 0, Level+1)})
 	case 25:
 		up := s.pick(2) > 0
-		return Link{Up: up, Contact: s.at}
+		return Link{Up: up, Contact: s.at, Read: s.at.Add(oneOf(s, 0, -time.Minute, time.Minute))}
 	case 26:
 		return s.mirror(state)
 	default:

@@ -8,13 +8,17 @@ type LinkState struct {
 	// Contact is the last moment the cloud is known to have answered. Zero: never.
 	Contact Time `cbor:"2,keyasint,omitempty"`
 	Since   Time `cbor:"3,keyasint,omitempty"` // when Up last changed
+	// Read is the last moment at which the feed is known to have been read to its end.
+	// A cloud may answer and its feed not be to be had. Zero: never.
+	Read Time `cbor:"80,keyasint,omitempty"`
 }
 
 // Link tells every node what the leader knows of the link: proposed when it
-// goes up or down, and from time to time to move Contact.
+// goes up or down, and from time to time to move Contact and Read.
 type Link struct {
 	Up      bool `cbor:"1,keyasint,omitempty"`
 	Contact Time `cbor:"2,keyasint,omitempty"`
+	Read    Time `cbor:"80,keyasint,omitempty"`
 }
 
 // LinkChanged: the link to the cloud went up or down.
@@ -28,6 +32,7 @@ func (c Link) decide(*State, Time) *Denial { return nil }
 func (c Link) do(s *State, at Time) Outcome {
 	s.contact(min(c.Contact, at))
 	l := &s.head.Link
+	l.Read = max(l.Read, min(c.Read, at))
 	if l.Up == c.Up && l.Since != 0 {
 		return Outcome{Repeat: true}
 	}

@@ -217,7 +217,14 @@ func (s *story) command(w *words) (license.Command, error) {
 		return c, nil
 	case "usage-sent":
 		n, err := strconv.ParseUint(w.next(), 10, 64)
-		return license.UsageSent{Through: n}, err
+		c := license.UsageSent{Through: n, After: s.state.Head().UsageSent}
+		if n < c.After {
+			c.After = n
+		}
+		if text := w.after("after"); err == nil && text != "" {
+			c.After, err = strconv.ParseUint(text, 10, 64)
+		}
+		return c, err
 	case "configure":
 		return s.configure(w)
 	case "resume", "reread", "accept-restore":

@@ -172,6 +172,9 @@ func (w *twin) rightIsGone(user UserID, lic LicenseID) {
 
 func (w *twin) link(c Link) Outcome {
 	w.heard(min(c.Contact, w.now()))
+	if read := min(c.Read, w.now()); read > w.head.Link.Read {
+		w.head.Link.Read = read
+	}
 	if w.head.Link.Since != 0 && w.head.Link.Up == c.Up {
 		return Outcome{Repeat: true}
 	}
@@ -221,15 +224,20 @@ func (w *twin) refused(c Refused) Outcome {
 }
 
 func (w *twin) usageSent(c UsageSent) Outcome {
-	if c.Through > w.head.Seq {
+	if c.Through > w.head.Seq || c.After > c.Through {
 		return refuse(BadCommand)
 	}
-	w.heard(w.now())
+	if c.Through > w.head.UsageSent && c.After != w.head.UsageSent {
+		return refuse(TooLate)
+	}
+	if c.Records != 0 {
+		w.heard(w.now())
+	}
 	if c.Through <= w.head.UsageSent {
 		return Outcome{Repeat: true}
 	}
 	w.head.UsageSent = c.Through
 	w.head.UsageKept = min(w.head.UsageKept+c.Records, w.head.UsageMade)
-	w.tell(UsageAcknowledged(c))
+	w.tell(UsageAcknowledged{Through: c.Through, Records: c.Records})
 	return Outcome{}
 }

@@ -79,10 +79,14 @@ func OpenUsage(a *Active, now Time) []Usage {
 	return usage
 }
 
-// UsageSent says that the cloud has acknowledged the usage up to a seq.
+// UsageSent says that the cloud has acknowledged the usage up to a seq, or that there
+// was none.
 type UsageSent struct {
 	Through uint64 `cbor:"1,keyasint"`
-	Records uint64 `cbor:"2,keyasint,omitempty"` // how many those were, since the last
+	Records uint64 `cbor:"2,keyasint,omitempty"` // how many those were, from After on
+	// After is the seq up to which it was known to be there when these were looked for:
+	// so that none counts twice that was sent twice.
+	After uint64 `cbor:"80,keyasint,omitempty"`
 }
 
 // UsageAcknowledged: usage up to a seq is with the cloud.
@@ -92,19 +96,24 @@ type UsageAcknowledged struct {
 }
 
 func (c UsageSent) decide(s *State, _ Time) *Denial {
-	if c.Through > s.head.Seq {
+	switch {
+	case c.Through > s.head.Seq || c.After > c.Through:
 		return deny(BadCommand)
+	case c.Through > s.head.UsageSent && c.After != s.head.UsageSent:
+		return deny(TooLate) // some of these are there and have been counted
 	}
 	return nil
 }
 
 func (c UsageSent) do(s *State, at Time) Outcome {
-	s.contact(at)
+	if c.Records > 0 { // else the cloud was not asked
+		s.contact(at)
+	}
 	if c.Through <= s.head.UsageSent {
 		return Outcome{Repeat: true}
 	}
 	s.head.UsageSent = c.Through
 	s.head.UsageKept = min(s.head.UsageKept+c.Records, s.head.UsageMade)
-	s.emit(UsageAcknowledged(c))
+	s.emit(UsageAcknowledged{Through: c.Through, Records: c.Records})
 	return Outcome{}
 }

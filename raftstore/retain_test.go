@@ -63,7 +63,7 @@ func TestTheJournalIsKeptToItsLength(t *testing.T) {
 	if last != head.Seq || first > head.UsageSent+1 || first < head.UsageSent-2 {
 		t.Errorf("events %d to %d are kept; want those from about %d, whose usage is not sent, to %d", first, last, head.UsageSent+1, head.Seq)
 	}
-	do(t, s, license.UsageSent{Through: head.Seq, Records: 1})
+	do(t, s, license.UsageSent{Through: head.Seq, Records: 1, After: head.UsageSent})
 	turns(t, s, 31, 32)
 	s.View(func(st *license.State) { head = st.Head() })
 	events, err = s.Journal(limited(t), 0, MaxJournal)

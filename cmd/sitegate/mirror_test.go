@@ -73,3 +73,15 @@ func TestAcceptingAShrinkSaysWhoAndWhy(t *testing.T) {
 		t.Errorf("the node was told %+v, want who and why, twice", got)
 	}
 }
+
+func TestStatusShowsAMirrorThatIsOld(t *testing.T) {
+	for read, want := range map[time.Time]bool{at.Add(-3 * time.Hour): true, at.Add(-time.Minute): false, {}: false} {
+		file := writeSingle(t)
+		answerAt(t, file, statusOf(api.Status{Node: "gw1", Time: at, Cluster: api.ClusterStatus{Leader: "gw2"}, Link: api.LinkState{Up: true, Contact: at},
+			Mirror: api.MirrorStatus{Filled: true, Read: read}}))
+		_, stdout, _ := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file))
+		if got := strings.Contains(stdout, "the cloud answers, but its list was last read 3 h ago: the log of gw2 says why"); got != want {
+			t.Errorf("read at %v: said so %t, want %t\n%s", read, got, want, stdout)
+		}
+	}
+}

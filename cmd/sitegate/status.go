@@ -51,6 +51,9 @@ func status(ctx context.Context, p *program, args []string) error {
 	return p.showStatus(s)
 }
 
+// oldMirror is when it is said how old the mirror is.
+const oldMirror = 10 * time.Minute
+
 func (p *program) showStatus(s api.Status) error {
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
@@ -87,6 +90,9 @@ func (p *program) showStatus(s api.Status) error {
 			count(s.Counts.Users, "user"), count(s.Counts.Products, "product"), count(s.Counts.Licenses, "license"), s.Counts.Assigned)
 	} else {
 		row("mirror", "not filled yet: nothing can be granted before the cloud has been read once")
+	}
+	if read := s.Mirror.Read; !read.IsZero() && s.Time.Sub(read) > oldMirror && s.Link.Up {
+		row("", "the cloud answers, but its list was last read %s: the log of %s says why", ago(s.Time, read), cmp.Or(s.Cluster.Leader, "the leader"))
 	}
 	if h := s.Mirror.Held; h != nil {
 		row("  held", "%s the cloud's list lacked %s: nothing of that is taken away", ago(s.Time, h.Since), losses(*h))
