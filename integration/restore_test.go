@@ -192,7 +192,86 @@ func TestRestoreOfABackupMadeUnderLoad(t *testing.T) {
 	if status, stdout, _ := s.Tool(t, n, "status"); status != 0 || !strings.Contains(stdout, "from a backup; nothing capped is granted before") {
 		t.Errorf("status: %d, %s", status, stdout)
 	}
-	n.Stop(t)
+
+	// The others' data is of before. They join again, with nothing.
+	s.refusesOldData(t, 0)
+	s.joinAgain(t, 1, 0)
+	s.joinAgain(t, 1, 2)
+	Eventually(t, time.Minute, "three voters", func() error {
+		st, err := s.Status(s.Nodes[2])
+		if err != nil {
+			return err
+		}
+		for _, m := range st.Cluster.Members {
+			if !m.Voter {
+				return fmt.Errorf("%s has no vote", m.Name)
+			}
+		}
+		if len(st.Cluster.Members) != 3 || st.Restored == nil {
+			return fmt.Errorf("%+v, %+v", st.Cluster.Members, st.Restored)
+		}
+		return nil
+	})
+	n.Kill()
+	s.Leader(t)
+	if !s.there(t, s.Nodes[0], emulator.UserA, had[0]) {
+		t.Error("the nodes that joined again do not have what was restored")
+	}
+	s.Nodes[0].Stop(t)
+	s.Nodes[2].Stop(t)
+}
+
+// refusesOldData starts a node with the data that it had before a restore, and takes
+// that away again.
+func (s *Site) refusesOldData(t *testing.T, i int) {
+	t.Helper()
+	n := s.Nodes[i]
+	if err := os.Rename(storeOf(n)+".old", storeOf(n)); err != nil {
+		t.Fatal(err)
+	}
+	s.Start(t, i)
+	if status := n.Wait(t, 30*time.Second); status == 0 || !strings.Contains(n.Output(), "was removed from its cluster by restore") {
+		t.Errorf("%s with its old data: status %d, want it to stop and say why", n.Name, status)
+	}
+	if err := os.Rename(storeOf(n), storeOf(n)+".old"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// joinAgain lets a node join by a token of another, with an empty data folder and a
+// configuration without what "cluster init" had written.
+func (s *Site) joinAgain(t *testing.T, from, i int) {
+	t.Helper()
+	n := s.Nodes[i]
+	status, token, stderr := s.Tool(t, s.Nodes[from], "cluster", "token")
+	if status != 0 {
+		t.Fatalf("a token: status %d, %s", status, stderr)
+	}
+	file := filepath.Join(t.TempDir(), "join.token")
+	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Dir(storeOf(n))
+	if err := os.Rename(data, data+".old"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(n.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, _ := strings.Cut(string(text), "\ncluster:\n")
+	_, after, made := strings.Cut(rest, "\napi:\n")
+	if !made {
+		t.Fatalf("no cluster section in\n%s", text)
+	}
+	if err := os.WriteFile(n.Config, []byte(before+"\napi:\n"+after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, stdout, stderr := s.Tool(t, n, "cluster", "join", "--token-file", file, "--peer-listen", n.Link.to, "--peer-advertise", n.Link.Addr()); status != 0 {
+		t.Fatalf("joining %s: status %d, %s %s", n.Name, status, stdout, stderr)
+	}
+	s.Start(t, i)
+	s.AwaitReady(t, n)
 }
 
 // Two of three nodes are lost for good: the third goes on alone with what it has, and
@@ -261,5 +340,56 @@ func TestRecoveryAfterALostQuorum(t *testing.T) {
 	if err := session.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
+	// One that was lost turns up, with its old data.
+	s.Start(t, 0)
+	if status := s.Nodes[0].Wait(t, 30*time.Second); status == 0 || !strings.Contains(s.Nodes[0].Output(), "was removed from its cluster by restore") {
+		t.Errorf("a node that was given up: status %d, want it to stop and say why", status)
+	}
 	n.Stop(t)
+}
+
+// I3: a machine that is set back to a snapshot does not vote with less than it had
+// acknowledged. It is told to join again, and then is a member as before.
+func TestAMachineThatIsSetBackToASnapshotIsRefused(t *testing.T) {
+	t.Parallel()
+	s := NewSite(t, 3, 20)
+	ctx := deadline(t, 2*time.Minute)
+	back := (s.Leader(t) + 1) % 3
+	n := s.Nodes[back]
+	n.Kill()
+	snapshot := filepath.Join(t.TempDir(), "snapshot")
+	if err := os.CopyFS(snapshot, os.DirFS(storeOf(n))); err != nil {
+		t.Fatal(err)
+	}
+	s.Start(t, back)
+	s.AwaitReady(t, n)
+	session, err := s.Client(t, emulator.UserA, "WS-101", back).Start(ctx, emulator.ProductCapped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, 20*time.Second, "the node has it", func() error {
+		if !s.there(t, n, emulator.UserA, session.ID) {
+			return errors.New("it has not")
+		}
+		return nil
+	})
+	n.Kill()
+	if err := errors.Join(os.RemoveAll(storeOf(n)), os.CopyFS(storeOf(n), os.DirFS(snapshot))); err != nil {
+		t.Fatal(err)
+	}
+	s.Start(t, back)
+	if status := n.Wait(t, 30*time.Second); status == 0 || !strings.Contains(n.Output(), "older than what "+n.Name+" has acknowledged") {
+		t.Fatalf("status %d, want it to stop and say why", status)
+	}
+	other := (back + 1) % 3
+	if status, _, stderr := s.Tool(t, s.Nodes[other], "cluster", "remove", n.Name, "--note", "set back to a snapshot"); status != 0 {
+		t.Fatalf("removing it: status %d, %s", status, stderr)
+	}
+	s.joinAgain(t, other, back)
+	if !s.there(t, n, emulator.UserA, session.ID) {
+		t.Error("the node that joined again does not have the session")
+	}
+	if err := session.Stop(ctx); err != nil {
+		t.Error(err)
+	}
 }

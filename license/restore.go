@@ -35,8 +35,12 @@ type Beginning struct {
 	Cluster   string // the site's identity from now on
 	At        Time   // by the clock of who restores
 	Recovered bool   // from a node that was left, not from a backup
-	// Node is the one node there is now, and Instance its data folder.
+	// Node is the one node there is now, Instance its data folder, and Generation that
+	// of its certificate.
 	Node, Instance string
+	Generation     uint64
+	// Members are the nodes there were, whether the state remembers them or not.
+	Members []string
 }
 
 // Restore makes a state of before one to go on from, with all the site has to wait
@@ -48,17 +52,18 @@ func (s *State) Restore(b Beginning) {
 	h.Epoch, h.Cluster, h.Now = b.Epoch, b.Cluster, max(h.Now, b.At)
 	h.Restored = Restoration{Seq: h.Seq, Recovered: b.Recovered, Pending: true}
 	s.changed.head = true
+	for _, name := range b.Members {
+		if s.Node(name) == nil {
+			s.setNode(Node{Name: name, Since: h.Now})
+		}
+	}
 	for _, n := range Nodes(s) {
 		if n.Removed == 0 {
 			n.Removed, n.By, n.Note = h.Now, "restore", "the cluster went on from another node's data"
 			s.setNode(n)
 		}
 	}
-	n := Node{Name: b.Node, Instance: b.Instance, Since: h.Now}
-	if known := s.Node(b.Node); known != nil {
-		n.Generation = known.Generation // of the certificate that it has
-	}
-	s.setNode(n)
+	s.setNode(Node{Name: b.Node, Instance: b.Instance, Generation: b.Generation, Since: h.Now})
 }
 
 // Resume begins the wait after a restore or a recovery: the first command of its

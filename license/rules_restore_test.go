@@ -26,7 +26,7 @@ func (s *story) restore(w *words) error {
 		s.backup = s.state
 	}
 	s.state = s.backup.Clone()
-	s.state.Restore(license.Beginning{Epoch: epoch, Cluster: s.state.Head().Cluster, At: s.now, Recovered: recovered, Node: "gw1", Instance: "new"})
+	s.state.Restore(license.Beginning{Epoch: epoch, Cluster: s.state.Head().Cluster, At: s.now, Recovered: recovered, Node: "gw1", Instance: "new", Members: []string{"gw1", "gw3"}})
 	return s.restart()
 }
 

@@ -15,21 +15,23 @@ type atRest struct{ epoch uint64 }
 func (atRest) decide(*State, Time) *Denial { return nil }
 
 func (c atRest) do(s *State, at Time) Outcome {
-	s.Restore(Beginning{Epoch: c.epoch, Cluster: s.head.Cluster, At: at, Recovered: true, Node: "gw1", Instance: fmt.Sprint("f", c.epoch)})
+	s.Restore(Beginning{Epoch: c.epoch, Cluster: s.head.Cluster, At: at, Recovered: true, Node: "gw1", Instance: fmt.Sprint("f", c.epoch), Generation: c.epoch % 3, Members: []string{"GW1", "gw2", "gw7"}})
 	return Outcome{}
 }
 
 func (w *twin) restore(c atRest) Outcome {
 	w.head.Epoch = c.epoch
 	w.head.Restored = Restoration{Seq: w.head.Seq, Recovered: true, Pending: true}
-	self := Node{Name: "gw1", Instance: fmt.Sprint("f", c.epoch), Since: w.now()}
+	self := Node{Name: "gw1", Instance: fmt.Sprint("f", c.epoch), Generation: c.epoch % 3, Since: w.now()}
+	for _, name := range []string{"GW1", "gw2", "gw7"} {
+		if w.node(name) == nil {
+			w.nodes = append(w.nodes, Node{Name: name, Since: w.now()})
+		}
+	}
 	for i := range w.nodes {
 		n := &w.nodes[i]
 		if n.Removed == 0 {
 			n.Removed, n.By, n.Note = w.now(), "restore", "the cluster went on from another node's data"
-		}
-		if strings.EqualFold(n.Name, "gw1") {
-			self.Generation = n.Generation
 		}
 	}
 	w.nodes = append(slices.DeleteFunc(w.nodes, func(n Node) bool { return strings.EqualFold(n.Name, "gw1") }), self)

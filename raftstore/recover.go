@@ -232,10 +232,11 @@ func (o *offline) goOn(ctx context.Context, b *Beginning, what Recovery, instanc
 	if err = errors.Join(err, o.failed); err != nil {
 		return begun, err
 	}
-	pos, begun := b.begin(o.fsm.state, instance, what.Index, what.Term, true)
+	members := []string{b.Node}
 	for _, m := range what.Others {
-		begun.Others = append(begun.Others, m.Name)
+		members = append(members, m.Name)
 	}
+	pos, begun := b.begin(o.fsm.state, instance, what.Index, what.Term, members, true)
 	if err := putBeginning(o.disk.db, o.codec, o.fsm.state, pos); err != nil {
 		return begun, err
 	}

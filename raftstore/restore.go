@@ -26,6 +26,8 @@ type Beginning struct {
 	Dir, Node string
 	// Address is where other nodes will reach it; empty for one that stands alone.
 	Address string
+	// Generation is that of the node's certificate (siteca.GenerationOf).
+	Generation uint64
 	// Cluster is the site's identity that the node's certificate has. Empty takes the
 	// backup's.
 	Cluster string
@@ -177,10 +179,15 @@ func (b *Beginning) epoch(known uint64) uint64 {
 
 // begin makes a state of before the first of the new epoch, and tells where its node
 // goes on.
-func (b *Beginning) begin(st *license.State, instance string, index, term uint64, recovered bool) (position, Begun) {
+func (b *Beginning) begin(st *license.State, instance string, index, term uint64, members []string, recovered bool) (position, Begun) {
 	head := st.Head()
 	begun := Begun{Epoch: b.epoch(head.Epoch), Index: index, Time: head.Now}
-	st.Restore(license.Beginning{Epoch: begun.Epoch, Cluster: b.Cluster, At: license.TimeOf(b.Clock()), Recovered: recovered, Node: b.Node, Instance: instance})
+	for _, m := range members {
+		if m != b.Node {
+			begun.Others = append(begun.Others, m)
+		}
+	}
+	st.Restore(license.Beginning{Epoch: begun.Epoch, Cluster: b.Cluster, At: license.TimeOf(b.Clock()), Recovered: recovered, Node: b.Node, Instance: instance, Generation: b.Generation, Members: members})
 	address := b.Address
 	if address == "" {
 		address = b.Node
@@ -196,12 +203,7 @@ func (b *Beginning) build(work string, c *codec, st *license.State, info Backup,
 	if err != nil {
 		return begun, fmt.Errorf("drawing an id for the data folder: %w", err)
 	}
-	pos, begun := b.begin(st, instance.String(), info.Index, info.Term, false)
-	for _, m := range info.Members {
-		if m != b.Node {
-			begun.Others = append(begun.Others, m)
-		}
-	}
+	pos, begun := b.begin(st, instance.String(), info.Index, info.Term, info.Members, false)
 	const first = "000001"
 	state := filepath.Join(work, "state", first)
 	if err := makeDir(state); err != nil {

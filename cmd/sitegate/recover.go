@@ -56,7 +56,10 @@ func recoverNode(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	b := beginning(c, log)
+	b, err := beginning(c, log)
+	if err != nil {
+		return err
+	}
 	b.AcceptTime = *acceptTime
 	begun, err := raftstore.Recover(ctx, b, func(r raftstore.Recovery) error {
 		p.tellRecovery(c, r)

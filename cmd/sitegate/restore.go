@@ -16,6 +16,7 @@ import (
 	"sitegate/configs"
 	"sitegate/license"
 	"sitegate/raftstore"
+	"sitegate/siteca"
 )
 
 const restoreHelp = `
@@ -63,13 +64,16 @@ func restore(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
+	b, err := beginning(c, log)
+	if err != nil {
+		return err
+	}
 	file, err := os.Open(rest[0])
 	if err != nil {
 		return fmt.Errorf("opening the backup: %w", err)
 	}
 	defer file.Close()
 	bar := p.progress("restoring", "records and events", 0)
-	b := beginning(c, log)
 	b.OtherCluster, b.AcceptTime = *other, *acceptTime
 	b.Progress = func(done, all uint64) { bar.all = all; bar.at(done) }
 	begun, err := raftstore.Restore(b, file)
@@ -115,15 +119,31 @@ func (p *program) loadOffline(f *pflag.FlagSet) (configs.Config, *slog.Logger, e
 	return c, slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), nil
 }
 
-func beginning(c configs.Config, log *slog.Logger) raftstore.Beginning {
-	b := raftstore.Beginning{Dir: storeDir(c), Node: c.Node, Logger: log}
-	if c.Cluster != nil {
-		b.Cluster, b.Address = c.Cluster.ID, c.Cluster.Advertise
+// beginning is who this node is, by its configuration and by what its data folder has
+// beside the store: keys, certificates, its place in the cluster.
+func beginning(c configs.Config, log *slog.Logger) (b raftstore.Beginning, err error) {
+	m, _, err := readMembership(c)
+	if err != nil {
+		return b, err
 	}
-	if kept, _, err := readMembership(c); err == nil && b.Address == "" {
-		b.Address = kept.Advertise
+	b = raftstore.Beginning{Dir: storeDir(c), Node: c.Node, Address: m.over(c).Advertise, Logger: log}
+	if c.Cluster.Made() {
+		b.Cluster = c.Cluster.ID
+	} else if b.Cluster, err = siteca.ClusterOf(filepath.Join(siteca.CAFolder(c.DataDir), siteca.CAFile)); err != nil {
+		return b, fmt.Errorf("the site CA in the data folder: %w", err)
 	}
-	return b
+	if k, err := siteca.OpenKeys(c.DataDir, b.Cluster, c.Node); err == nil {
+		b.Generation = k.Generation()
+	} else if c.Cluster.Made() {
+		peer, err := siteca.LoadPeer(c.Cluster.ID, c.Node, c.Cluster.CAFile, c.Cluster.CertFile, c.Cluster.KeyFile)
+		if err != nil {
+			return b, fmt.Errorf("this node's certificates (cluster.ca_file, cert_file, key_file): %w", err)
+		}
+		if b.Generation, err = siteca.GenerationOf(peer.Certificate().Leaf); err != nil {
+			return b, fmt.Errorf("this node's certificate: %w", err)
+		}
+	} // else it gets its first one when it starts
+	return b, nil
 }
 
 // storeDir is where a node keeps its log and state.
