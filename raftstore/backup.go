@@ -55,6 +55,9 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, begin func(Backup)) (Ba
 	if err := s.Flush(ctx); err != nil {
 		return b, fmt.Errorf("making a backup: %w", err)
 	}
+	if err := s.disk.sound(); err != nil {
+		return b, fmt.Errorf("making a backup: %w", err)
+	}
 	err := s.disk.view(func(txn *badger.Txn) error {
 		if err := b.describe(txn, s.codec); err != nil {
 			return err
@@ -64,6 +67,9 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, begin func(Backup)) (Ba
 		}
 		return b.write(ctx, txn, s.codec, w)
 	})
+	if err == nil {
+		err = s.disk.sound() // what was written may lack what follows a damaged block
+	}
 	if err != nil {
 		return b, fmt.Errorf("making a backup: %w", err)
 	}

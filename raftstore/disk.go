@@ -104,8 +104,15 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 // openBadger opens a database with the settings of a small appliance: little
 // memory, no value log, every transaction on disk before it returns (without
 // that, what is left after a power loss is not a prefix of what was written).
+//
+// All tables are read once before anything is done with them: an iteration ends at a
+// damaged block without an error, and a compaction would leave out what follows it.
 func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
-	db, err := badger.Open(badger.DefaultOptions(dir).
+	return openDatabase(badgerOptions(dir, log))
+}
+
+func badgerOptions(dir string, log *slog.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
 		WithMemTableSize(16 << 20).
 		WithNumMemtables(2).
@@ -118,11 +125,37 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 		WithIndexCacheSize(0).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
-		WithLogger(badgerLog{log}))
-	if err != nil {
-		return nil, fmt.Errorf("opening the state in %s (is the disk full?): %w", dir, err)
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithLogger(badgerLog{log})
+}
+
+func openDatabase(o badger.Options) (db *badger.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil { // it trusts the lengths in its files
+			err = fmt.Errorf("opening the state in %s: %w (%.200v)", o.Dir, errStateDamaged, r)
+		}
+	}()
+	if err := checkFiles(o); err != nil {
+		return nil, fmt.Errorf("opening the state in %s: %w", o.Dir, err)
+	}
+	if db, err = badger.Open(o); err != nil {
+		return nil, fmt.Errorf("opening the state in %s: %w; where the disk is sound and has room: %w", o.Dir, err, errStateDamaged)
 	}
 	return db, nil
+}
+
+// sound fails where a block of the database is damaged, which who iterates over it
+// may not have noticed.
+func (d *disk) sound() error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.db == nil {
+		return ErrClosed
+	}
+	if err := d.db.VerifyChecksum(); err != nil {
+		return fmt.Errorf("%w (%w)", errStateDamaged, err)
+	}
+	return nil
 }
 
 // readState rebuilds the state in memory from its records.

@@ -48,6 +48,9 @@ func (d *disk) journal(after uint64, limit int) ([]license.Event, error) {
 		}
 		return nil
 	})
+	if err == nil && len(events) < limit && (len(events) == 0 || events[len(events)-1].Seq < last) {
+		err = d.sound() // it ended before its end
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -112,6 +112,9 @@ func (s *snapshots) export(f *os.File) (meta *raft.SnapshotMeta, err error) {
 		}
 		return nil
 	})
+	if err == nil {
+		err = s.disk.sound()
+	}
 	if w.sized(nil); err == nil {
 		err = w.end()
 	}
