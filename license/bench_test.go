@@ -2,7 +2,6 @@ package license
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -10,93 +9,6 @@ import (
 	"testing"
 	"time"
 )
-
-// BenchmarkStartStop is one start or stop of a capped product, in turn, at a site of
-// which a tenth of the users hold something already. The users come in no order, and
-// each stops when ten thousand others (of the small site: ten) have started meanwhile,
-// so that nothing of theirs is at hand any more. A thousand entries are made at a time,
-// as they are decoded where the log is applied; that, and what a store takes in
-// between, the records that changed, is not part of it.
-func BenchmarkStartStop(b *testing.B) {
-	for _, users := range []int{1_000, 1_000_000} {
-		b.Run(fmt.Sprint("users=", users), func(b *testing.B) {
-			s, now := busySite(b, users)
-			idle := rand.New(rand.NewPCG(1, 2)).Perm(users - users/10)
-			starts, between := 0, users/100
-			who := func(n int) (ID, UserID, Machine) {
-				return idN(users + n), benchUser(users/10 + idle[n%len(idle)]), Machine{ID: strings.Clone(benchMachine.ID), Name: strings.Clone(benchMachine.Name)}
-			}
-			start := func() Entry {
-				id, user, m := who(starts)
-				starts++
-				now++
-				return Entry{now, Start{ID: id, User: user, Product: ProductID(strings.Clone("micro")), Machine: m, Agreed: true}}
-			}
-			stop := func() Entry {
-				id, user, m := who(starts - 1 - between)
-				now++
-				return Entry{now, Stop{ID: id, User: user, Machine: m}}
-			}
-			for range between {
-				Apply(s, start())
-			}
-			var entries []Entry
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				if i%1000 == 0 {
-					b.StopTimer()
-					s.TakeChanged(keepNothing)
-					entries = entries[:0]
-					for range 500 {
-						entries = append(entries, start(), stop())
-					}
-					b.StartTimer()
-				}
-				if out, _ := Apply(s, entries[i%1000]); out.Denial != nil {
-					b.Fatal(out.Denial.Reason)
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkLookUp is what this machine takes for the least a command needs: to find
-// one of so many users in a map, in no order, and to read something of theirs.
-func BenchmarkLookUp(b *testing.B) {
-	for _, users := range []int{1_000, 1_000_000} {
-		b.Run(fmt.Sprint("users=", users), func(b *testing.B) {
-			type person struct {
-				id      UserID
-				country string
-				_       [48]byte
-			}
-			people := make(map[UserID]*person)
-			for i := range users {
-				id := benchUser(i)
-				people[id] = &person{id: id, country: "DE"}
-			}
-			order := rand.New(rand.NewPCG(1, 2)).Perm(users)
-			ids := make([]UserID, 1000)
-			n, found := 0, 0
-			for i := 0; b.Loop(); i++ {
-				if i%1000 == 0 {
-					b.StopTimer()
-					for j := range ids {
-						ids[j] = benchUser(order[n%users])
-						n++
-					}
-					b.StartTimer()
-				}
-				if people[ids[i%1000]].country == "DE" {
-					found++
-				}
-			}
-			if found == 0 {
-				b.Fatal("nobody is found")
-			}
-		})
-	}
-}
 
 // BenchmarkTakeChanged is what a store asks after a thousand starts and stops, for
 // each of them.

@@ -70,6 +70,12 @@ func (s *State) openIDs() int { return len(s.ids) - len(s.graves) }
 func (s *State) bury(id ID, p *person) {
 	until := s.head.Now.Add(TombstoneLife)
 	s.ids[id] = use{of: p, until: until}
+	if n := len(s.graves); n == cap(s.graves) { // they have moved to the end of their ground
+		if n >= cap(s.ground)/2 {
+			s.ground = make([]grave, 0, 2*n+64)
+		}
+		s.graves = append(s.ground, s.graves...)
+	}
 	s.graves = append(s.graves, grave{id, p, until})
 	s.changed.buried++
 }

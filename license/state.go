@@ -59,6 +59,7 @@ type State struct {
 	terms     termHeap
 	useEnds   dueHeap             // when what poolUse has of a user is too old
 	graves    []grave             // of the ids that have ended, oldest first
+	ground    []grave             // what graves is a part of, from its beginning; empty
 	staff     map[UserID]struct{} // users with roles, or whom the account names
 	byMail    map[string]*mailed  // whom the account names: by e-mail in lower case
 	barNames  map[string][]string // keys of bars by the bare name of their machine, sorted
