@@ -31,9 +31,9 @@ type loss struct {
 }
 
 const (
-	// standAfter is between one candidate and the next: two at once would take each
+	// standNext is between one candidate and the next: two at once would take each
 	// other's votes.
-	standAfter = 50 * time.Millisecond
+	standNext = 50 * time.Millisecond
 	// hearAll is how long a majority waits for the voters that have not spoken yet,
 	// one of which may have the longest log.
 	hearAll = 20 * time.Millisecond
@@ -105,7 +105,7 @@ func (l *losses) turn(self string, voters []string, now time.Time) (at time.Time
 	case l.heardBy.IsZero():
 		l.heardBy = now.Add(hearAll)
 	}
-	at = l.heardBy.Add(time.Duration(rank) * standAfter)
+	at = l.heardBy.Add(time.Duration(rank) * standNext)
 	if at.Before(l.after) {
 		at = l.after
 	}
@@ -178,10 +178,22 @@ func (s *Store) refuses(p *peer) bool {
 
 // ownLoss is this node's word, if the leader is still the one it follows.
 func (s *Store) ownLoss(leader string, term uint64) (loss, bool) {
-	x := loss{Leader: leader, Term: term, LastIndex: s.raft.LastIndex()}
-	x.LastTerm = s.termAt(x.LastIndex)
+	x := s.end(loss{Leader: leader, Term: term})
 	is, now, ok := s.following()
 	return x, ok && is == leader && now == term && x.LastTerm != 0
+}
+
+// end is a word with the end of this node's log.
+func (s *Store) end(x loss) loss {
+	x.LastIndex, x.Stands = s.raft.LastIndex(), false
+	x.LastTerm = s.termAt(x.LastIndex)
+	return x
+}
+
+// longer reports whether the log of x is longer than that of y, whose node then
+// cannot get the vote of x.
+func (x loss) longer(y loss) bool {
+	return x.LastTerm > y.LastTerm || x.LastTerm == y.LastTerm && x.LastIndex > y.LastIndex
 }
 
 // termAt is the term of an entry at the end of the log; zero where it is not known.
@@ -235,6 +247,10 @@ func (s *Store) hearLoss(voter string, x loss) {
 	l.note(voter, x)
 	if x.Stands && x.Term == l.term && voter != s.cfg.Node { // two at once would take each other's votes
 		l.after = time.Now().Add(s.cfg.beat)
+		if mine := s.end(x); mine.longer(x) && l.stood <= x.Term { // what was on its way has made this log longer since
+			l.stood = x.Term + 1
+			s.spawn(func() { s.standAfter(x) })
+		}
 	}
 	at, ok := l.turn(s.cfg.Node, voters, time.Now())
 	if !ok || l.stood >= l.term {
@@ -245,6 +261,25 @@ func (s *Store) hearLoss(voter string, x loss) {
 	}
 	leader, term := l.leader, l.term
 	l.stand = time.AfterFunc(time.Until(at), func() { s.spawn(func() { s.standFor(leader, term) }) })
+}
+
+// standAfter stands for election after another that cannot have this node's vote,
+// and so has used up a term.
+func (s *Store) standAfter(x loss) {
+	for range redials {
+		if s.raft.CurrentTerm() > x.Term {
+			break
+		}
+		select {
+		case <-time.After(redialPause):
+		case <-s.ctx.Done():
+			return
+		}
+	}
+	if _, known := s.raft.LeaderWithID(); known != "" || s.raft.CurrentTerm() != x.Term+1 || s.raft.State() == raft.Leader {
+		return
+	}
+	s.standNow(x.Leader, x.Term+1)
 }
 
 // standFor stands for election after a leader's loss, unless another has been
@@ -265,6 +300,10 @@ func (s *Store) standFor(leader string, term uint64) {
 	}
 	mine.Stands = true
 	s.tellLoss(mine)
+	s.standNow(leader, term)
+}
+
+func (s *Store) standNow(leader string, term uint64) {
 	s.log.Info("standing for election in place of the leader that has ended", "leader", leader, "term", term+1)
 	ctx, cancel := context.WithTimeout(s.ctx, lossLimit)
 	defer cancel()

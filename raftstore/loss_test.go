@@ -2,6 +2,9 @@ package raftstore
 
 import (
 	"fmt"
+	"io"
+	"net"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -124,15 +127,15 @@ func TestWhoStandsFirst(t *testing.T) {
 		no     bool
 	}{
 		"the longer log":                {three, map[string]loss{"b": short, "c": long}, "c", 0, false},
-		"the shorter log":               {three, map[string]loss{"b": short, "c": long}, "b", standAfter, false},
+		"the shorter log":               {three, map[string]loss{"b": short, "c": long}, "b", standNext, false},
 		"the later term":                {three, map[string]loss{"b": newer, "c": long}, "b", 0, false},
 		"alike, the lower name":         {three, map[string]loss{"b": long, "c": long}, "b", 0, false},
-		"alike, the higher name":        {three, map[string]loss{"b": long, "c": long}, "c", standAfter, false},
+		"alike, the higher name":        {three, map[string]loss{"b": long, "c": long}, "c", standNext, false},
 		"alone":                         {three, map[string]loss{"b": long}, "b", 0, true},
 		"it has not seen it itself":     {three, map[string]loss{"c": long, "b": long}, "d", 0, true},
 		"the leader's word":             {three, map[string]loss{"a": long, "b": long}, "b", 0, true},
 		"a stranger's word":             {three, map[string]loss{"x": long, "b": long}, "b", 0, true},
-		"all four of five":              {five, map[string]loss{"b": short, "c": long, "d": long, "e": newer}, "d", 2 * standAfter, false},
+		"all four of five":              {five, map[string]loss{"b": short, "c": long, "d": long, "e": newer}, "d", 2 * standNext, false},
 		"three of five, one is awaited": {five, map[string]loss{"b": short, "c": long, "d": long}, "c", hearAll, false},
 		"two of five":                   {five, map[string]loss{"b": short, "c": long}, "c", 0, true},
 	} {
@@ -162,5 +165,41 @@ func TestWhoStandsFirst(t *testing.T) {
 	l.note("d", loss{Leader: "a", Term: 5})
 	if len(l.said) != 1 || l.term != 6 || l.leader != "b" {
 		t.Errorf("words on several losses: got %v of %s in term %d, want that of the last only", l.said, l.leader, l.term)
+	}
+}
+
+func TestWhoCannotGiveItsVote(t *testing.T) {
+	for name, x := range map[string]struct {
+		mine, other loss
+		want        bool
+	}{
+		"the same":       {loss{LastTerm: 4, LastIndex: 9}, loss{LastTerm: 4, LastIndex: 9}, false},
+		"more entries":   {loss{LastTerm: 4, LastIndex: 10}, loss{LastTerm: 4, LastIndex: 9}, true},
+		"fewer entries":  {loss{LastTerm: 4, LastIndex: 8}, loss{LastTerm: 4, LastIndex: 9}, false},
+		"a later term":   {loss{LastTerm: 5, LastIndex: 8}, loss{LastTerm: 4, LastIndex: 9}, true},
+		"an earlier one": {loss{LastTerm: 3, LastIndex: 10}, loss{LastTerm: 4, LastIndex: 9}, false},
+	} {
+		if got := x.mine.longer(x.other); got != x.want {
+			t.Errorf("%s: got %t, want %t", name, got, x.want)
+		}
+	}
+}
+
+// TestVotesAreAskedForOnANewConnection: raft's transport keeps connections to a node
+// that was started anew since.
+func TestVotesAreAskedForOnANewConnection(t *testing.T) {
+	asked := 0
+	if err := fresh(func() error {
+		if asked++; asked <= poolSize {
+			return io.EOF
+		}
+		return nil
+	}); err != nil || asked != poolSize+1 {
+		t.Errorf("after %d connections that had ended: asked %d times, %v; want once more, and an answer", poolSize, asked, err)
+	}
+	asked = 0
+	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	if err := fresh(func() error { asked++; return refused }); err != error(refused) || asked != 1 {
+		t.Errorf("a node that is not there: asked %d times, %v; want once", asked, err)
 	}
 }

@@ -3,6 +3,8 @@ package raftstore
 import (
 	"context"
 	"errors"
+	"net"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -55,6 +57,44 @@ func (s *standing) Close() error {
 	close(s.done)
 	return s.nodeTransport.Close()
 }
+
+// RequestVote asks a node for its vote.
+func (s *standing) RequestVote(id raft.ServerID, to raft.ServerAddress, q *raft.RequestVoteRequest, a *raft.RequestVoteResponse) error {
+	return fresh(func() error { return s.nodeTransport.RequestVote(id, to, q, a) })
+}
+
+// RequestPreVote asks a node whether it would give its vote.
+func (s *standing) RequestPreVote(id raft.ServerID, to raft.ServerAddress, q *raft.RequestPreVoteRequest, a *raft.RequestPreVoteResponse) error {
+	return fresh(func() error { return s.nodeTransport.RequestPreVote(id, to, q, a) })
+}
+
+// TimeoutNow hands the leadership to a node.
+func (s *standing) TimeoutNow(id raft.ServerID, to raft.ServerAddress, q *raft.TimeoutNowRequest, a *raft.TimeoutNowResponse) error {
+	return fresh(func() error { return s.nodeTransport.TimeoutNow(id, to, q, a) })
+}
+
+// fresh asks again where a connection has ended: raft's transport keeps some of a
+// node that was started anew since, and raft takes a failure for a vote that is
+// denied. Each failure uses up one.
+func fresh(ask func() error) error {
+	var err error
+	for range poolSize + 1 {
+		began := time.Now()
+		err = ask()
+		var dial *net.OpError
+		if err == nil || errors.As(err, &dial) && dial.Op == "dial" || time.Since(began) > freshLimit {
+			return err
+		}
+	}
+	return err
+}
+
+const (
+	// poolSize is how many connections to each node raft's transport keeps.
+	poolSize = 3
+	// freshLimit tells a connection that had ended from one on which nobody answers.
+	freshLimit = 100 * time.Millisecond
+)
 
 // stand has the raft behind this transport stand for election.
 func (s *standing) stand(ctx context.Context) error {

@@ -217,7 +217,7 @@ func (s *Store) transport() (nodeTransport, error) {
 		}
 	}
 	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: raftLayer{s.mux}, MaxPool: 3, Timeout: 5 * time.Second, Logger: raftLog(s.log), ServerAddressProvider: addresses{s},
+		Stream: raftLayer{s.mux}, MaxPool: poolSize, Timeout: 5 * time.Second, Logger: raftLog(s.log), ServerAddressProvider: addresses{s},
 		// No pipelining: when a pipeline ends while raft 1.7.3 is sending on it, sender
 		// and reader wait for each other for good, and with them this follower's
 		// replication and raft's shutdown. Entries are batches; one at a time is enough.
