@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -19,9 +20,29 @@ func at(hour, minute int) license.Time {
 
 func until(t license.Time) { time.Sleep(time.Until(t.Std())) }
 
+// alone is a site without a cloud whose errands do not run, so that days pass at once:
+// ada and ben may use any of the products, which are not capped.
+func alone(t *testing.T, products ...license.ProductID) *site {
+	t.Helper()
+	s := &site{log: newSoloLog()}
+	s.Gateway = New(Config{Log: s.log, Logger: slog.New(slog.DiscardHandler)})
+	m := license.Mirror{Cursor: "1", Full: true, Last: true, Changes: []license.Change{
+		{Account: &license.Account{ID: "firm", AutonomyUncapped: 1000 * time.Hour}},
+		{User: &license.User{ID: "ada", Country: "DE"}}, {User: &license.User{ID: "ben", Country: "DE"}}}}
+	for _, p := range products {
+		m.Changes = append(m.Changes, license.Change{Product: &license.Product{ID: p, Capped: license.CappedNo}},
+			license.Change{License: &license.License{ID: license.LicenseID("L-" + p), Product: p, Assignee: "ada"}},
+			license.Change{License: &license.License{ID: license.LicenseID("M-" + p), Product: p, Assignee: "ben"}})
+	}
+	if out, err := s.log.apply(m); err != nil || out.Denial != nil {
+		t.Fatal(err, out.Denial)
+	}
+	return s
+}
+
 func TestPeaksAreCountedFromTheJournalAndWhatStillRuns(t *testing.T) {
-	story(t, func(t *testing.T, s *site) {
-		s.more(t) // ada has rail, and view, which is not capped
+	synctest.Test(t, func(t *testing.T) {
+		s := alone(t, "road", "view")
 		until(at(8, 0))
 		wantGranted(t, s.run(t, 1, "ada", "road", ws101), false)
 		wantGranted(t, s.run(t, 2, "ben", "road", ws202), false)
@@ -59,12 +80,17 @@ func TestPeaksAreCountedFromTheJournalAndWhatStillRuns(t *testing.T) {
 
 // A long time is counted in parts, which are the whole.
 func TestPeaksOfALongTimeComeInParts(t *testing.T) {
-	story(t, func(t *testing.T, s *site) {
-		s.books.set(func() {
-			for i := range 1500 { // of which a day at once is enough
-				s.books.feed = append(s.books.feed, license.Change{Product: &license.Product{ID: license.ProductID(fmt.Sprint("p", i))}})
+	synctest.Test(t, func(t *testing.T) {
+		s := alone(t, "road")
+		for i := 0; i < maxPeaks/2; i += 500 { // of so many products a day at once is enough
+			m := license.Mirror{From: s.head().Cursor, Cursor: fmt.Sprint("p", i)}
+			for n := range 500 {
+				m.Changes = append(m.Changes, license.Change{Product: &license.Product{ID: license.ProductID(fmt.Sprint("p", i+n))}})
 			}
-		})
+			if out, err := s.log.apply(m); err != nil || out.Denial != nil {
+				t.Fatal(err, out.Denial)
+			}
+		}
 		for day := range 3 {
 			until(at(8, 0).Add(time.Duration(day) * 24 * time.Hour))
 			wantGranted(t, s.start(t, byte(1+day), ws101), false)
