@@ -41,6 +41,8 @@ type Backup struct {
 	Events  uint64 `cbor:"13,keyasint"`
 	// Members are the nodes of the cluster then.
 	Members []string `cbor:"14,keyasint,omitempty"`
+	// Digest is that of all events, those too that are not in the journal any more.
+	Digest uint64 `cbor:"15,keyasint,omitempty"`
 }
 
 // Pairs is how many records and events there are.
@@ -118,7 +120,7 @@ func (b *Backup) describe(txn *badger.Txn, c *codec) error {
 	if pos.Index == 0 {
 		return errors.New("there is nothing in this node's state yet")
 	}
-	b.Index, b.Term = pos.Index, pos.Term
+	b.Index, b.Term, b.Digest = pos.Index, pos.Term, pos.Digest
 	members, err := pos.configuration()
 	if err != nil {
 		return err

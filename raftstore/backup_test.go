@@ -155,6 +155,9 @@ func TestARestoredNodeGoesOnFromTheBackup(t *testing.T) {
 	if head.Epoch != begun.Epoch || head.Restored.Pending || head.Restored.Until != head.Restored.At.Add(license.LongestLease) || session == nil {
 		t.Errorf("head %+v, session %v; want the wait of epoch %d, and the session", head, session, begun.Epoch)
 	}
+	if sum, ok := s.disk.digest.at(info.Seq); !ok || sum != info.Digest || sum == 0 {
+		t.Errorf("the digest of all events is %x, %t, want %x as in the backup", sum, ok, info.Digest)
+	}
 	out, err := s.Propose(limited(t), start(5, 2, "WS-9"))
 	if err != nil || out.Denial == nil || out.Denial.Reason != license.AfterRestore {
 		t.Errorf("a capped start after a restore: %+v, %v", out, err)

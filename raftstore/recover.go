@@ -236,7 +236,8 @@ func (o *offline) goOn(ctx context.Context, b *Beginning, what Recovery, instanc
 	for _, m := range what.Others {
 		members = append(members, m.Name)
 	}
-	pos, begun := b.begin(o.fsm.state, instance, what.Index, what.Term, members, true)
+	written, _ := o.disk.position() // with what the log's tail has added
+	pos, begun := b.begin(o.fsm.state, instance, position{Index: what.Index, Term: what.Term, Digest: written.Digest}, members, true)
 	if err := putBeginning(o.disk.db, o.codec, o.fsm.state, pos); err != nil {
 		return begun, err
 	}

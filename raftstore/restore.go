@@ -179,21 +179,22 @@ func (b *Beginning) epoch(known uint64) uint64 {
 
 // begin makes a state of before the first of the new epoch, and tells where its node
 // goes on.
-func (b *Beginning) begin(st *license.State, instance string, index, term uint64, members []string, recovered bool) (position, Begun) {
+func (b *Beginning) begin(st *license.State, instance string, at position, members []string, recovered bool) (position, Begun) {
 	head := st.Head()
-	begun := Begun{Epoch: b.epoch(head.Epoch), Index: index, Time: head.Now}
+	begun := Begun{Epoch: b.epoch(head.Epoch), Index: at.Index, Time: head.Now}
 	for _, m := range members {
 		if m != b.Node {
 			begun.Others = append(begun.Others, m)
 		}
 	}
-	st.Restore(license.Beginning{Epoch: begun.Epoch, Cluster: b.Cluster, At: license.TimeOf(b.Clock()), Recovered: recovered, Node: b.Node, Instance: instance, Generation: b.Generation, Members: members})
+	st.Restore(license.Beginning{Epoch: begun.Epoch, Cluster: b.Cluster, At: license.TimeOf(b.Clock()), Recovered: recovered,
+		Node: b.Node, Instance: instance, Generation: b.Generation, Members: members})
 	address := b.Address
 	if address == "" {
 		address = b.Node
 	}
 	alone := raft.Configuration{Servers: []raft.Server{{ID: raft.ServerID(b.Node), Address: raft.ServerAddress(address)}}}
-	return position{Index: index, Term: term, ConfigIndex: index, Config: raft.EncodeConfiguration(alone), Cluster: b.Cluster}, begun
+	return position{Index: at.Index, Term: at.Term, ConfigIndex: at.Index, Config: raft.EncodeConfiguration(alone), Cluster: b.Cluster, Digest: at.Digest}, begun
 }
 
 // build makes a data folder in work: what fill puts there, and over it what the new
@@ -203,7 +204,7 @@ func (b *Beginning) build(work string, c *codec, st *license.State, info Backup,
 	if err != nil {
 		return begun, fmt.Errorf("drawing an id for the data folder: %w", err)
 	}
-	pos, begun := b.begin(st, instance.String(), info.Index, info.Term, info.Members, false)
+	pos, begun := b.begin(st, instance.String(), position{Index: info.Index, Term: info.Term, Digest: info.Digest}, info.Members, false)
 	const first = "000001"
 	state := filepath.Join(work, "state", first)
 	if err := makeDir(state); err != nil {
