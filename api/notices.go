@@ -25,6 +25,8 @@ type Frame struct {
 	Notice *Notice `json:"notice,omitempty"`
 	Lease  *Leases `json:"lease,omitempty"`
 	State  *Me     `json:"state,omitempty"` // after a gap: how things are now
+	// Nodes are the base URLs of all nodes, when others have come or gone since the hello.
+	Nodes []string `json:"nodes,omitempty"`
 
 	// From the client.
 	Beat *Beat `json:"beat,omitempty"`
@@ -34,6 +36,7 @@ type Frame struct {
 const (
 	FrameHello  = "hello"  // first, from the server
 	FrameState  = "state"  // after hello where the gap could not be filled
+	FrameNodes  = "nodes"  // there are other nodes than the hello has said
 	FrameNotice = "notice" // something happened
 	FrameBeat   = "beat"   // from the client: its sessions live
 	FrameLease  = "lease"  // to a beat, after the leader has acknowledged it

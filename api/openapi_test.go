@@ -178,7 +178,7 @@ func TestNoStructIsLeftOut(t *testing.T) {
 func TestTheKindsAreListed(t *testing.T) {
 	schemas := document(t).Components.Schemas
 	for what, want := range map[string][]string{
-		"Frame.type": {api.FrameHello, api.FrameState, api.FrameNotice, api.FrameBeat, api.FrameLease},
+		"Frame.type": {api.FrameHello, api.FrameState, api.FrameNotice, api.FrameBeat, api.FrameLease, api.FrameNodes},
 		"Notice.kind": {api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 			api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
 			api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,

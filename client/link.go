@@ -259,6 +259,8 @@ func (l *link) take(conn *websocket.Conn, node string, g *greeting, f api.Frame)
 			}
 			l.ready()
 		}
+	case f.Type == api.FrameNodes:
+		l.c.nodes.learn(f.Nodes)
 	case f.Type == api.FrameState && f.State != nil:
 		missed := l.known
 		l.state, l.stateAt = f.State, g.token

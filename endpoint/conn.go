@@ -157,6 +157,14 @@ func (c *conn) close(code int, why string) {
 	c.start()
 }
 
+// tell sends a frame before the notices.
+func (c *conn) tell(f *websocket.PreparedMessage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out = append(c.out, f)
+	c.start()
+}
+
 func (c *conn) ping() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -279,11 +287,7 @@ func (c *conn) work() {
 			c.close(api.CloseBadFrame, err.Error())
 			continue
 		}
-		f := prepare(api.Frame{Type: api.FrameLease, Lease: leases})
-		c.mu.Lock()
-		c.out = append(c.out, f)
-		c.start()
-		c.mu.Unlock()
+		c.tell(prepare(api.Frame{Type: api.FrameLease, Lease: leases}))
 	}
 }
 
@@ -295,7 +299,7 @@ func (c *conn) beat(data []byte) (*api.Leases, error) {
 		return nil, errors.New("a frame that cannot be read")
 	}
 	if f.Type != api.FrameBeat || f.Beat == nil || len(f.Beat.Sessions) > api.MaxBeatSessions ||
-		f.Hello != nil || f.Notice != nil || f.Lease != nil || f.State != nil {
+		f.Hello != nil || f.Notice != nil || f.Lease != nil || f.State != nil || f.Nodes != nil {
 		return nil, errors.New("clients send beats, of at most 32 sessions")
 	}
 	renewals := make([]license.Renewal, len(f.Beat.Sessions))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,8 @@ type sockets struct {
 	mu      sync.Mutex
 	closed  bool
 	wheel   [slots]map[*conn]struct{}
-	at      int // the slot that was pinged last
+	at      int      // the slot that was pinged last
+	nodes   []string // that were told last
 	frames  map[frameKey]*websocket.PreparedMessage
 	written []frameKey // of frames, oldest first
 }
@@ -100,6 +102,7 @@ func (ss *sockets) run(ctx context.Context) {
 		select {
 		case <-tick.C:
 			ss.turn()
+			ss.tellNodes()
 		case over := <-ss.away:
 			ss.sendAway(ctx, over)
 		case <-ctx.Done():
@@ -114,6 +117,25 @@ func (ss *sockets) run(ctx context.Context) {
 	}
 	ss.mu.Unlock()
 	ss.wg.Wait()
+}
+
+// tellNodes tells everyone when nodes have come or gone: who is connected for days
+// would else know of those only that were there in the beginning.
+func (ss *sockets) tellNodes() {
+	nodes := ss.e.nodes()
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	before := ss.nodes
+	ss.nodes = nodes
+	if before == nil || slices.Equal(before, nodes) {
+		return
+	}
+	f := prepare(api.Frame{Type: api.FrameNodes, Nodes: nodes})
+	for _, slot := range ss.wheel {
+		for c := range slot {
+			c.tell(f)
+		}
+	}
 }
 
 const goingText = "this node is going: connect to another"
