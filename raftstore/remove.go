@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -70,8 +72,7 @@ type Removal struct {
 	Node string `cbor:"1,keyasint"`
 	By   string `cbor:"2,keyasint,omitempty"` // who
 	Note string `cbor:"3,keyasint,omitempty"` // why
-	// Force takes it out though no majority of those that stay has been heard of
-	// lately. It needs a Note.
+	// Force takes it out though no majority of those that stay answers. It needs a Note.
 	Force bool `cbor:"4,keyasint,omitempty"`
 }
 
@@ -97,32 +98,29 @@ func (s *Store) removeHere(ctx context.Context, r Removal) error {
 	// Whoever asked may be the one that is cut off by it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), serveLimit)
 	defer cancel()
-	members := s.configured()
-	var names, stay, well []string
+	var names, stay []string
 	var found *member
-	for _, m := range members {
+	for _, m := range s.members() {
 		names = append(names, m.name)
 		switch {
 		case strings.EqualFold(m.name, r.Node):
 			found = &m
 		case m.voter:
 			stay = append(stay, m.name)
-			if s.well(m.name) {
-				well = append(well, m.name)
-			}
 		}
 	}
 	if found == nil {
 		return s.removeUnlisted(ctx, r, names)
 	}
+	well := s.answering(ctx, stay)
 	r.Node = found.name
 	switch need := len(stay)/2 + 1; {
 	case len(stay) == 0:
 		return refusef("%s is the last voting node: nothing would be left.", r.Node)
 	case len(well) >= need || !found.voter:
 	case !r.Force:
-		return refusef("Without %s the voters are %s, and a majority of them is %d: only %s been heard of in the last %v. Nothing could be decided any more. "+
-			"Bring the others back first, or force it and say why.", r.Node, strings.Join(stay, ", "), need, these(well), wellWithin)
+		return refusef("Without %s the voters are %s, a majority of which is %d, and %s. Nothing could be decided any more. "+
+			"Bring the others back first, or force it and say why.", r.Node, strings.Join(stay, ", "), need, these(well))
 	case r.Note == "":
 		return refusef("To force this, say why.")
 	}
@@ -160,14 +158,45 @@ func (s *Store) removeUnlisted(ctx context.Context, r Removal, members []string)
 	return err
 }
 
+// answerWithin is how soon a node must answer that is to be part of a majority.
+const answerWithin = time.Second
+
+// answering are those of the nodes that answer now. What was heard of a moment ago can
+// be gone, and a change of the members' list that no majority takes leaves a cluster
+// without a leader.
+func (s *Store) answering(ctx context.Context, names []string) []string {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	answers := make([]bool, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		if answers[i] = name == s.cfg.Node; answers[i] {
+			continue
+		}
+		address := s.mux.movedTo(name, s.listed(name))
+		group.Go(func() {
+			_, err := s.peer(name, address).term(ctx)
+			answers[i] = err == nil
+		})
+	}
+	group.Wait()
+	var well []string
+	for i, name := range names {
+		if answers[i] {
+			well = append(well, name)
+		}
+	}
+	return well
+}
+
 func these(names []string) string {
 	switch len(names) {
 	case 0:
-		return "none has"
+		return "none of them answers"
 	case 1:
-		return names[0] + " has"
+		return "only " + names[0] + " answers"
 	}
-	return strings.Join(names, ", ") + " have"
+	return "only " + strings.Join(names, ", ") + " answer"
 }
 
 // Leave takes this node out of the cluster for good, so that it no longer counts
@@ -250,7 +279,25 @@ func (s *Store) HandOver(ctx context.Context) (from string, err error) {
 		}
 		return v.err()
 	})
+	if errors.Is(err, ErrUnknown) && s.succeeded(ctx, from) {
+		return from, nil // who waits for a leader's answer waits no more when there is another
+	}
 	return from, err
+}
+
+// succeeded waits a moment until another node leads.
+func (s *Store) succeeded(ctx context.Context, from string) bool {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	for {
+		mark := s.changes.get()
+		if _, leader := s.raft.LeaderWithID(); leader != "" && string(leader) != from {
+			return true
+		}
+		if err := s.waitChange(ctx, mark, 50*time.Millisecond); err != nil {
+			return false
+		}
+	}
 }
 
 // Drain has this node lead no more: what it leads it hands over, now and whenever

@@ -256,6 +256,9 @@ func (s *Store) promote(ctx context.Context, members []member) {
 			continue
 		}
 		delete(r.ready, m.name)
+		if len(s.answering(ctx, []string{m.name})) == 0 {
+			continue // it may be the one that a majority needs as soon as it has a vote
+		}
 		if err := s.changeMembers(ctx, s.raft.AddVoter(raft.ServerID(m.name), raft.ServerAddress(m.address), 0, enqueueWithin)); err != nil {
 			s.log.Warn("a node that has caught up could not be given a vote", "peer", m.name, "err", err)
 			continue
