@@ -443,6 +443,12 @@ func TestRemovalKeepsAMajority(t *testing.T) {
 			refused("say why", Removal{Node: name, By: "ida", Force: true})
 		}
 	}
+	for name, x := range s.nodes {
+		var no *Refused
+		if err := x.Leave(limited(t)); !errors.As(err, &no) || !strings.Contains(err.Error(), "Without "+name) {
+			t.Errorf("%s leaves: got %v, want a refusal", name, err)
+		}
+	}
 	if err := s.leader().Remove(limited(t), Removal{Node: strings.ToUpper(dead), By: "ida"}); err != nil {
 		t.Errorf("removing the dead one: %v", err)
 	}

@@ -258,7 +258,7 @@ func (s *Store) handleMembers(ctx context.Context, from string, m method, body [
 	case methodLeave:
 		var nothing struct{}
 		err = lead(&nothing, func() (err error) {
-			v, err = verdictOf(s.removeHere(ctx, Removal{Node: from, By: from, Note: "has left", Force: true}))
+			v, err = verdictOf(s.removeHere(ctx, Removal{Node: from, By: from, Note: "has left"}))
 			return err
 		})
 		answer = v

@@ -120,7 +120,7 @@ func (s *Store) removeHere(ctx context.Context, r Removal) error {
 	case len(well) >= need || !found.voter:
 	case !r.Force:
 		return refusef("Without %s the voters are %s, a majority of which is %d, and %s. Nothing could be decided any more. "+
-			"Bring the others back first, or force it and say why.", r.Node, strings.Join(stay, ", "), need, these(well))
+			"Bring the others back first. With --force and --note, sitegate cluster remove does it all the same.", r.Node, strings.Join(stay, ", "), need, these(well))
 	case r.Note == "":
 		return refusef("To force this, say why.")
 	}
@@ -200,8 +200,8 @@ func these(names []string) string {
 }
 
 // Leave takes this node out of the cluster for good, so that it no longer counts
-// for a majority. The last voter cannot leave. The store is to be closed
-// afterwards; its data folder is of no use any more.
+// for a majority. *Refused: those that stay would have none. The store is to be
+// closed afterwards; its data folder is of no use any more.
 func (s *Store) Leave(ctx context.Context) error {
 	s.roster.leaving.Store(true)
 	err := s.leave(ctx)

@@ -85,6 +85,9 @@ func (p *program) showMembers(members []api.ClusterMember, now time.Time) error 
 	voters := 0
 	for _, m := range members {
 		role, heard, lag, until := m.Role, "never", "?", "?"
+		if m.Address == m.Name {
+			m.Address = "none yet" // it has no peer port
+		}
 		if m.Role != api.RoleNewcomer {
 			voters++
 		}
@@ -271,8 +274,8 @@ func clusterDrain(ctx context.Context, p *program, args []string) error {
 		if err := operator(ctx, c, http.MethodGet, api.PathStatus, nil, &s); err != nil {
 			return err
 		}
-		if s.Connected == 0 && s.Cluster.Leader != s.Node {
-			fmt.Fprintf(p.stdout, "%s is drained: it has no clients any more, and %s leads. Stop it when you like.\n", s.Node, cmp.Or(s.Cluster.Leader, "nobody yet"))
+		if s.Connected == 0 && s.Cluster.Leader != "" && s.Cluster.Leader != s.Node {
+			fmt.Fprintf(p.stdout, "%s is drained: it has no clients any more, and %s leads. Stop it when you like.\n", s.Node, s.Cluster.Leader)
 			return nil
 		}
 		select {
