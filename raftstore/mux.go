@@ -260,6 +260,9 @@ func (m *mux) greet(c *tls.Conn) (kind byte, from caller, err error) {
 	from = caller{h.Node, name.generation, h.Instance}
 	refused := m.judge(name, h)
 	if refused == nil {
+		refused = m.taken(from)
+	}
+	if refused == nil {
 		refused = m.vet(from)
 	}
 	if refused == nil {
@@ -308,6 +311,20 @@ func (m *mux) judge(name certName, h hello) error {
 	return nil
 }
 
+// taken says that another data folder is connected under the name.
+func (m *mux) taken(who caller) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.known[who.name]; k != nil && k.instance != who.instance && k.conns > 0 && who.generation <= k.generation {
+		return errTaken(who.name)
+	}
+	return nil
+}
+
+func errTaken(name string) error {
+	return fmt.Errorf("a node named %s is running already with another data folder; give the second one a name and a certificate of its own, or stop the first", name)
+}
+
 // enter notes a connection of a node, unless another instance of it is connected.
 func (m *mux) enter(c net.Conn, who caller, h hello) error {
 	listed := m.listed(who.name)
@@ -322,7 +339,7 @@ func (m *mux) enter(c net.Conn, who caller, h hello) error {
 		k.conns = 0 // the new machine has taken the place of the one that was connected
 	}
 	if k.instance != who.instance && k.conns > 0 {
-		return fmt.Errorf("a node named %s is running already with another data folder; give the second one a name and a certificate of its own, or stop the first", who.name)
+		return errTaken(who.name)
 	}
 	k.caller = who
 	k.conns++
