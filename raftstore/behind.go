@@ -69,7 +69,7 @@ func (s *sealed) putRecords(txn *badger.Txn) error {
 	return txn.Set(endedKey(s.ended.until, s.ended.first), s.ended.value)
 }
 
-// Bounds of one transaction, well below Badger's own (15 % of a memtable, 2.4 MB).
+// Bounds of one transaction, well below Badger's own (15 % of a memtable, 9.6 MB).
 const (
 	sealBytes   = 1 << 20
 	sealRecords = 5000

@@ -103,7 +103,9 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 
 // openBadger opens a database with the settings of a small appliance: little
 // memory, no value log, every transaction on disk before it returns (without
-// that, what is left after a power loss is not a prefix of what was written).
+// that, what is left after a power loss is not a prefix of what was written). The
+// memtables are large all the same: they take memory only as they fill, and each one
+// that is full has the lowest level written anew.
 //
 // All tables are read once before anything is done with them: an iteration ends at a
 // damaged block without an error, and a compaction would leave out what follows it.
@@ -114,7 +116,7 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 func badgerOptions(dir string, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
-		WithMemTableSize(16 << 20).
+		WithMemTableSize(64 << 20).
 		WithNumMemtables(2).
 		WithNumCompactors(2).
 		WithNumLevelZeroTables(2).
