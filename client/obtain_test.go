@@ -64,7 +64,7 @@ func TestWhatNobodyWasToldOfIsGivenBack(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if len(g.Running()) != before || len(me.Checkouts) != 0 || me.Waiting != nil {
+				if len(g.Running()) != before || len(me.Checkouts) != 0 || len(me.Waiting) != 0 {
 					t.Errorf("the gateway still has %d sessions, checkouts %v and the wait %v", len(g.Running())-before, me.Checkouts, me.Waiting)
 				}
 			})

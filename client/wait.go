@@ -34,8 +34,9 @@ type Wait struct {
 
 // Wait asks to be told when the product can be started here. What becomes free
 // is kept for the machine for a short while (Until); one machine of a user waits
-// at a time, the last wins. ctx is for asking; the wait itself lives until it
-// is told, cancelled, or the client is closed.
+// for a hold at a time (for the user's licenses, or for each of them, as the site
+// has it), and the last wins. ctx is for asking; the wait itself lives until it is
+// told, cancelled, or the client is closed.
 func (c *Client) Wait(ctx context.Context, product string) (*Wait, error) {
 	return c.await(ctx, api.PathWaits, product)
 }
@@ -173,21 +174,21 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 		if err != nil {
 			continue
 		}
-		switch now := me.Waiting; {
-		case now == nil:
+		switch now, other := w.among(me.Waiting); {
+		case now == nil && other == "":
 			if w.renew(ctx) {
 				return
 			}
-		case now.ID == w.ID && now.Free:
-			w.end(nil)
-			return
-		case now.ID != w.ID && now.ID == rival:
+		case now == nil && other == rival:
 			w.end(waitEnded())
 			return
-		case now.ID != w.ID:
+		case now == nil:
 			// It waits instead, or it waited before and this node does not know
 			// better yet. Asking for this one would take its place.
-			rival, soon = now.ID, time.After(settle)
+			rival, soon = other, time.After(settle)
+		case now.Free:
+			w.end(nil)
+			return
 		default:
 			rival = ""
 			if now.Declined {
@@ -195,6 +196,20 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 			}
 		}
 	}
+}
+
+// among finds this wait among those of its user, or else the one that may stand in
+// its place: of the same product, or of any where the site's sessions hold the user.
+func (w *Wait) among(waiting []api.Wait) (this *api.Wait, other string) {
+	for i := range waiting {
+		switch x := &waiting[i]; {
+		case x.ID == w.ID:
+			return x, ""
+		case other == "" || x.Product == w.Product:
+			other = x.ID
+		}
+	}
+	return nil, other
 }
 
 // renew asks for the wait once more, under its own id, where a node does not have

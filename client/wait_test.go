@@ -88,7 +88,7 @@ func TestWaitOutlivesANodeThatIsBehind(t *testing.T) {
 					t.Fatal("no read was answered from before")
 				}
 				me, err := here.Me(t.Context())
-				if err != nil || me.Waiting == nil || me.Waiting.ID != wait.ID {
+				if err != nil || len(me.Waiting) != 1 || me.Waiting[0].ID != wait.ID {
 					t.Errorf("the gateway has the wait %+v (%v), want %s", me.Waiting, err, wait.ID)
 				}
 				there.Stop(t.Context())

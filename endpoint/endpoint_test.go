@@ -138,7 +138,7 @@ func TestMe(t *testing.T) {
 	var me api.Me
 	r.want(t, 200, "ada", "GET", "/v1/me", nil).into(t, &me)
 	if me.ID != "ada" || me.Email != "ada@example.org" || len(me.Licenses) != 2 || me.Licenses[0].ProductName != "Road Designer" ||
-		me.Licenses[0].Capped != "yes" || len(me.Sessions) != 1 || me.Sessions[0].ID != id || me.Waiting == nil || me.Waiting.Machine != ws202 ||
+		me.Licenses[0].Capped != "yes" || len(me.Sessions) != 1 || me.Sessions[0].ID != id || len(me.Waiting) != 1 || me.Waiting[0].Machine != ws202 ||
 		len(me.Administrators) != 1 || me.Administrators[0].Email != "ida@example.org" {
 		t.Errorf("me is %+v", me)
 	}

@@ -60,7 +60,7 @@ func known(s *license.State, c Caller) (license.UserID, error) {
 func about(s *license.State, who Caller, lang phrase.Lang) api.Me {
 	h := s.Head()
 	me := api.Me{ID: string(who.User), SignedIn: who.Email, Licenses: []api.MyLicense{}, Products: []api.MyProduct{}, Sessions: []api.Session{},
-		Checkouts: []api.Checkout{}, Administrators: []api.Administrator{},
+		Checkouts: []api.Checkout{}, Waiting: []api.Wait{}, Administrators: []api.Administrator{},
 		Link: api.LinkState{Up: h.Link.Up, Contact: h.Link.Contact.Std()}}
 	if u := s.User(who.User); u != nil {
 		me.Email, me.Name = u.Email, u.Name
@@ -92,13 +92,11 @@ func about(s *license.State, who Caller, lang phrase.Lang) api.Me {
 		for i := range a.Checkouts {
 			me.Checkouts = append(me.Checkouts, checkout(&a.Checkouts[i], h.Epoch))
 		}
-		switch {
-		case a.Waiter != nil:
-			w := waiting(a.Waiter)
-			me.Waiting = &w
-		case a.Reservation != nil:
-			r := a.Reservation
-			me.Waiting = &api.Wait{ID: r.Wait.String(), Product: string(r.Product), Machine: apiMachine(r.Machine), Free: true}
+		for i := range a.Waiters {
+			me.Waiting = append(me.Waiting, waiting(&a.Waiters[i]))
+		}
+		for _, r := range a.Reservations {
+			me.Waiting = append(me.Waiting, api.Wait{ID: r.Wait.String(), Product: string(r.Product), Machine: apiMachine(r.Machine), Free: true})
 		}
 	}
 	me.Administrators = administrators(license.Contacts(s))

@@ -38,7 +38,7 @@ func TestRequestsDeclineAndLetGoOverHTTP(t *testing.T) {
 	r.want(t, http.StatusNoContent, "ada", "POST", decline, api.MachineRequest{Machine: ws101})
 	var me api.Me
 	r.want(t, http.StatusOK, "ada", "GET", api.PathMe, nil).into(t, &me)
-	if me.Waiting == nil || !me.Waiting.Declined || me.Waiting.Asks != api.AsksAsk {
+	if len(me.Waiting) != 1 || !me.Waiting[0].Declined || me.Waiting[0].Asks != api.AsksAsk {
 		t.Fatalf("got %+v; want a declined request", me.Waiting)
 	}
 

@@ -118,7 +118,8 @@ func (s *State) usersOn(m Machine) []UserID {
 		id, a := p.user.ID, p.active
 		if slices.ContainsFunc(a.Sessions, func(x Session) bool { return m.Is(x.Machine) }) ||
 			slices.ContainsFunc(a.Checkouts, func(x Checkout) bool { return m.Is(x.Machine) }) ||
-			a.Waiter != nil && m.Is(a.Waiter.Machine) || a.Reservation != nil && m.Is(a.Reservation.Machine) {
+			slices.ContainsFunc(a.Waiters, func(w Waiter) bool { return m.Is(w.Machine) }) ||
+			slices.ContainsFunc(a.Reservations, func(r Reservation) bool { return m.Is(r.Machine) }) {
 			users = append(users, id)
 		}
 	}
@@ -156,16 +157,25 @@ func (s *State) letGo(x *Session, e Ending) bool {
 	return true
 }
 
-// waitsNoMore ends the wait of a machine that is meant, and what is kept for it.
+// waitsNoMore ends the waits of machines that are meant, and what is kept for them.
 // What that frees is for the caller to offer.
 func (s *State) waitsNoMore(a *Active, meant func(Machine) bool) (ended bool) {
-	if w := a.Waiter; w != nil && meant(w.Machine) {
-		s.emit(WaitEnded{Waiter: *w})
-		s.unwait(a)
+	for i := 0; i < len(a.Waiters); {
+		w := a.Waiters[i]
+		if !meant(w.Machine) {
+			i++
+			continue
+		}
+		s.emit(WaitEnded{Waiter: w})
+		s.unwait(a, w.ID)
 		ended = true
 	}
-	if r := a.Reservation; r != nil && meant(r.Machine) {
-		s.endReservation(a)
+	for i := 0; i < len(a.Reservations); {
+		if !meant(a.Reservations[i].Machine) {
+			i++
+			continue
+		}
+		s.endReservation(a, i)
 		ended = true
 	}
 	s.close(a)

@@ -48,8 +48,8 @@ func (s *State) replan() {
 				s.due = append(s.due, dueAt{a.Checkouts[i].Remind, user})
 			}
 		}
-		if a.Reservation != nil {
-			s.due = append(s.due, dueAt{a.Reservation.Until, user})
+		for i := range a.Reservations {
+			s.due = append(s.due, dueAt{a.Reservations[i].Until, user})
 		}
 		for i := range a.Sessions {
 			if next := a.Sessions[i].nextWarning(); next != 0 {
@@ -119,7 +119,7 @@ func (s *State) dueOf(user UserID, at Time) []Command {
 			commands = append(commands, RemindCheckout{ID: x.ID})
 		}
 	}
-	if a.Reservation != nil && a.Reservation.Until <= at {
+	if a.keptUntil(at) >= 0 {
 		commands = append(commands, EndReservation{User: user})
 	}
 	for i := range a.Sessions {
@@ -146,8 +146,8 @@ func (s *State) settle(user UserID) {
 		settled = true
 	}
 	s.remind(a)
-	if r := a.Reservation; r != nil && r.Until <= s.head.Now {
-		s.endReservation(a)
+	for i := a.keptUntil(s.head.Now); i >= 0; i = a.keptUntil(s.head.Now) {
+		s.endReservation(a, i)
 		settled = true
 	}
 	s.warnTakeovers(a)

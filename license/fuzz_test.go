@@ -193,8 +193,8 @@ func (s *script) command(state *State) Command {
 			return WarnTakeover{Session: s.id()}
 		}
 		c := Decline{ID: s.id(), User: x.User, Machine: x.Machine}
-		if a := state.Active(x.User); a.Waiter != nil {
-			c.ID = a.Waiter.ID
+		if a := state.Active(x.User); len(a.Waiters) > 0 {
+			c.ID = a.Waiters[s.pick(len(a.Waiters))].ID
 		}
 		return oneOf[Command](s, c, c, LetGo{Session: x.ID, User: x.User, Machine: x.Machine}, WarnTakeover{Session: x.ID},
 			LetGo{Session: x.ID, User: s.user(), Machine: s.machine()}, Offer{User: x.User})
@@ -212,8 +212,8 @@ func (s *script) command(state *State) Command {
 	case 29, 30:
 		// Someone waits for what is kept, what runs, or what is checked out.
 		user := s.user()
-		if a := state.Active(user); a != nil && a.Reservation != nil {
-			return Wait{ID: s.id(), User: user, Product: oneOf(s, a.Reservation.Product, s.product()), Machine: s.machine()}
+		if a := state.Active(user); a != nil && len(a.Reservations) > 0 {
+			return Wait{ID: s.id(), User: user, Product: oneOf(s, a.Reservations[0].Product, s.product()), Machine: s.machine()}
 		}
 		if x := state.Session(s.running(state)); x != nil && s.pick(2) > 0 {
 			return Wait{ID: s.id(), User: x.User, Product: x.Product, Machine: s.machine()}
@@ -225,8 +225,9 @@ func (s *script) command(state *State) Command {
 	case 28:
 		// What was kept is taken.
 		user := s.user()
-		if a := state.Active(user); a != nil && a.Reservation != nil {
-			return Start{ID: s.id(), User: user, Product: a.Reservation.Product, Machine: a.Reservation.Machine, Agreed: true}
+		if a := state.Active(user); a != nil && len(a.Reservations) > 0 {
+			r := a.Reservations[s.pick(len(a.Reservations))]
+			return Start{ID: s.id(), User: user, Product: r.Product, Machine: r.Machine, Agreed: true}
 		}
 		return CheckOut{ID: s.id(), User: user, Product: s.product(), Machine: s.machine(), Agreed: true, Until: s.at.Add(time.Hour)}
 	case 0, 1, 2, 3, 4, 5:
@@ -257,10 +258,10 @@ func (s *script) command(state *State) Command {
 	case 20:
 		user := s.user()
 		if a := state.Active(user); a != nil && s.pick(4) > 0 {
-			if a.Reservation != nil {
-				return EndWait{ID: a.Reservation.Wait, User: user}
-			} else if a.Waiter != nil {
-				return EndWait{ID: a.Waiter.ID, User: user}
+			if len(a.Reservations) > 0 {
+				return EndWait{ID: a.Reservations[0].Wait, User: user}
+			} else if len(a.Waiters) > 0 {
+				return EndWait{ID: a.Waiters[s.pick(len(a.Waiters))].ID, User: user}
 			}
 		}
 		return EndWait{ID: s.id(), User: user}

@@ -1,5 +1,7 @@
 package license
 
+import "slices"
+
 // startConflict says which other machine keeps a start that needs a hold out: one
 // with a capped session of this user, or with this license checked out (with the
 // default scopes), or one that something is kept for. A machine is never in its
@@ -74,11 +76,13 @@ func (x *Session) inTheWay(lic *License) *Denial {
 // reservedFor says for which other machine something is kept that m would take
 // from it.
 func (a *Active) reservedFor(lic *License, m Machine, at Time, scope Scope) *Denial {
-	r := a.Reservation
-	if r == nil || r.Until <= at || r.Machine.Is(m) || scope != ScopeUser && r.Product != lic.Product {
-		return nil
+	for i := range a.Reservations {
+		r := &a.Reservations[i]
+		if r.Until > at && !r.Machine.Is(m) && (scope == ScopeUser || r.Product == lic.Product) {
+			return &Denial{Reason: KeptForWaiter, Product: lic.Product, License: lic.ID, Machine: r.Machine, Until: r.Until}
+		}
 	}
-	return &Denial{Reason: KeptForWaiter, Product: lic.Product, License: lic.ID, Machine: r.Machine, Until: r.Until}
+	return nil
 }
 
 // startBlocked says which other machine keeps a start out, whatever kind of start
@@ -121,13 +125,14 @@ func (s *State) ownCheckout(user UserID, lic LicenseID, m Machine, version strin
 // whether something was kept: the next that waits may be offered another license
 // now.
 func (s *State) claim(a *Active, product ProductID, m Machine) bool {
-	if w := a.Waiter; w != nil && w.Product == product && w.Machine.Is(m) {
-		s.emit(WaitEnded{Waiter: *w, Granted: true})
-		s.unwait(a)
+	for i := range a.Waiters {
+		if w := a.Waiters[i]; w.Product == product && w.Machine.Is(m) {
+			s.emit(WaitEnded{Waiter: w, Granted: true})
+			s.unwait(a, w.ID)
+			break // one product has one
+		}
 	}
-	if r := a.Reservation; r != nil && r.Product == product && r.Machine.Is(m) {
-		a.Reservation = nil
-		return true
-	}
-	return false
+	had := len(a.Reservations)
+	a.Reservations = slices.DeleteFunc(a.Reservations, func(r Reservation) bool { return r.Product == product && r.Machine.Is(m) })
+	return len(a.Reservations) < had
 }

@@ -1,6 +1,7 @@
 package license
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,9 +21,15 @@ type ledger struct {
 	witness *witness
 	grants  []grant // in the order of their grant
 	ended   map[ID]Time
-	waiting map[UserID]Waiter
-	kept    map[UserID]Waiter
+	waiting map[wanted]Waiter
+	kept    map[wanted]Waiter
 	told    map[ID]Time // by checkout: when its user was last told of its end
+}
+
+// wanted is what somebody waits for.
+type wanted struct {
+	user    UserID
+	product ProductID
 }
 
 type grant struct {
@@ -185,9 +192,9 @@ func (l *ledger) remove(id ID) {
 // queue takes down who waits and for whom something is kept.
 func (l *ledger) queue(f Fact) {
 	taken := func(user UserID, product ProductID, m Machine) {
-		if w, ok := l.kept[user]; ok && w.Product == product && sameMachine(w.Machine, m) {
-			delete(l.kept, user)
-		}
+		maps.DeleteFunc(l.kept, func(_ wanted, w Waiter) bool {
+			return w.User == user && w.Product == product && sameMachine(w.Machine, m)
+		})
 	}
 	switch f := f.(type) {
 	case Started:
@@ -195,22 +202,28 @@ func (l *ledger) queue(f Fact) {
 	case CheckedOut:
 		taken(f.Checkout.User, f.Checkout.Product, f.Checkout.Machine)
 	case WaitBegan:
-		if w, ok := l.waiting[f.Waiter.User]; ok {
-			l.witness.fail("two wait: %+v and %+v", w, f.Waiter)
-		}
-		l.waiting[f.Waiter.User] = f.Waiter
+		l.alone("two wait", l.waiting, f.Waiter)
+		l.waiting[wanted{f.Waiter.User, f.Waiter.Product}] = f.Waiter
 	case Declined:
-		l.waiting[f.Waiter.User] = f.Waiter
+		l.waiting[wanted{f.Waiter.User, f.Waiter.Product}] = f.Waiter
 	case WaitEnded:
-		delete(l.waiting, f.Waiter.User)
+		delete(l.waiting, wanted{f.Waiter.User, f.Waiter.Product})
 	case Reserved:
-		if w, ok := l.kept[f.Waiter.User]; ok {
-			l.witness.fail("kept for %+v while it is kept for %+v", f.Waiter, w)
-		}
-		delete(l.waiting, f.Waiter.User)
-		l.kept[f.Waiter.User] = f.Waiter
+		l.alone("kept for two", l.kept, f.Waiter)
+		delete(l.waiting, wanted{f.Waiter.User, f.Waiter.Product})
+		l.kept[wanted{f.Waiter.User, f.Waiter.Product}] = f.Waiter
 	case ReservationEnded:
-		delete(l.kept, f.User)
+		delete(l.kept, wanted{f.User, f.Reservation.Product})
+	}
+}
+
+// alone: nobody else is among them for the same hold of the user.
+func (l *ledger) alone(what string, list map[wanted]Waiter, w Waiter) {
+	byUser := l.witness.state.head.Settings.SessionScope != ScopeLicense
+	for _, x := range list {
+		if x.User == w.User && (byUser || x.Product == w.Product) {
+			l.witness.fail("%s: %+v and %+v", what, x, w)
+		}
 	}
 }
 
@@ -226,13 +239,13 @@ func (l *ledger) agrees() {
 		}
 	}
 	s.EachActive(func(a *Active) bool {
-		if a.Waiter != nil {
+		for _, x := range a.Waiters {
 			waiting++
-			l.witness.equal("who waits", *a.Waiter, l.waiting[a.User])
+			l.witness.equal("who waits", x, l.waiting[wanted{x.User, x.Product}])
 		}
-		if a.Reservation != nil {
+		for _, r := range a.Reservations {
 			kept++
-			l.witness.equal("what is kept", a.Reservation.Wait, l.kept[a.User].ID)
+			l.witness.equal("what is kept", r.Wait, l.kept[wanted{a.User, r.Product}].ID)
 		}
 		for i := range a.Sessions {
 			x := &a.Sessions[i]

@@ -260,15 +260,15 @@ func (s *State) Put(record any) error {
 			s.ids[r.Checkouts[i].ID] = use{of: p}
 			s.planCheckout(&r.Checkouts[i])
 		}
-		if r.Reservation != nil {
-			s.plan(r.Reservation.Until, r.User)
+		for i := range r.Reservations {
+			s.plan(r.Reservations[i].Until, r.User)
 		}
 		for i := range r.Sessions {
 			if next := r.Sessions[i].nextWarning(); next != 0 {
 				s.plan(next, r.User)
 			}
 		}
-		if r.Waiter != nil {
+		if len(r.Waiters) > 0 {
 			s.waiting[r.User] = struct{}{}
 		}
 	case *Tombstone:
@@ -333,14 +333,7 @@ func (s *State) Clone() *State {
 		case *Active:
 			a := *v
 			a.Sessions, a.Checkouts = slices.Clone(a.Sessions), slices.Clone(a.Checkouts)
-			if a.Waiter != nil {
-				w := *a.Waiter
-				a.Waiter = &w
-			}
-			if a.Reservation != nil {
-				w := *a.Reservation
-				a.Reservation = &w
-			}
+			a.Waiters, a.Reservations = slices.Clone(a.Waiters), slices.Clone(a.Reservations)
 			r = &a
 		case *Tombstone, *Bar, *JoinToken, *PoolUse:
 			r = v // replaced whole, where they change at all

@@ -309,10 +309,10 @@ func sayActive(a *license.Active) []string {
 	for i := range a.Checkouts {
 		answer = append(answer, "  "+sayCheckout(&a.Checkouts[i]))
 	}
-	if a.Waiter != nil {
-		answer = append(answer, "  waits "+sayWaiter(a.Waiter))
+	for i := range a.Waiters {
+		answer = append(answer, "  waits "+sayWaiter(&a.Waiters[i]))
 	}
-	if r := a.Reservation; r != nil {
+	for _, r := range a.Reservations {
 		answer = append(answer, fmt.Sprintf("  kept for %s: %s on %s until %s", idName(r.Wait), r.Product, sayMachine(r.Machine), sayTime(r.Until)))
 	}
 	return answer

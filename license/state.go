@@ -96,18 +96,20 @@ func NewState() *State {
 	}
 }
 
-// Active is all that one user has open: sessions, checkouts, a machine that
-// waits, a reservation. A user with none of these has no Active.
+// Active is all that one user has open: sessions, checkouts, machines that
+// wait, reservations. A user with none of these has no Active.
 type Active struct {
-	User        UserID       `cbor:"1,keyasint"`
-	Sessions    []Session    `cbor:"2,keyasint,omitempty"` // in order of their grant
-	Checkouts   []Checkout   `cbor:"3,keyasint,omitempty"` // in order of their grant
-	Waiter      *Waiter      `cbor:"4,keyasint,omitempty"`
-	Reservation *Reservation `cbor:"5,keyasint,omitempty"`
+	User      UserID     `cbor:"1,keyasint"`
+	Sessions  []Session  `cbor:"2,keyasint,omitempty"` // in order of their grant
+	Checkouts []Checkout `cbor:"3,keyasint,omitempty"` // in order of their grant
+	// Waiters and Reservations are in the order in which they began, and one of each
+	// for a hold: see sameHold.
+	Waiters      []Waiter      `cbor:"4,keyasint,omitempty"`
+	Reservations []Reservation `cbor:"5,keyasint,omitempty"`
 }
 
 func (a *Active) empty() bool {
-	return len(a.Sessions) == 0 && len(a.Checkouts) == 0 && a.Waiter == nil && a.Reservation == nil
+	return len(a.Sessions) == 0 && len(a.Checkouts) == 0 && len(a.Waiters) == 0 && len(a.Reservations) == 0
 }
 
 // Head returns what is one of a kind.

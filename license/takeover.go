@@ -105,8 +105,8 @@ type Declined struct {
 func (c Request) subject(*State) UserID { return c.User }
 
 func (c Request) decide(s *State, at Time) *Denial {
-	if a := s.Active(c.User); a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
-		if a.Waiter.Product != c.Product || !a.Waiter.Machine.Is(c.Machine) || a.Waiter.Asks == TakeoverRefuse {
+	if w := s.waiter(c.User, c.ID); w != nil {
+		if w.Product != c.Product || !w.Machine.Is(c.Machine) || w.Asks == TakeoverRefuse {
 			return deny(IDInUse)
 		}
 		return nil
@@ -150,9 +150,9 @@ func (c Request) decide(s *State, at Time) *Denial {
 // puts its sessions on notice. Where nothing stands in the way, the outcome has no
 // Waiter: start.
 func (c Request) do(s *State, at Time) Outcome {
-	if a := s.Active(c.User); a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
-		w := *a.Waiter
-		return Outcome{Waiter: &w, Repeat: true}
+	if w := s.waiter(c.User, c.ID); w != nil {
+		copied := *w
+		return Outcome{Waiter: &copied, Repeat: true}
 	}
 	lic, blocked, _ := s.wants(c.User, c.Product, c.Machine, at)
 	if blocked == nil {
@@ -298,12 +298,15 @@ func (s *State) warnTakeovers(a *Active) {
 	}
 }
 
-// endTakeover lets go on what was to end for a machine that does not ask any more.
-// What is renewed no more already stays so.
+// endTakeover lets go on what was to end for a machine that does not ask any more,
+// and for no other of the same hold. What is renewed no more already stays so.
 func (s *State) endTakeover(a *Active) {
 	for i := range a.Sessions {
 		x := &a.Sessions[i]
 		if x.Notice == nil || x.Notice.Reason != EndTakeover || x.Notice.Until <= s.head.Now {
+			continue
+		}
+		if slices.ContainsFunc(a.Waiters, func(w Waiter) bool { return w.Asks == TakeoverGrace && s.sameHold(w.Product, x.Product) }) {
 			continue
 		}
 		s.touch(Key{KeyActive, string(a.User)})
@@ -316,18 +319,19 @@ func (s *State) endTakeover(a *Active) {
 // keepsOn puts what has come into the way of a takeover meanwhile on notice too:
 // a session that took up a hold when its checkout was over.
 func (s *State) keepsOn(a *Active) {
-	w := a.Waiter
-	if w == nil || w.Asks != TakeoverGrace {
-		return
-	}
-	lic, _, d := s.wants(a.User, w.Product, w.Machine, s.head.Now)
-	if d != nil {
-		return
-	}
-	until := max(w.Until, s.head.Now.Add(MinTakeoverGrace))
-	for _, i := range s.sessionsInTheWay(a, lic, w.Machine, s.head.Now) {
-		if x := &a.Sessions[i]; x.Fences && x.Notice == nil {
-			s.takeOver(x, *w, until)
+	for _, w := range a.Waiters {
+		if w.Asks != TakeoverGrace {
+			continue
+		}
+		lic, _, d := s.wants(a.User, w.Product, w.Machine, s.head.Now)
+		if d != nil {
+			continue
+		}
+		until := max(w.Until, s.head.Now.Add(MinTakeoverGrace))
+		for _, i := range s.sessionsInTheWay(a, lic, w.Machine, s.head.Now) {
+			if x := &a.Sessions[i]; x.Fences && x.Notice == nil {
+				s.takeOver(x, w, until)
+			}
 		}
 	}
 }
@@ -336,11 +340,13 @@ func (s *State) keepsOn(a *Active) {
 // would take again. If it is not free by when every lease is over, something else
 // stands in the way, and others are let in again.
 func (a *Active) takenFor(lic *License, m Machine, at Time, scope Scope) *Denial {
-	w := a.Waiter
-	if w == nil || w.Asks != TakeoverGrace || at >= w.Until.Add(MaxLeaseTTL) || w.Machine.Is(m) || scope != ScopeUser && w.Product != lic.Product {
-		return nil
+	for i := range a.Waiters {
+		w := &a.Waiters[i]
+		if w.Asks == TakeoverGrace && at < w.Until.Add(MaxLeaseTTL) && !w.Machine.Is(m) && (scope == ScopeUser || w.Product == lic.Product) {
+			return &Denial{Reason: TakeoverUnderWay, Product: lic.Product, License: lic.ID, Machine: w.Machine, Until: w.Until}
+		}
 	}
-	return &Denial{Reason: TakeoverUnderWay, Product: lic.Product, License: lic.ID, Machine: w.Machine, Until: w.Until}
+	return nil
 }
 
 // decide always lets WarnTakeover pass: what is due was settled before, and what
@@ -374,11 +380,10 @@ func (c LetGo) do(s *State, at Time) Outcome {
 func (c Decline) subject(*State) UserID { return c.User }
 
 func (c Decline) decide(s *State, at Time) *Denial {
-	a := s.Active(c.User)
-	if a == nil || a.Waiter == nil || a.Waiter.ID != c.ID || a.Waiter.Asks == TakeoverRefuse {
+	a, w := s.Active(c.User), s.waiter(c.User, c.ID)
+	if w == nil || w.Asks == TakeoverRefuse {
 		return deny(UnknownRequest)
 	}
-	w := a.Waiter
 	lic, _, d := s.wants(c.User, w.Product, w.Machine, at)
 	if d != nil {
 		return deny(UnknownRequest) // it ends as soon as anything is done for the user
@@ -394,15 +399,14 @@ func (c Decline) decide(s *State, at Time) *Denial {
 }
 
 func (c Decline) do(s *State, _ Time) Outcome {
-	a := s.Active(c.User)
-	if a.Waiter.Declined {
-		w := *a.Waiter
-		return Outcome{Waiter: &w, Repeat: true}
+	w := s.waiter(c.User, c.ID)
+	if w.Declined {
+		copied := *w
+		return Outcome{Waiter: &copied, Repeat: true}
 	}
-	w := *a.Waiter
+	s.open(c.User)
 	w.Declined = true
-	s.open(c.User).Waiter = &w
-	s.emit(Declined{Waiter: w, Machine: c.Machine})
-	copied := w
+	s.emit(Declined{Waiter: *w, Machine: c.Machine})
+	copied := *w
 	return Outcome{Waiter: &copied}
 }

@@ -203,7 +203,7 @@ func (w *twin) thereIs(user UserID, m Machine) bool {
 }
 
 func (w *twin) somethingOpen(user UserID) bool {
-	return w.waiter(user) != nil || w.keptFor(user) != nil ||
+	return len(w.waiting(user)) > 0 || len(w.keptFor(user)) > 0 ||
 		nil != twinFind(w.sessions, func(x *Session) bool { return x.User == user }) ||
 		nil != twinFind(w.checkouts, func(x *Checkout) bool { return x.User == user })
 }
@@ -283,14 +283,18 @@ func (w *twin) letGo(meant func(*Session) bool, e Ending) (n int) {
 }
 
 func (w *twin) waitsNoMore(user UserID, meant func(Machine) bool) (ended bool) {
-	if x := w.waiter(user); x != nil && meant(x.Machine) {
-		w.tell(WaitEnded{Waiter: *x})
-		w.unwait(user)
-		ended = true
+	for _, x := range w.waiting(user) {
+		if meant(x.Machine) {
+			w.tell(WaitEnded{Waiter: x})
+			w.unwait(user, x.ID)
+			ended = true
+		}
 	}
-	if r := w.keptFor(user); r != nil && meant(r.Machine) {
-		w.keepNoMore(user)
-		ended = true
+	for _, r := range w.keptFor(user) {
+		if meant(r.Machine) {
+			w.keepNoMore(user, r)
+			ended = true
+		}
 	}
 	return ended
 }

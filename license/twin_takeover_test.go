@@ -25,27 +25,27 @@ func (w *twin) wants(user UserID, product ProductID, m Machine) (lic License, bl
 
 // looks: something is due for a machine that waits.
 func (w *twin) looks(user UserID) bool {
-	x := w.waiter(user)
-	if x == nil {
-		return false
-	}
-	if r := w.keptFor(user); r != nil && r.Until > w.now() {
-		return false
-	}
-	_, blocked, d := w.wants(user, x.Product, x.Machine)
-	return blocked == nil || d != nil
+	return slices.ContainsFunc(w.waiting(user), func(x Waiter) bool {
+		_, blocked, d := w.wants(user, x.Product, x.Machine)
+		return !w.isKept(user, x.Product) && (blocked == nil || d != nil)
+	})
 }
 
 // unwait ends the wait, and lets go on what was to end for it.
-func (w *twin) unwait(user UserID) {
-	w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == user })
+func (w *twin) unwait(user UserID, id ID) {
+	w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == user && y.ID == id })
 	w.goOn(user)
 }
 
+// goOn: nobody asks for it any more.
 func (w *twin) goOn(user UserID) {
 	for i := range w.sessions {
 		x := &w.sessions[i]
 		if x.User != user || x.Notice == nil || x.Notice.Reason != "takeover" || x.Notice.Until <= w.now() {
+			continue
+		}
+		asks := func(y Waiter) bool { return y.Asks == TakeoverGrace && w.one(y.Product, x.Product) }
+		if slices.ContainsFunc(w.waiting(user), asks) {
 			continue
 		}
 		x.Notice, x.Warned = nil, 0
@@ -91,15 +91,17 @@ func (w *twin) borrowedInTheWay(user UserID, lic License, m Machine) *Checkout {
 
 // takenFrom refuses what is being freed for another machine.
 func (w *twin) takenFrom(user UserID, product ProductID, lic LicenseID, m Machine, everything bool) *Denial {
-	x := w.waiter(user)
-	if x == nil || x.Asks != TakeoverGrace || sameMachine(x.Machine, m) || !everything && x.Product != product || w.now() >= x.Until+twinHour {
-		return nil
+	for _, x := range w.waiting(user) {
+		if x.Asks != TakeoverGrace || sameMachine(x.Machine, m) || !everything && x.Product != product || w.now() >= x.Until+twinHour {
+			continue
+		}
+		return &Denial{Reason: "takeover-under-way", Product: product, License: lic, Machine: x.Machine, Until: x.Until}
 	}
-	return &Denial{Reason: "takeover-under-way", Product: product, License: lic, Machine: x.Machine, Until: x.Until}
+	return nil
 }
 
 func (w *twin) request(c Request) Outcome {
-	if x := w.waiter(c.User); x != nil && x.ID == c.ID {
+	if x := w.waiter(c.User, c.ID); x != nil {
 		if x.Asks == 0 || x.Product != c.Product || !sameMachine(x.Machine, c.Machine) {
 			return refuse(IDInUse)
 		}
@@ -169,14 +171,19 @@ func (w *twin) request(c Request) Outcome {
 
 // waitsNow: the last one wins.
 func (w *twin) waitsNow(x Waiter) {
-	if old := w.waiter(x.User); old != nil {
-		w.tell(WaitEnded{Waiter: *old})
-		w.waiters = slices.DeleteFunc(w.waiters, func(y Waiter) bool { return y.User == x.User })
-		if x.Asks != TakeoverGrace {
-			w.goOn(x.User)
+	var kept []Waiter
+	for _, old := range w.waiters {
+		if old.User == x.User && w.one(old.Product, x.Product) {
+			w.tell(WaitEnded{Waiter: old})
+		} else {
+			kept = append(kept, old)
 		}
 	}
-	w.waiters = append(w.waiters, x)
+	replaced := len(kept) < len(w.waiters)
+	w.waiters = append(kept, x)
+	if replaced {
+		w.goOn(x.User)
+	}
 	w.tell(WaitBegan{Waiter: x})
 }
 
@@ -224,17 +231,15 @@ func (w *twin) warn(user UserID) {
 
 // comeAlong: what took up a hold meanwhile ends, too.
 func (w *twin) comeAlong(user UserID) {
-	by := w.waiter(user)
-	if by == nil || by.Asks != TakeoverGrace {
-		return
-	}
-	lic, _, d := w.wants(user, by.Product, by.Machine)
-	if d != nil {
-		return
-	}
-	for _, x := range w.inTheWay(user, lic, by.Machine) {
-		if x.Notice == nil && x.Fences {
-			w.takeOver(x, *by, max(by.Until, w.now()+twinMinute))
+	for _, by := range w.waiting(user) {
+		lic, _, d := w.wants(user, by.Product, by.Machine)
+		if d != nil || by.Asks != TakeoverGrace {
+			continue
+		}
+		for _, x := range w.inTheWay(user, lic, by.Machine) {
+			if x.Notice == nil && x.Fences {
+				w.takeOver(x, by, max(by.Until, w.now()+twinMinute))
+			}
 		}
 	}
 }
@@ -259,8 +264,8 @@ func (w *twin) givesUp(c LetGo) Outcome {
 }
 
 func (w *twin) decline(c Decline) Outcome {
-	x := w.waiter(c.User)
-	if x == nil || x.ID != c.ID || x.Asks == 0 {
+	x := w.waiter(c.User, c.ID)
+	if x == nil || x.Asks == 0 {
 		return refuse("unknown-request")
 	}
 	lic, _, d := w.wants(c.User, x.Product, x.Machine)

@@ -213,13 +213,32 @@ func (w *twin) checkout(id ID) *Checkout {
 	return twinFind(w.checkouts, func(x *Checkout) bool { return x.ID == id })
 }
 
-func (w *twin) waiter(user UserID) *Waiter {
-	return twinFind(w.waiters, func(x *Waiter) bool { return x.User == user })
+func (w *twin) waiter(user UserID, id ID) *Waiter {
+	return twinFind(w.waiters, func(x *Waiter) bool { return x.User == user && x.ID == id })
 }
 
-func (w *twin) keptFor(user UserID) *twinKept {
-	return twinFind(w.kept, func(x *twinKept) bool { return x.user == user })
+// waiting is a copy of who waits of one user.
+func (w *twin) waiting(user UserID) (list []Waiter) {
+	for _, x := range w.waiters {
+		if x.User == user {
+			list = append(list, x)
+		}
+	}
+	return list
 }
+
+// keptFor is a copy of what is kept of one user's.
+func (w *twin) keptFor(user UserID) (list []Reservation) {
+	for _, x := range w.kept {
+		if x.user == user {
+			list = append(list, x.Reservation)
+		}
+	}
+	return list
+}
+
+// one: the two products are held together.
+func (w *twin) one(p, q ProductID) bool { return w.sessionsHoldUser() || p == q }
 
 func (w *twin) product(id ProductID) *Product {
 	return twinFind(w.products, func(x *Product) bool { return x.ID == id })
@@ -306,9 +325,11 @@ func (w *twin) settle(user UserID) {
 			w.tell(CheckoutEnding{Checkout: *x})
 		}
 	}
-	if r := w.keptFor(user); r != nil && r.Until <= w.now() {
-		w.keepNoMore(user)
-		something = true
+	for _, r := range w.keptFor(user) {
+		if r.Until <= w.now() {
+			w.keepNoMore(user, r)
+			something = true
+		}
 	}
 	w.warn(user)
 	if something || w.looks(user) {
@@ -321,10 +342,9 @@ func (w *twin) dropCheckout(x Checkout) {
 	w.bury(x.ID, x.User)
 }
 
-func (w *twin) keepNoMore(user UserID) {
-	r := *w.keptFor(user)
-	w.kept = slices.DeleteFunc(w.kept, func(k twinKept) bool { return k.user == user })
-	w.tell(ReservationEnded{User: user, Reservation: r.Reservation})
+func (w *twin) keepNoMore(user UserID, r Reservation) {
+	w.kept = slices.DeleteFunc(w.kept, func(k twinKept) bool { return k.user == user && k.Reservation == r })
+	w.tell(ReservationEnded{User: user, Reservation: r})
 }
 
 // uncover: what ran under a checkout takes up a hold of its own, if it needs one,
@@ -356,29 +376,33 @@ func (w *twin) uncover(over Checkout) {
 	w.comeAlong(over.User)
 }
 
-// offer keeps what is free for the machine that waits for it.
+// offer keeps what is free for the machines that wait for it: the first of them,
+// and what is left for the others.
 func (w *twin) offer(user UserID) {
-	waiter := w.waiter(user)
-	if waiter == nil {
+	for _, x := range w.waiting(user) {
+		if w.isKept(user, x.Product) {
+			continue
+		}
+		_, blocked, d := w.wants(user, x.Product, x.Machine)
+		if blocked != nil {
+			continue
+		}
+		if d != nil {
+			w.tell(WaitEnded{Waiter: x, Reason: d.Reason})
+		} else {
+			until := w.now() + 30_000
+			w.kept = append(w.kept, twinKept{user, Reservation{Wait: x.ID, Product: x.Product, Machine: x.Machine, Until: until}})
+			w.tell(Reserved{Waiter: x, Until: until})
+		}
+		w.unwait(user, x.ID)
+		w.offer(user)
 		return
 	}
-	if r := w.keptFor(user); r != nil && r.Until > w.now() {
-		return
-	}
-	_, blocked, d := w.wants(user, waiter.Product, waiter.Machine)
-	x := *waiter
-	if d != nil {
-		w.tell(WaitEnded{Waiter: x, Reason: d.Reason})
-		w.unwait(user)
-	}
-	if d != nil || blocked != nil {
-		return
-	}
-	w.kept = slices.DeleteFunc(w.kept, func(k twinKept) bool { return k.user == user })
-	until := w.now() + 30_000
-	w.kept = append(w.kept, twinKept{user, Reservation{Wait: x.ID, Product: x.Product, Machine: x.Machine, Until: until}})
-	w.tell(Reserved{Waiter: x, Until: until})
-	w.unwait(user)
+}
+
+// isKept: something is kept of the hold the product needs.
+func (w *twin) isKept(user UserID, p ProductID) bool {
+	return slices.ContainsFunc(w.keptFor(user), func(r Reservation) bool { return r.Until > w.now() && w.one(r.Product, p) })
 }
 
 // The rules.
@@ -433,14 +457,13 @@ func (w *twin) runsElsewhere(user UserID, product ProductID, lic LicenseID, m Ma
 
 // keptFromThis refuses what is kept for another machine.
 func (w *twin) keptFromThis(user UserID, product ProductID, lic LicenseID, m Machine, everything bool) *Denial {
-	r := w.keptFor(user)
-	if r == nil || r.Until <= w.now() || sameMachine(r.Machine, m) {
-		return nil
+	for _, r := range w.keptFor(user) {
+		if r.Until <= w.now() || sameMachine(r.Machine, m) || !everything && r.Product != product {
+			continue
+		}
+		return &Denial{Reason: "reserved", Product: product, License: lic, Machine: r.Machine, Until: r.Until}
 	}
-	if !everything && r.Product != product {
-		return nil
-	}
-	return &Denial{Reason: "reserved", Product: product, License: lic, Machine: r.Machine, Until: r.Until}
+	return nil
 }
 
 // own is this machine's own checkout of the license, for the version.
@@ -499,15 +522,15 @@ func (w *twin) heard(at Time) { w.head.Link.Contact = max(w.head.Link.Contact, a
 
 // take ends the wait of this machine for the product, and what was kept for it.
 func (w *twin) take(user UserID, product ProductID, m Machine) (wasKept bool) {
-	if x := w.waiter(user); x != nil && x.Product == product && sameMachine(x.Machine, m) {
-		w.tell(WaitEnded{Waiter: *x, Granted: true})
-		w.unwait(user)
+	for _, x := range w.waiting(user) {
+		if x.Product == product && sameMachine(x.Machine, m) {
+			w.tell(WaitEnded{Waiter: x, Granted: true})
+			w.unwait(user, x.ID)
+		}
 	}
-	if r := w.keptFor(user); r != nil && r.Product == product && sameMachine(r.Machine, m) {
-		w.kept = slices.DeleteFunc(w.kept, func(k twinKept) bool { return k.user == user })
-		return true
-	}
-	return false
+	before := len(w.kept)
+	w.kept = slices.DeleteFunc(w.kept, func(k twinKept) bool { return k.user == user && k.Product == product && sameMachine(k.Machine, m) })
+	return len(w.kept) != before
 }
 
 // Sessions.
@@ -568,17 +591,10 @@ func (w *twin) differs(s *State) string {
 		}
 		same("sessions", append([]Session(nil), a.Sessions...), open.Sessions)
 		same("checkouts", append([]Checkout(nil), a.Checkouts...), open.Checkouts)
-		same("who waits", a.Waiter, w.waiter(user))
-		if r := w.keptFor(user); r != nil || a.Reservation != nil {
-			same("what is kept", a.Reservation != nil && r != nil && *a.Reservation == r.Reservation, true)
-		}
+		same("who waits", append([]Waiter(nil), a.Waiters...), w.waiting(user))
+		same("what is kept", append([]Reservation(nil), a.Reservations...), w.keptFor(user))
 		sessions, checkouts = sessions+len(a.Sessions), checkouts+len(a.Checkouts)
-		if a.Waiter != nil {
-			waiters++
-		}
-		if a.Reservation != nil {
-			kept++
-		}
+		waiters, kept = waiters+len(a.Waiters), kept+len(a.Reservations)
 	}
 	same("how much is open", []int{sessions, checkouts, waiters, kept}, []int{len(w.sessions), len(w.checkouts), len(w.waiters), len(w.kept)})
 	return other

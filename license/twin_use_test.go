@@ -322,7 +322,7 @@ func (w *twin) giveBack(c Return) Outcome {
 // Waiting.
 
 func (w *twin) wait(c Wait) Outcome {
-	if x := w.waiter(c.User); x != nil && x.ID == c.ID {
+	if x := w.waiter(c.User, c.ID); x != nil {
 		if x.Product != c.Product || !sameMachine(x.Machine, c.Machine) {
 			return refuse(IDInUse)
 		}
@@ -350,15 +350,17 @@ func (w *twin) endWait(c EndWait) Outcome {
 	if !twinName(string(c.User)) {
 		return refuse(BadCommand)
 	}
-	if x := w.waiter(c.User); x != nil && x.ID == c.ID {
+	if x := w.waiter(c.User, c.ID); x != nil {
 		w.tell(WaitEnded{Waiter: *x})
-		w.unwait(c.User)
+		w.unwait(c.User, c.ID)
 		return Outcome{}
 	}
-	if r := w.keptFor(c.User); r != nil && r.Wait == c.ID {
-		w.keepNoMore(c.User)
-		w.offer(c.User)
-		return Outcome{}
+	for _, r := range w.keptFor(c.User) {
+		if r.Wait == c.ID {
+			w.keepNoMore(c.User, r)
+			w.offer(c.User)
+			return Outcome{}
+		}
 	}
 	return Outcome{Repeat: true}
 }

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Waiter is the machine that asked to be told when the user's license is free.
-// There is one per user and the last wins: they are all the same person's
-// machines.
+// Waiter is a machine that asked to be told when its user's license is free.
+// There is one for a hold (see sameHold) and the last wins: they are all the same
+// person's machines.
 type Waiter struct {
 	ID      ID        `cbor:"1,keyasint"`
 	User    UserID    `cbor:"2,keyasint"`
@@ -77,18 +77,43 @@ type ReservationEnded struct {
 	Reservation Reservation `cbor:"2,keyasint"`
 }
 
-// Offer sees to a machine that waits where something other than a command of its
+// Offer sees to the machines that wait where something other than a command of its
 // user has changed what stands in the way: the mirror, the settings, a license's
 // term. Due lists it.
 type Offer struct {
 	User UserID `cbor:"1,keyasint"`
 }
 
+// sameHold reports whether what two products need is one hold of their user: any
+// two where sessions hold the user, else each product has its own.
+func (s *State) sameHold(p, q ProductID) bool {
+	return p == q || s.head.Settings.sessionScope() == ScopeUser
+}
+
+// waiter is the user's machine that waits by this id, or nil.
+func (s *State) waiter(user UserID, id ID) *Waiter {
+	a := s.Active(user)
+	if a == nil {
+		return nil
+	}
+	for i := range a.Waiters {
+		if a.Waiters[i].ID == id {
+			return &a.Waiters[i]
+		}
+	}
+	return nil
+}
+
+// keptUntil is the index of what has been kept long enough, or -1.
+func (a *Active) keptUntil(at Time) int {
+	return slices.IndexFunc(a.Reservations, func(r Reservation) bool { return r.Until <= at })
+}
+
 func (c Wait) subject(*State) UserID { return c.User }
 
 func (c Wait) decide(s *State, at Time) *Denial {
-	if a := s.Active(c.User); a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
-		if a.Waiter.Product != c.Product || !a.Waiter.Machine.Is(c.Machine) {
+	if w := s.waiter(c.User, c.ID); w != nil {
+		if w.Product != c.Product || !w.Machine.Is(c.Machine) {
 			return deny(IDInUse)
 		}
 		return nil
@@ -106,9 +131,9 @@ func (c Wait) decide(s *State, at Time) *Denial {
 // do notes the waiter where something stands in the way. Where nothing does,
 // the outcome has no Waiter: start.
 func (c Wait) do(s *State, at Time) Outcome {
-	if a := s.Active(c.User); a != nil && a.Waiter != nil && a.Waiter.ID == c.ID {
-		w := *a.Waiter
-		return Outcome{Waiter: &w, Repeat: true}
+	if w := s.waiter(c.User, c.ID); w != nil {
+		copied := *w
+		return Outcome{Waiter: &copied, Repeat: true}
 	}
 	if _, blocked, _ := s.wants(c.User, c.Product, c.Machine, at); blocked == nil {
 		return Outcome{}
@@ -118,24 +143,33 @@ func (c Wait) do(s *State, at Time) Outcome {
 	return Outcome{Waiter: &w}
 }
 
-// await notes the machine that waits from now on: the last one wins.
+// await notes the machine that waits from now on: the last one for a hold wins.
 func (s *State) await(a *Active, w Waiter) {
-	if old := a.Waiter; old != nil {
-		s.emit(WaitEnded{Waiter: *old})
-		if w.Asks != TakeoverGrace {
-			s.endTakeover(a)
+	had := len(a.Waiters)
+	a.Waiters = slices.DeleteFunc(a.Waiters, func(old Waiter) bool {
+		if !s.sameHold(old.Product, w.Product) {
+			return false
 		}
+		s.emit(WaitEnded{Waiter: old})
+		return true
+	})
+	replaced := len(a.Waiters) < had
+	a.Waiters = append(a.Waiters, w)
+	if replaced {
+		s.endTakeover(a)
 	}
-	a.Waiter = &w
 	s.waiting[a.User] = struct{}{}
 	s.planWaiter(a, s.head.Now)
 	s.emit(WaitBegan{Waiter: w})
 }
 
-// unwait ends the wait without a word, and what was to end for it.
-func (s *State) unwait(a *Active) {
-	a.Waiter = nil
-	delete(s.waiting, a.User)
+// unwait ends a wait without a word, and what was to end for it.
+func (s *State) unwait(a *Active, id ID) {
+	a.Waiters = slices.DeleteFunc(a.Waiters, func(w Waiter) bool { return w.ID == id })
+	if len(a.Waiters) == 0 {
+		a.Waiters = nil
+		delete(s.waiting, a.User)
+	}
 	s.endTakeover(a)
 }
 
@@ -153,17 +187,19 @@ func (c EndWait) do(s *State, _ Time) Outcome {
 	if a == nil {
 		return Outcome{Repeat: true}
 	}
-	switch {
-	case a.Waiter != nil && a.Waiter.ID == c.ID:
+	if w := s.waiter(c.User, c.ID); w != nil {
 		s.open(c.User)
-		s.emit(WaitEnded{Waiter: *a.Waiter})
-		s.unwait(a)
-	case a.Reservation != nil && a.Reservation.Wait == c.ID:
-		s.endReservation(a)
-		s.offer(c.User)
-	default:
+		s.emit(WaitEnded{Waiter: *w})
+		s.unwait(a, c.ID)
+		s.close(a)
+		return Outcome{}
+	}
+	i := slices.IndexFunc(a.Reservations, func(r Reservation) bool { return r.Wait == c.ID })
+	if i < 0 {
 		return Outcome{Repeat: true}
 	}
+	s.endReservation(a, i)
+	s.offer(c.User)
 	s.close(a)
 	return Outcome{}
 }
@@ -178,9 +214,9 @@ func (c EndReservation) do(*State, Time) Outcome { return Outcome{Repeat: true} 
 
 // endReservation gives up what was kept. What that frees is for the caller to
 // offer.
-func (s *State) endReservation(a *Active) {
-	r := *a.Reservation
-	a.Reservation = nil
+func (s *State) endReservation(a *Active, i int) {
+	r := a.Reservations[i]
+	a.Reservations = slices.Delete(a.Reservations, i, i+1)
 	s.emit(ReservationEnded{User: a.User, Reservation: r})
 	s.close(a)
 }
@@ -192,51 +228,66 @@ func (c Offer) decide(*State, Time) *Denial { return nil }
 
 func (c Offer) do(*State, Time) Outcome { return Outcome{Repeat: true} }
 
-// offers reports whether there is something to do for the user's waiting machine:
-// nothing stands in its way any more, or the user may not start the product at all.
-// While something is kept, the wait goes on: one thing is kept at a time.
+// offers reports whether there is something to do for the user's waiting machines.
 func (s *State) offers(a *Active, at Time) bool {
-	if a.Waiter == nil || a.Reservation != nil && a.Reservation.Until > at {
-		return false
+	for i := range a.Waiters {
+		if free, d := s.offered(a, &a.Waiters[i], at); free || d != nil {
+			return true
+		}
 	}
-	_, blocked, d := s.wants(a.User, a.Waiter.Product, a.Waiter.Machine, at)
-	return d != nil || blocked == nil
+	return false
 }
 
-// offer keeps what has just become free for the machine that waits, if nothing
-// else is in its way, and ends the wait of a user who may not start the product
-// any more. One thing is kept at a time: who comes to wait meanwhile is offered the
-// license when that is over.
+// offered reports whether nothing stands in a waiting machine's way any more, or
+// why its user may not start the product at all. While something is kept of the
+// hold it waits for, the wait goes on.
+func (s *State) offered(a *Active, w *Waiter, at Time) (free bool, d *Denial) {
+	for i := range a.Reservations {
+		if r := &a.Reservations[i]; r.Until > at && s.sameHold(r.Product, w.Product) {
+			return false, nil
+		}
+	}
+	_, blocked, d := s.wants(a.User, w.Product, w.Machine, at)
+	return d == nil && blocked == nil, d
+}
+
+// offer keeps what has just become free for the machines that wait, where nothing
+// else is in their way, and ends the waits of a user who may not start the product
+// any more. One thing is kept of a hold at a time: who comes to wait meanwhile is
+// offered it when that is over.
 func (s *State) offer(user UserID) {
 	a := s.Active(user)
-	if a == nil || a.Waiter == nil {
+	if a == nil {
 		return
 	}
-	if a.Reservation != nil && a.Reservation.Until > s.head.Now {
-		return
+	for again := true; again; {
+		again = false
+		for i := range a.Waiters {
+			w := a.Waiters[i]
+			free, d := s.offered(a, &w, s.head.Now)
+			switch {
+			case d != nil:
+				s.open(user)
+				s.emit(WaitEnded{Waiter: w, Reason: d.Reason})
+			case free:
+				s.open(user)
+				until := s.head.Now.Add(ReservationTime)
+				a.Reservations = append(a.Reservations, Reservation{Wait: w.ID, Product: w.Product, Machine: w.Machine, Until: until})
+				s.plan(until, user)
+				s.emit(Reserved{Waiter: w, Until: until})
+			default:
+				continue
+			}
+			s.unwait(a, w.ID)
+			s.close(a)
+			again = true // what was to end for it may go on, and it is out of the list
+			break
+		}
 	}
-	w := *a.Waiter
-	_, blocked, d := s.wants(user, w.Product, w.Machine, s.head.Now)
-	switch {
-	case d != nil:
-		s.open(user)
-		s.emit(WaitEnded{Waiter: w, Reason: d.Reason})
-		s.unwait(a)
-		s.close(a)
-		return
-	case blocked != nil:
-		return
-	}
-	s.open(user)
-	until := s.head.Now.Add(ReservationTime)
-	a.Reservation = &Reservation{Wait: w.ID, Product: w.Product, Machine: w.Machine, Until: until}
-	s.plan(until, user)
-	s.emit(Reserved{Waiter: w, Until: until})
-	s.unwait(a)
 }
 
 // planWaiter plans for the moments at which the terms of the user's licenses
-// change what the waiting machine waits for.
+// change what the waiting machines wait for.
 func (s *State) planWaiter(a *Active, after Time) {
 	for _, at := range s.waiterTimes(a, after) {
 		s.plan(at, a.User)
@@ -244,12 +295,12 @@ func (s *State) planWaiter(a *Active, after Time) {
 }
 
 func (s *State) waiterTimes(a *Active, after Time) []Time {
-	if a.Waiter == nil {
+	if len(a.Waiters) == 0 {
 		return nil
 	}
 	var times []Time
 	for _, l := range s.Assigned(a.User) {
-		if l.Product != a.Waiter.Product {
+		if !slices.ContainsFunc(a.Waiters, func(w Waiter) bool { return w.Product == l.Product }) {
 			continue
 		}
 		for _, at := range [...]Time{l.Starts, l.Ends} {
@@ -261,7 +312,7 @@ func (s *State) waiterTimes(a *Active, after Time) []Time {
 	return times
 }
 
-// look plans to see to the user's waiting machine now, and as its licenses are
+// look plans to see to the user's waiting machines now, and as its licenses are
 // now.
 func (s *State) look(user UserID) {
 	if _, waits := s.waiting[user]; !waits {

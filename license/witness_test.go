@@ -47,7 +47,7 @@ type happening struct {
 
 func newWitness(t *testing.T) *witness {
 	w := &witness{t: t, state: NewState(), twin: NewState(), stored: map[Key]string{}}
-	w.ledger = ledger{witness: w, ended: map[ID]Time{}, waiting: map[UserID]Waiter{}, kept: map[UserID]Waiter{}, told: map[ID]Time{}}
+	w.ledger = ledger{witness: w, ended: map[ID]Time{}, waiting: map[wanted]Waiter{}, kept: map[wanted]Waiter{}, told: map[ID]Time{}}
 	return w
 }
 
@@ -141,7 +141,7 @@ func (w *witness) dueIsAccepted(at Time) {
 		w.fail("still due after all of it was done: %s, first %s", text(again), text(due))
 	}
 	c.EachActive(func(a *Active) bool {
-		if a.overdue(at) >= 0 || a.Reservation != nil && a.Reservation.Until <= at {
+		if a.overdue(at) >= 0 || slices.ContainsFunc(a.Reservations, func(r Reservation) bool { return r.Until <= at }) {
 			w.fail("Due does not name all that is due at %v: left is %s", at, text(a))
 		}
 		for i := range a.Sessions {
@@ -149,12 +149,14 @@ func (w *witness) dueIsAccepted(at Time) {
 				w.fail("Due does not warn at %v of %s", at, text(a.Sessions[i]))
 			}
 		}
-		if a.Waiter == nil || a.Reservation != nil {
-			return true
-		}
-		d := Check(c, at, Start{ID: ID{255}, User: a.User, Product: a.Waiter.Product, Machine: a.Waiter.Machine, Agreed: true, Feature: "full"})
-		if d == nil || d.Reason != MachineActive && d.Reason != TooManySessions {
-			w.fail("waits at %v for what is free, or not to be had: %s, %s", at, text(a), text(d))
+		for _, x := range a.Waiters {
+			if keptOf(c, a, x.Product, at) {
+				continue
+			}
+			d := Check(c, at, Start{ID: ID{255}, User: a.User, Product: x.Product, Machine: x.Machine, Agreed: true, Feature: "full"})
+			if d == nil || d.Reason != MachineActive && d.Reason != TooManySessions && !crossed(a, d) {
+				w.fail("%v waits at %v for what is free, or not to be had: %s, %s", x.ID, at, text(a), text(d))
+			}
 		}
 		return true
 	})
@@ -179,8 +181,15 @@ func (w *witness) keptOut() {
 					w.fail("%+v is kept out, and has checked out %+v", b, *x)
 				}
 			}
-			if a.Waiter != nil && out(a.User, a.Waiter.Machine) || a.Reservation != nil && out(a.User, a.Reservation.Machine) {
-				w.fail("%+v is kept out, and waits: %s", b, text(a))
+			for _, x := range a.Waiters {
+				if out(a.User, x.Machine) {
+					w.fail("%+v is kept out, and waits: %s", b, text(a))
+				}
+			}
+			for _, r := range a.Reservations {
+				if out(a.User, r.Machine) {
+					w.fail("%+v is kept out, and something is kept for it: %s", b, text(a))
+				}
 			}
 			return true
 		})
@@ -206,14 +215,26 @@ func (w *witness) moves(before *State, events []Event) {
 	}
 }
 
-// starved reports whether the user's waiting machine could start.
+// keptOf reports whether something is kept of the hold that the product needs.
+func keptOf(s *State, a *Active, p ProductID, at Time) bool {
+	return slices.ContainsFunc(a.Reservations, func(r Reservation) bool {
+		return r.Until > at && (r.Product == p || s.head.Settings.SessionScope != ScopeLicense)
+	})
+}
+
+// crossed: of two that waited by license when the site began to hold by user, one
+// may be in the other's way.
+func crossed(a *Active, d *Denial) bool { return d.Reason == TakeoverUnderWay && len(a.Waiters) > 1 }
+
+// starved reports whether a waiting machine of the user could start.
 func (w *witness) starved(user UserID) bool {
 	a, now := w.state.Active(user), w.state.head.Now
-	if a == nil || a.Waiter == nil || a.Reservation != nil && a.Reservation.Until > now || a.overdue(now) >= 0 {
+	if a == nil || a.overdue(now) >= 0 {
 		return false
 	}
-	d := Check(w.state, now, Start{ID: ID{255}, User: user, Product: a.Waiter.Product, Machine: a.Waiter.Machine, Agreed: true})
-	return d == nil
+	return slices.ContainsFunc(a.Waiters, func(x Waiter) bool {
+		return !keptOf(w.state, a, x.Product, now) && Check(w.state, now, Start{ID: ID{255}, User: user, Product: x.Product, Machine: x.Machine, Agreed: true}) == nil
+	})
 }
 
 // indexes: the state is what its records say and nothing more.

@@ -235,7 +235,7 @@ func (g *Gateway) about(email string) api.Me {
 	if w := g.waits[email]; w != nil {
 		copied := w.Wait
 		copied.Free = !w.kept.IsZero()
-		me.Waiting = &copied
+		me.Waiting = append(me.Waiting, copied)
 	}
 	return me
 }

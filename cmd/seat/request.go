@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -63,11 +64,27 @@ func letGo(ctx context.Context, s *seat, o *options, args []string) error {
 			return err
 		}
 		if o.decline {
-			if me.Waiting == nil || me.Waiting.Asks == "" {
-				return errors.New("no machine asks for your license")
+			no := errors.New("no machine asks for your license")
+			var told []string
+			for _, x := range me.Waiting {
+				if x.Asks == "" {
+					continue
+				}
+				err := c.Decline(ctx, x.ID)
+				switch {
+				case err == nil:
+					told = append(told, plain(x.Machine.Name))
+				case client.Denied(err): // another machine is asked
+					no = err
+				default:
+					return err
+				}
 			}
-			said = "Declined. " + plain(me.Waiting.Machine.Name) + " is told."
-			return c.Decline(ctx, me.Waiting.ID)
+			if len(told) == 0 {
+				return no
+			}
+			said = "Declined. " + strings.Join(told, " and ") + " is told."
+			return nil
 		}
 		n := 0
 		for _, x := range me.Sessions {

@@ -108,7 +108,7 @@ func show(out io.Writer, me *api.Me, here api.Machine) error {
 	for _, x := range me.Checkouts {
 		line("checked out", "%s on %s until %s (%s)", x.Product, where(x.Machine), clock(x.Until), x.ID)
 	}
-	if x := me.Waiting; x != nil {
+	for _, x := range me.Waiting {
 		what := "waits for"
 		if x.Free {
 			what = "may now start"
