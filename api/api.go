@@ -179,7 +179,7 @@ type Me struct {
 	Products       []MyProduct     `json:"products"`
 	Sessions       []Session       `json:"sessions"`
 	Checkouts      []Checkout      `json:"checkouts"`
-	Waiting        []Wait          `json:"waiting"` // what waits, then what is free and kept
+	Waiting        []Wait          `json:"waiting"`        // what waits, then what is free and kept
 	Administrators []Administrator `json:"administrators"` // whom to ask (R23)
 	Link           LinkState       `json:"link"`
 }
