@@ -585,7 +585,7 @@ func TestCertificatesAreRenewedInTime(t *testing.T) {
 		}
 		return nil
 	})
-	if err := s.nodes["n1"].raft.VerifyLeader().Error(); err != nil {
+	if err := s.leader().raft.VerifyLeader().Error(); err != nil {
 		t.Error(err)
 	}
 	s.do(fill(1))

@@ -51,13 +51,14 @@ func (c *Codec) Append(b []byte, v any) ([]byte, bool) {
 	if w == nil {
 		return b, false
 	}
-	p, ok := w.spare.Get().(reflect.Value) // an addressable copy
+	p, ok := w.spare.Get().(unsafe.Pointer) // an addressable copy
 	if !ok {
-		p = reflect.New(x.Type())
+		p = reflect.New(x.Type()).UnsafePointer()
 	}
-	p.Elem().Set(x)
-	b = w.write(b, p.UnsafePointer())
-	p.Elem().SetZero()
+	spare := reflect.NewAt(x.Type(), p).Elem()
+	spare.Set(x)
+	b = w.write(b, p)
+	spare.SetZero()
 	w.spare.Put(p)
 	return b, true
 }
