@@ -14,6 +14,7 @@ func TestLetGoEndsWhatRunsHereForWhoAsks(t *testing.T) {
 	there := []string{"--machine-name", "WS-101", "--machine-id", "id-of-WS-101"}
 	b := r.background(runArgs(there, sh("echo running; exec sleep 60"))...)
 	b.await("running")
+	r.listens()
 	asking := r.background("request", "--product", cad, "--machine-name", "LT-7", "--machine-id", "id-of-LT-7")
 	asking.await("the other machine is asked to let go")
 	b.await("LT-7 asks for your license.")

@@ -174,6 +174,19 @@ func (r *rig) background(args ...string) *background {
 	return b
 }
 
+// listens waits until a websocket is up: what happens before is not told on it.
+func (r *rig) listens() {
+	r.t.Helper()
+	late := time.After(30 * time.Second)
+	for r.g.Connected() == 0 {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-late:
+			r.t.Fatal("no websocket is up")
+		}
+	}
+}
+
 func (b *background) await(text string) { b.t.Helper(); b.text.await(b.t, text) }
 
 func (b *background) end(status int) {

@@ -39,6 +39,7 @@ func TestRunHoldsTheLicenseMeanwhile(t *testing.T) {
 	file := filepath.Join(r.dir, "go")
 	b := r.background(runArgs([]string{"--machine-name", "WS-101"}, sh(`echo running; while [ ! -e "$1" ]; do sleep 0.05; done`, file))...)
 	b.await("running")
+	r.listens()
 	if n := len(r.g.Running()); n != 1 {
 		t.Errorf("%d sessions while it runs, want 1", n)
 	}
@@ -110,6 +111,7 @@ func TestReleaseEndsTheProgram(t *testing.T) {
 	r := newRig(t)
 	b := r.background(runArgs(nil, sh(`trap 'echo saved; exit 5' TERM; echo running; while :; do sleep 0.05; done`))...)
 	b.await("running")
+	r.listens()
 	r.g.Release(ann, "Ada Admin", "needed in the yard", 0)
 	b.await("Ada Admin has ended your session: needed in the yard")
 	b.await("the license is lost")
