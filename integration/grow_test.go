@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"sitegate/api"
 	"sitegate/client"
 	"sitegate/emulator"
+	"sitegate/siteca"
 )
 
 // busy lets one desktop do what else a floor of them does.
@@ -377,4 +379,58 @@ func TestRemovingRefusesToLoseTheMajority(t *testing.T) {
 	if err == nil {
 		resp.Body.Close()
 	}
+}
+
+// A node that comes back with a certificate near its end renews it by itself, and
+// shows the new one to its clients and to the other nodes without another start.
+func TestACertificateNearItsEndIsRenewed(t *testing.T) {
+	t.Parallel()
+	s := NewSiteWithoutLinks(t, 3, 10)
+	old := (s.Leader(t) + 1) % 3
+	n := s.Nodes[old]
+	n.Stop(t)
+	ca, err := siteca.Load(filepath.Join(s.Dir, "site", "ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := []string{"localhost", "127.0.0.1", "::1", n.IP}
+	cert, key, err := ca.Issue(n.Name, hosts, true, time.Now().Add(-siteca.NodeLife*9/10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What the operator made at the beginning ends later, and would be taken.
+	for _, dir := range []string{filepath.Dir(n.Config), siteca.Folder(s.data(old))} {
+		for file, b := range map[string][]byte{siteca.CertFile: cert, siteca.KeyFile: key} {
+			if err := os.WriteFile(filepath.Join(dir, file), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.Start(t, old)
+	soon := time.Now().Add(siteca.NodeLife / 2)
+	s.AwaitReady(t, n)
+	Eventually(t, 60*time.Second, "a new certificate", func() error {
+		members, err := s.members(t, old)
+		if err != nil {
+			return err
+		}
+		for _, m := range members {
+			if m.Self && m.Certificate.Before(soon) {
+				return fmt.Errorf("it ends %v", m.Certificate)
+			}
+		}
+		return nil
+	})
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(n.URL, "https://"), &tls.Config{RootCAs: s.CA, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if ends := conn.ConnectionState().PeerCertificates[0].NotAfter; ends.Before(soon) {
+		t.Errorf("clients are shown a certificate that ends %v", ends)
+	}
+	n.Stop(t)
+	s.Start(t, old) // and it was kept
+	s.AwaitReady(t, n)
+	s.votes(t, (old+1)%3, n.Name, true)
 }

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/api"
+)
+
+// What is wrong with a wish to join is told before anything is made or asked.
+func TestJoinSaysWhatIsMissing(t *testing.T) {
+	lone := writeSingle(t)
+	site := filepath.Join(t.TempDir(), "site")
+	if status, _, stderr := sitegate(t, nil, initLine(t, site)...); status != 0 {
+		t.Fatal(stderr)
+	}
+	made := filepath.Join(site, "gw1", "sitegate.yaml")
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("sitegate-join-1.AAAA\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port := []string{"--peer-listen", "127.0.0.1:0"}
+	for name, c := range map[string]struct {
+		env  []string
+		args []string
+		want string
+	}{
+		"no token":            {nil, append([]string{"--config", lone}, port...), "--token-file"},
+		"no peer port":        {nil, []string{"--config", lone, "--token-file", token}, "--peer-listen"},
+		"no such file":        {nil, append([]string{"--config", lone, "--token-file", token + "x"}, port...), "no such file"},
+		"half a token":        {nil, append([]string{"--config", lone, "--token-file", token}, port...), "copy it again"},
+		"half, from a stream": {nil, append([]string{"--config", lone, "--token-file", "-"}, port...), "no join token"},
+		"half, from outside":  {[]string{"SITEGATE_JOIN_TOKEN=sitegate-join-1.BBBB"}, append([]string{"--config", lone}, port...), "copy it again"},
+		"another version's":   {[]string{"SITEGATE_JOIN_TOKEN=sitegate-join-9.BBBB"}, append([]string{"--config", lone}, port...), "another version"},
+		"a founder's config":  {nil, append([]string{"--config", made, "--token-file", token}, port...), "ca_key_file out of it"},
+		"a token in the open": {nil, append([]string{"--config", lone, "sitegate-join-1.AAAA"}, port...), "too much"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, stdout, stderr := sitegate(t, c.env, append([]string{"cluster", "join"}, c.args...)...)
+			if status != 64 || !strings.Contains(stderr, c.want) {
+				t.Errorf("status %d, %s%s; want 64 and %q", status, stdout, stderr, c.want)
+			}
+		})
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(lone), "data", "store")); !os.IsNotExist(err) {
+		t.Errorf("something was made: %v", err)
+	}
+}
+
+func TestMembersAreShownAsATable(t *testing.T) {
+	now := time.Date(2026, 11, 21, 23, 0, 0, 0, time.UTC)
+	var b strings.Builder
+	p := &program{stdout: &b}
+	err := p.showMembers([]api.ClusterMember{
+		{Name: "gw1", Address: "10.0.0.1:7443", Role: api.RoleLeader, Self: true, Known: true, Version: "v1", Certificate: now},
+		{Name: "gw2", Address: "10.0.0.2:7443", Role: api.RoleVoter, Known: true, LagEntries: 7, Reached: now.Add(-90 * time.Second), Version: "v2", Drained: true},
+		{Name: "gw3", Address: "gw3", Role: api.RoleNewcomer},
+	}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `NODE  ADDRESS        ROLE            LAG  HEARD OF   VERSION  CERTIFICATE
+gw1   10.0.0.1:7443  leader          0    this node  v1       until 2026-11-21
+gw2   10.0.0.2:7443  voter, drained  7    90 s ago   v2       ?
+gw3   none yet       newcomer        ?    never      ?        ?
+
+Two nodes vote: neither may fail. Add a third.
+`
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
