@@ -224,6 +224,19 @@ func TestListOvertakenByAReleaseIsNotInTheWay(t *testing.T) {
 	})
 }
 
+func TestRefusalOfTheCloudIsNotToldByWhoLeadsNoMore(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.books.set(func() {
+			s.books.other["ada"] = ws202
+			s.books.asking = func() { s.log.lead(false) }
+		})
+		a, err := s.decide(context.Background(), request{Start: &license.Start{ID: license.ID{1}, User: "ada", Product: "road", Machine: ws101}})
+		if !errors.Is(err, ErrNotLeader) {
+			t.Fatalf("got %+v, %v; want that the next leader is asked", a.Outcome.Denial, err)
+		}
+	})
+}
+
 func TestListOnItsWayIsAwaitedBeforeARefusalIsBelieved(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {
 		wantGranted(t, s.start(t, 1, ws101), false)

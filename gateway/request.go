@@ -267,8 +267,12 @@ func (g *Gateway) grant(ctx context.Context, user license.UserID, m license.Mach
 }
 
 func (g *Gateway) agreeAndPropose(ctx context.Context, command func(agreed bool) license.Command) (license.Outcome, error) {
+	term, _ := g.log.Leading()
 	agreed, hold, d := g.agree(ctx, command(false))
 	if d != nil {
+		if now, leads := g.log.Leading(); !leads || now != term {
+			return license.Outcome{}, ErrNotLeader // what the cloud refused for may be given up by the next leader
+		}
 		return license.Outcome{Denial: d}, nil
 	}
 	out, err := license.Outcome{}, ctx.Err()
