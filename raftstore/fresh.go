@@ -187,30 +187,17 @@ func (s *Store) caughtUp(ctx context.Context, index uint64) error {
 	return nil
 }
 
-// clockWait is how long a majority of the nodes' clocks waits for the others.
-const clockWait = 20 * time.Millisecond
-
-// askWalls asks the nodes for their wall clocks. Once enough have answered, this
-// one among them, the others have clockWait left.
-func (s *Store) askWalls(ctx context.Context, enough int) {
+// askWalls asks the nodes for their wall clocks and waits for those that answer.
+func (s *Store) askWalls(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	others := s.others()
-	answers := make(chan bool, len(others))
-	left := 0
-	for _, m := range others {
-		if s.spawn(func() {
-			_, err := s.peer(m.name, m.address).term(ctx)
-			answers <- err == nil
-		}) {
-			left++
-		}
-	}
-	for have := 1; left > 0; left-- {
-		if <-answers { // with the context's end they all answer
-			if have++; have == enough {
-				defer time.AfterFunc(clockWait, cancel).Stop()
+	var group sync.WaitGroup
+	for _, m := range s.others() {
+		group.Go(func() {
+			if _, err := s.peer(m.name, m.address).term(ctx); err != nil {
+				s.log.Info("a node does not tell what time it is", "peer", m.name, "err", err)
 			}
-		}
+		})
 	}
+	group.Wait()
 }

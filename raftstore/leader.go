@@ -124,19 +124,12 @@ const foundWait = 30 * time.Second
 // session has a fresh full lease.
 func (s *Store) serveAsLeader(ctx context.Context) error {
 	term := s.raft.CurrentTerm()
-	enough := s.majority()
-	if !s.clock.anchored() { // after a full stop the wall clocks are all there is to go by
-		enough = len(s.members())
-	}
-	asked := make(chan struct{})
-	asking := s.spawn(func() { defer close(asked); s.askWalls(ctx, enough) })
 	if err := s.barrier(ctx); err != nil {
 		return fmt.Errorf("applying what earlier leaders have decided: %w", err)
 	}
-	if !asking {
-		return ErrClosed
+	if !s.clock.anchored() { // after a full stop the wall clocks are all there is to go by; else the looks have told them
+		s.askWalls(ctx)
 	}
-	<-asked
 	s.fsm.mu.RLock()
 	head := s.fsm.state.Head()
 	if head.Now == 0 && s.clock.undecided() && s.mono()-s.opened < foundWait {

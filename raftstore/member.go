@@ -144,7 +144,7 @@ func (s *Store) AcceptTime(ctx context.Context) (before, now license.Time, err e
 	if !wait.Over(s.clock.now()) && s.clock.now() < wait.Until {
 		return 0, 0, &RestoreWaits{Until: wait.Until}
 	}
-	s.askWalls(ctx, len(s.members()))
+	s.askWalls(ctx)
 	before, now = s.clock.accept()
 	s.log.Warn("the time of the nodes' clocks was accepted", "before", before.String(), "now", now.String())
 	return before, now, nil
