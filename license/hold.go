@@ -44,20 +44,36 @@ func (s *State) held(a *Active, lic *License, m Machine, at Time, sessions Scope
 			return x.inTheWay(lic)
 		}
 	}
-	byUser := s.head.Settings.checkoutScope() == ScopeUser
-	for i := range a.Checkouts {
-		x := &a.Checkouts[i]
-		if x.Until > at && !x.Machine.Is(m) && (byUser || x.License == lic.ID) {
-			return &Denial{Reason: MachineActive, Product: lic.Product, License: lic.ID, Machine: x.Machine,
-				Since: x.Since, Holding: x.License, By: HoldCheckout, Until: x.Until}
-		}
+	if x := a.checkedOut(lic, m, at, s.head.Settings.checkoutScope()); x != nil {
+		return x.inTheWay(lic)
 	}
 	return a.runs(lic, m)
 }
 
+// has says which other machine has the license itself, checked out or running. That
+// is in the way even of what runs under a checkout of its own: two machines have one
+// license checked out where it was uncapped, or where the cloud's books say so after
+// a restore, and neither starts anything until the other has returned it.
+func (a *Active) has(lic *License, m Machine, at Time) *Denial {
+	if x := a.checkedOut(lic, m, at, ScopeLicense); x != nil {
+		return x.inTheWay(lic)
+	}
+	return a.runs(lic, m)
+}
+
+// checkedOut is another machine's checkout of the license, or of any where
+// checkouts hold the user; or nil.
+func (a *Active) checkedOut(lic *License, m Machine, at Time, scope Scope) *Checkout {
+	for i := range a.Checkouts {
+		if x := &a.Checkouts[i]; x.Until > at && !x.Machine.Is(m) && (scope == ScopeUser || x.License == lic.ID) {
+			return x
+		}
+	}
+	return nil
+}
+
 // runs says which other machine runs the license itself. That is in the way even
-// of what needs no hold, and even where the session has none: its checkout may be
-// over while its lease is not.
+// where the session has no hold: its checkout may be over while its lease is not.
 func (a *Active) runs(lic *License, m Machine) *Denial {
 	for i := range a.Sessions {
 		x := &a.Sessions[i]
@@ -71,6 +87,11 @@ func (a *Active) runs(lic *License, m Machine) *Denial {
 func (x *Session) inTheWay(lic *License) *Denial {
 	return &Denial{Reason: MachineActive, Product: lic.Product, License: lic.ID, Machine: x.Machine,
 		Since: x.Since, Holding: x.License, By: HoldSession}
+}
+
+func (x *Checkout) inTheWay(lic *License) *Denial {
+	return &Denial{Reason: MachineActive, Product: lic.Product, License: lic.ID, Machine: x.Machine,
+		Since: x.Since, Holding: x.License, By: HoldCheckout, Until: x.Until}
 }
 
 // reservedFor says for which other machine something is kept that m would take
@@ -93,7 +114,7 @@ func (s *State) startBlocked(user UserID, p *Product, lic *License, m Machine, v
 	case !p.needsHold(lic):
 		return nil
 	case s.startsUnder(user, lic, m, version, at) != nil:
-		return s.Active(user).runs(lic, m)
+		return s.Active(user).has(lic, m, at)
 	}
 	return s.startConflict(user, lic, m, at)
 }

@@ -221,16 +221,11 @@ func (s *State) sessionsInTheWay(a *Active, lic *License, m Machine, at Time) []
 // checkoutInTheWay is another machine's checkout that keeps a start by the license
 // out, or nil.
 func (s *State) checkoutInTheWay(a *Active, lic *License, m Machine, at Time) *Checkout {
+	scope := s.head.Settings.checkoutScope()
 	if s.startsUnder(a.User, lic, m, "", at) != nil {
-		return nil
+		scope = ScopeLicense
 	}
-	byUser := s.head.Settings.checkoutScope() == ScopeUser
-	for i := range a.Checkouts {
-		if x := &a.Checkouts[i]; x.Until > at && !x.Machine.Is(m) && (byUser || x.License == lic.ID) {
-			return x
-		}
-	}
-	return nil
+	return a.checkedOut(lic, m, at, scope)
 }
 
 // takeOver puts a session on notice for the machine that asks, but for one that

@@ -81,11 +81,9 @@ func (w *twin) inTheWay(user UserID, lic License, m Machine) []*Session {
 }
 
 func (w *twin) borrowedInTheWay(user UserID, lic License, m Machine) *Checkout {
-	if lic.Kind == Virtuoso && w.own(user, lic.ID, m, "") != nil {
-		return nil
-	}
+	under := lic.Kind == Virtuoso && w.own(user, lic.ID, m, "") != nil
 	return twinFind(w.checkouts, func(x *Checkout) bool {
-		return x.User == user && x.Until > w.now() && !sameMachine(x.Machine, m) && (x.License == lic.ID || w.checkoutsHoldUser())
+		return x.User == user && x.Until > w.now() && !sameMachine(x.Machine, m) && (x.License == lic.ID || w.checkoutsHoldUser() && !under)
 	})
 }
 

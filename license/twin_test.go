@@ -479,6 +479,12 @@ func (w *twin) startRefused(user UserID, lic License, m Machine, version string)
 		return nil
 	}
 	if w.own(user, lic.ID, m, version) != nil {
+		for _, x := range w.checkouts {
+			if x.User == user && x.License == lic.ID && x.Until > w.now() && !sameMachine(x.Machine, m) {
+				return &Denial{Reason: "machine-active", Product: lic.Product, License: lic.ID, Machine: x.Machine, Since: x.Since,
+					Holding: lic.ID, By: HoldCheckout, Until: x.Until}
+			}
+		}
 		return w.runsElsewhere(user, lic.Product, lic.ID, m)
 	}
 	if d := w.holder(user, lic.Product, lic.ID, m, w.sessionsHoldUser()); d != nil {
