@@ -157,7 +157,8 @@ type Wait struct {
 	Since   time.Time `json:"since,omitzero"`
 	Free    bool      `json:"free"`
 	// Asks is how the active machine was asked to let go, where it was: ask or
-	// grace. Until is when its sessions end then; Declined: it does not let go.
+	// grace. Until is when its sessions end then, or, with Free, how long it is kept
+	// for this machine; Declined: it does not let go.
 	Asks     string    `json:"asks,omitempty"`
 	Until    time.Time `json:"until,omitzero"`
 	Declined bool      `json:"declined,omitempty"`

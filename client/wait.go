@@ -112,6 +112,14 @@ func (w *Wait) Cancel(ctx context.Context) error {
 	return err
 }
 
+// kept is the end of a wait: what is free is kept for this machine.
+func (w *Wait) kept(until time.Time) {
+	w.mu.Lock()
+	w.until = until
+	w.mu.Unlock()
+	w.end(nil)
+}
+
 // end is the end of waiting; the first one counts.
 func (w *Wait) end(err error) {
 	w.mu.Lock()
@@ -148,10 +156,7 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 			case !ok:
 				told = nil // asking is all that is left
 			case n.Kind == api.KindYours && n.ID == w.ID:
-				w.mu.Lock()
-				w.until = n.Until
-				w.mu.Unlock()
-				w.end(nil)
+				w.kept(n.Until)
 				return
 			case n.Kind == api.KindWaitEnded && n.ID == w.ID:
 				w.end(waitEnded())
@@ -187,7 +192,7 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 			// better yet. Asking for this one would take its place.
 			rival, soon = other, time.After(settle)
 		case now.Free:
-			w.end(nil)
+			w.kept(now.Until)
 			return
 		default:
 			rival = ""

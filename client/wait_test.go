@@ -130,3 +130,25 @@ func TestWaitReplacedWhileItWasNotTold(t *testing.T) {
 		}
 	})
 }
+
+func TestWaitFreedWhileItWasNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		g := newGateway(t, w)
+		active := start(t, desktop(t, w, "WS-101"))
+		net := w.other(t)
+		wait, err := desktop(t, net, "WS-202").Wait(t.Context(), cad)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		net.sever(true)
+		active.Stop(t.Context())
+		g.Forget()
+		net.mend()
+		<-wait.Done()
+		if wait.Err() != nil || wait.Until().IsZero() {
+			t.Errorf("told %v, kept until %v; want it kept", wait.Err(), wait.Until())
+		}
+	})
+}

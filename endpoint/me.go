@@ -96,7 +96,7 @@ func about(s *license.State, who Caller, lang phrase.Lang) api.Me {
 			me.Waiting = append(me.Waiting, waiting(&a.Waiters[i]))
 		}
 		for _, r := range a.Reservations {
-			me.Waiting = append(me.Waiting, api.Wait{ID: r.Wait.String(), Product: string(r.Product), Machine: apiMachine(r.Machine), Free: true})
+			me.Waiting = append(me.Waiting, api.Wait{ID: r.Wait.String(), Product: string(r.Product), Machine: apiMachine(r.Machine), Free: true, Until: r.Until.Std()})
 		}
 	}
 	me.Administrators = administrators(license.Contacts(s))

@@ -234,7 +234,9 @@ func (g *Gateway) about(email string) api.Me {
 	slices.SortFunc(me.Checkouts, func(a, b api.Checkout) int { return cmp.Compare(a.ID, b.ID) })
 	if w := g.waits[email]; w != nil {
 		copied := w.Wait
-		copied.Free = !w.kept.IsZero()
+		if copied.Free = !w.kept.IsZero(); copied.Free {
+			copied.Until = w.kept.UTC()
+		}
 		me.Waiting = append(me.Waiting, copied)
 	}
 	return me
