@@ -125,6 +125,10 @@ func (p *peer) digests(ctx context.Context, seqs []uint64) (a digestAnswer, err 
 	return a, p.s.codec.dec.Unmarshal(b, &a)
 }
 
+// enoughDoubts is how many comparisons in a row find no majority before that is said:
+// a node that is only a little behind decides the next one.
+const enoughDoubts = 3
+
 // ErrDiverged says that this node has decided otherwise than the others.
 var ErrDiverged = errors.New("the state of this node is not that of the other nodes")
 
@@ -209,6 +213,7 @@ func (s *Store) conclude(seq, own uint64, sums map[uint64]int) {
 		if n < s.majority() {
 			continue
 		}
+		s.doubts.Store(0)
 		if sum != own {
 			s.halt(fmt.Errorf("%w (at event %d: %016x here, %016x on %d of them); empty its data folder and let it join anew", ErrDiverged, seq, own, sum, n))
 			return
@@ -218,7 +223,7 @@ func (s *Store) conclude(seq, own uint64, sums map[uint64]int) {
 		}
 		return
 	}
-	if !s.diverged.Swap(true) {
+	if s.doubts.Add(1) >= enoughDoubts && !s.diverged.Swap(true) {
 		s.log.Error("the nodes do not agree on the state, and no majority does: nothing new is granted; restore a backup, or recover from the node that is right",
 			"seq", seq, "states", len(sums))
 	}

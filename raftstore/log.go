@@ -28,6 +28,11 @@ type logStore struct {
 	running        atomic.Bool   // raft takes its terms and votes from here
 	entries, bytes atomic.Uint64 // appended since the start
 
+	// termMu is held while raft's term changes on disk, and while a heartbeat of that
+	// term is answered.
+	termMu sync.Mutex
+	term   atomic.Uint64 // raft's term on disk; termMu guards its changes
+
 	voteMu sync.Mutex
 	voted  []byte // the term of a vote whose candidate raft has not told yet
 }
@@ -43,7 +48,13 @@ func openLog(fs wal.FS, segment int64, log *slog.Logger, m *metrics, w *stalls, 
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	return &logStore{WAL: l, metrics: m, stalls: w, log: log, halt: halt}, nil
+	term, err := l.GetUint64([]byte(raftTerm))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("reading this node's term: %w", err), l.Close())
+	}
+	s := &logStore{WAL: l, metrics: m, stalls: w, log: log, halt: halt}
+	s.term.Store(term)
+	return s, nil
 }
 
 // StoreLogs appends entries; they are on disk when it returns.
@@ -126,13 +137,37 @@ func (l *logStore) SetUint64(key []byte, v uint64) error {
 		l.voted = b
 		return nil
 	}
+	if string(key) == raftTerm {
+		if l.term.Load() == v {
+			return nil
+		}
+		l.termMu.Lock()
+		defer l.termMu.Unlock()
+	}
 	err := l.keep(map[string][]byte{string(key): b})
+	if err == nil && string(key) == raftTerm {
+		l.term.Store(v)
+	}
 	if err != nil && l.running.Load() {
 		// raft would panic. Its goroutine is ended here instead, so that the node can
 		// close what is sound.
 		runtime.Goexit()
 	}
 	return err
+}
+
+// inTerm calls f if raft is in that term, which does not change meanwhile; false:
+// it is in another, or on its way to one.
+func (l *logStore) inTerm(term uint64, f func()) bool {
+	if !l.termMu.TryLock() {
+		return false
+	}
+	defer l.termMu.Unlock()
+	if l.term.Load() != term {
+		return false
+	}
+	f()
+	return true
 }
 
 func (l *logStore) keep(values map[string][]byte) error {

@@ -16,8 +16,8 @@ import (
 // A node whose machine was set back to a snapshot has forgotten what it has
 // acknowledged and voted for, and would help to elect a leader that lacks what counts.
 // It cannot notice that by itself; its peers do. Each remembers of the voters how far
-// they have come, as it saw them acknowledge entries, and the leader shares what it has
-// seen. (Votes are not remembered: a node that was killed after one was refused for it.) A voter that comes back with less is refused.
+// they have come, as it saw them acknowledge entries and give votes, and the leader
+// shares what it has seen. A voter that comes back with less is refused.
 
 // progressed is how far a node was seen to have come: its term, and the end of its log
 // in that term. In a term, what has been matched with its leader's log never goes away;
@@ -265,6 +265,17 @@ func (w *witness) AppendEntries(id raft.ServerID, target raft.ServerAddress, arg
 	}
 	if resp.Success {
 		w.note(string(id), progressed{args.Term, args.PrevLogEntry + uint64(len(args.Entries))})
+	}
+	return nil
+}
+
+// RequestVote asks for a vote, and notes that it was given.
+func (w *witness) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	if err := w.nodeTransport.RequestVote(id, target, args, resp); err != nil {
+		return err
+	}
+	if resp.Granted {
+		w.note(string(id), progressed{Term: args.Term})
 	}
 	return nil
 }

@@ -20,14 +20,21 @@ type nodeTransport interface {
 // stand for election at once. raft takes the call for the last step of a handed
 // over leadership: it asks for votes without asking for leave first, and voters
 // grant them though they knew a leader a moment ago.
+//
+// It also keeps heartbeats from changing the term beside raft's own goroutine: raft
+// 1.7.3 answers them where they come in, and if its own goroutine was on its way to a
+// later term meanwhile, a voter's term went back, or a leader went on in a term of
+// another (hashicorp/raft#695).
 type standing struct {
 	nodeTransport
-	calls chan raft.RPC
-	done  chan struct{}
+	inTerm func(term uint64, f func()) bool // logStore.inTerm
+	calls  chan raft.RPC
+	done   chan struct{}
+	beat   func(raft.RPC) // answers a heartbeat
 }
 
-func newStanding(t nodeTransport) *standing {
-	s := &standing{nodeTransport: t, calls: make(chan raft.RPC), done: make(chan struct{})}
+func newStanding(t nodeTransport, inTerm func(uint64, func()) bool) *standing {
+	s := &standing{nodeTransport: t, inTerm: inTerm, calls: make(chan raft.RPC), done: make(chan struct{})}
 	go s.pass()
 	return s
 }
@@ -47,6 +54,22 @@ func (s *standing) pass() {
 			return
 		}
 	}
+}
+
+// SetHeartbeatHandler has heartbeats answered at once, whatever raft's own goroutine
+// waits for, where they are of the term this node is in. Others change it, and are
+// left to that goroutine.
+func (s *standing) SetHeartbeatHandler(answer func(raft.RPC)) {
+	s.beat = func(c raft.RPC) {
+		if q, ok := c.Command.(*raft.AppendEntriesRequest); ok && s.inTerm(q.Term, func() { answer(c) }) {
+			return
+		}
+		select {
+		case s.calls <- c:
+		case <-s.done:
+		}
+	}
+	s.nodeTransport.SetHeartbeatHandler(s.beat)
 }
 
 // Consumer are the calls that raft answers.

@@ -50,7 +50,8 @@ type Store struct {
 
 	standing *standing
 	losses   losses
-	diverged atomic.Bool // see Diverged
+	diverged atomic.Bool  // see Diverged
+	doubts   atomic.Int32 // see enoughDoubts
 	memory   *memory
 
 	reign   atomic.Pointer[reign]  // not nil: this node leads and serves
@@ -147,7 +148,7 @@ func (s *Store) open() (err error) {
 	if err != nil {
 		return err
 	}
-	s.standing = newStanding(&witness{transport, s.memory.note})
+	s.standing = newStanding(&witness{transport, s.memory.note}, s.wal.inTerm)
 	if err := s.startRaft(s.standing); err != nil {
 		return errors.Join(err, s.standing.Close())
 	}
