@@ -160,65 +160,6 @@ func (d *disk) sound() error {
 	return nil
 }
 
-// readState rebuilds the state in memory from its records.
-func readState(db *badger.DB, c *codec) (loaded, error) {
-	l := loaded{state: license.NewState()}
-	err := db.View(func(txn *badger.Txn) error {
-		var err error
-		if l.pos, err = readPosition(txn, c); err != nil {
-			return err
-		}
-		it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256, Prefix: []byte{tableRecord}})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			key, err := parseRecordKey(it.Item().Key())
-			if err != nil {
-				return err
-			}
-			err = it.Item().Value(func(b []byte) error {
-				r, err := c.decodeRecord(key.Kind, b)
-				if err != nil {
-					return err
-				}
-				return l.state.Put(r)
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return readTombstones(txn, c, l.state)
-	})
-	if err != nil {
-		return loaded{}, fmt.Errorf("reading the state from disk: %w", err)
-	}
-	l.state.Loaded()
-	return l, nil
-}
-
-// readTombstones puts the ids that have ended into a state that has everything else,
-// but for those that it has forgotten.
-func readTombstones(txn *badger.Txn, c *codec, st *license.State) error {
-	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 64, Prefix: []byte{tableEnded}})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		err := it.Item().Value(func(b []byte) error {
-			return c.unpackTombstones(b, func(x *license.Tombstone) error { return putTombstone(st, x) })
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// putTombstone puts the id in unless the state has forgotten it.
-func putTombstone(st *license.State, x *license.Tombstone) error {
-	if x.Until <= st.Head().Now {
-		return nil
-	}
-	return st.Put(x)
-}
-
 // readPosition reads the position; a new database is at zero.
 func readPosition(txn *badger.Txn, c *codec) (p position, err error) {
 	item, err := txn.Get(positionKey())

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -312,6 +313,7 @@ func (s *Store) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopAll = stop
 	s.batches.Go(func() { s.batcher.run(ctx) })
+	s.spawn(debug.FreeOSMemory) // what reading the state took, half as much as the state
 	s.spawn(s.watch)
 	s.spawn(s.flushing)
 	s.spawn(func() { s.wal.prepare(s.ctx.Done()) })

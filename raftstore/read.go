@@ -1,0 +1,155 @@
+package raftstore
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"sitegate/license"
+)
+
+// readState rebuilds the state in memory from its records. One goroutine reads them
+// from the database, others decode them, and they are put into the state in order.
+func readState(db *badger.DB, c *codec) (loaded, error) {
+	l := loaded{state: license.NewState()}
+	err := db.View(func(txn *badger.Txn) error {
+		var err error
+		if l.pos, err = readPosition(txn, c); err != nil {
+			return err
+		}
+		if err := readRecords(txn, c, l.state); err != nil {
+			return err
+		}
+		return readTombstones(txn, c, l.state)
+	})
+	if err != nil {
+		return loaded{}, fmt.Errorf("reading the state from disk: %w", err)
+	}
+	l.state.Loaded()
+	return l, nil
+}
+
+// stretch is some records that follow each other.
+type stretch struct {
+	kinds   []license.KeyKind
+	values  [][]byte
+	records []any
+	err     error
+	decoded chan struct{}
+}
+
+// stretchRecords is how many, and stretchesAhead how many stretches are read before
+// those in front of them are in the state.
+const (
+	stretchRecords = 512
+	stretchesAhead = 8
+)
+
+func readRecords(txn *badger.Txn, c *codec, st *license.State) error {
+	inOrder, toDecode := make(chan *stretch, stretchesAhead), make(chan *stretch, stretchesAhead)
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer close(stop)
+	all.Go(func() {
+		defer close(inOrder)
+		defer close(toDecode)
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{tableRecord}})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); {
+			x := readStretch(it)
+			select {
+			case inOrder <- x:
+			case <-stop:
+				return
+			}
+			toDecode <- x
+		}
+	})
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for x := range toDecode {
+				x.decode(c)
+				close(x.decoded)
+			}
+		})
+	}
+	for x := range inOrder {
+		<-x.decoded
+		if x.err != nil {
+			return x.err
+		}
+		for _, r := range x.records {
+			if err := st.Put(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func readStretch(it *badger.Iterator) *stretch {
+	x := &stretch{decoded: make(chan struct{})}
+	var all []byte // the values, one after the other
+	var ends []int
+	for ; it.Valid() && len(x.kinds) < stretchRecords; it.Next() {
+		key, err := parseRecordKey(it.Item().Key())
+		if err == nil {
+			err = it.Item().Value(func(b []byte) error {
+				all = append(all, b...)
+				return nil
+			})
+		}
+		if err != nil {
+			x.err = err
+			return x
+		}
+		x.kinds, ends = append(x.kinds, key.Kind), append(ends, len(all))
+	}
+	from := 0
+	for _, end := range ends {
+		x.values = append(x.values, all[from:end])
+		from = end
+	}
+	return x
+}
+
+func (x *stretch) decode(c *codec) {
+	if x.err != nil {
+		return
+	}
+	for i, kind := range x.kinds {
+		r, err := c.decodeRecord(kind, x.values[i])
+		if err != nil {
+			x.err = err
+			return
+		}
+		x.records = append(x.records, r)
+	}
+}
+
+// readTombstones puts the ids that have ended into a state that has everything else,
+// but for those that it has forgotten.
+func readTombstones(txn *badger.Txn, c *codec, st *license.State) error {
+	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 64, Prefix: []byte{tableEnded}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		err := it.Item().Value(func(b []byte) error {
+			return c.unpackTombstones(b, func(x *license.Tombstone) error { return putTombstone(st, x) })
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putTombstone puts the id in unless the state has forgotten it.
+func putTombstone(st *license.State, x *license.Tombstone) error {
+	if x.Until <= st.Head().Now {
+		return nil
+	}
+	return st.Put(x)
+}
