@@ -177,6 +177,10 @@ func (s *Store) openLog() (err error) {
 // 256 KiB each, and stay there.
 const logCache = 128
 
+// manyUsers are those of a state whose reading takes so much memory that it is given
+// back at once.
+const manyUsers = 10_000
+
 func (s *Store) openState() error {
 	d, l, err := openDisk(filepath.Join(s.cfg.Dir, "state"), s.cfg.databases, s.codec, s.log)
 	if err != nil {
@@ -184,6 +188,9 @@ func (s *Store) openState() error {
 	}
 	s.disk = d
 	d.keep.events = s.cfg.JournalEvents
+	if l.state.Counts().Users > manyUsers {
+		s.spawn(debug.FreeOSMemory) // what reading the state took
+	}
 	if l.pos.Cluster != "" && l.pos.Cluster != s.identity.Cluster {
 		return fmt.Errorf("the state in %s is of cluster %s, this node is of %s; set the right folder, or the right cluster", s.cfg.Dir, l.pos.Cluster, s.identity.Cluster)
 	}
@@ -313,7 +320,6 @@ func (s *Store) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopAll = stop
 	s.batches.Go(func() { s.batcher.run(ctx) })
-	s.spawn(debug.FreeOSMemory) // what reading the state took, half as much as the state
 	s.spawn(s.watch)
 	s.spawn(s.flushing)
 	s.spawn(func() { s.wal.prepare(s.ctx.Done()) })
