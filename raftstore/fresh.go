@@ -119,7 +119,7 @@ func (s *Store) confirmOnce() error {
 	if !s.majorityAt(ctx, rg.term) {
 		return ErrNotLeader
 	}
-	if s.raft.State() != raft.Leader || s.raft.CurrentTerm() != rg.term {
+	if !s.leadsIn(rg.term) {
 		return ErrNotLeader
 	}
 	if err := s.caughtUp(ctx, committed); err != nil {

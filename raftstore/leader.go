@@ -143,7 +143,7 @@ func (s *Store) serveAsLeader(ctx context.Context) error {
 	if err := s.found(ctx, head); err != nil {
 		return err
 	}
-	if s.raft.State() != raft.Leader || s.raft.CurrentTerm() != term {
+	if !s.leadsIn(term) {
 		return ErrNotLeader
 	}
 	s.log.Info("this node leads", "term", term)
@@ -213,10 +213,26 @@ func (s *Store) reigning() *reign {
 	if rg != nil && planted(bugStaleLeader) {
 		return rg
 	}
-	if rg == nil || rg.ctx.Err() != nil || s.raft.State() != raft.Leader || s.raft.CurrentTerm() != rg.term {
+	if rg == nil || rg.ctx.Err() != nil || !s.leadsIn(rg.term) {
 		return nil
 	}
 	return rg
+}
+
+// leads reports whether raft leads here, as far as is known: where its goroutine
+// waits for the disk, another may lead already, which it does not know.
+func (s *Store) leads() bool { return s.leadsIn(s.raft.CurrentTerm()) }
+
+func (s *Store) leadsIn(term uint64) bool {
+	return s.raft.State() == raft.Leader && s.raft.CurrentTerm() == term && s.later.get() <= term
+}
+
+// overtaken notes that another leads in a later term.
+func (s *Store) overtaken(term uint64) {
+	if term > s.later.get() {
+		s.later.raise(term)
+		s.changed()
+	}
 }
 
 // Leading reports whether this node leads and may serve, and in which term.
@@ -278,7 +294,7 @@ func (s *Store) awaitReign(ctx context.Context) error {
 		if s.reigning() != nil {
 			return nil
 		}
-		if s.raft.State() != raft.Leader {
+		if !s.leads() {
 			return ErrNotLeader
 		}
 		if err := s.waitChange(ctx, mark, 50*time.Millisecond); err != nil {
@@ -318,7 +334,7 @@ func (s *Store) atLeader(ctx context.Context, again bool, here func(ctx context.
 func (s *Store) tryLeader(ctx context.Context, here func(ctx context.Context) error, there func(ctx context.Context, p *peer) error) error {
 	address, name := s.raft.LeaderWithID()
 	switch {
-	case s.raft.State() == raft.Leader:
+	case s.leads():
 		if err := s.awaitReign(ctx); err != nil {
 			return err
 		}

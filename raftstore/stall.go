@@ -117,7 +117,7 @@ func (w *stalls) look(d time.Duration) {
 func (s *Store) slowDisk(what string, d time.Duration) {
 	s.log.Warn("the disk does not answer", "writing", what, "for_ms", d.Milliseconds())
 	s.metrics.stalled.Inc()
-	if s.raft.State() == raft.Leader {
+	if s.leads() {
 		s.spawn(s.stepAside)
 	}
 }
@@ -132,7 +132,7 @@ func (s *Store) deadDisk(what string, d time.Duration) {
 // does. A follower that lacks entries is not elected.
 func (s *Store) stepAside() {
 	for _, m := range s.others() {
-		if s.raft.State() != raft.Leader || s.ctx.Err() != nil {
+		if !s.leads() || s.ctx.Err() != nil {
 			return
 		}
 		if !m.voter {

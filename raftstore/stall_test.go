@@ -95,6 +95,12 @@ func TestLeaderWithAHangingDiskIsReplaced(t *testing.T) {
 		}
 		return fmt.Errorf("%s still leads", old.cfg.Node)
 	})
+	eventually(t, func() error { // though its raft waits for the disk, and does not know
+		if leads(old) == nil {
+			return fmt.Errorf("%s says that it leads", old.cfg.Node)
+		}
+		return nil
+	})
 	c.do(start(2, 2, "WS-2"))
 	if err := old.Err(); err != nil {
 		t.Errorf("the node with the hanging disk stopped too soon: %v", err)

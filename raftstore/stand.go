@@ -28,13 +28,14 @@ type nodeTransport interface {
 type standing struct {
 	nodeTransport
 	inTerm func(term uint64, f func()) bool // logStore.inTerm
+	later  func(term uint64)                // another leads in that term, which is not the one this node is in
 	calls  chan raft.RPC
 	done   chan struct{}
 	beat   func(raft.RPC) // answers a heartbeat
 }
 
-func newStanding(t nodeTransport, inTerm func(uint64, func()) bool) *standing {
-	s := &standing{nodeTransport: t, inTerm: inTerm, calls: make(chan raft.RPC), done: make(chan struct{})}
+func newStanding(t nodeTransport, inTerm func(uint64, func()) bool, later func(uint64)) *standing {
+	s := &standing{nodeTransport: t, inTerm: inTerm, later: later, calls: make(chan raft.RPC), done: make(chan struct{})}
 	go s.pass()
 	return s
 }
@@ -61,8 +62,11 @@ func (s *standing) pass() {
 // left to that goroutine.
 func (s *standing) SetHeartbeatHandler(answer func(raft.RPC)) {
 	s.beat = func(c raft.RPC) {
-		if q, ok := c.Command.(*raft.AppendEntriesRequest); ok && s.inTerm(q.Term, func() { answer(c) }) {
-			return
+		if q, ok := c.Command.(*raft.AppendEntriesRequest); ok {
+			if s.inTerm(q.Term, func() { answer(c) }) {
+				return
+			}
+			s.later(q.Term)
 		}
 		select {
 		case s.calls <- c:

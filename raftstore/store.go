@@ -51,6 +51,7 @@ type Store struct {
 
 	standing *standing
 	losses   losses
+	later    watermark    // the latest term in which another was heard to lead, where that is not this node's
 	diverged atomic.Bool  // see Diverged
 	doubts   atomic.Int32 // see enoughDoubts
 	memory   *memory
@@ -149,7 +150,7 @@ func (s *Store) open() (err error) {
 	if err != nil {
 		return err
 	}
-	s.standing = newStanding(&witness{transport, s.memory.note}, s.wal.inTerm)
+	s.standing = newStanding(&witness{transport, s.memory.note}, s.wal.inTerm, s.overtaken)
 	if err := s.startRaft(s.standing); err != nil {
 		return errors.Join(err, s.standing.Close())
 	}
