@@ -119,6 +119,7 @@ const (
 	KindReminders       = "reminders"         // once a week: how much there is to see to
 	KindMirrorHeld      = "mirror-held"       // the cloud's list has shrunk by more than half; nothing is taken away
 	KindMirrorResumed   = "mirror-resumed"    // the site follows the cloud's list again
+	KindLevelRaised     = "level-raised"      // older programs are of no use to this site any more
 
 	// Of a checkout.
 	KindOutEnding  = "checkout-ending" // it ends in three days, or in one

@@ -23,9 +23,3 @@ func (c Found) do(s *State, at Time) Outcome {
 	s.head.Cluster, s.head.Epoch, s.head.Level, s.head.UsedFrom = c.Cluster, 1, c.Level, at
 	return Outcome{}
 }
-
-// Level is what this program can do; a cluster works at the lowest of its
-// members', State.Head().Level. Who changes a rule raises Level by one and lets the
-// rule decide in the old way while the state's level is lower, so that a log is
-// decided again as it was and members of two versions decide alike.
-const Level = 1

@@ -12,7 +12,7 @@ type Entry struct {
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
 // RemindTerm, Remind, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
-// HoldBack, AcceptShrink, AcceptTime.
+// HoldBack, AcceptShrink, AcceptTime, RaiseLevel.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.

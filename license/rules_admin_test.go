@@ -2,6 +2,7 @@ package license_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"sitegate/license"
@@ -39,6 +40,9 @@ func (s *story) admin(verb string, w *words) (license.Command, error) {
 	case "hold-back":
 		n, err := losing(w)
 		return license.HoldBack{Losing: n}, err
+	case "raise-level":
+		level, err := strconv.ParseUint(w.next(), 10, 32)
+		return license.RaiseLevel{Level: uint32(level), Program: long(w.after("program"))}, err
 	case "accept-time":
 		return license.AcceptTime{From: s.state.Head().Now, By: by, Note: note}, nil
 	case "accept-shrink":

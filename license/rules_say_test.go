@@ -179,6 +179,8 @@ func sayFact(f license.Fact) string {
 		return "checked in " + sayCheckout(&f.Checkout)
 	case license.Resumed, license.CheckoutFound, license.CheckoutsRead, license.RestoreAccepted:
 		return sayResumed(f)
+	case license.LevelRaised:
+		return fmt.Sprintf("level raised from %d to %d by program %s, told %v", f.From, f.Level, f.Program, f.To)
 	case license.TimeAccepted:
 		return strings.TrimSpace(fmt.Sprintf("time accepted by %s %q, from %s", f.By, f.Note, sayTime(f.From)))
 	case license.WaitBegan:

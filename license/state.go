@@ -34,6 +34,8 @@ type Head struct {
 	// Shrinkage is how the mirror shrinks, and Held what of it is held back.
 	Shrinkage Shrinkage `cbor:"80,keyasint,omitempty"`
 	Held      Held      `cbor:"81,keyasint,omitempty"`
+	// Program is a version that can do Level, since that was raised.
+	Program string `cbor:"130,keyasint,omitempty"`
 }
 
 // State is everything the rules decide from, in memory and indexed: people by

@@ -204,7 +204,7 @@ func (w *twin) configure(c Configure) Outcome {
 
 func (w *twin) found(c Found) Outcome {
 	switch {
-	case c.Cluster == "" || !twinName(c.Cluster) || c.Level == 0 || c.Level > 1:
+	case c.Cluster == "" || !twinName(c.Cluster) || c.Level == 0 || c.Level > Level:
 		return refuse(BadCommand)
 	case w.head.Cluster == c.Cluster:
 		return Outcome{Repeat: true}

@@ -179,6 +179,8 @@ func (w *twin) command(c Command) Outcome {
 		return w.acceptShrink(c)
 	case AcceptTime:
 		return w.acceptTime(c)
+	case RaiseLevel:
+		return w.raiseLevel(c)
 	}
 	panic("the twin does not know this command yet")
 }

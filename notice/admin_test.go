@@ -104,6 +104,27 @@ func TestFromTellsOfAMirrorThatIsHeldBack(t *testing.T) {
 	}
 }
 
+// Administrators are told once that the cluster has left older programs behind.
+func TestFromTellsOfALevelThatIsRaised(t *testing.T) {
+	s, now := license.NewState(), license.TimeOf(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	apply(t, s, now, license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
+		{User: &license.User{ID: "ida", Roles: license.RoleAdministrator}}, {User: &license.User{ID: "ada"}}}})
+	for i, want := range [][]license.UserID{{"ida"}, nil} {
+		var told []license.UserID
+		for _, e := range apply(t, s, now, license.RaiseLevel{Level: license.Level, Program: "v2"}) {
+			for _, n := range From(e) {
+				if n.Kind != LevelRaised {
+					t.Errorf("%d: got a notice %s, want %s", i, n.Kind, LevelRaised)
+				}
+				told = append(told, n.User)
+			}
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("%d: told %v, want %v", i, told, want)
+		}
+	}
+}
+
 // A session that a block ends is told so, with who and why.
 func TestABlockEndsSessionsWithItsReason(t *testing.T) {
 	s, now := site(t)

@@ -50,6 +50,7 @@ const (
 	Reminders       Kind = "reminders"         // once a week: how much there is to see to
 	MirrorHeld      Kind = "mirror-held"       // the cloud's list has shrunk by more than half; nothing is taken away
 	MirrorResumed   Kind = "mirror-resumed"    // the site follows the cloud's list again
+	LevelRaised     Kind = "level-raised"      // the cluster works at a higher level: older programs are of no use
 
 	// Of a checkout.
 	OutEnding  Kind = "checkout-ending" // it ends in three days, or in one
@@ -60,7 +61,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
 		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, Requested, Declined, LinkUp, LinkDown,
-		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, OutEnding, WrittenOff}
+		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, LevelRaised, OutEnding, WrittenOff}
 }
 
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
@@ -235,6 +236,9 @@ func From(e license.Event) []Notice {
 		if f.Accepted {
 			n.Reason = ReasonAccepted
 		}
+		return n.each(f.To)
+	case license.LevelRaised:
+		n.Kind = LevelRaised
 		return n.each(f.To)
 	case license.LinkChanged:
 		n.Kind = LinkDown

@@ -434,6 +434,7 @@ var german = book{
 		"mirror-held":                    "In der Liste der Cloud fehlt plötzlich mehr als die Hälfte der Benutzer, Lizenzen oder Zuweisungen dieses Kontos. Nichts wird weggenommen, bis Sie es annehmen: Sehen Sie mit sitegate status nach, fragen Sie den Hersteller, und ist es so gemeint, führen Sie sitegate mirror accept aus.",
 		"mirror-resumed":                 "Der Standort folgt wieder der Liste der Cloud: Es fehlt darin nicht mehr als die Hälfte.",
 		"mirror-resumed/accepted":        "Der Standort folgt wieder der Liste der Cloud; was {by} angenommen hat, ist weggenommen.",
+		"level-raised":                   "Alle Knoten dieses Standorts haben jetzt eine neuere Version und arbeiten von nun an nach ihren Regeln: Eine ältere Version von sitegate startet mit den Daten dieses Standorts nicht mehr.",
 		"note":                           " Dazu heißt es: {note}",
 	},
 

@@ -435,6 +435,7 @@ var english = book{
 		"mirror-held":                    "The cloud's list suddenly lacks more than half of this account's users, licenses or assignments. Nothing is taken away until you accept it: see sitegate status, ask the vendor, and if it is meant, run sitegate mirror accept.",
 		"mirror-resumed":                 "The site follows the cloud's list again: it no longer lacks more than half of it.",
 		"mirror-resumed/accepted":        "The site follows the cloud's list again, with what {by} has accepted taken away.",
+		"level-raised":                   "All nodes of this site run a newer version now, and work by its rules from here on: an older version of sitegate does not start with this site's data any more.",
 		"note":                           " They say: {note}",
 	},
 

@@ -434,6 +434,7 @@ var french = book{
 		"mirror-held":                    "Il manque soudain dans la liste du cloud plus de la moitié des utilisateurs, licences ou attributions de ce compte. Rien n’est retiré tant que vous ne l’acceptez pas : voyez sitegate status, demandez à l’éditeur et, si c’est voulu, lancez sitegate mirror accept.",
 		"mirror-resumed":                 "Le site suit de nouveau la liste du cloud : il n’y manque plus la moitié.",
 		"mirror-resumed/accepted":        "Le site suit de nouveau la liste du cloud ; ce que {by} a accepté est retiré.",
+		"level-raised":                   "Tous les nœuds de ce site ont maintenant une version plus récente et suivent désormais ses règles : une version plus ancienne de sitegate ne démarre plus avec les données de ce site.",
 		"note":                           " Message : {note}",
 	},
 

@@ -59,6 +59,7 @@ func commandKinds() map[uint64]license.Command {
 		80:  license.HoldBack{},
 		81:  license.AcceptShrink{},
 		120: license.AcceptTime{},
+		130: license.RaiseLevel{},
 	}
 }
 
@@ -120,6 +121,7 @@ func factKinds() map[uint64]license.Fact {
 		81:  license.ShrinkAccepted{},
 		82:  license.MirrorResumed{},
 		120: license.TimeAccepted{},
+		130: license.LevelRaised{},
 	}
 }
 
