@@ -28,6 +28,8 @@ type ClusterMember struct {
 	Certificate time.Time `json:"certificate,omitzero"` // until then
 	HoldsCAKey  bool      `json:"holds_ca_key"`
 	Drained     bool      `json:"drained"`
+	Level       uint64    `json:"level,omitempty"` // the highest that its program can do; missing: it did not say
+	HoldsLevel  bool      `json:"holds_level,omitempty"`
 }
 
 // The roles of a ClusterMember.

@@ -68,6 +68,10 @@ type ClusterStatus struct {
 	Term    uint64   `json:"term"`
 	Index   uint64   `json:"index"`
 	Members []Member `json:"members"`
+	// Level is what the cluster works at: programs that cannot do it are refused. Program
+	// is a version that can, where the level was raised. Missing: not founded yet.
+	Level   uint64 `json:"level,omitempty"`
+	Program string `json:"program,omitempty"`
 	// Diverged: the nodes have different states, and no majority has the same;
 	// nothing new is granted.
 	Diverged bool `json:"diverged,omitempty"`

@@ -67,6 +67,9 @@ type Cluster struct {
 	// RemoveDeadAfter takes a node out that has been silent for so long, while most are
 	// well. Zero: never, an operator does.
 	RemoveDeadAfter time.Duration `key:"remove_dead_after"`
+	// HoldLevel keeps the cluster at the level that it works at, so that the way back to
+	// an earlier version stays open. One node that says so is enough.
+	HoldLevel bool `key:"hold_level"`
 }
 
 // Made reports whether the section is one of "sitegate cluster init": all nodes of a

@@ -28,7 +28,7 @@ func (e *Endpoint) status(*call) (reply, error) {
 	}
 	e.gw.View(func(s *license.State) {
 		h, n := s.Head(), s.Counts()
-		st.Cluster.ID = h.Cluster
+		st.Cluster.ID, st.Cluster.Level, st.Cluster.Program = h.Cluster, uint64(h.Level), h.Program
 		st.Link = api.LinkState{Up: h.Link.Up, Contact: h.Link.Contact.Std()}
 		st.Mirror = api.MirrorStatus{Filled: h.Filled, Cursor: h.Cursor, Held: held(h.Held), Read: h.Link.Read.Std()}
 		st.Counts = api.Counts{Users: n.Users, Products: n.Products, Licenses: n.Licenses, Assigned: n.Assigned,

@@ -20,7 +20,7 @@ const (
 	recordVersion   = 1
 	endedVersion    = 1
 	journalVersion  = 1
-	positionVersion = 1
+	positionVersion = 1 // at level 1; later ones have their level for it
 )
 
 // The bounds of one log entry.
@@ -42,6 +42,7 @@ type codec struct {
 	scratch  sync.Pool    // of *[]byte
 	enc      cbor.EncMode
 	dec      cbor.DecMode
+	lax      cbor.DecMode // takes fields that it does not know
 	commands kinds
 	facts    kinds
 }
@@ -51,17 +52,22 @@ func newCodec() (*codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up the encoding: %w", err)
 	}
-	dec, err := cbor.DecOptions{
-		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
-		IndefLength:       cbor.IndefLengthForbidden,
-		TagsMd:            cbor.TagsForbidden,
-		UTF8:              cbor.UTF8DecodeInvalid, // what a client sent must never stop a node
-	}.DecMode()
+	options := cbor.DecOptions{
+		DupMapKey:   cbor.DupMapKeyEnforcedAPF,
+		IndefLength: cbor.IndefLengthForbidden,
+		TagsMd:      cbor.TagsForbidden,
+		UTF8:        cbor.UTF8DecodeInvalid, // what a client sent must never stop a node
+	}
+	lax, err := options.DecMode()
 	if err != nil {
 		return nil, fmt.Errorf("setting up the decoding: %w", err)
 	}
-	return &codec{fast: new(canon.Codec), enc: enc, dec: dec,
+	options.ExtraReturnErrors = cbor.ExtraDecErrorUnknownField
+	dec, err := options.DecMode()
+	if err != nil {
+		return nil, fmt.Errorf("setting up the decoding: %w", err)
+	}
+	return &codec{fast: new(canon.Codec), enc: enc, dec: dec, lax: lax,
 		commands: newKinds("command", commandKinds()), facts: newKinds("fact", factKinds())}, nil
 }
 
@@ -132,6 +138,17 @@ func (c *codec) value(b []byte, p reflect.Value) error {
 	}
 	p.Elem().SetZero()
 	return c.dec.Unmarshal(b, p.Interface())
+}
+
+// message decodes what another node says of itself, into the zero value that p points
+// to. What a later version has added to it is left out: nodes of two versions talk to
+// each other while a cluster is upgraded. Nothing that decides is read so.
+func (c *codec) message(b []byte, p reflect.Value) error {
+	if c.fast.Decode(b, p) {
+		return nil
+	}
+	p.Elem().SetZero()
+	return c.lax.Unmarshal(b, p.Interface())
 }
 
 // entry puts encoded commands into one log entry.
@@ -226,7 +243,8 @@ func (c *codec) decodeRecord(kind license.KeyKind, b []byte) (any, error) {
 	return r, c.decodeVersioned("record", recordVersion, b, r)
 }
 
-// position is where in the log a state is.
+// position is where in the log a state is. Its first byte is the level of the state, so
+// that a program which cannot do it, and may not be able to read on, says that.
 type position struct {
 	Index       uint64 `cbor:"1,keyasint"`
 	Term        uint64 `cbor:"2,keyasint"`
@@ -234,6 +252,18 @@ type position struct {
 	Config      []byte `cbor:"4,keyasint,omitempty"` // raft.EncodeConfiguration
 	Cluster     string `cbor:"5,keyasint,omitempty"`
 	Digest      uint64 `cbor:"140,keyasint,omitempty"` // of all events so far
+	// Level is that of the state, where it was raised; zero is 1. Program is a version
+	// that can do it.
+	Level   uint32 `cbor:"130,keyasint,omitempty"`
+	Program string `cbor:"131,keyasint,omitempty"`
+}
+
+// at gives the position the level of a state.
+func (p position) at(h license.Head) position {
+	if h.Level > 1 {
+		p.Level, p.Program = h.Level, h.Program
+	}
+	return p
 }
 
 func (p position) configuration() (c raft.Configuration, err error) {
@@ -253,11 +283,22 @@ func (c *codec) position(p position) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding a position: %w", err)
 	}
-	return append([]byte{positionVersion}, body...), nil
+	return append([]byte{byte(max(p.Level, positionVersion))}, body...), nil
 }
 
 func (c *codec) decodePosition(b []byte) (p position, err error) {
-	return p, c.decodeVersioned("position", positionVersion, b, &p)
+	if len(b) > 0 && b[0] > license.Level {
+		newer := &NewerLevel{Level: uint32(b[0])}
+		if c.message(b[1:], reflect.ValueOf(&p)) == nil {
+			newer.Program = p.Program
+		}
+		return position{}, newer
+	}
+	version := byte(positionVersion)
+	if len(b) > 0 && b[0] > 0 {
+		version = b[0]
+	}
+	return p, c.decodeVersioned("position", version, b, &p)
 }
 
 func (c *codec) decodeVersioned(word string, version byte, b []byte, into any) error {

@@ -60,6 +60,10 @@ type Config struct {
 	// a majority is well; zero: never. See roster.clean.
 	RemoveDeadAfter time.Duration
 
+	// HoldLevel keeps the cluster at the level that it is at, though all members can do a
+	// higher one: the way back to an earlier version stays open.
+	HoldLevel bool
+
 	// Tempo is how soon a silent leader is replaced: default VM. One whose process
 	// has ended is replaced at once.
 	Tempo Tempo

@@ -122,7 +122,7 @@ func (p *peer) digests(ctx context.Context, seqs []uint64) (a digestAnswer, err 
 	if err != nil {
 		return a, err
 	}
-	return a, p.s.codec.dec.Unmarshal(b, &a)
+	return a, p.s.codec.lax.Unmarshal(b, &a)
 }
 
 // enoughDoubts is how many comparisons in a row find no majority before that is said:

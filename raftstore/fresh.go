@@ -37,7 +37,7 @@ func (p *peer) term(ctx context.Context) (termReport, error) {
 	var t termReport
 	b, err := p.call(ctx, methodTerm, nil)
 	if err == nil {
-		err = p.s.codec.value(b, reflect.ValueOf(&t))
+		err = p.s.codec.message(b, reflect.ValueOf(&t))
 	}
 	if err == nil && t.Wall != 0 {
 		p.s.clock.told(p.name, t.Wall)

@@ -102,7 +102,9 @@ func (f *fsm) apply(l *raft.Log) (outcomes []license.Outcome, events []license.E
 			outcomes = make([]license.Outcome, n)
 		}
 	default:
-		at, commands, err = f.codec.decodeEntry(l.Data)
+		if at, commands, err = f.codec.decodeEntry(l.Data); err == nil {
+			err = within(commands)
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -189,6 +191,7 @@ func (f *fsm) collect() (s sealed, changed bool, err error) {
 		return sealed{}, false, nil
 	}
 	f.pos.Cluster = f.cluster
+	f.pos = f.pos.at(f.state.Head())
 	s = sealed{pos: f.pos, events: f.pending}
 	if err := s.take(f.state, f.codec); err != nil {
 		f.stopped = err

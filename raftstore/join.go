@@ -40,6 +40,7 @@ type joinRequest struct {
 	Address  string `cbor:"5,keyasint"` // where it will listen for its peers
 	CSR      []byte `cbor:"6,keyasint"`
 	Version  string `cbor:"7,keyasint,omitempty"`
+	Level    uint32 `cbor:"130,keyasint,omitempty"` // that its program can do; zero is 1
 }
 
 type joinAnswer struct {
@@ -167,6 +168,9 @@ func (s *Store) joinHere(ctx context.Context, r joinRequest) (joinAnswer, error)
 	if err := r.check(); err != nil {
 		return joinAnswer{}, err
 	}
+	if err := s.checkLevel(r); err != nil {
+		return joinAnswer{}, err
+	}
 	key, err := siteca.KeyDigest(r.CSR)
 	if err != nil {
 		return joinAnswer{}, refusef("The newcomer's request for a certificate: %v.", err)
@@ -237,6 +241,8 @@ func (s *Store) handleMembers(ctx context.Context, from string, m method, body [
 	switch m {
 	case methodAbout:
 		answer = s.aboutThis()
+	case methodLevel:
+		answer = s.ownLevel()
 	case methodJoin:
 		var r joinRequest
 		err = lead(&r, func() error {

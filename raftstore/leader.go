@@ -171,7 +171,7 @@ func (s *Store) barrier(ctx context.Context) error {
 // found gives a new site its identity, and stops a node whose log is another's.
 func (s *Store) found(ctx context.Context, head license.Head) error {
 	if head.Cluster == "" {
-		out, err := s.batcher.do(ctx, license.Found{Cluster: s.identity.Cluster, Level: license.Level})
+		out, err := s.batcher.do(ctx, license.Found{Cluster: s.identity.Cluster, Level: 1}) // raised when all are known
 		if err != nil {
 			return fmt.Errorf("founding the site: %w", err)
 		}

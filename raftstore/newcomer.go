@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"sitegate/license"
 	"sitegate/siteca"
 )
 
@@ -64,6 +65,9 @@ func Join(ctx context.Context, c JoinConfig) (Joined, error) {
 		return Joined{}, err
 	}
 	r := joinRequest{Protocol: protocol, Secret: c.Token.Secret[:], Node: c.Node, Instance: id.Instance, Address: c.Advertise, CSR: csr, Version: c.Version}
+	if license.Level > 1 {
+		r.Level = license.Level
+	}
 	a, ca, err := c.ask(ctx, r)
 	if err == nil {
 		err = a.err()

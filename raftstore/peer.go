@@ -101,7 +101,7 @@ func (p *peer) ask(ctx context.Context, m method, question, answer any) error {
 	if err != nil || answer == nil {
 		return err
 	}
-	if err := p.s.codec.value(b, reflect.ValueOf(answer)); err != nil {
+	if err := p.s.codec.message(b, reflect.ValueOf(answer)); err != nil {
 		return fmt.Errorf("reading the answer of node %s: %w", p.name, err)
 	}
 	return nil

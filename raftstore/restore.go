@@ -194,7 +194,8 @@ func (b *Beginning) begin(st *license.State, instance string, at position, membe
 		address = b.Node
 	}
 	alone := raft.Configuration{Servers: []raft.Server{{ID: raft.ServerID(b.Node), Address: raft.ServerAddress(address)}}}
-	return position{Index: at.Index, Term: at.Term, ConfigIndex: at.Index, Config: raft.EncodeConfiguration(alone), Cluster: b.Cluster, Digest: at.Digest}, begun
+	pos := position{Index: at.Index, Term: at.Term, ConfigIndex: at.Index, Config: raft.EncodeConfiguration(alone), Cluster: b.Cluster, Digest: at.Digest}
+	return pos.at(head), begun
 }
 
 // build makes a data folder in work: what fill puts there, and over it what the new

@@ -63,7 +63,8 @@ type roster struct {
 // sighting is what a member said last, and when.
 type sighting struct {
 	about
-	at time.Time
+	levelReport // zero: it did not say
+	at          time.Time
 }
 
 // Standing is what this node knows of a member.
@@ -78,6 +79,10 @@ type Standing struct {
 	Ends    time.Time // its certificate does; zero: it did not say
 	Signs   bool      // it holds the CA's key
 	Drained bool      // its clients have been sent elsewhere
+	// Level is the highest that its program can do; zero: it did not say. HoldsLevel: its
+	// operator wants the cluster to stay at the level that it is at.
+	Level      uint32
+	HoldsLevel bool
 }
 
 // Roster tells of every member. Where this node cannot reach one, that is seen by
@@ -94,12 +99,12 @@ func (s *Store) Roster() []Standing {
 		}
 	}
 	s.roster.mu.Unlock()
-	seen[s.cfg.Node] = sighting{s.aboutThis(), time.Now()}
+	seen[s.cfg.Node] = sighting{s.aboutThis(), s.ownLevel(), time.Now()}
 	all := make([]Standing, len(cluster.Members))
 	for i, m := range cluster.Members {
 		x, known := seen[m.Name]
 		all[i] = Standing{Member: m, Leader: m.Name == cluster.Leader, Self: m.Name == s.cfg.Node, Known: known,
-			Version: x.Version, URL: x.URL, Signs: x.Signs, Drained: x.Drained}
+			Version: x.Version, URL: x.URL, Signs: x.Signs, Drained: x.Drained, Level: x.Level, HoldsLevel: x.Holds}
 		if x.Ends != 0 {
 			all[i].Ends = time.Unix(x.Ends, 0)
 		}
@@ -159,8 +164,9 @@ func (s *Store) askAbout() {
 			if err := s.peer(m.name, m.address).ask(ctx, methodAbout, struct{}{}, &a); err != nil {
 				return
 			}
+			l, _ := s.peer(m.name, m.address).level(ctx)
 			s.roster.mu.Lock()
-			s.roster.seen[m.name] = sighting{a, time.Now()}
+			s.roster.seen[m.name] = sighting{a, l, time.Now()}
 			s.roster.mu.Unlock()
 		})
 	}
@@ -196,6 +202,7 @@ func (s *Store) lookAfter(ctx context.Context) {
 	s.strike(ctx, members)
 	s.promote(ctx, members)
 	s.clean(ctx, members)
+	s.raise(ctx, members)
 	s.roster.last = s.raft.LastIndex()
 }
 

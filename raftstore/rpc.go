@@ -38,6 +38,8 @@ const (
 
 	methodCommitted method = 100
 	methodRecall    method = 101
+
+	methodLevel method = 130
 )
 
 type status byte
@@ -225,7 +227,7 @@ func readMessage(r io.Reader, c *codec, into any) error {
 	if _, err := io.ReadFull(r, b); err != nil {
 		return err
 	}
-	return c.dec.Unmarshal(b, into)
+	return c.lax.Unmarshal(b, into)
 }
 
 func writeMessage(w io.Writer, c *codec, m any) error {

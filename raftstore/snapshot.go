@@ -25,6 +25,7 @@ type snapshots struct {
 	codec   *codec
 	log     *slog.Logger
 	cluster string
+	halt    func(error)
 
 	mu     sync.Mutex
 	next   int
@@ -227,7 +228,11 @@ func (k *sink) Close() error {
 		if b.name != "" {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(k.snapshots.disk.dir, b.name)))
 		}
-		return fmt.Errorf("a snapshot from the leader is refused: %w", err)
+		err = fmt.Errorf("a snapshot from the leader is refused: %w", err)
+		if errors.As(err, new(*NewerLevel)) {
+			k.snapshots.halt(err) // it will not get another
+		}
+		return err
 	}
 	k.snapshots.mu.Lock()
 	k.snapshots.builts[k.meta.ID] = b

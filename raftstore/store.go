@@ -198,7 +198,7 @@ func (s *Store) openState() error {
 	s.fsm = &fsm{codec: s.codec, log: s.log, metrics: s.metrics, disk: d, leases: s.leases, clock: s.clock,
 		cluster: s.identity.Cluster, tell: s.observe, jump: s.jumped, few: s.cfg.fewEvents, halt: s.halt, logOnly: s.cfg.LogOnly, state: l.state, pos: l.pos}
 	s.fsm.applied.raise(l.pos.Index)
-	s.fsm.snaps = &snapshots{ctx: s.ctx, disk: d, codec: s.codec, log: s.log, cluster: s.identity.Cluster, builts: map[string]built{}}
+	s.fsm.snaps = &snapshots{ctx: s.ctx, disk: d, codec: s.codec, log: s.log, cluster: s.identity.Cluster, halt: s.halt, builts: map[string]built{}}
 	s.behind = newBehind(d, s.metrics, s.stalls, s.halt, s.fsm.applied.get)
 	s.fsm.behind = s.behind
 	s.clock.seen(l.state.Head().Now)

@@ -46,8 +46,9 @@ Usage: sitegate cluster members [--config FILE] [--json]
 
 Shows the nodes as the one that runs on this machine sees them: what each is, how
 many entries of the log it has not applied yet, when it was last heard of, which
-version it runs, and when its certificate ends, which is renewed before. A
-newcomer has no vote until it has caught up. No node here: exit status 69.
+version it runs and the highest level that can do, and when its certificate ends,
+which is renewed before. A newcomer has no vote until it has caught up. No node
+here: exit status 69.
 
 Example:
   sitegate cluster members --config /etc/sitegate/sitegate.yaml
@@ -76,15 +77,19 @@ func clusterMembers(ctx context.Context, p *program, args []string) error {
 		}
 		return nil
 	}
-	return p.showMembers(list.Items, time.Now())
+	var s api.Status
+	if err := operator(ctx, c, http.MethodGet, api.PathStatus, nil, &s); err != nil {
+		return err
+	}
+	return p.showMembers(list.Items, s.Cluster.Level, time.Now())
 }
 
-func (p *program) showMembers(members []api.ClusterMember, now time.Time) error {
+func (p *program) showMembers(members []api.ClusterMember, level uint64, now time.Time) error {
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NODE\tADDRESS\tROLE\tLAG\tHEARD OF\tVERSION\tCERTIFICATE")
+	fmt.Fprintln(t, "NODE\tADDRESS\tROLE\tLAG\tHEARD OF\tVERSION\tLEVEL\tCERTIFICATE")
 	voters := 0
 	for _, m := range members {
-		role, heard, lag, until := m.Role, "never", "?", "?"
+		role, heard, lag, until, can := m.Role, "never", "?", "?", "?"
 		if m.Address == m.Name {
 			m.Address = "none yet" // it has no peer port
 		}
@@ -103,10 +108,16 @@ func (p *program) showMembers(members []api.ClusterMember, now time.Time) error 
 		if m.Known {
 			lag = fmt.Sprint(m.LagEntries)
 		}
+		if m.Level != 0 {
+			can = fmt.Sprint(m.Level)
+		}
+		if m.HoldsLevel {
+			can += ", held"
+		}
 		if !m.Certificate.IsZero() {
 			until = "until " + m.Certificate.UTC().Format(time.DateOnly)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Address, role, lag, heard, cmp.Or(m.Version, "?"), until)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Address, role, lag, heard, cmp.Or(m.Version, "?"), can, until)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("writing the members: %w", err)
@@ -114,7 +125,43 @@ func (p *program) showMembers(members []api.ClusterMember, now time.Time) error 
 	if voters == 2 {
 		fmt.Fprintln(p.stdout, "\nTwo nodes vote: neither may fail. Add a third.")
 	}
+	if words := levelWords(members, level); words != "" {
+		fmt.Fprintf(p.stdout, "\n%s\n", words)
+	}
 	return nil
+}
+
+// levelWords say what keeps a cluster at a level, where some of its nodes' programs can
+// do a higher one.
+func levelWords(members []api.ClusterMember, level uint64) string {
+	highest := level
+	for _, m := range members {
+		highest = max(highest, m.Level)
+	}
+	if level == 0 || highest == level {
+		return ""
+	}
+	var silent, cannot, hold []string
+	for _, m := range members {
+		switch {
+		case m.Level == 0:
+			silent = append(silent, m.Name)
+		case m.Level <= level:
+			cannot = append(cannot, m.Name)
+		case m.HoldsLevel:
+			hold = append(hold, m.Name)
+		}
+	}
+	words := fmt.Sprintf("The cluster works at level %d, and the way back to an earlier version is open. ", level)
+	switch {
+	case len(cannot) > 0:
+		return words + fmt.Sprintf("Level %d waits for a newer version on %s.", highest, strings.Join(cannot, ", "))
+	case len(silent) > 0:
+		return words + fmt.Sprintf("Level %d waits for a word of %s.", highest, strings.Join(silent, ", "))
+	case len(hold) > 0:
+		return words + fmt.Sprintf("Level %d is held back on %s (cluster.hold_level).", highest, strings.Join(hold, ", "))
+	}
+	return words + fmt.Sprintf("It goes up to level %d as soon as all nodes answer.", highest)
 }
 
 const tokenHelp = `

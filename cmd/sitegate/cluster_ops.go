@@ -51,7 +51,8 @@ func (o *clusterOps) Members() []api.ClusterMember {
 	all := []api.ClusterMember{}
 	for _, s := range o.store.Roster() {
 		m := api.ClusterMember{Name: s.Name, Address: s.Address, Role: api.RoleNewcomer, Self: s.Self, Known: s.Known, LagEntries: s.Lag,
-			Reached: s.Reached, Version: s.Version, URL: s.URL, Certificate: s.Ends, HoldsCAKey: s.Signs, Drained: s.Drained}
+			Reached: s.Reached, Version: s.Version, URL: s.URL, Certificate: s.Ends, HoldsCAKey: s.Signs, Drained: s.Drained,
+			Level: uint64(s.Level), HoldsLevel: s.HoldsLevel}
 		switch {
 		case s.Leader:
 			m.Role = api.RoleLeader

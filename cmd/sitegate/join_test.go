@@ -55,21 +55,45 @@ func TestMembersAreShownAsATable(t *testing.T) {
 	var b strings.Builder
 	p := &program{stdout: &b}
 	err := p.showMembers([]api.ClusterMember{
-		{Name: "gw1", Address: "10.0.0.1:7443", Role: api.RoleLeader, Self: true, Known: true, Version: "v1", Certificate: now},
-		{Name: "gw2", Address: "10.0.0.2:7443", Role: api.RoleVoter, Known: true, LagEntries: 7, Reached: now.Add(-90 * time.Second), Version: "v2", Drained: true},
+		{Name: "gw1", Address: "10.0.0.1:7443", Role: api.RoleLeader, Self: true, Known: true, Version: "v1", Level: 1, Certificate: now},
+		{Name: "gw2", Address: "10.0.0.2:7443", Role: api.RoleVoter, Known: true, LagEntries: 7, Reached: now.Add(-90 * time.Second), Version: "v2", Level: 2, HoldsLevel: true, Drained: true},
 		{Name: "gw3", Address: "gw3", Role: api.RoleNewcomer},
-	}, now)
+	}, 1, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `NODE  ADDRESS        ROLE            LAG  HEARD OF   VERSION  CERTIFICATE
-gw1   10.0.0.1:7443  leader          0    this node  v1       until 2026-11-21
-gw2   10.0.0.2:7443  voter, drained  7    90 s ago   v2       ?
-gw3   none yet       newcomer        ?    never      ?        ?
+	want := `NODE  ADDRESS        ROLE            LAG  HEARD OF   VERSION  LEVEL    CERTIFICATE
+gw1   10.0.0.1:7443  leader          0    this node  v1       1        until 2026-11-21
+gw2   10.0.0.2:7443  voter, drained  7    90 s ago   v2       2, held  ?
+gw3   none yet       newcomer        ?    never      ?        ?        ?
 
 Two nodes vote: neither may fail. Add a third.
+
+The cluster works at level 1, and the way back to an earlier version is open. Level 2 waits for a newer version on gw1.
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
+
+func TestWhatKeepsAClusterAtItsLevelIsSaid(t *testing.T) {
+	can, cannot, silent := api.ClusterMember{Name: "gw1", Level: 2}, api.ClusterMember{Name: "gw2", Level: 1}, api.ClusterMember{Name: "gw3"}
+	holds := api.ClusterMember{Name: "gw4", Level: 2, HoldsLevel: true}
+	for _, test := range []struct {
+		level   uint64
+		members []api.ClusterMember
+		want    string // empty: nothing is said
+	}{
+		{2, []api.ClusterMember{can, can}, ""},
+		{0, []api.ClusterMember{can}, ""},
+		{1, []api.ClusterMember{cannot, cannot}, ""},
+		{1, []api.ClusterMember{can, cannot, silent, holds}, "waits for a newer version on gw2."},
+		{1, []api.ClusterMember{can, silent, holds}, "waits for a word of gw3."},
+		{1, []api.ClusterMember{can, holds}, "is held back on gw4"},
+		{1, []api.ClusterMember{can, can}, "goes up to level 2"},
+	} {
+		if got := levelWords(test.members, test.level); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
+			t.Errorf("at level %d, %+v: got %q, want %q", test.level, test.members, got, test.want)
+		}
 	}
 }

@@ -268,7 +268,7 @@ func storeConfig(c configs.Config, p peering, log *slog.Logger, registry *promet
 		Cluster: p.cluster, Keys: p.keys, Member: p.kept, Hosts: clientHosts(c), URL: c.API.URL,
 		Tempo: raftstore.Tempo(p.Tempo), Advertise: p.Advertise, Ballast: int64(c.Disk.BallastMB) << 20}
 	if c.Cluster != nil {
-		sc.RemoveDeadAfter = c.Cluster.RemoveDeadAfter
+		sc.RemoveDeadAfter, sc.HoldLevel = c.Cluster.RemoveDeadAfter, c.Cluster.HoldLevel
 		for _, q := range c.Cluster.Peers {
 			sc.Peers = append(sc.Peers, raftstore.Peer(q))
 		}

@@ -67,7 +67,7 @@ func (p *program) showStatus(s api.Status) error {
 	if s.Cluster.Diverged {
 		row("state", "DIVERGED: the nodes have different states, and no majority has the same: nothing new is granted; restore a backup, or recover from the node that is right")
 	}
-	row("cluster", "%s, %s (term %d, index %d)", cmp.Or(s.Cluster.ID, "not begun"), leader, s.Cluster.Term, s.Cluster.Index)
+	row("cluster", "%s, %s (term %d, index %d)%s", cmp.Or(s.Cluster.ID, "not begun"), leader, s.Cluster.Term, s.Cluster.Index, atLevel(s.Cluster))
 	for _, m := range s.Cluster.Members {
 		row("  "+m.Name, "%s", strings.Join(memberWords(s, m), ", "))
 	}
@@ -128,6 +128,17 @@ func (p *program) showStatus(s api.Status) error {
 		return fmt.Errorf("writing the status: %w", err)
 	}
 	return nil
+}
+
+// atLevel is the level that the cluster works at, and what that takes.
+func atLevel(c api.ClusterStatus) string {
+	switch {
+	case c.Level == 0:
+		return ""
+	case c.Program == "":
+		return fmt.Sprintf(", level %d", c.Level)
+	}
+	return fmt.Sprintf(", level %d, which takes version %s or a later one", c.Level, c.Program)
 }
 
 func backupWords(now time.Time, b *api.BackupStatus) string {

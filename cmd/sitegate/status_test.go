@@ -44,7 +44,7 @@ func TestStatusOfAClusterWithoutTheCloud(t *testing.T) {
 	file := writeSingle(t)
 	answerAt(t, file, statusOf(api.Status{
 		Node: "gw1", Version: "v1", Connected: 1, Time: at,
-		Cluster: api.ClusterStatus{ID: "blue", Leader: "gw2", Term: 7, Index: 1234, Members: []api.Member{
+		Cluster: api.ClusterStatus{ID: "blue", Leader: "gw2", Term: 7, Index: 1234, Level: 2, Program: "v2.1", Members: []api.Member{
 			{Name: "gw1", Address: "10.0.0.1:7443", Voter: true},
 			{Name: "gw2", Address: "10.0.0.2:7443", Voter: true, Leader: true, Reached: at.Add(-200 * time.Millisecond)},
 			{Name: "gw3", Address: "10.0.0.3:7443", Voter: true, Reached: at.Add(-5 * time.Minute)},
@@ -58,7 +58,7 @@ func TestStatusOfAClusterWithoutTheCloud(t *testing.T) {
 	}))
 	status, stdout, stderr := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file))
 	want := `node      gw1, version v1, 1 client connected
-cluster   blue, led by gw2 (term 7, index 1234)
+cluster   blue, led by gw2 (term 7, index 1234), level 2, which takes version v2.1 or a later one
   gw1     10.0.0.1:7443, voter, this node
   gw2     10.0.0.2:7443, leader, heard of just now
   gw3     10.0.0.3:7443, voter, heard of 5 min ago
