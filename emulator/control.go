@@ -13,6 +13,8 @@ type faultWire struct {
 	DelayMS      cloudapi.Millis `json:"delay_ms,omitempty"`
 	Hang         bool            `json:"hang,omitempty"`
 	Cut          bool            `json:"cut,omitempty"`
+	Lose         bool            `json:"lose,omitempty"`
+	Again        bool            `json:"again,omitempty"`
 	Status       int             `json:"status,omitempty"`
 	Body         string          `json:"body,omitempty"`
 	Type         string          `json:"type,omitempty"`
@@ -22,7 +24,7 @@ type faultWire struct {
 
 // Control is the knobs over HTTP: JSON in and out, for whoever runs the emulator, never on the address that the cloud answers on.
 //
-//	GET, PUT, DELETE /faults      one PUT per prefix (prefix, delay_ms, hang, cut, status, body, type, retry_after_ms, times); DELETE clears all
+//	GET, PUT, DELETE /faults      one PUT per prefix (prefix, delay_ms, hang, cut, lose, again, status, body, type, retry_after_ms, times); DELETE clears all
 //	POST /keys/rotate, /keys/drop-old
 //	POST /cursors/lose
 //	POST /data/lose               {keep: [user ids]}: almost nothing is left of users, products and licenses
@@ -37,6 +39,7 @@ type faultWire struct {
 //	POST /email                   {user_id, email}: another address, the same user
 //	POST /password                {user_id, password}
 //	GET /usage                    {records, duplicates}
+//	PUT /usage/refused            {users: [ids]}: no record of theirs is taken
 //	GET /holds?site=S
 //	GET /active?user=U            the machines a user is active on
 //	POST, DELETE /elsewhere       {user_id, machine_name}: active on a machine of no site
@@ -45,12 +48,12 @@ func (e *Emulator) Control() http.Handler {
 	m.HandleFunc("GET /faults", func(w http.ResponseWriter, r *http.Request) {
 		list := []faultWire{}
 		for _, f := range e.Faults() {
-			list = append(list, faultWire{f.Prefix, cloudapi.MillisOf(f.Delay), f.Hang, f.Cut, f.Status, f.Body, f.Type, cloudapi.MillisOf(f.RetryAfter), f.Times})
+			list = append(list, faultWire{f.Prefix, cloudapi.MillisOf(f.Delay), f.Hang, f.Cut, f.Lose, f.Again, f.Status, f.Body, f.Type, cloudapi.MillisOf(f.RetryAfter), f.Times})
 		}
 		answer(w, http.StatusOK, list)
 	})
 	m.HandleFunc("PUT /faults", take(func(f faultWire) error {
-		e.SetFault(Fault{f.Prefix, f.DelayMS.Duration(), f.Hang, f.Cut, f.Status, f.Body, f.Type, f.RetryAfterMS.Duration(), f.Times})
+		e.SetFault(Fault{f.Prefix, f.DelayMS.Duration(), f.Hang, f.Cut, f.Lose, f.Again, f.Status, f.Body, f.Type, f.RetryAfterMS.Duration(), f.Times})
 		return nil
 	}))
 	m.HandleFunc("DELETE /faults", do(e.ClearFaults))
@@ -126,6 +129,12 @@ func (e *Emulator) Control() http.Handler {
 	m.HandleFunc("GET /usage", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, map[string]any{"records": e.Usage(), "duplicates": e.UsageDuplicates()})
 	})
+	m.HandleFunc("PUT /usage/refused", take(func(u struct {
+		Users []string `json:"users"`
+	}) error {
+		e.RefuseUsageOf(u.Users...)
+		return nil
+	}))
 	m.HandleFunc("GET /holds", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, cloudapi.HoldList{Holds: e.Holds(r.URL.Query().Get("site"))})
 	})

@@ -65,11 +65,13 @@ type Emulator struct {
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.once.Do(e.routes)
 	e.counter.add(r.URL.Path)
-	if e.faults.strike(w, r) {
-		return
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, cloudapi.MaxBody)
+		e.mux.ServeHTTP(w, r)
+	})
+	if !e.faults.strike(w, r, answer) {
+		answer(w, r)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, cloudapi.MaxBody)
-	e.mux.ServeHTTP(w, r)
 }
 
 func (e *Emulator) routes() {

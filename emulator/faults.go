@@ -1,7 +1,10 @@
 package emulator
 
 import (
+	"bytes"
+	"cmp"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,13 +12,15 @@ import (
 	"time"
 )
 
-// Fault is what goes wrong with the requests whose path begins with Prefix. Delay comes first; then the first of Hang, Cut and Status that
+// Fault is what goes wrong with the requests whose path begins with Prefix. Delay comes first; then the first of Hang, Cut, Lose, Again and Status that
 // is set. With none of them the request is answered as ever, only later.
 type Fault struct {
 	Prefix     string        // "" strikes every path; of several the longest one counts
 	Delay      time.Duration // before anything else
 	Hang       bool          // never answer: until the fault is cleared, or the caller gives up
 	Cut        bool          // close the connection without an answer
+	Lose       bool          // do what is asked, and close the connection without an answer
+	Again      bool          // do what is asked, and give the answer to the request before it; the first gets its own
 	Status     int           // answer this status with Body
 	Body       string        // body of Status
 	Type       string        // content type of Body; empty is text/html, as of a box in between
@@ -33,6 +38,35 @@ type struck struct {
 	Fault
 	left int
 	gone chan struct{} // closed when the fault is cleared or replaced
+
+	mu   sync.Mutex
+	last *kept // with Again: the last answer; mu guards it
+}
+
+// kept is an answer that nobody has heard yet.
+type kept struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (k *kept) Header() http.Header { return k.header }
+
+func (k *kept) WriteHeader(status int) {
+	if k.status == 0 {
+		k.status = status
+	}
+}
+
+func (k *kept) Write(b []byte) (int, error) {
+	k.WriteHeader(http.StatusOK)
+	return k.body.Write(b)
+}
+
+func (k *kept) give(w http.ResponseWriter) {
+	maps.Copy(w.Header(), k.header)
+	w.WriteHeader(cmp.Or(k.status, http.StatusOK))
+	w.Write(k.body.Bytes()) // who does not read it has gone
 }
 
 // spent says that s has struck as often as it may. It stays in the set so that clearing it frees what hangs.
@@ -98,7 +132,7 @@ func (f *faults) hit(path string) *struck {
 }
 
 // strike lets the fault for r do what it does; true: the request has had its answer, or will have none.
-func (f *faults) strike(w http.ResponseWriter, r *http.Request) bool {
+func (f *faults) strike(w http.ResponseWriter, r *http.Request, answer http.Handler) bool {
 	s := f.hit(r.URL.Path)
 	if s == nil {
 		return false
@@ -131,6 +165,21 @@ func (f *faults) strike(w http.ResponseWriter, r *http.Request) bool {
 		}
 	case s.Cut:
 		panic(http.ErrAbortHandler)
+	case s.Lose:
+		answer.ServeHTTP(&kept{header: http.Header{}}, r)
+		panic(http.ErrAbortHandler)
+	case s.Again:
+		now := &kept{header: http.Header{}}
+		answer.ServeHTTP(now, r)
+		s.mu.Lock()
+		before := s.last
+		s.last = now
+		s.mu.Unlock()
+		if before == nil {
+			before = now
+		}
+		before.give(w)
+		return true
 	case s.Status != 0:
 		if s.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(s.RetryAfter/time.Second)))

@@ -16,6 +16,7 @@ type usage struct {
 	seen       map[string]bool        // ids of records
 	answers    map[string]posting     // site and idempotency key → what was answered
 	duplicates int
+	refused    map[string]bool // users whose records are not taken
 }
 
 type posting struct {
@@ -35,6 +36,22 @@ func (e *Emulator) UsageDuplicates() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.usage.duplicates
+}
+
+// RefuseUsageOf makes it a cloud that refuses every posting with a record of one of these users, in place of those it was told before.
+func (e *Emulator) RefuseUsageOf(users ...string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.usage.refused = map[string]bool{}
+	for _, u := range users {
+		e.usage.refused[u] = true
+	}
+}
+
+func (e *Emulator) refusesUsageOf(user string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.usage.refused[user]
 }
 
 // postUsage answers PathUsage.
@@ -58,6 +75,10 @@ func (e *Emulator) postUsage(w http.ResponseWriter, r *http.Request, site string
 			refuse(w, http.StatusBadRequest, cloudapi.ReasonInvalid, fmt.Sprintf("record %d needs an id, a user, a product, and an end that is not before its start", i))
 			return
 		}
+		if e.refusesUsageOf(rec.UserID) {
+			refuse(w, http.StatusBadRequest, cloudapi.ReasonInvalid, fmt.Sprintf("record %d is of a user that is not known", i))
+			return
+		}
 	}
 	body, err := json.Marshal(req)
 	if err != nil {
@@ -65,6 +86,7 @@ func (e *Emulator) postUsage(w http.ResponseWriter, r *http.Request, site string
 		return
 	}
 	receipt, ok := e.accept(site+" "+key, sha256.Sum256(body), req.Records)
+	receipt.Key = key
 	if !ok {
 		refuse(w, http.StatusUnprocessableEntity, cloudapi.ReasonInvalid, "this idempotency key was used for another posting")
 		return

@@ -41,6 +41,8 @@ type request struct {
 	WouldRefuse  *license.WouldRefuse  `json:"would_refuse,omitempty"`
 	AcceptShrink *license.AcceptShrink `json:"accept_shrink,omitempty"`
 	AcceptTime   *license.AcceptTime   `json:"accept_time,omitempty"`
+
+	ResendUsage *resendUsage `json:"resend_usage,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.

@@ -92,9 +92,9 @@ type Cloud interface {
 	// RenewHolds renews everything the site holds, from its full list, and returns
 	// what the cloud does not agree to.
 	RenewHolds(ctx context.Context, f license.Fence, holds []license.CloudHold) ([]license.HoldConflict, error)
-	// SendUsage delivers usage records; key makes a repeated delivery harmless. Nil
-	// means the cloud keeps them.
-	SendUsage(ctx context.Context, key string, usage []license.Usage) error
+	// SendUsage delivers usage records; key makes a repeated delivery harmless. With a
+	// nil error the cloud has dealt with some of them, from the first on.
+	SendUsage(ctx context.Context, key string, usage []license.Usage) (license.Delivery, error)
 	// Ping reports whether the cloud answers.
 	Ping(ctx context.Context) error
 }

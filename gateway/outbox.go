@@ -13,6 +13,7 @@ const (
 	outboxMax   = 30 * time.Second // between tries of what is not taken
 	outboxRead  = 1000             // events looked through at a time
 	outboxNote  = 10_000           // events without usage after which the log is told so
+	asideEvery  = time.Hour        // between tries of what was set aside
 )
 
 // outbox delivers usage in the order of the journal, while this node leads. What
@@ -21,7 +22,7 @@ const (
 func (g *Gateway) outbox(ctx context.Context) {
 	var at uint64
 	g.log.View(func(s *license.State) { at = s.Head().UsageSent })
-	delay := outboxEvery
+	delay, aside := outboxEvery, time.Now()
 	var asking []chan error
 	defer func() { answerAll(append(asking, g.resend.take()...), ErrNotLeader) }()
 	for g.resend.pause(ctx, delay) {
@@ -57,6 +58,12 @@ func (g *Gateway) outbox(ctx context.Context) {
 		}
 		answerAll(asking, failed)
 		asking = nil
+		if time.Since(aside) >= asideEvery && g.link.up() {
+			aside = time.Now()
+			if _, err := g.resendAside(ctx, ""); err != nil && ctx.Err() == nil {
+				g.logger.Warn("usage that was set aside could not be sent again", "err", err)
+			}
+		}
 	}
 }
 
@@ -78,19 +85,97 @@ func (g *Gateway) deliver(ctx context.Context, after uint64) (uint64, error) {
 	if len(usage) == 0 && through-head.UsageSent < outboxNote {
 		return through, nil
 	}
+	sent := license.UsageSent{Through: through, After: head.UsageSent}
 	if len(usage) > 0 {
-		key := fmt.Sprintf("%s-%d-%d-%d", head.Cluster, head.Epoch, usage[0].Seq, usage[len(usage)-1].Seq)
-		if err := g.cloud.SendUsage(ctx, key, usage); err != nil {
+		d, err := g.send(ctx, head, usage)
+		if err != nil {
 			return after, err
 		}
-		g.link.heard()
+		if d.Done < len(usage) { // the others next time
+			sent.Through = usage[d.Done-1].Seq
+		}
+		sent.SetAside, sent.Records, sent.Way = d.SetAside, uint64(d.Done-len(d.SetAside)), d.Way
 	}
-	out, err := g.log.Propose(ctx, license.UsageSent{Through: through, Records: uint64(len(usage)), After: head.UsageSent})
+	out, err := g.log.Propose(ctx, sent)
 	switch {
 	case err != nil:
 		return after, err
+	case out.Denial != nil && len(sent.SetAside) > 0 && g.setAside()+len(sent.SetAside) > license.MaxSetAside:
+		return after, fmt.Errorf("the cloud has refused more than %d usage records for good, so that they are hardly to blame: %s", license.MaxSetAside, sent.SetAside[0].Why)
 	case out.Denial != nil: // an earlier leader's was in time after all
 		return after, fmt.Errorf("noting that usage was delivered: refused, %s", out.Denial.Reason)
 	}
-	return through, nil
+	if n := len(sent.SetAside); n > 0 {
+		g.logger.Error("the cloud refuses usage records for good; they are set aside: sitegate usage refused lists them", "records", n, "why", sent.SetAside[0].Why)
+	}
+	return sent.Through, nil
+}
+
+// send has the cloud deal with usage, and with some of it at least.
+func (g *Gateway) send(ctx context.Context, head license.Head, usage []license.Usage) (license.Delivery, error) {
+	key := fmt.Sprintf("%s-%d-%d-%d", head.Cluster, head.Epoch, usage[0].Seq, usage[len(usage)-1].Seq)
+	d, err := g.cloud.SendUsage(ctx, key, usage)
+	if err != nil {
+		return d, err
+	}
+	if d.Done < 1 || d.Done > len(usage) || len(d.SetAside) > d.Done {
+		return d, fmt.Errorf("of %d usage records the cloud says to have dealt with %d, and to refuse %d", len(usage), d.Done, len(d.SetAside))
+	}
+	g.link.heard()
+	return d, nil
+}
+
+func (g *Gateway) setAside() (n int) {
+	g.log.View(func(s *license.State) { n = len(license.AllSetAside(s)) })
+	return n
+}
+
+// resendAside sends what was set aside once more, and notes what the cloud takes
+// now. by is who wants it so; empty: nobody but this node.
+func (g *Gateway) resendAside(ctx context.Context, by string) (license.Outcome, error) {
+	var all []license.SetAside
+	g.log.View(func(s *license.State) { all = license.AllSetAside(s) })
+	var usage []license.Usage
+	for _, x := range all {
+		usage = append(usage, x.Usage)
+	}
+	var taken []string
+	for len(usage) > 0 {
+		d, err := g.send(ctx, g.head(), usage)
+		if err != nil {
+			return license.Outcome{}, fmt.Errorf("%w: %w", ErrCloud, err)
+		}
+		refused := map[string]bool{}
+		for _, x := range d.SetAside {
+			refused[x.Usage.Record] = true
+		}
+		for _, u := range usage[:d.Done] {
+			if !refused[u.Record] {
+				taken = append(taken, u.Record)
+			}
+		}
+		usage = usage[d.Done:]
+	}
+	if len(taken) == 0 {
+		return license.Outcome{Repeat: true}, nil
+	}
+	return g.log.Propose(ctx, license.SettleUsage{Records: taken, By: by})
+}
+
+// ResendUsage sends once more, by an administrator, what the cloud has refused for
+// good. ErrCloud: it could not be reached.
+func (g *Gateway) ResendUsage(ctx context.Context, by string) (Answer, error) {
+	return g.ask(ctx, request{ResendUsage: &resendUsage{By: by}})
+}
+
+// resendUsage is a request to send what was set aside.
+type resendUsage struct {
+	By string `json:"by"`
+}
+
+func (g *Gateway) resendNow(ctx context.Context, r resendUsage) (license.Outcome, error) {
+	if g.cloud == nil || !g.link.sure(ctx) {
+		return license.Outcome{}, ErrCloud
+	}
+	return g.resendAside(ctx, r.By)
 }

@@ -182,17 +182,18 @@ type books struct {
 	pages   func(cursor string) (license.Page, error)
 	polls   int // questions to the feed
 	pings   int
-	posts   int  // deliveries of usage tried
-	deaf    bool // to the next hold
-	invalid bool // usage is refused
-	mute    bool // it does not say what is held
+	posts   int                     // deliveries of usage tried
+	deaf    bool                    // to the next hold
+	invalid bool                    // usage is refused
+	mute    bool                    // it does not say what is held
+	never   map[license.UserID]bool // whose usage is refused for good
 }
 
 var errCut = errors.New("the cloud cannot be reached: connection refused")
 
 func newBooks(feed ...license.Change) *books {
 	return &books{feed: feed, holds: map[license.ID]license.CloudHold{}, gone: map[license.LicenseID]bool{}, other: map[string]license.Machine{},
-		usage: map[string]int{}}
+		usage: map[string]int{}, never: map[license.UserID]bool{}}
 }
 
 func (b *books) set(f func()) {
@@ -333,25 +334,33 @@ func (b *books) HeldCheckouts(context.Context) ([]license.Checkout, error) {
 	return held, nil
 }
 
-func (b *books) SendUsage(_ context.Context, _ string, usage []license.Usage) error {
+func (b *books) SendUsage(_ context.Context, _ string, usage []license.Usage) (license.Delivery, error) {
 	call(b, &b.posting)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.posts++
 	if b.down {
-		return errCut
+		return license.Delivery{}, errCut
 	}
 	if b.invalid {
-		return errors.New("the cloud refuses it: invalid")
+		return license.Delivery{}, errors.New("the cloud refuses it: invalid")
 	}
+	var d license.Delivery
 	for _, u := range usage {
+		if len(d.SetAside) == license.MaxSetAsideAtOnce {
+			break
+		}
+		if d.Done++; b.never[u.User] {
+			d.SetAside = append(d.SetAside, license.SetAside{Usage: u, Why: "no such user"})
+			continue
+		}
 		b.usage[u.Record]++
 	}
 	if b.forget {
 		b.forget = false
-		return errCut
+		return license.Delivery{}, errCut
 	}
-	return nil
+	return d, nil
 }
 
 func (b *books) Ping(context.Context) error {

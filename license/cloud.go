@@ -109,3 +109,12 @@ type Page struct {
 	Reset   bool   // the cursor was not known: this starts from the beginning
 	Changes []Change
 }
+
+// Delivery is what has become of usage that was sent.
+type Delivery struct {
+	// Done is how many the cloud has dealt with, from the first on: it keeps them all but
+	// those that are set aside.
+	Done     int
+	SetAside []SetAside // in the order of what was sent
+	Way      UsageWay
+}

@@ -273,7 +273,7 @@ func (s *script) command(state *State) Command {
 	case 23:
 		return Conflict{Session: s.running(state), Machine: s.machine()}
 	case 24:
-		return oneOf[Command](s, Confirm{Session: s.running(state)}, UsageSent{Through: uint64(s.pick(60)), Records: uint64(s.pick(3)), After: oneOf(s, state.head.UsageSent, state.head.UsageSent, uint64(s.pick(60)))},
+		return oneOf[Command](s, Confirm{Session: s.running(state)}, s.usage(state),
 			Refused{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}}, Found{Cluster: oneOf(s, "here", "there"), Level: oneOf[uint32](s, Level, 0, Level+1)})
 	case 25:
 		up := s.pick(2) > 0
@@ -286,6 +286,23 @@ func (s *script) command(state *State) Command {
 		}
 		return s.configure()
 	}
+}
+
+// usage is what becomes of usage at the cloud.
+func (s *script) usage(state *State) Command {
+	if len(state.setAside) > 0 && s.pick(2) == 0 {
+		all := AllSetAside(state)
+		return SettleUsage{Records: []string{all[s.pick(len(all))].Usage.Record, oneOf(s, all[0].Usage.Record, "of nobody's", "")}, By: oneOf(s, "root", "")}
+	}
+	c := UsageSent{Through: uint64(s.pick(60)), Records: uint64(s.pick(3)), After: oneOf(s, state.head.UsageSent, state.head.UsageSent, uint64(s.pick(60))), Way: UsageWay(s.pick(5))}
+	if s.pick(3) == 0 {
+		c.Through = state.head.UsageSent + uint64(s.pick(4))
+	}
+	for seq := c.After + 1; seq <= c.Through && s.pick(2) == 0; seq++ {
+		user := s.user()
+		c.SetAside = append(c.SetAside, SetAside{Why: "400", Usage: Usage{Seq: oneOf(s, seq, seq, seq, 3), Record: oneOf(s, string(user), "x"), User: user, Machine: s.machine()}})
+	}
+	return c
 }
 
 // admin is what IT does, and a user who signs out.

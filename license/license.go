@@ -12,7 +12,7 @@ type Entry struct {
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
 // RemindTerm, Remind, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
-// HoldBack, AcceptShrink, AcceptTime, RaiseLevel.
+// HoldBack, AcceptShrink, AcceptTime, RaiseLevel, SettleUsage.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -102,6 +102,8 @@ func (RestoreAccepted) fact()   {}
 func (MirrorHeld) fact()        {}
 func (ShrinkAccepted) fact()    {}
 func (MirrorResumed) fact()     {}
+func (UsageSetAside) fact()     {}
+func (UsageSettled) fact()      {}
 
 // Apply decides one entry and carries it out. It changes s in place; the events
 // are the facts in the order they came about. Apply never fails: a command that

@@ -25,6 +25,8 @@ const (
 
 	KeyNode  KeyKind = 90 // Node by its name in lower case
 	KeyToken KeyKind = 91 // JoinToken by the thirty-two bytes of its Secret
+
+	KeySetAside KeyKind = 140 // SetAside by its usage's Record
 )
 
 // Key names one record of the state. A State is its records: what a store keeps
@@ -151,12 +153,15 @@ func (s *State) Keys() []Key {
 	for id := range s.poolUse {
 		keys = append(keys, Key{KeyPoolUse, string(id)})
 	}
+	for id := range s.setAside {
+		keys = append(keys, Key{KeySetAside, id})
+	}
 	slices.SortFunc(keys, Key.compare)
 	return keys
 }
 
 // Record returns the record under k: a *Head, *User, *Product, *License, *Active,
-// *Tombstone, *Bar, *PoolUse, *Node or *JoinToken, to be encoded at once and not kept. Nil: there is none.
+// *Tombstone, *Bar, *PoolUse, *Node, *JoinToken or *SetAside, to be encoded at once and not kept. Nil: there is none.
 func (s *State) Record(k Key) any {
 	switch k.Kind {
 	case KeyHead:
@@ -201,6 +206,10 @@ func (s *State) Record(k Key) any {
 		if r := s.poolUse[UserID(k.ID)]; r != nil {
 			return r
 		}
+	case KeySetAside:
+		if r, ok := s.setAside[k.ID]; ok {
+			return &r
+		}
 	}
 	return nil
 }
@@ -229,6 +238,8 @@ func NewRecord(kind KeyKind) (any, error) {
 		return &JoinToken{}, nil
 	case KeyPoolUse:
 		return &PoolUse{}, nil
+	case KeySetAside:
+		return &SetAside{}, nil
 	}
 	return nil, fmt.Errorf("a record of table %d is of a newer version than this program knows", kind)
 }
@@ -286,6 +297,8 @@ func (s *State) Put(record any) error {
 		s.setToken(*r)
 	case *PoolUse:
 		s.setPoolUse(r.User, r)
+	case *SetAside:
+		s.setAside[r.Usage.Record] = *r
 	default:
 		return fmt.Errorf("%T is not a record of the state", record)
 	}
@@ -335,7 +348,7 @@ func (s *State) Clone() *State {
 			a.Sessions, a.Checkouts = slices.Clone(a.Sessions), slices.Clone(a.Checkouts)
 			a.Waiters, a.Reservations = slices.Clone(a.Waiters), slices.Clone(a.Reservations)
 			r = &a
-		case *Tombstone, *Bar, *JoinToken, *PoolUse:
+		case *Tombstone, *Bar, *JoinToken, *PoolUse, *SetAside:
 			r = v // replaced whole, where they change at all
 		case *Node:
 			r = v // Put copies it

@@ -244,8 +244,8 @@ func sayFact(f license.Fact) string {
 		return "configured"
 	case license.Attempted:
 		return fmt.Sprintf("attempted %s on %s: %s", f.User, sayMachine(f.Machine), sayDenial(&f.Denial))
-	case license.UsageAcknowledged:
-		return fmt.Sprintf("usage with the cloud through %d", f.Through)
+	case license.UsageAcknowledged, license.UsageSetAside, license.UsageSettled:
+		return sayOfUsage(f)
 	}
 	if line := sayNodeFact(f); line != "" {
 		return line

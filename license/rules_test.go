@@ -112,8 +112,9 @@ func firstDifference(got, want string) (line int, g, w string) {
 type story struct {
 	state *license.State
 	now   license.Time
-	page  int // mirror pages sent so far
-	usage []license.Usage
+	page  int             // mirror pages sent so far
+	usage []license.Usage // not shown yet
+	made  []license.Usage // all
 
 	backup *license.State // put aside
 }
@@ -172,6 +173,8 @@ func (s *story) run(line string) ([]string, error) {
 		return sayNodes(s.state), nil
 	case "held":
 		return s.sayHeld(), nil
+	case "outbox":
+		return s.sayOutbox(), nil
 	case "restart":
 		return nil, s.restart()
 	case "restore":
@@ -214,7 +217,7 @@ func (s *story) apply(c license.Command) []string {
 	counted := map[string]int{}
 	for _, e := range events {
 		if u, ok := license.UsageOf(e); ok {
-			s.usage = append(s.usage, u)
+			s.usage, s.made = append(s.usage, u), append(s.made, u)
 		}
 		if what := ofTheCrowd(e.Fact); what != "" {
 			counted[what]++

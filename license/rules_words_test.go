@@ -215,16 +215,8 @@ func (s *story) command(w *words) (license.Command, error) {
 			c.Contact = s.now
 		}
 		return c, nil
-	case "usage-sent":
-		n, err := strconv.ParseUint(w.next(), 10, 64)
-		c := license.UsageSent{Through: n, After: s.state.Head().UsageSent}
-		if n < c.After {
-			c.After = n
-		}
-		if text := w.after("after"); err == nil && text != "" {
-			c.After, err = strconv.ParseUint(text, 10, 64)
-		}
-		return c, err
+	case "usage-sent", "settle-usage":
+		return s.usageCommand(verb, w)
 	case "configure":
 		return s.configure(w)
 	case "resume", "reread", "accept-restore":

@@ -51,6 +51,7 @@ type State struct {
 	nodes    map[string]*Node // by name, in lower case
 	tokens   map[Digest]JoinToken
 	poolUse  map[UserID]*PoolUse
+	setAside map[string]SetAside // by the usage's Record
 
 	// Derived from the records above, and never stored.
 	busy      []*person                         // who has something open, in no order
@@ -88,6 +89,7 @@ func NewState() *State {
 		nodes:     map[string]*Node{},
 		tokens:    map[Digest]JoinToken{},
 		poolUse:   map[UserID]*PoolUse{},
+		setAside:  map[string]SetAside{},
 		byMail:    map[string]*mailed{},
 		pools:     map[ProductID][]*License{},
 		waiting:   map[UserID]struct{}{},

@@ -222,22 +222,3 @@ func (w *twin) refused(c Refused) Outcome {
 	w.tell(Attempted(c))
 	return Outcome{}
 }
-
-func (w *twin) usageSent(c UsageSent) Outcome {
-	if c.Through > w.head.Seq || c.After > c.Through {
-		return refuse(BadCommand)
-	}
-	if c.Through > w.head.UsageSent && c.After != w.head.UsageSent {
-		return refuse(TooLate)
-	}
-	if c.Records != 0 {
-		w.heard(w.now())
-	}
-	if c.Through <= w.head.UsageSent {
-		return Outcome{Repeat: true}
-	}
-	w.head.UsageSent = c.Through
-	w.head.UsageKept = min(w.head.UsageKept+c.Records, w.head.UsageMade)
-	w.tell(UsageAcknowledged{Through: c.Through, Records: c.Records})
-	return Outcome{}
-}

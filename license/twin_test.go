@@ -26,6 +26,7 @@ type twin struct {
 	ended     []Tombstone
 	nodes     []Node
 	tokens    []JoinToken
+	aside     []SetAside
 	events    []Event
 
 	pooled []twinUse // each day of pooled use, once
@@ -181,6 +182,8 @@ func (w *twin) command(c Command) Outcome {
 		return w.acceptTime(c)
 	case RaiseLevel:
 		return w.raiseLevel(c)
+	case SettleUsage:
+		return w.settleUsage(c)
 	}
 	panic("the twin does not know this command yet")
 }
@@ -583,6 +586,7 @@ func (w *twin) differs(s *State) string {
 	}
 	same("how many nodes and tokens", []int{len(s.nodes), len(s.tokens)}, []int{len(w.nodes), len(w.tokens)})
 	same("the days of pooled use", usedDays(s), w.usedDays())
+	same("what is set aside", AllSetAside(s), slices.Clone(w.aside))
 	sessions, checkouts, waiters, kept := 0, 0, 0, 0
 	for _, p := range s.busy {
 		user, a := p.user.ID, p.active

@@ -14,20 +14,20 @@ const (
 // Usage is one record for the cloud's books, derived from an event: what ended
 // is metered with its beginning and its end (R5, 1.5 of the vendor's rules).
 type Usage struct {
-	Seq         uint64 // of the event
-	Record      string // id and fencing token: the record's id in the cloud's books, the same after a restore
-	Country     string // the user's entitlement country when it began
-	Kind        UsageKind
-	ID          ID // of the session or checkout
-	User        UserID
-	Product     ProductID
-	License     LicenseID
-	Machine     Machine
-	Version     string
-	Started     Time
-	Ended       Time
-	Provisional bool
-	LicenseType string // as its user was shown it: Practitioner, Commercial, Pooled, Trial
+	Seq         uint64    `cbor:"1,keyasint"`           // of the event
+	Record      string    `cbor:"2,keyasint"`           // id and fencing token: the record's id in the cloud's books, the same after a restore
+	Country     string    `cbor:"3,keyasint,omitempty"` // the user's entitlement country when it began
+	Kind        UsageKind `cbor:"4,keyasint,omitempty"`
+	ID          ID        `cbor:"5,keyasint"` // of the session or checkout
+	User        UserID    `cbor:"6,keyasint"`
+	Product     ProductID `cbor:"7,keyasint"`
+	License     LicenseID `cbor:"8,keyasint,omitempty"`
+	Machine     Machine   `cbor:"9,keyasint"`
+	Version     string    `cbor:"10,keyasint,omitempty"`
+	Started     Time      `cbor:"11,keyasint"`
+	Ended       Time      `cbor:"12,keyasint"`
+	Provisional bool      `cbor:"13,keyasint,omitempty"`
+	LicenseType string    `cbor:"14,keyasint,omitempty"` // as its user was shown it: Practitioner, Commercial, Pooled, Trial
 }
 
 func recordID(id ID, token uint64) string {
@@ -79,30 +79,62 @@ func OpenUsage(a *Active, now Time) []Usage {
 	return usage
 }
 
+// UsageWay is how usage gets to the cloud. The numbers are in logs.
+type UsageWay uint8
+
+// The ways.
+const (
+	// WaySite is the site API: with receipts, and each record counts once.
+	WaySite UsageWay = 0
+	// WayRealtime is the vendor's real-time JSON, and WayFile its CSV to a place that it
+	// names. Neither knows a record again that comes twice: after a lost answer there may
+	// be two of it, with the same ids.
+	WayRealtime UsageWay = 1
+	WayFile     UsageWay = 2
+	// WayCarried is files that somebody carries, and receipts that come back so.
+	WayCarried UsageWay = 3
+)
+
+// Once reports whether what goes this way counts once, however often it is sent.
+func (w UsageWay) Once() bool { return w == WaySite || w == WayCarried }
+
+// String is the word for it: site, realtime, csv or carried.
+func (w UsageWay) String() string {
+	return [...]string{"site", "realtime", "csv", "carried"}[min(w, WayCarried)]
+}
+
 // UsageSent says that the cloud has acknowledged the usage up to a seq, or that there
 // was none.
 type UsageSent struct {
 	Through uint64 `cbor:"1,keyasint"`
-	Records uint64 `cbor:"2,keyasint,omitempty"` // how many those were, from After on
+	Records uint64 `cbor:"2,keyasint,omitempty"` // how many it has taken, from After on
 	// After is the seq up to which it was known to be there when these were looked for:
 	// so that none counts twice that was sent twice.
 	After uint64 `cbor:"80,keyasint,omitempty"`
+	// SetAside are those it has refused for good, in the order of their events.
+	SetAside []SetAside `cbor:"140,keyasint,omitempty"`
+	Way      UsageWay   `cbor:"141,keyasint,omitempty"`
 }
 
-// UsageAcknowledged: usage up to a seq is with the cloud.
+// UsageAcknowledged: usage up to a seq is with the cloud, but for what was set aside.
 type UsageAcknowledged struct {
-	Through uint64 `cbor:"1,keyasint"`
-	Records uint64 `cbor:"2,keyasint,omitempty"`
+	Through  uint64   `cbor:"1,keyasint"`
+	Records  uint64   `cbor:"2,keyasint,omitempty"`
+	SetAside uint64   `cbor:"140,keyasint,omitempty"` // how many were
+	Way      UsageWay `cbor:"141,keyasint,omitempty"`
+	After    uint64   `cbor:"142,keyasint,omitempty"` // what was acknowledged before
 }
 
 func (c UsageSent) decide(s *State, _ Time) *Denial {
 	switch {
-	case c.Through > s.head.Seq || c.After > c.Through:
+	case c.Through > s.head.Seq || c.After > c.Through || c.Way > WayCarried:
 		return deny(BadCommand)
 	case c.Through > s.head.UsageSent && c.After != s.head.UsageSent:
 		return deny(TooLate) // some of these are there and have been counted
+	case c.Through <= s.head.UsageSent:
+		return nil // it does nothing
 	}
-	return nil
+	return s.checkSetAside(c.SetAside, c.After, c.Through)
 }
 
 func (c UsageSent) do(s *State, at Time) Outcome {
@@ -112,8 +144,15 @@ func (c UsageSent) do(s *State, at Time) Outcome {
 	if c.Through <= s.head.UsageSent {
 		return Outcome{Repeat: true}
 	}
+	s.acknowledge(c, at)
+	return Outcome{}
+}
+
+// acknowledge notes what the cloud says of the usage that comes next.
+func (s *State) acknowledge(c UsageSent, at Time) {
+	f := UsageAcknowledged{Through: c.Through, Records: c.Records, SetAside: uint64(len(c.SetAside)), Way: c.Way, After: s.head.UsageSent}
 	s.head.UsageSent = c.Through
 	s.head.UsageKept = min(s.head.UsageKept+c.Records, s.head.UsageMade)
-	s.emit(UsageAcknowledged{Through: c.Through, Records: c.Records})
-	return Outcome{}
+	s.emit(f)
+	s.putAside(c.SetAside, at)
 }

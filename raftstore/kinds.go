@@ -60,6 +60,7 @@ func commandKinds() map[uint64]license.Command {
 		81:  license.AcceptShrink{},
 		120: license.AcceptTime{},
 		130: license.RaiseLevel{},
+		140: license.SettleUsage{},
 	}
 }
 
@@ -122,6 +123,8 @@ func factKinds() map[uint64]license.Fact {
 		82:  license.MirrorResumed{},
 		120: license.TimeAccepted{},
 		130: license.LevelRaised{},
+		140: license.UsageSetAside{},
+		141: license.UsageSettled{},
 	}
 }
 

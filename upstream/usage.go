@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"sitegate/license"
 	"sitegate/upstream/cloudapi"
@@ -26,31 +27,81 @@ func (c *Client) Ping(ctx context.Context) error {
 	return nil
 }
 
-// SendUsage delivers usage records. Nil means that the cloud keeps them all. key makes a repeated delivery harmless; what it does not
+// SendUsage delivers usage records, and sets aside those that the cloud refuses for good, whatever they come with. It may deal with fewer
+// than all of them. key makes a repeated delivery harmless; what it does not
 // cover, because the records were grouped differently or filled in since, the records' own ids do.
-func (c *Client) SendUsage(ctx context.Context, key string, usage []license.Usage) error {
-	for start := 0; start < len(usage); start += cloudapi.MaxUsageRecords {
-		part := usage[start:min(start+cloudapi.MaxUsageRecords, len(usage))]
-		req := cloudapi.UsageRequest{}
-		for _, u := range part {
-			if u.Record == "" {
-				return errors.New("sending usage: a record has no id of its own")
-			}
-			req.Records = append(req.Records, fromUsage(u))
+func (c *Client) SendUsage(ctx context.Context, key string, usage []license.Usage) (license.Delivery, error) {
+	for _, u := range usage {
+		if u.Record == "" {
+			return license.Delivery{}, errors.New("sending usage: a record has no id of its own")
 		}
-		body, err := json.Marshal(req)
-		if err != nil {
+	}
+	d := delivery{c: c, key: key}
+	for len(usage) > d.Done && len(d.SetAside) < license.MaxSetAsideAtOnce {
+		rest := usage[d.Done:]
+		if err := d.send(ctx, rest[:min(len(rest), cloudapi.MaxUsageRecords)]); err != nil {
+			return license.Delivery{}, fmt.Errorf("sending usage: %w", err)
+		}
+	}
+	return d.Delivery, nil
+}
+
+// delivery is one SendUsage under way.
+type delivery struct {
+	license.Delivery
+	c   *Client
+	key string
+}
+
+// send posts records. Where the cloud refuses them it posts each half by itself, until it is found which are refused.
+func (d *delivery) send(ctx context.Context, part []license.Usage) error {
+	err := d.post(ctx, part)
+	var no *StatusError
+	switch {
+	case err == nil:
+		d.Done += len(part)
+		return nil
+	case !errors.As(err, &no) || !no.ofContent():
+		return err
+	case len(part) > 1:
+		if err := d.send(ctx, part[:len(part)/2]); err != nil || len(d.SetAside) >= license.MaxSetAsideAtOnce {
 			return err
 		}
-		sum := sha256.Sum256(append([]byte(key+"\n"), body...))
-		var got cloudapi.UsageReceipt
-		err = c.do(ctx, call{method: http.MethodPost, path: cloudapi.PathUsage, key: hex.EncodeToString(sum[:16]), body: body}, &got)
-		if err != nil {
-			return fmt.Errorf("sending usage: %w", asError(err))
-		}
-		if got.Accepted != len(part) || got.Duplicates < 0 || got.Duplicates > len(part) {
-			return fmt.Errorf("sending usage: %w: a receipt for %d of %d records", ErrGarbage, got.Accepted, len(part))
-		}
+		return d.send(ctx, part[len(part)/2:])
+	case no.Reason != cloudapi.ReasonInvalid:
+		return err // something in between says so, as a proxy that lets nothing so large through
+	}
+	d.SetAside = append(d.SetAside, license.SetAside{Usage: part[0], Why: strings.ToValidUTF8(clip(cmp.Or(no.Detail, no.Reason)), "?")})
+	d.Done++
+	return nil
+}
+
+// ofContent reports whether what was sent is refused, and not who sends it or when.
+func (e *StatusError) ofContent() bool {
+	return e.Status == http.StatusBadRequest || e.Status == http.StatusRequestEntityTooLarge || e.Status == http.StatusUnprocessableEntity
+}
+
+// post is one posting of records.
+func (d *delivery) post(ctx context.Context, part []license.Usage) error {
+	req := cloudapi.UsageRequest{}
+	for _, u := range part {
+		req.Records = append(req.Records, fromUsage(u))
+	}
+	body, err := json.Marshal(req)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(append([]byte(d.key+"\n"), body...))
+	key := hex.EncodeToString(sum[:16])
+	var got cloudapi.UsageReceipt
+	err = d.c.do(ctx, call{method: http.MethodPost, path: cloudapi.PathUsage, key: key, body: body}, &got)
+	switch {
+	case err != nil:
+		return asError(err)
+	case got.Key != key: // of another posting: kept somewhere on the way, or come twice
+		return fmt.Errorf("%w: it is the receipt of another posting", ErrGarbage)
+	case got.Accepted != len(part) || got.Duplicates < 0 || got.Duplicates > len(part):
+		return fmt.Errorf("%w: a receipt for %d of %d records", ErrGarbage, got.Accepted, len(part))
 	}
 	return nil
 }

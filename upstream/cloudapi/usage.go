@@ -25,8 +25,10 @@ type UsageRecord struct {
 	Provisional    bool      `json:"provisional,omitempty"` // granted by the site without the cloud
 }
 
-// UsageReceipt acknowledges a posting: all its records are kept, Duplicates of them were so before.
+// UsageReceipt acknowledges the posting of that Idempotency-Key: all its records are kept, Duplicates of them were so before. A posting with a
+// record that cannot be taken is refused as a whole, with 400 and ReasonInvalid, and nothing of it is kept.
 type UsageReceipt struct {
-	Accepted   int `json:"accepted"`
-	Duplicates int `json:"duplicates"`
+	Key        string `json:"key"`
+	Accepted   int    `json:"accepted"`
+	Duplicates int    `json:"duplicates"`
 }

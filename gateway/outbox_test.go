@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sitegate/license"
+)
+
+// others gives the site as many more users, each with a license of road.
+func (s *site) others(t *testing.T, n int) {
+	t.Helper()
+	s.books.set(func() {
+		for i := range n {
+			user := license.UserID(fmt.Sprintf("u%03d", i))
+			s.books.feed = append(s.books.feed, license.Change{User: &license.User{ID: user, Country: "DE"}},
+				license.Change{License: &license.License{ID: license.LicenseID("L-" + user), Product: "road", Assignee: user}})
+		}
+	})
+	s.wait(time.Minute)
+}
+
+// used has user n of those start and stop.
+func (s *site) used(t *testing.T, n int, id byte) {
+	t.Helper()
+	user := license.UserID(fmt.Sprintf("u%03d", n))
+	m := license.Machine{ID: "m-" + string(user), Name: "WS-" + string(user)}
+	x := license.ID{1, id, byte(n), byte(n >> 8)}
+	a, err := s.Start(context.Background(), license.Start{ID: x, User: user, Product: "road", Machine: m})
+	if err == nil && a.Outcome.Denial == nil {
+		a, err = s.Stop(context.Background(), license.Stop{ID: x, User: user, Machine: m})
+	}
+	if err != nil || a.Outcome.Denial != nil {
+		t.Fatalf("%s: %v, %+v", user, err, a.Outcome.Denial)
+	}
+}
+
+// outboxState is how much usage is where.
+func (s *site) outboxState() (made, kept, waiting uint64, aside []license.SetAside) {
+	s.log.View(func(st *license.State) {
+		h := st.Head()
+		made, kept, waiting, aside = h.UsageMade, h.UsageKept, st.UsageWaiting(), license.AllSetAside(st)
+	})
+	return
+}
+
+// What the cloud refuses for good does not keep back what is behind it: it is set
+// aside, and sent when the cloud takes it, by an administrator or by and by.
+func TestUsageThatIsRefusedForGoodIsSetAside(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.others(t, 150)
+		s.books.set(func() {
+			s.books.down = true
+			for n := range 150 {
+				if n%10 != 3 { // 135: more than one command sets aside
+					s.books.never[license.UserID(fmt.Sprintf("u%03d", n))] = true
+				}
+			}
+		})
+		s.wait(time.Minute)
+		for n := range 150 {
+			s.used(t, n, 1)
+		}
+		s.books.set(func() { s.books.down = false })
+		s.wait(2 * time.Minute)
+		made, kept, waiting, aside := s.outboxState()
+		if made != 150 || kept != 15 || waiting != 0 || len(aside) != 135 || len(s.books.usage) != 15 {
+			t.Fatalf("of %d made %d are with the cloud (it has %d), %d wait, %d are set aside; want 150, 15, 15, 0, 135", made, kept, len(s.books.usage), waiting, len(aside))
+		}
+		if x := aside[0]; x.Why != "no such user" || x.At == 0 || x.Usage.User != "u000" {
+			t.Errorf("the first that is set aside is %+v", x)
+		}
+		if n := s.facts(func(f license.Fact) bool { _, ok := f.(license.UsageSetAside); return ok }); n != 2 {
+			t.Errorf("told %d times, want 2", n)
+		}
+
+		s.books.set(func() { s.books.down = true })
+		s.wait(time.Minute)
+		if _, err := s.ResendUsage(context.Background(), "ida"); !errors.Is(err, ErrCloud) {
+			t.Errorf("sent again without a link: %v, want %v", err, ErrCloud)
+		}
+		s.books.set(func() { s.books.down, s.books.never = false, map[license.UserID]bool{"u000": true} })
+		s.wait(time.Minute)
+		if _, err := s.ResendUsage(context.Background(), "ida"); err != nil {
+			t.Fatal(err)
+		}
+		if _, kept, _, aside = s.outboxState(); kept != 149 || len(aside) != 1 || aside[0].Usage.User != "u000" {
+			t.Errorf("after it was sent again %d are with the cloud, and set aside are %+v; want 149, and u000's", kept, aside)
+		}
+		s.books.set(func() { s.books.never = nil })
+		s.wait(asideEvery + time.Minute)
+		if _, kept, _, aside = s.outboxState(); kept != 150 || len(aside) != 0 || len(s.books.usage) != 150 {
+			t.Errorf("an hour later %d are with the cloud, %d set aside; it has %d, want 150, 0, 150", kept, len(aside), len(s.books.usage))
+		}
+		for record, n := range s.books.usage {
+			if n != 1 {
+				t.Errorf("%s was taken %d times", record, n)
+			}
+		}
+	})
+}
+
+// A cloud that refuses everything is not taken at its word: delivery waits, and
+// nothing is lost.
+func TestACloudThatRefusesEverythingIsWaitedFor(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.others(t, 100)
+		s.books.set(func() {
+			for n := range 100 {
+				s.books.never[license.UserID(fmt.Sprintf("u%03d", n))] = true
+			}
+		})
+		const times = license.MaxSetAside/100 + 2
+		for id := range byte(times) {
+			for n := range 100 {
+				s.used(t, n, id+1)
+			}
+			s.wait(time.Minute)
+		}
+		made, kept, waiting, aside := s.outboxState()
+		if made != 100*times || kept != 0 || len(aside) > license.MaxSetAside || waiting != made-uint64(len(aside)) || waiting < 200 {
+			t.Fatalf("of %d made %d are with the cloud, %d wait, %d are set aside", made, kept, waiting, len(aside))
+		}
+		s.books.set(func() { s.books.never = nil })
+		s.wait(asideEvery + time.Minute)
+		synctest.Wait()
+		if _, kept, waiting, aside = s.outboxState(); kept != made || waiting != 0 || len(aside) != 0 || len(s.books.usage) != int(made) {
+			t.Errorf("once it takes them, %d of %d are with the cloud, %d wait, %d are set aside", kept, made, waiting, len(aside))
+		}
+	})
+}
