@@ -586,7 +586,10 @@ func (w *twin) differs(s *State) string {
 	}
 	same("how many nodes and tokens", []int{len(s.nodes), len(s.tokens)}, []int{len(w.nodes), len(w.tokens)})
 	same("the days of pooled use", usedDays(s), w.usedDays())
-	same("what is set aside", AllSetAside(s), slices.Clone(w.aside))
+	same("how much is set aside", len(s.setAside), len(w.aside))
+	for _, x := range w.aside {
+		same("what is set aside", s.setAside[x.Usage.Record], x)
+	}
 	sessions, checkouts, waiters, kept := 0, 0, 0, 0
 	for _, p := range s.busy {
 		user, a := p.user.ID, p.active
