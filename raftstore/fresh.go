@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/time/rate"
 
 	"sitegate/license"
 )
@@ -48,10 +49,18 @@ func (p *peer) term(ctx context.Context) (termReport, error) {
 // freshness batches the callers of Fresh: one check is under way, who comes
 // meanwhile waits for the next, which begins after the call.
 type freshness struct {
+	pace    *rate.Limiter
 	mu      sync.Mutex
 	waiting []chan error
 	running bool
 }
+
+// Checks follow each other no faster than this, but for a few at once: a check costs
+// the same for one who waits as for a hundred, and takes the processors of all nodes.
+const (
+	checksPerSecond = 1000
+	checksAtOnce    = 8
+)
 
 // Fresh returns once a majority has confirmed, by an exchange begun after the
 // call, that this node still leads, and everything committed before the call has
@@ -85,6 +94,7 @@ func (s *Store) Fresh(ctx context.Context) error {
 func (s *Store) confirm() {
 	f := &s.fresh
 	for {
+		_ = f.pace.Wait(s.ctx) // once the store closes no check can succeed, and each says so
 		f.mu.Lock()
 		batch := f.waiting
 		f.waiting = nil

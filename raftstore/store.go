@@ -109,6 +109,7 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.leases = newLeaseTable(s.mono)
+	s.fresh.pace = rate.NewLimiter(checksPerSecond, checksAtOnce)
 	s.metrics = newMetrics(func() float64 { return float64(s.leases.size()) })
 	s.clock = &clock{wall: s.cfg.Clock, mono: s.mono, alarm: func(text string, by time.Duration) {
 		s.log.Warn("the time of this site", "state", text, "off_ms", by.Milliseconds())
