@@ -32,6 +32,8 @@ const (
 	PathMirror    = "/v1/mirror"
 	PathTime      = "/v1/time"
 	PathPeaks     = "/v1/usage/peaks"
+	PathRefused   = "/v1/usage/refused"
+	PathAudit     = "/v1/usage/audit"
 )
 
 // Machine is the computer a request speaks of.

@@ -120,6 +120,8 @@ const (
 	KindMirrorHeld      = "mirror-held"       // the cloud's list has shrunk by more than half; nothing is taken away
 	KindMirrorResumed   = "mirror-resumed"    // the site follows the cloud's list again
 	KindLevelRaised     = "level-raised"      // older programs are of no use to this site any more
+	KindUsageRefused    = "usage-refused"     // the cloud refuses usage records for good; they are kept apart
+	KindUsageBacklog    = "usage-backlog"     // usage waits for the cloud; the reason is how full its room is
 
 	// Of a checkout.
 	KindOutEnding  = "checkout-ending" // it ends in three days, or in one

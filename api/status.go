@@ -135,7 +135,23 @@ type UsageStatus struct {
 	Seq     uint64 `json:"seq"`     // of the last event
 	Sent    uint64 `json:"sent"`    // usage up to here is with the cloud
 	Waiting uint64 `json:"waiting"` // records that are not
+	// Refused are records that the cloud has refused for good: they are kept apart.
+	Refused uint64 `json:"refused,omitempty"`
+	// Backlog says how much of the room for usage that waits is taken: BacklogOK,
+	// BacklogHalf, BacklogHigh or BacklogFull; Bytes and Most are of that room, as the
+	// leader measured it last. Most is zero where there is no bound.
+	Backlog string `json:"backlog"`
+	Bytes   uint64 `json:"bytes,omitempty"`
+	Most    uint64 `json:"most,omitempty"`
 }
+
+// How full the room for usage is.
+const (
+	BacklogOK   = "ok"
+	BacklogHalf = "half" // half of it
+	BacklogHigh = "high" // four fifths
+	BacklogFull = "full" // nothing new is granted
+)
 
 // AutonomyStatus is how long after the last contact the site may decide alone.
 type AutonomyStatus struct {

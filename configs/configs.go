@@ -38,6 +38,8 @@ type Config struct {
 	Limits  Limits   `key:"limits"`
 	Backup  *Backup  `key:"backup"` // absent: no backups but those that are asked for
 	Disk    Disk     `key:"disk"`
+	Usage   Usage    `key:"usage"`
+	Privacy Privacy  `key:"privacy"`
 	Log     Log      `key:"log"`
 }
 
@@ -219,9 +221,11 @@ func Default() Config {
 		},
 		Rules: Rules{SessionScope: "user", CheckoutScope: "license", LeaseTTL: 180 * time.Second, CheckoutDefault: 14 * 24 * time.Hour, SaveGrace: 15 * time.Minute, Checkouts: "on", V8i: "refuse",
 			Takeover: "refuse", TakeoverGrace: 10 * time.Minute},
-		Limits: Limits{RequestsPerSecond: 20, Burst: 40},
-		Disk:   Disk{BallastMB: 64},
-		Log:    Log{Level: "info", Format: "text"},
+		Limits:  Limits{RequestsPerSecond: 20, Burst: 40},
+		Disk:    Disk{BallastMB: 64},
+		Usage:   Usage{RoomMB: 16384, Way: "site"},
+		Privacy: Privacy{Names: "clear"},
+		Log:     Log{Level: "info", Format: "text"},
 	}
 }
 

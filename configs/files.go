@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,6 +48,8 @@ func (c Config) CheckFiles() error {
 		p.private("cluster.ca_key_file", cl.CAKeyFile)
 	}
 	p.pair("api.cert_file", c.API.CertFile, c.API.KeyFile)
+	secret("privacy.key_file", c.Privacy.KeyFile)
+	p.pem("usage.receipt_key_file", c.Usage.ReceiptKeyFile)
 	for i, x := range c.Egress.ExtraCA {
 		p.certificates(keyf("egress.extra_ca[%d].file", i+1), x.File)
 	}
@@ -110,6 +113,19 @@ func reason(err error) error {
 		return pe.Err
 	}
 	return err
+}
+
+// pem wants a file that holds a key or a certificate.
+func (p *Problems) pem(key, file string) {
+	if file == "" {
+		return
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		p.add(key, "%v", fileError(err))
+	} else if block, _ := pem.Decode(data); block == nil {
+		p.add(key, "%s holds no key and no certificate in PEM form%s", file, derHint(data))
+	}
 }
 
 func (p *Problems) certificates(key, file string) {

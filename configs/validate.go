@@ -54,6 +54,8 @@ func (c Config) Validate() error {
 		c.Backup.validate(&p)
 	}
 	c.Disk.validate(&p)
+	c.Usage.validate(&p, c.Cloud != nil)
+	c.Privacy.validate(&p)
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "text", "json")
 	p.apart(c)

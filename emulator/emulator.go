@@ -35,6 +35,8 @@ type Emulator struct {
 	TokenTTL time.Duration
 	// NoMoves makes it a cloud that takes no moves from a site.
 	NoMoves bool
+	// UploadHost is where usage files are put, host or host:port; empty: where it was asked.
+	UploadHost string
 	// Now is the cloud's clock; nil is time.Now.
 	Now func() time.Time
 	// Log hears of refusals; nil discards.
@@ -57,6 +59,8 @@ type Emulator struct {
 	feed     feed
 	holds    holds
 	usage    usage
+	vendor   vendorUsage
+	carried  carried
 
 	assignments []Assignment
 }
@@ -84,6 +88,9 @@ func (e *Emulator) routes() {
 	m.HandleFunc("POST "+cloudapi.PathHoldsRenew, e.site(e.renewHolds))
 	m.HandleFunc("POST "+cloudapi.PathHoldsRelease, e.site(e.releaseHold))
 	m.HandleFunc("POST "+cloudapi.PathUsage, e.site(e.postUsage))
+	m.HandleFunc("POST "+cloudapi.PathPosting, e.site(e.postPosting))
+	m.HandleFunc("GET "+cloudapi.PathLocation+cloudapi.LocationUsageLog, e.locate)
+	m.HandleFunc("PUT "+uploads, e.putUsageFile)
 	m.HandleFunc("POST "+cloudapi.PathLicenses+"/{id}/move", e.site(e.postMove))
 	e.mux = m
 }

@@ -33,7 +33,8 @@ func (e *Endpoint) status(*call) (reply, error) {
 		st.Mirror = api.MirrorStatus{Filled: h.Filled, Cursor: h.Cursor, Held: held(h.Held), Read: h.Link.Read.Std()}
 		st.Counts = api.Counts{Users: n.Users, Products: n.Products, Licenses: n.Licenses, Assigned: n.Assigned,
 			Sessions: n.Sessions, Checkouts: n.Checkouts, Provisional: n.Provisional}
-		st.Usage = api.UsageStatus{Seq: h.Seq, Sent: h.UsageSent, Waiting: h.UsageMade - h.UsageKept}
+		st.Usage = api.UsageStatus{Seq: h.Seq, Sent: h.UsageSent, Waiting: s.UsageWaiting(), Refused: uint64(len(license.AllSetAside(s))),
+			Backlog: h.Backlog.Level.String(), Bytes: h.Backlog.Bytes, Most: h.Backlog.Most}
 		st.Autonomy = api.AutonomyStatus{CappedMS: s.Autonomy(true).Milliseconds(), UncappedMS: s.Autonomy(false).Milliseconds()}
 		if h.Now != 0 {
 			st.Time = max(h.Now, e.gw.Now()).Std()

@@ -57,6 +57,8 @@ type Gateway interface {
 	AcceptTime(context.Context, license.AcceptTime) (gateway.Answer, error)
 	Peaks(ctx context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error)
 	Refresh(context.Context) (gateway.Answer, error)
+	ResendUsage(ctx context.Context, by string) (gateway.Answer, error)
+	Audit(context.Context) (license.Audit, error)
 	AcceptRestore(context.Context, license.AcceptRestore) (gateway.Answer, error)
 	Renew(context.Context, []license.Renewal) ([]license.Lease, error)
 	View(func(*license.State))
@@ -88,6 +90,8 @@ type Config struct {
 	Rate         Rate // of one identity's requests
 	// Backups tells of this node's scheduled backups; nil: it makes none.
 	Backups func() *api.BackupStatus
+	// Pseudonym is what reports call a user or a machine; nil: by name.
+	Pseudonym func(kind, name string) string
 }
 
 // Rate limits how often something may be done. The zero value is the default: 20

@@ -64,6 +64,7 @@ var statuses = map[string]int{
 	string(license.UnknownRequest):  http.StatusNotFound,
 	string(license.CloudNeeded):     http.StatusServiceUnavailable,
 	string(license.AfterRestore):    http.StatusServiceUnavailable,
+	string(license.UsageFull):       http.StatusServiceUnavailable,
 	string(license.BadCommand):      http.StatusBadRequest,
 
 	api.CodeNoQuorum:     http.StatusServiceUnavailable,
@@ -88,6 +89,7 @@ var statuses = map[string]int{
 var afters = map[string]time.Duration{
 	string(license.CloudNeeded):  30 * time.Second,
 	string(license.AfterRestore): time.Minute,
+	string(license.UsageFull):    time.Minute,
 	api.CodeNoQuorum:             time.Second,
 	api.CodeUnknown:              time.Second,
 	api.CodeNotReady:             5 * time.Second,

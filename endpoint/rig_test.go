@@ -42,6 +42,7 @@ type oneNode struct {
 	lone  bool // no leader
 	// cannot: the cloud takes no moves.
 	cannot bool
+	audit  license.Audit
 	peaks  func(from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error)
 }
 
@@ -183,6 +184,19 @@ func (n *oneNode) SignOut(_ context.Context, c license.SignOut) (gateway.Answer,
 func (n *oneNode) Peaks(_ context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error) {
 	return n.peaks(from, until, product)
 }
+
+func (n *oneNode) ResendUsage(_ context.Context, by string) (gateway.Answer, error) {
+	var c license.SettleUsage
+	n.View(func(s *license.State) {
+		for _, x := range license.AllSetAside(s) {
+			c.Records = append(c.Records, x.Usage.Record)
+		}
+	})
+	c.By = by
+	return n.apply(c)
+}
+
+func (n *oneNode) Audit(context.Context) (license.Audit, error) { return n.audit, nil }
 
 func (n *oneNode) AcceptShrink(_ context.Context, c license.AcceptShrink) (gateway.Answer, error) {
 	return n.apply(c)

@@ -74,6 +74,9 @@ func (e *Endpoint) routes() []route {
 		{method: "GET", path: api.PathReminders, who: operator, do: e.reminders},
 		{method: "POST", path: api.PathRestore + "/accept", who: operator, do: body(e.acceptRestore)},
 		{method: "GET", path: api.PathPeaks, who: operator, large: true, do: e.peaks},
+		{method: "GET", path: api.PathRefused, who: operator, do: e.refusedUsage},
+		{method: "POST", path: api.PathRefused + "/resend", who: operator, large: true, do: body(e.resendUsage)},
+		{method: "GET", path: api.PathAudit, who: operator, large: true, do: e.auditUsage},
 		{method: "POST", path: api.PathTime + "/accept", who: operator, do: body(e.acceptTime)},
 		{method: "POST", path: api.PathMirror + "/accept", who: operator, do: body(e.acceptShrink)},
 	}

@@ -42,7 +42,9 @@ type request struct {
 	AcceptShrink *license.AcceptShrink `json:"accept_shrink,omitempty"`
 	AcceptTime   *license.AcceptTime   `json:"accept_time,omitempty"`
 
-	ResendUsage *resendUsage `json:"resend_usage,omitempty"`
+	ResendUsage  *resendUsage          `json:"resend_usage,omitempty"`
+	ExportUsage  *license.ExportUsage  `json:"export_usage,omitempty"`
+	ReceiveUsage *license.ReceiveUsage `json:"receive_usage,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.

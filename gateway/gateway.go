@@ -134,6 +134,11 @@ type Config struct {
 	// Diverged reports whether the nodes were found to have different states, with no
 	// majority for any of them; nil: they were not.
 	Diverged func() bool
+	// Backlog is how many bytes of this node's journal are kept for usage that is not
+	// with the cloud, and BacklogMost how many there may be before nothing new is granted;
+	// zero: as many as there are. Nil: it is not known.
+	Backlog     func() uint64
+	BacklogMost uint64
 }
 
 // Disk is the room in a node's data folder.

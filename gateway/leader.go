@@ -23,6 +23,9 @@ type Gateway struct {
 	disk       func() Disk // may be nil
 	diverged   func() bool // may be nil
 
+	backlog     func() uint64 // may be nil
+	backlogMost uint64
+
 	begun sync.Mutex
 	term  uint64 // the last leadership that was begun; begun guards it
 
@@ -45,7 +48,7 @@ func New(cfg Config) *Gateway {
 	if cfg.AskTimeout == 0 {
 		cfg.AskTimeout = defaultAskTimeout
 	}
-	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged,
+	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost,
 		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), reread: newAgain()}
 	g.link = newLink(g)
 	g.holds = newHolds(g)
@@ -63,6 +66,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 // lead runs the errands of one leadership and returns when all have ended.
 func (g *Gateway) lead(ctx context.Context) {
 	errands := []func(context.Context){g.configure, g.settle, g.remind, g.refuseJournal}
+	if g.backlog != nil {
+		errands = append(errands, g.watchBacklog)
+	}
 	g.begin()
 	if g.cloud != nil {
 		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox, g.reclaim)

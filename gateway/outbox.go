@@ -139,12 +139,13 @@ func (g *Gateway) resendAside(ctx context.Context, by string) (license.Outcome, 
 	for _, x := range all {
 		usage = append(usage, x.Usage)
 	}
-	var taken []string
+	out := license.Outcome{Repeat: true}
 	for len(usage) > 0 {
 		d, err := g.send(ctx, g.head(), usage)
 		if err != nil {
 			return license.Outcome{}, fmt.Errorf("%w: %w", ErrCloud, err)
 		}
+		var taken []string
 		refused := map[string]bool{}
 		for _, x := range d.SetAside {
 			refused[x.Usage.Record] = true
@@ -155,11 +156,14 @@ func (g *Gateway) resendAside(ctx context.Context, by string) (license.Outcome, 
 			}
 		}
 		usage = usage[d.Done:]
+		if len(taken) == 0 {
+			continue
+		}
+		if out, err = g.log.Propose(ctx, license.SettleUsage{Records: taken, By: by}); err != nil {
+			return license.Outcome{}, err
+		}
 	}
-	if len(taken) == 0 {
-		return license.Outcome{Repeat: true}, nil
-	}
-	return g.log.Propose(ctx, license.SettleUsage{Records: taken, By: by})
+	return out, nil
 }
 
 // ResendUsage sends once more, by an administrator, what the cloud has refused for

@@ -10,7 +10,6 @@ import (
 
 const (
 	peakMemory = 64 << 20 // bytes that a count of peaks may take
-	peakRead   = 1000     // events looked through at a time
 	maxPeaks   = 3000     // days and products counted at once, about
 )
 
@@ -53,31 +52,14 @@ func (g *Gateway) Peaks(ctx context.Context, from, until license.Time, product l
 	if err != nil {
 		return nil, 0, err
 	}
-	var waiting time.Time // since when the journal is behind
-	for after < end && !c.Full() {
-		events, err := g.log.Journal(ctx, after, peakRead)
-		if err != nil {
-			return nil, 0, err
+	err = g.eachEvent(ctx, after, end, func(e license.Event) bool {
+		if u, ok := license.UsageOf(e); ok {
+			add(u)
 		}
-		for _, e := range events {
-			if u, ok := license.UsageOf(e); ok {
-				add(u)
-			}
-			after = e.Seq
-		}
-		if len(events) > 0 {
-			waiting = time.Time{}
-			continue
-		}
-		if waiting.IsZero() {
-			waiting = time.Now()
-		}
-		if time.Since(waiting) > journalLag {
-			return nil, 0, ErrUnknown
-		}
-		if !pause(ctx, 20*time.Millisecond) {
-			return nil, 0, ctx.Err()
-		}
+		return !c.Full()
+	})
+	if err != nil {
+		return nil, 0, err
 	}
 	if c.Full() {
 		return nil, 0, ErrTooMuch

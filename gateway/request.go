@@ -159,6 +159,10 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.AcceptRestore)
 	case r.AcceptTime != nil:
 		out, err = g.acceptTime(ctx, *r.AcceptTime)
+	case r.ExportUsage != nil:
+		out, err = g.log.Propose(ctx, *r.ExportUsage)
+	case r.ReceiveUsage != nil:
+		out, err = g.log.Propose(ctx, *r.ReceiveUsage)
 	case r.ResendUsage != nil:
 		out, err = g.resendNow(ctx, *r.ResendUsage)
 	case r.AcceptShrink != nil:

@@ -124,6 +124,9 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 			return d
 		}
 	}
+	if d := s.meterable(c.Product, lic.ID); d != nil {
+		return d
+	}
 	if !c.Agreed {
 		return &Denial{Reason: CloudNeeded, Product: c.Product, License: lic.ID}
 	}

@@ -89,6 +89,9 @@ const (
 	NodeGone Reason = "node-removed"
 	// TooManyNodes: MaxNodes names of nodes have been used.
 	TooManyNodes Reason = "too-many-nodes"
+	// UsageFull: usage waits for the cloud, and the room for it is taken; what is started
+	// now could not be metered any more.
+	UsageFull Reason = "usage-full"
 	// AfterRestore: the site went on from a backup, or from one node that was left;
 	// what was granted in the time that is lost may still be in use.
 	AfterRestore Reason = "restored"
@@ -116,6 +119,7 @@ var reasons = [...]Reason{
 	TakeoverRefused, TakeoverNotPossible, TakeoverCheckout, TakeoverUnderWay, UnknownRequest,
 	UnknownToken, TokenUsed, TokenExpired, TooManyTokens, NodeKnown, NodeGone, TooManyNodes,
 	AfterRestore,
+	UsageFull,
 	MirrorShrunk, MirrorNotHeld,
 }
 

@@ -294,6 +294,28 @@ func (s *script) usage(state *State) Command {
 		all := AllSetAside(state)
 		return SettleUsage{Records: []string{all[s.pick(len(all))].Usage.Record, oneOf(s, all[0].Usage.Record, "of nobody's", "")}, By: oneOf(s, "root", "")}
 	}
+	switch n := s.pick(8); {
+	case n == 0:
+		return NoteBacklog{Bytes: uint64(s.pick(25)), Most: uint64(oneOf(s, 0, 20, 20, 20, 20))}
+	case n == 1:
+		return NoteBacklog{Bytes: uint64(s.pick(10)), Most: 20}
+	case n == 2:
+		c := ExportUsage{Records: uint64(s.pick(3)), Sum: Digest{byte(s.pick(2))}, By: oneOf(s, "root", "root", "root", "")}
+		c.Number, c.After = state.NextExport()
+		c.Through = c.After + uint64(s.pick(4))
+		if s.pick(4) == 0 {
+			c.Number, c.After = c.Number+uint64(s.pick(2)), uint64(s.pick(60))
+		}
+		return c
+	case n < 5 && len(state.exports) > 0:
+		all := Exports(state)
+		x := all[s.pick(len(all))]
+		c := ReceiveUsage{Number: oneOf(s, x.Number, x.Number, x.Number, x.Number+1), Sum: oneOf(s, x.Sum, x.Sum, x.Sum, Digest{9}), By: "root"}
+		if x.Records > 0 && s.pick(2) == 0 {
+			c.Refused = []SetAside{{Why: "400", Usage: Usage{Seq: x.Through, Record: string(s.user()), Machine: s.machine()}}}
+		}
+		return c
+	}
 	c := UsageSent{Through: uint64(s.pick(60)), Records: uint64(s.pick(3)), After: oneOf(s, state.head.UsageSent, state.head.UsageSent, uint64(s.pick(60))), Way: UsageWay(s.pick(5))}
 	if s.pick(3) == 0 {
 		c.Through = state.head.UsageSent + uint64(s.pick(4))

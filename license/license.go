@@ -12,7 +12,8 @@ type Entry struct {
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
 // RemindTerm, Remind, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
-// HoldBack, AcceptShrink, AcceptTime, RaiseLevel, SettleUsage.
+// HoldBack, AcceptShrink, AcceptTime, RaiseLevel, SettleUsage,
+// NoteBacklog, ExportUsage, ReceiveUsage.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -35,6 +36,7 @@ type Outcome struct {
 	License  *License      // of Move: a copy
 	Node     *Node         // of Join, RemoveNode: a copy
 	Held     *Held         // of AcceptShrink: a copy
+	Export   *Export       // of ExportUsage, ReceiveUsage: a copy
 	Time     *TimeAccepted // of AcceptTime
 	Repeat   bool          // had been done before; nothing has changed
 }
@@ -104,6 +106,9 @@ func (ShrinkAccepted) fact()    {}
 func (MirrorResumed) fact()     {}
 func (UsageSetAside) fact()     {}
 func (UsageSettled) fact()      {}
+func (BacklogChanged) fact()    {}
+func (UsageExported) fact()     {}
+func (UsageReceived) fact()     {}
 
 // Apply decides one entry and carries it out. It changes s in place; the events
 // are the facts in the order they came about. Apply never fails: a command that

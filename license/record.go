@@ -2,6 +2,7 @@ package license
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +28,7 @@ const (
 	KeyToken KeyKind = 91 // JoinToken by the thirty-two bytes of its Secret
 
 	KeySetAside KeyKind = 140 // SetAside by its usage's Record
+	KeyExport   KeyKind = 141 // Export by the eight bytes of its Number
 )
 
 // Key names one record of the state. A State is its records: what a store keeps
@@ -156,12 +158,15 @@ func (s *State) Keys() []Key {
 	for id := range s.setAside {
 		keys = append(keys, Key{KeySetAside, id})
 	}
+	for number := range s.exports {
+		keys = append(keys, exportKey(number))
+	}
 	slices.SortFunc(keys, Key.compare)
 	return keys
 }
 
 // Record returns the record under k: a *Head, *User, *Product, *License, *Active,
-// *Tombstone, *Bar, *PoolUse, *Node, *JoinToken or *SetAside, to be encoded at once and not kept. Nil: there is none.
+// *Tombstone, *Bar, *PoolUse, *Node, *JoinToken, *SetAside or *Export, to be encoded at once and not kept. Nil: there is none.
 func (s *State) Record(k Key) any {
 	switch k.Kind {
 	case KeyHead:
@@ -210,6 +215,10 @@ func (s *State) Record(k Key) any {
 		if r, ok := s.setAside[k.ID]; ok {
 			return &r
 		}
+	case KeyExport:
+		if r, ok := s.exports[binary.BigEndian.Uint64([]byte(k.ID))]; ok {
+			return &r
+		}
 	}
 	return nil
 }
@@ -240,6 +249,8 @@ func NewRecord(kind KeyKind) (any, error) {
 		return &PoolUse{}, nil
 	case KeySetAside:
 		return &SetAside{}, nil
+	case KeyExport:
+		return &Export{}, nil
 	}
 	return nil, fmt.Errorf("a record of table %d is of a newer version than this program knows", kind)
 }
@@ -299,6 +310,8 @@ func (s *State) Put(record any) error {
 		s.setPoolUse(r.User, r)
 	case *SetAside:
 		s.setAside[r.Usage.Record] = *r
+	case *Export:
+		s.exports[r.Number] = *r
 	default:
 		return fmt.Errorf("%T is not a record of the state", record)
 	}
@@ -348,7 +361,7 @@ func (s *State) Clone() *State {
 			a.Sessions, a.Checkouts = slices.Clone(a.Sessions), slices.Clone(a.Checkouts)
 			a.Waiters, a.Reservations = slices.Clone(a.Waiters), slices.Clone(a.Reservations)
 			r = &a
-		case *Tombstone, *Bar, *JoinToken, *PoolUse, *SetAside:
+		case *Tombstone, *Bar, *JoinToken, *PoolUse, *SetAside, *Export:
 			r = v // replaced whole, where they change at all
 		case *Node:
 			r = v // Put copies it

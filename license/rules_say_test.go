@@ -244,7 +244,7 @@ func sayFact(f license.Fact) string {
 		return "configured"
 	case license.Attempted:
 		return fmt.Sprintf("attempted %s on %s: %s", f.User, sayMachine(f.Machine), sayDenial(&f.Denial))
-	case license.UsageAcknowledged, license.UsageSetAside, license.UsageSettled:
+	case license.UsageAcknowledged, license.UsageSetAside, license.UsageSettled, license.BacklogChanged, license.UsageExported, license.UsageReceived:
 		return sayOfUsage(f)
 	}
 	if line := sayNodeFact(f); line != "" {

@@ -215,7 +215,7 @@ func (s *story) command(w *words) (license.Command, error) {
 			c.Contact = s.now
 		}
 		return c, nil
-	case "usage-sent", "settle-usage":
+	case "usage-sent", "settle-usage", "backlog", "export", "receive":
 		return s.usageCommand(verb, w)
 	case "configure":
 		return s.configure(w)

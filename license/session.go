@@ -181,6 +181,9 @@ func (c Start) decide(s *State, at Time) *Denial {
 			return d
 		}
 	}
+	if d := s.meterable(c.Product, r.license.ID); d != nil {
+		return d
+	}
 	alone := !c.Agreed && s.startsUnder(c.User, r.license, c.Machine, c.Version, at) == nil
 	if alone && at >= s.aloneUntil(r.product.Single()) {
 		return &Denial{Reason: CloudNeeded, Product: c.Product, License: r.license.ID}

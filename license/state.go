@@ -34,6 +34,10 @@ type Head struct {
 	// Shrinkage is how the mirror shrinks, and Held what of it is held back.
 	Shrinkage Shrinkage `cbor:"80,keyasint,omitempty"`
 	Held      Held      `cbor:"81,keyasint,omitempty"`
+	// Backlog is how much usage waits for the cloud.
+	Backlog Backlog `cbor:"140,keyasint,omitzero"`
+	// Exported is the last file of usage that somebody carries to the vendor.
+	Exported Exported `cbor:"141,keyasint,omitzero"`
 	// Program is a version that can do Level, since that was raised.
 	Program string `cbor:"130,keyasint,omitempty"`
 }
@@ -52,6 +56,7 @@ type State struct {
 	tokens   map[Digest]JoinToken
 	poolUse  map[UserID]*PoolUse
 	setAside map[string]SetAside // by the usage's Record
+	exports  map[uint64]Export   // by number, until their usage is acknowledged
 
 	// Derived from the records above, and never stored.
 	busy      []*person                         // who has something open, in no order
@@ -90,6 +95,7 @@ func NewState() *State {
 		tokens:    map[Digest]JoinToken{},
 		poolUse:   map[UserID]*PoolUse{},
 		setAside:  map[string]SetAside{},
+		exports:   map[uint64]Export{},
 		byMail:    map[string]*mailed{},
 		pools:     map[ProductID][]*License{},
 		waiting:   map[UserID]struct{}{},

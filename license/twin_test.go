@@ -27,6 +27,7 @@ type twin struct {
 	nodes     []Node
 	tokens    []JoinToken
 	aside     []SetAside
+	exports   []Export
 	events    []Event
 
 	pooled []twinUse // each day of pooled use, once
@@ -184,6 +185,12 @@ func (w *twin) command(c Command) Outcome {
 		return w.raiseLevel(c)
 	case SettleUsage:
 		return w.settleUsage(c)
+	case NoteBacklog:
+		return w.noteBacklog(c)
+	case ExportUsage:
+		return w.exportUsage(c)
+	case ReceiveUsage:
+		return w.receiveUsage(c)
 	}
 	panic("the twin does not know this command yet")
 }
@@ -589,6 +596,10 @@ func (w *twin) differs(s *State) string {
 	same("how much is set aside", len(s.setAside), len(w.aside))
 	for _, x := range w.aside {
 		same("what is set aside", s.setAside[x.Usage.Record], x)
+	}
+	same("how much is exported", len(s.exports), len(w.exports))
+	for _, x := range w.exports {
+		same("a file of usage", s.exports[x.Number], x)
 	}
 	sessions, checkouts, waiters, kept := 0, 0, 0, 0
 	for _, p := range s.busy {

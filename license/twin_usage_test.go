@@ -73,3 +73,92 @@ func (w *twin) settleUsage(c SettleUsage) Outcome {
 	w.tell(UsageSettled{Records: settled, By: c.By})
 	return Outcome{}
 }
+
+func (w *twin) noteBacklog(c NoteBacklog) Outcome {
+	const huge = 1 << 60
+	if c.Bytes > huge || c.Most > huge {
+		return refuse(BadCommand)
+	}
+	b := &w.head.Backlog
+	if b.Bytes == c.Bytes && b.Most == c.Most {
+		return Outcome{Repeat: true}
+	}
+	is := func(bytes uint64) BacklogLevel {
+		if c.Most == 0 {
+			return 0
+		}
+		var level BacklogLevel
+		for i, mark := range []uint64{c.Most / 2, c.Most - c.Most/5, c.Most} {
+			if bytes >= mark {
+				level = BacklogLevel(i + 1)
+			}
+		}
+		return level
+	}
+	from := b.Level
+	for is(c.Bytes) > b.Level {
+		b.Level++
+	}
+	for is(c.Bytes) < b.Level && is(c.Bytes+c.Most/20) < b.Level {
+		b.Level--
+	}
+	b.Bytes, b.Most = c.Bytes, c.Most
+	if from != b.Level {
+		b.Since = w.now()
+		w.tell(BacklogChanged{From: from, Level: b.Level, Bytes: c.Bytes, Most: c.Most, To: w.with(twinLookAfter)})
+	}
+	return Outcome{}
+}
+
+func (w *twin) exportUsage(c ExportUsage) Outcome {
+	switch {
+	case c.By == "" || !twinName(c.By) || c.Through > w.head.Seq || c.Through <= c.After:
+		return refuse(BadCommand)
+	case c.Number != w.head.Exported.Number+1 || c.After != max(w.head.Exported.Through, w.head.UsageSent):
+		return refuse(TooLate)
+	case len(w.exports) >= 4096:
+		return refuse(BadCommand)
+	}
+	x := Export{Number: c.Number, After: c.After, Through: c.Through, Records: c.Records, Sum: c.Sum, At: w.now(), By: c.By}
+	w.exports = append(w.exports, x)
+	w.head.Exported = Exported{Number: c.Number, Through: c.Through}
+	w.tell(UsageExported{Export: x})
+	return Outcome{Export: &x}
+}
+
+func (w *twin) receiveUsage(c ReceiveUsage) Outcome {
+	if !twinName(c.By) || c.Number > w.head.Exported.Number {
+		return refuse(BadCommand)
+	}
+	x := twinFind(w.exports, func(x *Export) bool { return x.Number == c.Number })
+	if x != nil {
+		if x.Sum != c.Sum || uint64(len(c.Refused)) > x.Records || len(c.Refused) > 100 || len(c.Refused)+len(w.aside) > 1000 {
+			return refuse(BadCommand)
+		}
+		for i, y := range c.Refused {
+			u := y.Usage
+			if u.Record == "" || u.Seq <= x.After || u.Seq > x.Through || i > 0 && u.Seq <= c.Refused[i-1].Usage.Seq || !twinMachine(u.Machine) ||
+				!twinName(u.Record, y.Why, string(u.User), string(u.Product), string(u.License), u.Version, u.Country, u.LicenseType) {
+				return refuse(BadCommand)
+			}
+		}
+	}
+	if x == nil || x.Received != 0 {
+		return Outcome{Repeat: true}
+	}
+	x.Received, x.Refused = w.now(), c.Refused
+	done := *x
+	w.tell(UsageReceived{Number: c.Number, By: c.By})
+	w.heard(w.now())
+	for len(w.exports) > 0 {
+		first := w.exports[0]
+		if first.Received == 0 || first.After > w.head.UsageSent {
+			break
+		}
+		w.exports = slices.Delete(w.exports, 0, 1)
+		if first.Through > w.head.UsageSent {
+			w.acknowledged(UsageSent{Through: first.Through, Records: first.Records - uint64(len(first.Refused)), SetAside: first.Refused, Way: 3})
+		}
+	}
+	return Outcome{Export: &done}
+}

@@ -66,6 +66,9 @@ func (w *twin) start(c Start) Outcome {
 			return Outcome{Denial: d}
 		}
 	}
+	if w.head.Backlog.Level == 3 {
+		return about("usage-full")
+	}
 	if under == nil && !c.Agreed && !w.alone(w.single(c.Product)) {
 		return about("cloud-needed")
 	}
@@ -263,6 +266,9 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 		if d := w.waits(c.Product, lic.ID); d != nil {
 			return Outcome{Denial: d}
 		}
+	}
+	if w.head.Backlog.Level == 3 {
+		return Outcome{Denial: &Denial{Reason: "usage-full", Product: c.Product, License: lic.ID}}
 	}
 	if !c.Agreed {
 		return Outcome{Denial: &Denial{Reason: "cloud-needed", Product: c.Product, License: lic.ID}}

@@ -28,6 +28,7 @@ type Usage struct {
 	Ended       Time      `cbor:"12,keyasint"`
 	Provisional bool      `cbor:"13,keyasint,omitempty"`
 	LicenseType string    `cbor:"14,keyasint,omitempty"` // as its user was shown it: Practitioner, Commercial, Pooled, Trial
+	Token       uint64    `cbor:"15,keyasint,omitempty"` // the seq of its beginning
 }
 
 func recordID(id ID, token uint64) string {
@@ -38,11 +39,11 @@ func recordID(id ID, token uint64) string {
 func UsageOf(e Event) (Usage, bool) {
 	session := func(x *Session) (Usage, bool) {
 		return Usage{Seq: e.Seq, Record: recordID(x.ID, x.Token), Kind: UsageSession, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
-			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, Provisional: x.Provisional, LicenseType: x.LicenseType(), Country: x.Country}, true
+			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, Provisional: x.Provisional, LicenseType: x.LicenseType(), Country: x.Country, Token: x.Token}, true
 	}
 	checkout := func(x *Checkout) (Usage, bool) {
 		return Usage{Seq: e.Seq, Record: recordID(x.ID, x.Token), Kind: UsageCheckout, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
-			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, LicenseType: Practitioner, Country: x.Country}, true
+			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, LicenseType: Practitioner, Country: x.Country, Token: x.Token}, true
 	}
 	switch f := e.Fact.(type) {
 	case Stopped:

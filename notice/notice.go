@@ -51,6 +51,8 @@ const (
 	MirrorHeld      Kind = "mirror-held"       // the cloud's list has shrunk by more than half; nothing is taken away
 	MirrorResumed   Kind = "mirror-resumed"    // the site follows the cloud's list again
 	LevelRaised     Kind = "level-raised"      // the cluster works at a higher level: older programs are of no use
+	UsageRefused    Kind = "usage-refused"     // the cloud refuses usage records for good; they are kept apart
+	UsageBacklog    Kind = "usage-backlog"     // usage waits for the cloud; the reason is how full its room is
 
 	// Of a checkout.
 	OutEnding  Kind = "checkout-ending" // it ends in three days, or in one
@@ -61,7 +63,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
 		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, Requested, Declined, LinkUp, LinkDown,
-		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, LevelRaised, OutEnding, WrittenOff}
+		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, LevelRaised, UsageRefused, UsageBacklog, OutEnding, WrittenOff}
 }
 
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
@@ -239,6 +241,12 @@ func From(e license.Event) []Notice {
 		return n.each(f.To)
 	case license.LevelRaised:
 		n.Kind = LevelRaised
+		return n.each(f.To)
+	case license.UsageSetAside:
+		n.Kind = UsageRefused
+		return n.each(f.To)
+	case license.BacklogChanged:
+		n.Kind, n.Reason = UsageBacklog, f.Level.String()
 		return n.each(f.To)
 	case license.LinkChanged:
 		n.Kind = LinkDown

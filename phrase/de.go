@@ -93,6 +93,12 @@ var german = book{
 				"Versuchen Sie es später erneut, oder fragen Sie {admins}."},
 			until: "Ab {until} ist ein Start möglich.",
 		},
+		"usage-full": {
+			title:  "Nutzung kann nicht mehr erfasst werden",
+			detail: "An diesem Standort warten so viele Nutzungsdaten auf die Übermittlung an den Hersteller, dass eine neue Nutzung von {product} nicht mehr erfasst werden könnte.",
+			next: []string{"Was schon läuft, läuft weiter.",
+				"Melden Sie, dass der Platz für Nutzungsdaten voll ist: {admins}."},
+		},
 		"checkout-too-long": {
 			title:  "Zu lang",
 			detail: "Eine Lizenz von {product} kann nicht so lange ausgeliehen werden.",
@@ -435,6 +441,11 @@ var german = book{
 		"mirror-resumed":                 "Der Standort folgt wieder der Liste der Cloud: Es fehlt darin nicht mehr als die Hälfte.",
 		"mirror-resumed/accepted":        "Der Standort folgt wieder der Liste der Cloud; was {by} angenommen hat, ist weggenommen.",
 		"level-raised":                   "Alle Knoten dieses Standorts haben jetzt eine neuere Version und arbeiten von nun an nach ihren Regeln: Eine ältere Version von sitegate startet mit den Daten dieses Standorts nicht mehr.",
+		"usage-refused":                  "Die Cloud nimmt Nutzungsdaten dieses Standorts endgültig nicht an. Sie sind beiseitegelegt, die übrigen gehen weiter: Sehen Sie mit sitegate usage refused nach, und fragen Sie den Hersteller.",
+		"usage-backlog":                  "Für Nutzungsdaten, die auf die Cloud warten, ist wieder Platz.",
+		"usage-backlog/half":             "Nutzungsdaten warten auf die Cloud, und die Hälfte des Platzes dafür ist belegt. Ist er voll, kann nichts Neues gestartet werden: Sehen Sie nach der Verbindung zur Cloud, oder exportieren Sie mit sitegate usage export.",
+		"usage-backlog/high":             "Nutzungsdaten warten auf die Cloud, und vier Fünftel des Platzes dafür sind belegt. Ist er voll, kann nichts Neues gestartet werden: Sehen Sie jetzt nach der Verbindung zur Cloud, oder exportieren Sie mit sitegate usage export.",
+		"usage-backlog/full":             "Nutzungsdaten warten auf die Cloud, und der Platz dafür ist voll: An diesem Standort kann nichts Neues gestartet werden, bis die Cloud davon etwas angenommen oder einen Export bestätigt hat.",
 		"note":                           " Dazu heißt es: {note}",
 	},
 
@@ -484,6 +495,7 @@ var german = book{
 		"checkout-written-off": "Die Ausleihe auf diesem Rechner wurde abgeschrieben. Sie endet spätestens am {until}.",
 		"too-many-checkouts":   "Dieser Benutzer hat schon {checkouts}.",
 		"restored":             "Das Lizenz-Gateway wurde wiederhergestellt: Eine Lizenz von {product} gibt es erst, wenn feststeht, was ausgeliehen ist.",
+		"usage-full":           "Es warten so viele Nutzungsdaten auf die Cloud, dass ein Ausleihen von {product} nicht mehr erfasst werden könnte.",
 		"cloud-needed":         "Die Cloud muss einer Ausleihe zustimmen, antwortet aber nicht.",
 	},
 }

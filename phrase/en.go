@@ -94,6 +94,12 @@ var english = book{
 				"Try again later, or tell {admins}."},
 			until: "It can be started from {until} on.",
 		},
+		"usage-full": {
+			title:  "Use cannot be recorded any more",
+			detail: "So much usage of this site waits to be delivered to the vendor that a new use of {product} could not be recorded any more.",
+			next: []string{"Go on with what runs: it is not affected.",
+				"Tell {admins} that the room for usage is full."},
+		},
 		"checkout-too-long": {
 			title:  "Too long",
 			detail: "{product} cannot be checked out for that long.",
@@ -436,6 +442,11 @@ var english = book{
 		"mirror-resumed":                 "The site follows the cloud's list again: it no longer lacks more than half of it.",
 		"mirror-resumed/accepted":        "The site follows the cloud's list again, with what {by} has accepted taken away.",
 		"level-raised":                   "All nodes of this site run a newer version now, and work by its rules from here on: an older version of sitegate does not start with this site's data any more.",
+		"usage-refused":                  "The cloud refuses usage records of this site for good. They are kept apart, and the others go on: see sitegate usage refused, and ask the vendor.",
+		"usage-backlog":                  "There is room again for usage that waits for the cloud.",
+		"usage-backlog/half":             "Usage waits for the cloud, and half of the room for it is taken. When it is full, nothing new can be started: see to the link to the cloud, or export it with sitegate usage export.",
+		"usage-backlog/high":             "Usage waits for the cloud, and four fifths of the room for it are taken. When it is full, nothing new can be started: see to the link to the cloud now, or export it with sitegate usage export.",
+		"usage-backlog/full":             "Usage waits for the cloud, and the room for it is full: nothing new can be started at this site until the cloud has taken some of it, or has acknowledged an export.",
 		"note":                           " They say: {note}",
 	},
 
@@ -485,6 +496,7 @@ var english = book{
 		"checkout-written-off": "The checkout on this machine was written off. It ends on {until} at the latest.",
 		"too-many-checkouts":   "This user has {checkouts} already.",
 		"restored":             "The license gateway was restored: {product} is not granted before it is certain what is out.",
+		"usage-full":           "So much usage waits for the cloud that a checkout of {product} could not be recorded any more.",
 		"cloud-needed":         "The cloud must agree to a checkout, and does not answer.",
 	},
 }

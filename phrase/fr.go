@@ -93,6 +93,12 @@ var french = book{
 				"Réessayez plus tard ou prévenez l’administration : {admins}."},
 			until: "Le démarrage sera possible à partir du {until}.",
 		},
+		"usage-full": {
+			title:  "L’utilisation ne peut plus être relevée",
+			detail: "Tant de relevés d’utilisation de ce site attendent d’être transmis à l’éditeur qu’une nouvelle utilisation de {product} ne pourrait plus être relevée.",
+			next: []string{"Ce qui est déjà ouvert continue.",
+				"Signalez que la place pour les relevés d’utilisation est pleine : {admins}."},
+		},
 		"checkout-too-long": {
 			title:  "Trop long",
 			detail: "L’emprunt ne peut pas durer aussi longtemps pour {product}.",
@@ -435,6 +441,11 @@ var french = book{
 		"mirror-resumed":                 "Le site suit de nouveau la liste du cloud : il n’y manque plus la moitié.",
 		"mirror-resumed/accepted":        "Le site suit de nouveau la liste du cloud ; ce que {by} a accepté est retiré.",
 		"level-raised":                   "Tous les nœuds de ce site ont maintenant une version plus récente et suivent désormais ses règles : une version plus ancienne de sitegate ne démarre plus avec les données de ce site.",
+		"usage-refused":                  "Le cloud refuse définitivement des relevés d’utilisation de ce site. Ils sont mis de côté et les autres continuent : voyez sitegate usage refused et demandez à l’éditeur.",
+		"usage-backlog":                  "Il y a de nouveau de la place pour les relevés d’utilisation qui attendent le cloud.",
+		"usage-backlog/half":             "Des relevés d’utilisation attendent le cloud et occupent la moitié de la place prévue. Quand elle sera pleine, rien ne pourra plus être démarré : vérifiez la liaison avec le cloud ou exportez-les avec sitegate usage export.",
+		"usage-backlog/high":             "Des relevés d’utilisation attendent le cloud et occupent les quatre cinquièmes de la place prévue. Quand elle sera pleine, rien ne pourra plus être démarré : vérifiez maintenant la liaison avec le cloud ou exportez-les avec sitegate usage export.",
+		"usage-backlog/full":             "Des relevés d’utilisation attendent le cloud et la place prévue est pleine : rien ne peut plus être démarré sur ce site avant que le cloud n’en ait pris une partie ou confirmé un export.",
 		"note":                           " Message : {note}",
 	},
 
@@ -484,6 +495,7 @@ var french = book{
 		"checkout-written-off": "L’emprunt sur ce poste a été déclaré perdu. Il prend fin au plus tard le {until}.",
 		"too-many-checkouts":   "Cet utilisateur a déjà {checkouts}.",
 		"restored":             "La passerelle de licences a été restaurée : {product} ne sera accordé que lorsque les emprunts seront connus avec certitude.",
+		"usage-full":           "Tant de relevés d’utilisation attendent le cloud qu’un emprunt de {product} ne pourrait plus être relevé.",
 		"cloud-needed":         "Le cloud doit accepter un emprunt et ne répond pas.",
 	},
 }

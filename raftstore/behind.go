@@ -124,6 +124,7 @@ func (b *behind) run() {
 				continue
 			}
 			b.metrics.flushed(s, b.applied())
+			b.metrics.backlog.Set(float64(b.disk.backlog().bytes))
 		}
 	}
 }
@@ -164,6 +165,7 @@ func (b *behind) abandon() {
 func (d *disk) write(s sealed) error {
 	last := s.head.Seq - uint64(len(s.events)) // before them
 	var key, value []byte
+	var written uint64
 	for room := sealBytes - s.bytes; len(s.events) > 0; {
 		b, n, err := d.codec.packEvents(s.events)
 		if err == nil {
@@ -174,6 +176,7 @@ func (d *disk) write(s sealed) error {
 		}
 		s.events, last = s.events[n:], last+uint64(n)
 		key, value = journalKey(last, uint64(n)), b
+		written += journalCost(len(b))
 		if len(s.events) == 0 && len(b) <= room {
 			break
 		}
@@ -184,6 +187,7 @@ func (d *disk) write(s sealed) error {
 	}
 	s.pos.Digest = d.digest.now()
 	var old [][]byte
+	waits := d.backlog()
 	err := d.writeTxn(func(txn *badger.Txn) (err error) {
 		if key != nil {
 			if err := txn.Set(key, value); err != nil {
@@ -193,6 +197,10 @@ func (d *disk) write(s sealed) error {
 		if err := s.putRecords(txn); err != nil {
 			return err
 		}
+		if waits, err = waits.next(txn, written, s.head); err != nil {
+			return err
+		}
+		s.pos.Backlog = waits.bytes + 1
 		if old, err = d.old(txn, s.head); err != nil {
 			return err
 		}
@@ -211,6 +219,7 @@ func (d *disk) write(s sealed) error {
 		return err
 	}
 	d.forgot(old)
+	d.setBacklog(waits)
 	d.moved(s.pos, s.head.Seq)
 	return nil
 }

@@ -252,6 +252,8 @@ type position struct {
 	Config      []byte `cbor:"4,keyasint,omitempty"` // raft.EncodeConfiguration
 	Cluster     string `cbor:"5,keyasint,omitempty"`
 	Digest      uint64 `cbor:"140,keyasint,omitempty"` // of all events so far
+	// Backlog is one more than the bytes of backlog; zero: they have to be counted.
+	Backlog uint64 `cbor:"141,keyasint,omitempty"`
 	// Level is that of the state, where it was raised; zero is 1. Program is a version
 	// that can do it.
 	Level   uint32 `cbor:"130,keyasint,omitempty"`

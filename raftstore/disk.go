@@ -35,6 +35,7 @@ type disk struct {
 	posMu sync.Mutex
 	pos   position
 	seq   uint64    // of the last event at pos
+	waits backlog   // at pos
 	at    watermark // pos.Index
 }
 
@@ -88,6 +89,9 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 	l, err := readState(db, c)
 	if err == nil {
 		err = cutJournal(db, l.state.Head().Seq)
+	}
+	if err == nil {
+		d.waits, err = beginBacklog(db, l.pos, l.state.Head())
 	}
 	if err != nil {
 		return nil, loaded{}, errors.Join(err, dbs.close(db))
@@ -234,10 +238,15 @@ func (d *disk) swap(name string) (loaded, error) {
 		return loaded{}, err
 	}
 	l, err := readState(db, d.codec)
+	var waits backlog
+	if err == nil {
+		waits, err = beginBacklog(db, l.pos, l.state.Head())
+	}
 	if err != nil {
 		return loaded{}, errors.Join(err, d.dbs.close(db))
 	}
 	d.db, d.name = db, name
+	d.setBacklog(waits)
 	d.keep = retention{events: d.keep.events}
 	d.digest.begin(l.state.Head().Seq, l.pos.Digest)
 	d.moved(l.pos, l.state.Head().Seq)

@@ -61,6 +61,9 @@ func commandKinds() map[uint64]license.Command {
 		120: license.AcceptTime{},
 		130: license.RaiseLevel{},
 		140: license.SettleUsage{},
+		141: license.NoteBacklog{},
+		142: license.ExportUsage{},
+		143: license.ReceiveUsage{},
 	}
 }
 
@@ -125,6 +128,9 @@ func factKinds() map[uint64]license.Fact {
 		130: license.LevelRaised{},
 		140: license.UsageSetAside{},
 		141: license.UsageSettled{},
+		142: license.BacklogChanged{},
+		143: license.UsageExported{},
+		144: license.UsageReceived{},
 	}
 }
 

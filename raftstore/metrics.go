@@ -12,7 +12,7 @@ type metrics struct {
 	entries, commands, expired, leads, stalled prometheus.Counter
 	commit, apply, fsync, batch                prometheus.Histogram
 	index, onDisk, seq, lag                    prometheus.Gauge
-	diskFree, diskSize, diskState              prometheus.Gauge
+	diskFree, diskSize, diskState, backlog     prometheus.Gauge
 	leases                                     prometheus.GaugeFunc
 	forwarded                                  *prometheus.CounterVec
 }
@@ -46,6 +46,7 @@ func newMetrics(leases func() float64) *metrics {
 		diskFree:  gauge("disk_free_bytes", "Room in the data folder, without the ballast."),
 		diskSize:  gauge("disk_size_bytes", "Size of the data folder's file system."),
 		diskState: gauge("disk_state", "0: there is room, 1: less than a tenth is free, 2: nothing new is granted."),
+		backlog:   gauge("usage_backlog_bytes", "What the journal keeps because its usage is not with the cloud yet, before compression."),
 		leases: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "sitegate", Subsystem: "store", Name: "leases",
 			Help: "Sessions whose lease this node counts; zero where it does not lead."}, leases),
 		forwarded: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "sitegate", Subsystem: "store", Name: "forwarded_total",
@@ -58,7 +59,7 @@ func (m *metrics) register(r prometheus.Registerer) error {
 		return nil
 	}
 	for _, c := range []prometheus.Collector{m.entries, m.commands, m.expired, m.leads, m.stalled, m.commit, m.apply, m.fsync, m.batch,
-		m.index, m.onDisk, m.seq, m.lag, m.diskFree, m.diskSize, m.diskState, m.leases, m.forwarded} {
+		m.index, m.onDisk, m.seq, m.lag, m.diskFree, m.diskSize, m.diskState, m.backlog, m.leases, m.forwarded} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("registering the store's metrics: %w", err)
 		}

@@ -34,6 +34,7 @@ type Config struct {
 	SiteID     string         // the site's client id there
 	SecretFile string         // the site's client secret; read anew for each token
 	Dialer     *egress.Dialer // the way out
+	Usage      UsageConfig    // which way usage goes
 	Rate       rate.Limit     // requests a second towards the cloud; zero is 200
 	Logger     *slog.Logger   // nil discards
 }
@@ -44,6 +45,7 @@ type Client struct {
 	http   *http.Client
 	tokens *tokens
 	limit  *rate.Limiter
+	usage  UsageConfig
 	log    *slog.Logger
 
 	mu    sync.Mutex
@@ -64,6 +66,9 @@ func New(cfg Config) (*Client, error) {
 	if _, err := egress.ReadSecret(cfg.SecretFile); err != nil {
 		errs = append(errs, fmt.Errorf("the site's secret: %w", err))
 	}
+	if err := cfg.Usage.check(); err != nil {
+		errs = append(errs, fmt.Errorf("sending usage: %w", err))
+	}
 	if cfg.Dialer == nil {
 		errs = append(errs, errors.New("there is no way out: a dialer is missing"))
 	}
@@ -72,7 +77,8 @@ func New(cfg Config) (*Client, error) {
 	}
 	perSecond := cmp.Or(cfg.Rate, 200)
 	c := &Client{
-		api: strings.TrimSuffix(cfg.API, "/"),
+		usage: cfg.Usage,
+		api:   strings.TrimSuffix(cfg.API, "/"),
 		http: &http.Client{Transport: cfg.Dialer.Transport(),
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		limit: rate.NewLimiter(perSecond, max(1, int(2*perSecond))),

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"sitegate/license"
 	"sitegate/upstream/cloudapi"
@@ -29,12 +28,18 @@ func (c *Client) Ping(ctx context.Context) error {
 
 // SendUsage delivers usage records, and sets aside those that the cloud refuses for good, whatever they come with. It may deal with fewer
 // than all of them. key makes a repeated delivery harmless; what it does not
-// cover, because the records were grouped differently or filled in since, the records' own ids do.
+// cover, because the records were grouped differently or filled in since, the records' own ids do. The vendor's own ways know neither.
 func (c *Client) SendUsage(ctx context.Context, key string, usage []license.Usage) (license.Delivery, error) {
 	for _, u := range usage {
 		if u.Record == "" {
 			return license.Delivery{}, errors.New("sending usage: a record has no id of its own")
 		}
+	}
+	switch c.usage.Way {
+	case license.WayRealtime:
+		return c.postRealtime(ctx, usage)
+	case license.WayFile:
+		return c.putFiles(ctx, usage)
 	}
 	d := delivery{c: c, key: key}
 	for len(usage) > d.Done && len(d.SetAside) < license.MaxSetAsideAtOnce {
@@ -71,7 +76,7 @@ func (d *delivery) send(ctx context.Context, part []license.Usage) error {
 	case no.Reason != cloudapi.ReasonInvalid:
 		return err // something in between says so, as a proxy that lets nothing so large through
 	}
-	d.SetAside = append(d.SetAside, license.SetAside{Usage: part[0], Why: strings.ToValidUTF8(clip(cmp.Or(no.Detail, no.Reason)), "?")})
+	d.SetAside = append(d.SetAside, license.SetAside{Usage: part[0], Why: why(no)})
 	d.Done++
 	return nil
 }

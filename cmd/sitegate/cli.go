@@ -35,7 +35,7 @@ func commands() []command {
 		{"bench", "measure what a cluster does on this machine, or one that runs", bench},
 		{"check", "say what is wrong with a configuration, or what it comes to", check},
 		{"status", "show the cluster, the link to the cloud, and counts", status},
-		{"usage", "show how many machines used each product at once", usageReports},
+		{"usage", "show peaks of usage, audit it, carry it to the vendor", usageReports},
 		{"mirror", "accept that the cloud's list has shrunk by more than half", mirror},
 		{"time", "take the time of the nodes' clocks, which are off from the site's", siteTime},
 		{"cluster", "make a cluster's certificates and configurations; leave a cluster", cluster},

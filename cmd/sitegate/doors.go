@@ -43,7 +43,7 @@ const (
 
 // openDoors listens on all of the node's addresses, or on none. certificate is asked
 // for each connection.
-func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate func() *tls.Certificate, out *egress.Dialer, log *slog.Logger) (ds doors, err error) {
+func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate func() *tls.Certificate, out *egress.Dialer, usage *usageDoor, log *slog.Logger) (ds doors, err error) {
 	room := newCrowd(log)
 	defer func() {
 		if err != nil {
@@ -66,6 +66,7 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	}
 	operators := http.NewServeMux()
 	operators.HandleFunc("GET "+pathBackup, giveBackup(store, log))
+	usage.install(operators)
 	operators.Handle("/", ep.Operator())
 	ds = append(ds, newDoor(doorOperator, ln, operators, log))
 

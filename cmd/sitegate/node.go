@@ -103,6 +103,15 @@ func (l *nodeLog) disk() gateway.Disk {
 	return gateway.Disk{Free: d.Free, Total: d.Total, Warn: d.State == raftstore.DiskWarn, Low: d.State == raftstore.DiskLow}
 }
 
+// backlog is how much of this node's journal is kept for usage.
+func (l *nodeLog) backlog() uint64 {
+	s := l.store.Load()
+	if s == nil {
+		return 0
+	}
+	return s.Backlog()
+}
+
 // dialFunc is a way out as the CONNECT door asks for it.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 

@@ -66,7 +66,11 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return fmt.Errorf("making the data folder: %w; give it to the user that sitegate runs as, or set another data_dir", err)
 	}
-	log = log.With("node", c.Node)
+	names, err := openPseudonyms(c)
+	if err != nil {
+		return err
+	}
+	log = names.logger(log.With("node", c.Node))
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
@@ -78,7 +82,8 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	var cloud gateway.Cloud
 	if c.Cloud != nil {
 		client, err := upstream.New(upstream.Config{API: c.Cloud.URL, Issuer: c.Cloud.Issuer, SiteID: c.Cloud.SiteID,
-			SecretFile: c.Cloud.SecretFile, Dialer: dialer, Logger: log})
+			SecretFile: c.Cloud.SecretFile, Dialer: dialer, Logger: log, Usage: upstream.UsageConfig{Way: c.Usage.UsageWay(), Posting: c.Usage.PostingURL,
+				Location: c.Usage.LocationURL, UploadHosts: c.Usage.UploadHosts, UltimateID: c.Usage.UltimateID}})
 		if err != nil {
 			return fmt.Errorf("the cloud: %w", err)
 		}
@@ -90,7 +95,8 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	// applies, from the first.
 	node := &nodeLog{}
 	hub := notice.New(0, 0)
-	gw := gateway.New(gateway.Config{Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.Rules.Settings(), Disk: node.disk, Diverged: node.diverged})
+	gw := gateway.New(gateway.Config{Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.Rules.Settings(), Disk: node.disk, Diverged: node.diverged,
+		Backlog: node.backlog, BacklogMost: c.Usage.Room()})
 
 	// Who this node is to others, and the log and its state.
 	peers, err := openPeering(c, log)
@@ -124,6 +130,7 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 		err = errors.Join(err, store.Close(ctx))
 	}()
 	node.store.Store(store)
+	names.lookIn(node.View)
 	collectLess()
 	beginHub(hub, store, &telling)
 
@@ -138,6 +145,9 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	ops := &clusterOps{c: c, store: store, log: log, left: sync.OnceFunc(func() { close(left) })}
 	ec := endpointConfig(c, gw, hub, log, registry, dialer)
 	ec.Cluster, ec.OtherNodes = ops, ops.urls
+	if names != nil {
+		ec.Pseudonym = names.name
+	}
 	var scheduled *backups
 	if c.Backup != nil {
 		if scheduled, err = newBackups(store, c.Node, *c.Backup, log, registry); err != nil {
@@ -153,7 +163,11 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	if err != nil {
 		return err
 	}
-	doors, err := openDoors(c, ep, store, certificate, dialer, log)
+	carried, err := newUsageDoor(c, gw, peers.keys, log)
+	if err != nil {
+		return err
+	}
+	doors, err := openDoors(c, ep, store, certificate, dialer, carried, log)
 	if err != nil {
 		return err
 	}

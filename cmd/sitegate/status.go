@@ -108,6 +108,12 @@ func (p *program) showStatus(s api.Status) error {
 	} else {
 		row("usage", "%s waiting to be delivered", count(int(s.Usage.Waiting), "record"))
 	}
+	if words := roomWords(s.Usage); words != "" {
+		row("", "%s", words)
+	}
+	if s.Usage.Refused > 0 {
+		row("", "%s refused by the cloud: see sitegate usage refused", count(int(s.Usage.Refused), "record"))
+	}
 	row("autonomy", "without the cloud: capped products %s, others %s",
 		span(time.Duration(s.Autonomy.CappedMS)*time.Millisecond), span(time.Duration(s.Autonomy.UncappedMS)*time.Millisecond))
 	if b := s.Backup; b != nil {
@@ -139,6 +145,18 @@ func atLevel(c api.ClusterStatus) string {
 		return fmt.Sprintf(", level %d", c.Level)
 	}
 	return fmt.Sprintf(", level %d, which takes version %s or a later one", c.Level, c.Program)
+}
+
+// roomWords tells of the room for usage that waits, where much of it is taken.
+func roomWords(u api.UsageStatus) string {
+	taken := fmt.Sprintf("%s of %s", bytesOf(int64(u.Bytes)), bytesOf(int64(u.Most)))
+	switch u.Backlog {
+	case api.BacklogHalf, api.BacklogHigh:
+		return "THE ROOM FOR IT FILLS UP, " + taken + " are taken: see to the link, or sitegate usage export"
+	case api.BacklogFull:
+		return "THE ROOM FOR IT IS FULL, " + taken + ": nothing new is granted before the cloud takes some of it, or an export is acknowledged"
+	}
+	return ""
 }
 
 func backupWords(now time.Time, b *api.BackupStatus) string {

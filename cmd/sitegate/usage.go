@@ -20,6 +20,10 @@ import (
 func usageReports(ctx context.Context, p *program, args []string) error {
 	return p.dispatch(ctx, "sitegate usage", []command{
 		{"peaks", "show how many machines used each product at once", usagePeaks},
+		{"audit", "find gaps between what was granted and what the cloud has acknowledged", usageAudit},
+		{"refused", "list usage that the cloud refuses, or send it again", usageRefused},
+		{"export", "write usage into files that are carried to the vendor", usageExport},
+		{"import-receipt", "take the vendor's receipt for such a file", usageReceipt},
 	}, args)
 }
 

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sitegate/configs"
+	"sitegate/license"
+)
+
+func hashing(t *testing.T, v configs.Privacy) *pseudonyms {
+	t.Helper()
+	p, err := openPseudonyms(configs.Config{DataDir: t.TempDir(), Privacy: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestNamesAreHashedInTheLog(t *testing.T) {
+	p := hashing(t, configs.Privacy{Names: "hashed"})
+	var b bytes.Buffer
+	log := p.logger(slog.New(slog.NewTextHandler(&b, nil)))
+	log.With("user", license.UserID("ada")).WithGroup("g").Info("refused", "machine", "WS-101", "other", "WS-202", "reason", "machine-active", slog.Group("x", "user", "ada"))
+	log.Info("request", "path", "/v1/users/ada/block", "status", 200)
+	log.Info("request", "path", "/v1/sessions")
+	got := b.String()
+	for _, name := range []string{"ada", "WS-101", "WS-202"} {
+		if strings.Contains(got, name) {
+			t.Errorf("%s is in the log:\n%s", name, got)
+		}
+	}
+	for _, want := range []string{"user=" + p.name("user", "ada"), "g.machine=" + p.name("machine", "WS-101"), "g.x.user=" + p.name("user", "ada"),
+		"reason=machine-active", "path=/v1/users/" + p.name("user", "ada") + "/block", "path=/v1/sessions", "status=200"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is not in the log:\n%s", want, got)
+		}
+	}
+	if n := p.name("user", "ada"); len(n) != 18 || !strings.HasPrefix(n, "u-") || n != p.name("user", "Ada") || n == p.name("machine", "ada") || n == p.name("user", "adb") {
+		t.Errorf("ada is called %q", n)
+	}
+}
+
+// Users of some countries are hashed, and who is not known, since they may be of one.
+func TestNamesAreHashedByCountry(t *testing.T) {
+	p := hashing(t, configs.Privacy{Names: "clear", Countries: []string{"DE"}})
+	if p.name("user", "bob") == "bob" {
+		t.Error("before countries are known a name is clear")
+	}
+	s := license.NewState()
+	license.Apply(s, license.Entry{At: 1, Command: license.Mirror{Cursor: "1", Changes: []license.Change{
+		{User: &license.User{ID: "ada", Country: "DE"}}, {User: &license.User{ID: "bob", Country: "FR"}}}}})
+	p.lookIn(func(f func(*license.State)) { f(s) })
+	for name, clear := range map[string]bool{"ada": false, "bob": true, "eve": false} {
+		if got := p.name("user", name); (got == name) != clear {
+			t.Errorf("%s is called %q, want it clear: %v", name, got, clear)
+		}
+	}
+	if got := p.name("machine", "WS-1"); got == "WS-1" {
+		t.Error("a machine is clear, though it may be of somebody there")
+	}
+}
+
+// The same key gives the same hashes on another node, and after a restart; another
+// key gives others.
+func TestTheKeyMakesTheHashes(t *testing.T) {
+	if p := hashing(t, configs.Privacy{Names: "clear"}); p != nil || p.name("user", "ada") != "ada" {
+		t.Error("names are not clear where they are to be")
+	}
+	c := configs.Config{DataDir: t.TempDir(), Privacy: configs.Privacy{Names: "hashed"}}
+	first, err := openPseudonyms(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := openPseudonyms(c)
+	if err != nil || first.name("user", "ada") != again.name("user", "ada") {
+		t.Errorf("after a restart it is another name, %v", err)
+	}
+	key := filepath.Join(c.DataDir, "privacy.key")
+	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key's file: %v, %v", info, err)
+	}
+	other := configs.Config{DataDir: t.TempDir(), Privacy: configs.Privacy{Names: "hashed", KeyFile: key}}
+	if p, err := openPseudonyms(other); err != nil || p.name("user", "ada") != first.name("user", "ada") {
+		t.Errorf("with the same key it is another name, %v", err)
+	}
+	if hashing(t, configs.Privacy{Names: "hashed"}).name("user", "ada") == first.name("user", "ada") {
+		t.Error("another key gives the same name")
+	}
+	weak := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(weak, []byte("short\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other.Privacy.KeyFile = weak
+	if _, err := openPseudonyms(other); err == nil || !strings.Contains(err.Error(), "guessed") {
+		t.Errorf("with a weak key: %v", err)
+	}
+}

@@ -1,0 +1,89 @@
+package endpoint
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"time"
+
+	"sitegate/api"
+	"sitegate/license"
+)
+
+// refusedUsage is GET /v1/usage/refused on the operator's socket.
+func (e *Endpoint) refusedUsage(*call) (reply, error) {
+	out := api.List[api.RefusedUsage]{Items: []api.RefusedUsage{}}
+	e.gw.View(func(s *license.State) {
+		for _, x := range license.AllSetAside(s) {
+			u := &x.Usage
+			r := api.RefusedUsage{Record: u.Record, Kind: "session", Session: u.ID.String(), User: e.name("user", string(u.User)), Machine: e.name("machine", cmp.Or(u.Machine.Name, u.Machine.ID)),
+				Product: string(u.Product), Started: u.Started.Std(), Ended: u.Ended.Std(), Refused: x.At.Std(), Why: x.Why}
+			if u.Kind == license.UsageCheckout {
+				r.Kind = "checkout"
+			}
+			out.Items = append(out.Items, r)
+		}
+	})
+	return reply{status: http.StatusOK, body: out}, nil
+}
+
+// resendUsage is POST /v1/usage/refused/resend on the operator's socket.
+func (e *Endpoint) resendUsage(c *call, in api.ResendRequest) (reply, error) {
+	if err := said(in.By, ""); err != nil {
+		return reply{}, err
+	}
+	a, err := decided(e.gw.ResendUsage(c.ctx, in.By))
+	if err != nil {
+		return reply{}, err
+	}
+	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", "resend", "kind", "usage", "by", in.By, "repeat", a.Outcome.Repeat)
+	e.caughtUp(c.ctx, a.Seq)
+	return e.refusedUsage(c)
+}
+
+// caughtUp waits a moment until this node has applied an event that the leader has.
+func (e *Endpoint) caughtUp(ctx context.Context, seq uint64) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var at uint64
+		e.gw.View(func(s *license.State) { at = s.Head().Seq })
+		if at >= seq {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// auditUsage is GET /v1/usage/audit on the operator's socket.
+func (e *Endpoint) auditUsage(c *call) (reply, error) {
+	a, err := e.gw.Audit(c.ctx)
+	if err != nil {
+		return reply{}, err
+	}
+	out := api.UsageAudit{From: a.From, Through: a.Through, Began: a.Began, Before: a.Before, Ended: a.Ended, Open: a.Open,
+		Acknowledged: a.Acknowledged, Waiting: a.Waiting, Refused: a.SetAside, Ways: []api.UsageWay{}, Findings: []api.UsageFinding{}, More: a.More}
+	for _, w := range []license.UsageWay{license.WaySite, license.WayRealtime, license.WayFile, license.WayCarried} {
+		if n := a.ByWay[w]; n > 0 {
+			out.Ways = append(out.Ways, api.UsageWay{Way: w.String(), Records: n, Once: w.Once()})
+		}
+	}
+	for _, f := range a.Findings {
+		out.Findings = append(out.Findings, api.UsageFinding{Kind: string(f.Kind), Seq: f.Seq, Record: f.Record, User: e.name("user", string(f.User)), Detail: f.Detail})
+	}
+	return reply{status: http.StatusOK, body: out}, nil
+}
+
+// name is a user or a machine as reports show it.
+func (e *Endpoint) name(kind, name string) string {
+	if e.cfg.Pseudonym == nil || name == "" {
+		return name
+	}
+	return e.cfg.Pseudonym(kind, name)
+}

@@ -1,0 +1,168 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os/exec"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sitegate/api"
+	"sitegate/emulator"
+	"sitegate/emulator/proxy"
+	"sitegate/upstream/cloudapi"
+)
+
+// usageLength is how long usage is made and delivered while everything goes wrong.
+var usageLength = flag.Duration("usage", 8*time.Second, "how long usage is delivered under faults")
+
+// usageUsers work as fast as they can.
+const usageUsers = 24
+
+// TestUsageArrivesOnceWhateverHappens: under load the leader is killed again and again,
+// the link is cut in the middle of deliveries, answers are lost and come twice, and in
+// the end the cloud has every record exactly once, and an audit finds no gap.
+func TestUsageArrivesOnceWhateverHappens(t *testing.T) {
+	s := NewSite(t, 3, 10, historyEnv...)
+	var users []string
+	for i := range usageUsers {
+		users = append(users, fmt.Sprintf("w-%d", i))
+	}
+	s.historyRecords(t, users)
+	ctx, cancel := context.WithTimeout(context.Background(), *usageLength)
+	defer cancel()
+	patient := deadline(t, *usageLength+2*time.Minute)
+	var work sync.WaitGroup
+	var mu sync.Mutex
+	ended := map[string]bool{} // sessions whose end was acknowledged; mu guards it
+	for i, user := range users {
+		d := &crewDesktop{s: s, node: i % len(s.Nodes), id: fmt.Sprintf("WS-%d", i), token: s.Token(t, user), http: s.HTTP()}
+		d.http.Transport.(*http.Transport).DisableKeepAlives = false
+		work.Go(func() {
+			for ctx.Err() == nil {
+				id := uuid.Must(uuid.NewV7()).String()
+				// What is begun is ended, also after the time is over.
+				d.until(patient, http.MethodPost, api.PathSessions, map[string]any{"id": id, "product": emulator.ProductCapped, "machine": api.Machine{ID: d.id, Name: d.id}})
+				d.until(patient, http.MethodDelete, api.PathSessions+"/"+id+"?machine="+d.id, nil)
+				mu.Lock()
+				ended[id] = true
+				mu.Unlock()
+			}
+			d.http.CloseIdleConnections()
+		})
+	}
+	s.disturbUsage(t, ctx)
+	s.Cloud.ClearFaults()
+	s.Proxy.SetLink(proxy.Up)
+	work.Wait()
+	s.settled(t)
+
+	var st api.Status
+	Eventually(t, time.Minute, "all usage is with the cloud", func() (err error) {
+		if st, err = s.Status(s.Nodes[s.Leader(t)]); err == nil && st.Usage.Waiting > 0 {
+			err = fmt.Errorf("%d records wait", st.Usage.Waiting)
+		}
+		return err
+	})
+	got := map[string]int{}
+	bySession := map[string]int{}
+	for _, r := range s.Cloud.Usage() {
+		got[r.ID]++
+		bySession[r.SessionID]++
+	}
+	for id, n := range got {
+		if n != 1 {
+			t.Errorf("the cloud has record %s %d times", id, n)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for id := range ended {
+		if n := bySession[id]; n != 1 {
+			t.Errorf("the cloud has %d records of session %s, want 1", n, id)
+		}
+	}
+	if least := int(usageLength.Seconds()) * 10; len(ended) < least {
+		t.Errorf("only %d uses were made, which shows little; want %d", len(ended), least)
+	}
+	t.Logf("%d sessions ended, the cloud has %d records; %d came again and were known", len(ended), len(got), s.Cloud.UsageDuplicates())
+
+	for _, n := range s.Nodes {
+		s.auditUsage(t, n, uint64(len(got)))
+	}
+}
+
+// disturbUsage kills the leader, cuts the link, loses answers and gives old ones,
+// until ctx ends.
+func (s *Site) disturbUsage(t *testing.T, ctx context.Context) {
+	dice := rand.New(rand.NewPCG(nemesisSeed(), 5))
+	counts := map[string]int{}
+	acts := []struct {
+		name string
+		do   func()
+	}{
+		{"answers are lost", func() {
+			s.Cloud.SetFault(emulator.Fault{Prefix: cloudapi.PathUsage, Lose: true, Times: 1 + dice.IntN(3)})
+		}},
+		{"answers come twice", func() {
+			s.Cloud.SetFault(emulator.Fault{Prefix: cloudapi.PathUsage, Again: true, Times: 2 + dice.IntN(3)})
+		}},
+		{"postings are cut", func() {
+			s.Cloud.SetFault(emulator.Fault{Prefix: cloudapi.PathUsage, Cut: true, Times: 1 + dice.IntN(2)})
+		}},
+		{"the cloud is slow and the link is cut under it", func() {
+			s.Cloud.SetFault(emulator.Fault{Prefix: cloudapi.PathUsage, Delay: 150 * time.Millisecond})
+			nap(ctx, 300*time.Millisecond)
+			s.Proxy.SetLink(proxy.Down)
+			nap(ctx, 200*time.Millisecond)
+			s.Proxy.SetLink(proxy.Up)
+			s.Cloud.ClearFaults()
+		}},
+	}
+	killed := false
+	for turn := 0; ctx.Err() == nil; turn++ {
+		if turn%6 == 3 {
+			leader := s.Leader(t)
+			s.Nodes[leader].Kill()
+			nap(ctx, 400*time.Millisecond)
+			s.Start(t, leader)
+			counts["the leader is killed"]++
+			killed = true
+			continue
+		}
+		act := acts[turn%len(acts)]
+		act.do()
+		counts[act.name]++
+		nap(ctx, time.Duration(200+dice.IntN(300))*time.Millisecond)
+	}
+	if !killed {
+		t.Error("the leader was never killed: it took too long")
+	}
+	t.Logf("disturbed: %v", counts)
+}
+
+// auditUsage runs the operator's audit on a node.
+func (s *Site) auditUsage(t *testing.T, n *Node, records uint64) {
+	t.Helper()
+	var a api.UsageAudit
+	out, err := exec.Command(Program(t, "sitegate"), "usage", "audit", "--json", "--config", n.Config).CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: the audit fails: %v\n%s", n.Name, err, out)
+		return
+	}
+	if err := json.Unmarshal(out, &a); err != nil {
+		t.Fatalf("%s: %v\n%s", n.Name, err, out)
+	}
+	site := slices.IndexFunc(a.Ways, func(w api.UsageWay) bool { return w.Way == "site" && w.Once && w.Records == records })
+	if a.Ended != records || a.Acknowledged != records || a.Waiting != 0 || len(a.Findings) != 0 || site < 0 {
+		t.Errorf("%s: the audit says %+v, want %d records, all acknowledged", n.Name, a, records)
+	}
+}
