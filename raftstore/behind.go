@@ -225,6 +225,11 @@ func (d *disk) write(s sealed) error {
 }
 
 func (d *disk) writeTxn(f func(txn *badger.Txn) error) error {
+	if d.room != nil {
+		if err := d.room(); err != nil {
+			return err
+		}
+	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.db == nil {

@@ -29,6 +29,7 @@ type disk struct {
 	db   *badger.DB
 	name string // of the database's folder
 
+	room   func() error // fails where the disk is full; nil: it is not watched
 	keep   retention
 	digest digest
 

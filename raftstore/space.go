@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type space struct {
 	stat    func(dir string) (free, total uint64, err error)
 	log     *slog.Logger
 	metrics *metrics
+	full    atomic.Bool // nothing more may be written
 
 	mu    sync.Mutex
 	at    DiskSpace
@@ -46,9 +48,10 @@ const (
 func (d DiskState) String() string { return [...]string{"ok", "warn", "low"}[min(d, 2)] }
 
 // marks are where a disk of a size changes its state, in free bytes. Below dead the
-// node stops before the disk is full to the last block.
+// node stops, while there is room still for what the database may be about to write by
+// itself.
 func marks(total uint64) (warn, low, dead uint64) {
-	return total / 10, min(total/20, 512<<20), min(total/100, 32<<20)
+	return total / 10, min(total/20, 512<<20), min(total/50, 128<<20)
 }
 
 // look measures, gives the ballast up or makes it anew, and reports whether the
@@ -91,10 +94,40 @@ func (s *space) look() (changed bool, err error) {
 		free -= s.at.Ballast
 	}
 	changed = s.settle(state, free, total)
-	if free < dead {
-		return changed, fmt.Errorf("the disk of %s is full, %d MB are free: make room, then start this node again", s.dir, free>>20)
+	return changed, s.enough(free, dead)
+}
+
+// enough fails where the disk is full.
+func (s *space) enough(free, dead uint64) error {
+	if free >= dead {
+		return nil
 	}
-	return changed, nil
+	s.full.Store(true)
+	return fmt.Errorf("the disk of %s is full, %d MB are free: make room, then start this node again", s.dir, free>>20)
+}
+
+// room fails where the disk is full. It is asked right before the state is written:
+// a write to what is mapped into memory, and has no room on the disk, ends the
+// process there and then. The ballast is given up for it.
+func (s *space) room() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	free, total, err := s.stat(s.dir)
+	if err != nil || total == 0 {
+		return nil // not known
+	}
+	_, _, dead := marks(total)
+	if free < dead && s.at.Ballast > 0 {
+		if err := dropBallast(s.dir); err != nil {
+			return fmt.Errorf("the ballast could not be given up: %w", err)
+		}
+		s.log.Warn("the ballast was given up, since the disk is full", "bytes", s.at.Ballast)
+		s.at.Ballast = 0
+		if free, _, err = s.stat(s.dir); err != nil {
+			return nil
+		}
+	}
+	return s.enough(free, dead)
 }
 
 // next is the state that follows on the current one. A disk that was low stays so

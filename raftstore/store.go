@@ -190,6 +190,7 @@ func (s *Store) openState() error {
 	}
 	s.disk = d
 	d.keep.events = s.cfg.JournalEvents
+	d.room = s.space.room
 	if l.state.Counts().Users > manyUsers {
 		s.spawn(debug.FreeOSMemory) // what reading the state took
 	}
@@ -491,11 +492,14 @@ func (s *Store) shut() error {
 		s.batcher.abandon()
 		s.batches.Wait()
 	}
-	if s.behind != nil {
+	switch full := s.space != nil && s.space.full.Load(); {
+	case full && s.behind != nil:
+		s.behind.abandon() // closing the database would write it
+	case s.behind != nil:
 		s.fsm.seal()
 		s.behind.close()
-	}
-	if s.disk != nil {
+		fallthrough
+	case s.disk != nil && !full:
 		err = errors.Join(err, s.disk.close())
 	}
 	if s.wal != nil {
