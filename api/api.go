@@ -219,8 +219,18 @@ type Administrator struct {
 // LinkState is the link to the vendor's cloud.
 type LinkState struct {
 	Up      bool      `json:"up"`
+	State   string    `json:"state"`            // one of the Link… constants
+	Since   time.Time `json:"since,omitzero"`   // when it became so
 	Contact time.Time `json:"contact,omitzero"` // the cloud last answered
 }
+
+// The states of the link.
+const (
+	LinkUp    = "up"
+	LinkSlow  = "slow" // up, but most of what the cloud is asked takes too long
+	LinkDown  = "down"
+	LinkStale = "stale" // down, and without contact for two hours
+)
 
 // List is a page of things.
 type List[T any] struct {

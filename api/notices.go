@@ -122,6 +122,9 @@ const (
 	KindLevelRaised     = "level-raised"      // older programs are of no use to this site any more
 	KindUsageRefused    = "usage-refused"     // the cloud refuses usage records for good; they are kept apart
 	KindUsageBacklog    = "usage-backlog"     // usage waits for the cloud; the reason is how full its room is
+	KindQuarantined     = "mirror-malformed"  // some of the cloud's records cannot be understood
+	KindLinkSlow        = "link-slow"         // the cloud answers slowly, or (reason over) does so no more
+	KindLinkStale       = "link-stale"        // there was no contact with the cloud for two hours
 
 	// Of a checkout.
 	KindOutEnding  = "checkout-ending" // it ends in three days, or in one

@@ -21,11 +21,12 @@ import (
 func structs() map[string]reflect.Type {
 	types := map[string]reflect.Type{"CheckoutList": reflect.TypeFor[api.List[api.Checkout]](),
 		"BlockList": reflect.TypeFor[api.List[api.Block]](), "ReminderList": reflect.TypeFor[api.List[api.Reminder]](), "PeakList": reflect.TypeFor[api.List[api.Peak]](),
+		"MirrorRecordList": reflect.TypeFor[api.List[api.MirrorRecord]](), "MalformedList": reflect.TypeFor[api.List[api.MalformedRecord]](),
 		"RefusedUsageList": reflect.TypeFor[api.List[api.RefusedUsage]](), "MemberList": reflect.TypeFor[api.List[api.ClusterMember]]()}
 	for _, v := range []any{api.Machine{}, api.StartRequest{}, api.Session{}, api.Token{}, api.Ending{}, api.MachineRequest{}, api.Lease{},
 		api.CheckoutRequest{}, api.Checkout{}, api.WaitRequest{}, api.Wait{}, api.Me{}, api.MyLicense{}, api.MyProduct{}, api.Warning{}, api.Administrator{}, api.LinkState{},
 		api.Frame{}, api.Hello{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
-		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.HeldMirror{}, api.AcceptedTime{}, api.Peak{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
+		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.MalformedRecord{}, api.MirrorRecord{}, api.ImportRequest{}, api.HeldMirror{}, api.AcceptedTime{}, api.Peak{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
 		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}, api.ReminderCounts{},
 		api.RefusedUsage{}, api.ResendRequest{}, api.UsageAudit{}, api.UsageWay{}, api.UsageFinding{},
 		api.RestoredStatus{}, api.BackupStatus{}, api.DiskStatus{},
@@ -183,7 +184,7 @@ func TestTheKindsAreListed(t *testing.T) {
 		"Notice.kind": {api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 			api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
 			api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
-			api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindLevelRaised, api.KindUsageRefused, api.KindUsageBacklog, api.KindOutEnding, api.KindWrittenOff},
+			api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindQuarantined, api.KindLinkSlow, api.KindLinkStale, api.KindLevelRaised, api.KindUsageRefused, api.KindUsageBacklog, api.KindOutEnding, api.KindWrittenOff},
 	} {
 		name, field, _ := strings.Cut(what, ".")
 		if got := schemas[name].Properties[field].Enum; !slices.Equal(got, want) {

@@ -92,6 +92,55 @@ type MirrorStatus struct {
 	Cursor string      `json:"cursor"`
 	Held   *HeldMirror `json:"held,omitempty"`
 	Read   time.Time   `json:"read,omitzero"` // to the end of what there was, last
+	// Malformed is how many records of the cloud's could not be understood.
+	Malformed int `json:"malformed,omitempty"`
+	// Source is where most of it is from, feed or file; Imported is when the last file
+	// was imported.
+	Source   string    `json:"source,omitempty"`
+	Imported time.Time `json:"imported,omitzero"`
+}
+
+// MirrorRecord is a user, a product or a license of the mirror, or of a file to import.
+type MirrorRecord struct {
+	Kind string `json:"kind"` // user, product or license
+	ID   string `json:"id"`
+	// Gone, of a file: it is to be taken out. All but Kind and ID is left out then.
+	Gone bool `json:"gone,omitempty"`
+
+	Name    string `json:"name,omitempty"` // of a user or product
+	Email   string `json:"email,omitempty"`
+	Country string `json:"country,omitempty"`
+	Blocked bool   `json:"blocked,omitempty"`
+	Capped  string `json:"capped,omitempty"` // of a product: yes, no or unknown
+
+	Product    string    `json:"product,omitempty"` // of a license: its id
+	Assignee   string    `json:"assignee,omitempty"`
+	AssignedAt time.Time `json:"assigned_at,omitzero"`
+	Starts     time.Time `json:"starts,omitzero"`
+	Ends       time.Time `json:"ends,omitzero"`
+	Type       string    `json:"type,omitempty"` // virtuoso, commercial or trial
+
+	// Source is feed or file, and AsOf how fresh that is; not of a file to import.
+	Source string    `json:"source,omitempty"`
+	AsOf   time.Time `json:"as_of,omitzero"`
+}
+
+// ImportRequest is the body of POST /v1/mirror/import: a part of a file, of at most
+// 1000 records. Last says that nothing more follows.
+type ImportRequest struct {
+	By      string         `json:"by"`
+	Note    string         `json:"note,omitempty"`
+	Records []MirrorRecord `json:"records"`
+	Last    bool           `json:"last,omitempty"`
+}
+
+// MalformedRecord is a record of the cloud's that could not be understood, and counts
+// as deleted.
+type MalformedRecord struct {
+	Kind  string    `json:"kind"` // account, user, product or license
+	ID    string    `json:"id"`
+	Why   string    `json:"why"`
+	Since time.Time `json:"since"`
 }
 
 // AcceptedTime is what time it was for the site before an operator accepted its

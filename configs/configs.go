@@ -121,6 +121,9 @@ type Cloud struct {
 	SecretFile string `key:"secret_file,path"`
 	// AskTimeout is how long a start waits for the cloud's agreement: 1 s to 30 s.
 	AskTimeout time.Duration `key:"ask_timeout"`
+	// Requests bounds this site's requests to the cloud in any 30 s, 10 to 100000; zero
+	// leaves it to the cloud to say when there are too many.
+	Requests int `key:"requests"`
 }
 
 // Egress is the one way out of the site: through a proxy, or directly where that

@@ -13,6 +13,7 @@ package emulator
 import (
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -37,6 +38,12 @@ type Emulator struct {
 	NoMoves bool
 	// UploadHost is where usage files are put, host or host:port; empty: where it was asked.
 	UploadHost string
+	// NoFeed makes it a cloud without a change feed, NoHolds one that keeps no holds.
+	NoFeed, NoHolds bool
+	// NoBatch makes it one that takes holds one by one only.
+	NoBatch bool
+	// MaxRequests is how many requests the sites may make in any 30 s; more are answered with 429. Zero: as many as they like.
+	MaxRequests int
 	// Now is the cloud's clock; nil is time.Now.
 	Now func() time.Time
 	// Log hears of refusals; nil discards.
@@ -48,6 +55,9 @@ type Emulator struct {
 	faults  faults
 	issuer  issuer
 	counter counter
+
+	quota sync.Mutex
+	asked []time.Time // requests of the last quotaTime; quota guards it
 
 	mu       sync.Mutex // guards all below
 	account  *cloudapi.Account
@@ -82,17 +92,29 @@ func (e *Emulator) routes() {
 	m := http.NewServeMux()
 	e.issuerRoutes(m)
 	m.HandleFunc("GET "+cloudapi.PathPing, e.site(e.ping))
-	m.HandleFunc("GET "+cloudapi.PathChanges, e.site(e.changes))
-	m.HandleFunc("PUT "+cloudapi.PathHolds, e.site(e.putHold))
-	m.HandleFunc("GET "+cloudapi.PathHolds, e.site(e.listHolds))
-	m.HandleFunc("POST "+cloudapi.PathHoldsRenew, e.site(e.renewHolds))
-	m.HandleFunc("POST "+cloudapi.PathHoldsRelease, e.site(e.releaseHold))
+	m.HandleFunc("GET "+cloudapi.PathChanges, e.site(e.offered(&e.NoFeed, e.changes)))
+	m.HandleFunc("PUT "+cloudapi.PathHolds, e.site(e.offered(&e.NoHolds, e.putHold)))
+	m.HandleFunc("GET "+cloudapi.PathHolds, e.site(e.offered(&e.NoHolds, e.listHolds)))
+	m.HandleFunc("POST "+cloudapi.PathHoldsBatch, e.site(e.offered(&e.NoBatch, e.offered(&e.NoHolds, e.batch))))
+	m.HandleFunc("POST "+cloudapi.PathHoldsRenew, e.site(e.offered(&e.NoHolds, e.renewHolds)))
+	m.HandleFunc("POST "+cloudapi.PathHoldsRelease, e.site(e.offered(&e.NoHolds, e.releaseHold)))
 	m.HandleFunc("POST "+cloudapi.PathUsage, e.site(e.postUsage))
 	m.HandleFunc("POST "+cloudapi.PathPosting, e.site(e.postPosting))
 	m.HandleFunc("GET "+cloudapi.PathLocation+cloudapi.LocationUsageLog, e.locate)
 	m.HandleFunc("PUT "+uploads, e.putUsageFile)
 	m.HandleFunc("POST "+cloudapi.PathLicenses+"/{id}/move", e.site(e.postMove))
 	e.mux = m
+}
+
+// offered answers that there is no such thing where not is set.
+func (e *Emulator) offered(not *bool, h func(http.ResponseWriter, *http.Request, string)) func(http.ResponseWriter, *http.Request, string) {
+	return func(w http.ResponseWriter, r *http.Request, site string) {
+		if *not {
+			refuse(w, http.StatusNotFound, cloudapi.ReasonNotOffered, "this cloud has no such thing for a site")
+			return
+		}
+		h(w, r, site)
+	}
 }
 
 // site lets in requests with a site's token only, and tells the handler which site it is.
@@ -103,6 +125,11 @@ func (e *Emulator) site(h func(w http.ResponseWriter, r *http.Request, site stri
 			e.log().Info("site request refused", "path", r.URL.Path, "err", err)
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 			refuse(w, http.StatusUnauthorized, cloudapi.ReasonUnauthorized, "this needs a site's access token: "+err.Error())
+			return
+		}
+		if wait, over := e.overQuota(); over {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+			refuse(w, http.StatusTooManyRequests, cloudapi.ReasonBusy, "that is too often")
 			return
 		}
 		h(w, r, site)

@@ -310,7 +310,7 @@ func TestFeed(t *testing.T) {
 	if want := before[cloudapi.KindUser]; after[cloudapi.KindUser] != want || after[cloudapi.KindLicense] != before[cloudapi.KindLicense] || after[cloudapi.KindProduct] != before[cloudapi.KindProduct] || !reset {
 		t.Errorf("after it was found again: got %v, reset %v; want what there was, %v, the new user for the deletion that is no news now, and a reset", after, reset, before)
 	}
-	for _, q := range []string{"limit=0", "limit=1001", "limit=x", "wait_ms=-1", "wait_ms=60001"} {
+	for _, q := range []string{"limit=0", "limit=5001", "limit=x", "wait_ms=-1", "wait_ms=60001"} {
 		if resp := c.do("GET", cloudapi.PathChanges+"?"+q, tok, nil, nil); resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: got %s, want 400", q, resp.Status)
 		}

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"net/http"
@@ -73,10 +74,21 @@ func (e *Emulator) LoseCursors() {
 	e.feed.wake = make(chan struct{})
 }
 
+// pageSize is how many changes there are in a page where nobody says how many.
+const pageSize = 1000
+
+// Cursor is where the feed ends now.
+func (e *Emulator) Cursor() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.feed.init()
+	return e.feed.id + "." + strconv.Itoa(e.feed.seq)
+}
+
 // changes answers PathChanges.
 func (e *Emulator) changes(w http.ResponseWriter, r *http.Request, _ string) {
 	q := r.URL.Query()
-	limit, err := number(q.Get("limit"), cloudapi.MaxChanges)
+	limit, err := number(q.Get("limit"), pageSize)
 	if err != nil || limit < 1 || limit > cloudapi.MaxChanges {
 		refuse(w, http.StatusBadRequest, cloudapi.ReasonInvalid, "limit is a number from 1 to "+strconv.Itoa(cloudapi.MaxChanges))
 		return
@@ -91,7 +103,7 @@ func (e *Emulator) changes(w http.ResponseWriter, r *http.Request, _ string) {
 	for {
 		page, wake := e.page(q.Get("cursor"), limit)
 		if len(page.Changes) > 0 || page.Reset || ctx.Err() != nil {
-			answer(w, http.StatusOK, page)
+			tellPage(w, r, page)
 			return
 		}
 		select {
@@ -100,6 +112,35 @@ func (e *Emulator) changes(w http.ResponseWriter, r *http.Request, _ string) {
 		}
 	}
 }
+
+// tellPage answers with a page, compressed where that is taken. That there is nothing after a cursor has an entity tag: who has heard it
+// before is told only that it is still so.
+func tellPage(w http.ResponseWriter, r *http.Request, page cloudapi.Changes) {
+	if len(page.Changes) == 0 && page.Cursor == r.URL.Query().Get("cursor") {
+		tag := strconv.Quote(page.Cursor)
+		w.Header().Set("ETag", tag)
+		if r.Header.Get("If-None-Match") == tag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") || len(page.Changes) == 0 {
+		answer(w, http.StatusOK, page)
+		return
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // a level that there is
+	defer z.Close()
+	answer(compressed{w, z}, http.StatusOK, page)
+}
+
+// compressed writes the body through z.
+type compressed struct {
+	http.ResponseWriter
+	z *gzip.Writer
+}
+
+func (c compressed) Write(b []byte) (int, error) { return c.z.Write(b) }
 
 func number(s string, otherwise int) (int, error) {
 	if s == "" {

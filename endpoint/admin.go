@@ -29,8 +29,11 @@ func (e *Endpoint) status(*call) (reply, error) {
 	e.gw.View(func(s *license.State) {
 		h, n := s.Head(), s.Counts()
 		st.Cluster.ID, st.Cluster.Level, st.Cluster.Program = h.Cluster, uint64(h.Level), h.Program
-		st.Link = api.LinkState{Up: h.Link.Up, Contact: h.Link.Contact.Std()}
-		st.Mirror = api.MirrorStatus{Filled: h.Filled, Cursor: h.Cursor, Held: held(h.Held), Read: h.Link.Read.Std()}
+		st.Link = link(h.Link)
+		st.Mirror = api.MirrorStatus{Filled: h.Filled, Cursor: h.Cursor, Held: held(h.Held), Read: h.Link.Read.Std(), Malformed: s.QuarantinedCount(), Imported: h.Imported.Std()}
+		if h.Filled {
+			st.Mirror.Source = mirrorSource(h).String()
+		}
 		st.Counts = api.Counts{Users: n.Users, Products: n.Products, Licenses: n.Licenses, Assigned: n.Assigned,
 			Sessions: n.Sessions, Checkouts: n.Checkouts, Provisional: n.Provisional}
 		st.Usage = api.UsageStatus{Seq: h.Seq, Sent: h.UsageSent, Waiting: s.UsageWaiting(), Refused: uint64(len(license.AllSetAside(s))),

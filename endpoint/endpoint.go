@@ -54,6 +54,7 @@ type Gateway interface {
 	ReleaseUser(context.Context, license.ReleaseUser) (gateway.Answer, error)
 	SignOut(context.Context, license.SignOut) (gateway.Answer, error)
 	AcceptShrink(context.Context, license.AcceptShrink) (gateway.Answer, error)
+	Import(context.Context, license.Import) (gateway.Answer, error)
 	AcceptTime(context.Context, license.AcceptTime) (gateway.Answer, error)
 	Peaks(ctx context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error)
 	Refresh(context.Context) (gateway.Answer, error)
@@ -146,6 +147,9 @@ func New(cfg Config) (*Endpoint, error) {
 	e.sockets = newSockets(e)
 	var err error
 	if e.metrics, err = newMetrics(cfg.Registry, e.hub.Len); err != nil {
+		return nil, err
+	}
+	if err = newSiteMetrics(cfg.Registry, cfg.Gateway.View); err != nil {
 		return nil, err
 	}
 	if e.auth, err = newAuth(cfg.Issuers, cfg.KeysDir, cfg.Logger, e.metrics); err != nil {

@@ -61,7 +61,7 @@ func about(s *license.State, who Caller, lang phrase.Lang) api.Me {
 	h := s.Head()
 	me := api.Me{ID: string(who.User), SignedIn: who.Email, Licenses: []api.MyLicense{}, Products: []api.MyProduct{}, Sessions: []api.Session{},
 		Checkouts: []api.Checkout{}, Waiting: []api.Wait{}, Administrators: []api.Administrator{},
-		Link: api.LinkState{Up: h.Link.Up, Contact: h.Link.Contact.Std()}}
+		Link: link(h.Link)}
 	if u := s.User(who.User); u != nil {
 		me.Email, me.Name = u.Email, u.Name
 	}

@@ -30,3 +30,32 @@ func held(h license.Held) *api.HeldMirror {
 	}
 	return &api.HeldMirror{Since: h.Since.Std(), Losing: sizes(h.Losing), Of: sizes(h.Of), Until: h.Until.Std(), By: h.By, Note: h.Note}
 }
+
+// malformed is GET /v1/mirror/malformed on the operator's socket.
+func (e *Endpoint) malformed(*call) (reply, error) {
+	list := api.List[api.MalformedRecord]{Items: []api.MalformedRecord{}}
+	e.gw.View(func(s *license.State) {
+		for _, q := range s.Quarantined() {
+			list.Items = append(list.Items, api.MalformedRecord{Kind: recordKind(q.Kind), ID: q.ID, Why: q.Why, Since: q.Since.Std()})
+		}
+	})
+	return reply{status: http.StatusOK, body: list}, nil
+}
+
+// recordKind is the API's word for a table of the mirror.
+func recordKind(k license.KeyKind) string {
+	switch k {
+	case license.KeyUser:
+		return "user"
+	case license.KeyProduct:
+		return "product"
+	case license.KeyLicense:
+		return "license"
+	}
+	return "account"
+}
+
+// link is the state of the link to the cloud.
+func link(l license.LinkState) api.LinkState {
+	return api.LinkState{Up: l.Up, State: l.Condition(), Since: l.Since.Std(), Contact: l.Contact.Std()}
+}

@@ -202,6 +202,10 @@ func (n *oneNode) AcceptShrink(_ context.Context, c license.AcceptShrink) (gatew
 	return n.apply(c)
 }
 
+func (n *oneNode) Import(_ context.Context, c license.Import) (gateway.Answer, error) {
+	return n.apply(c)
+}
+
 func (n *oneNode) AcceptTime(_ context.Context, c license.AcceptTime) (gateway.Answer, error) {
 	return n.apply(c)
 }

@@ -78,6 +78,9 @@ func (e *Endpoint) routes() []route {
 		{method: "POST", path: api.PathRefused + "/resend", who: operator, large: true, do: body(e.resendUsage)},
 		{method: "GET", path: api.PathAudit, who: operator, large: true, do: e.auditUsage},
 		{method: "POST", path: api.PathTime + "/accept", who: operator, do: body(e.acceptTime)},
+		{method: "GET", path: api.PathMirror + "/records", who: operator, large: true, do: e.mirrorRecords},
+		{method: "POST", path: api.PathMirror + "/import", who: operator, large: true, do: body(e.importMirror)},
+		{method: "GET", path: api.PathMirror + "/malformed", who: operator, large: true, do: e.malformed},
 		{method: "POST", path: api.PathMirror + "/accept", who: operator, do: body(e.acceptShrink)},
 	}
 }

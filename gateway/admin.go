@@ -42,6 +42,11 @@ func (g *Gateway) AcceptShrink(ctx context.Context, c license.AcceptShrink) (Ans
 	return g.ask(ctx, request{AcceptShrink: &c})
 }
 
+// Import brings a part of an administrator's file into the mirror.
+func (g *Gateway) Import(ctx context.Context, c license.Import) (Answer, error) {
+	return g.ask(ctx, request{Import: &c})
+}
+
 // AcceptTime takes the time of the nodes' clocks for the site's.
 func (g *Gateway) AcceptTime(ctx context.Context, c license.AcceptTime) (Answer, error) {
 	return g.ask(ctx, request{AcceptTime: &c})

@@ -352,7 +352,7 @@ func TestContactIsWhenTheCloudWasHeard(t *testing.T) {
 				t.Fatal("the errands have heard the cloud since")
 			}
 		})
-		l.tell(context.Background(), true)
+		l.tell(context.Background(), true, false)
 		s.log.View(func(st *license.State) {
 			if got := st.Head().Link.Contact; got != heard {
 				t.Errorf("got %v, want %v", got, heard)

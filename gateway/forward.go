@@ -45,6 +45,8 @@ type request struct {
 	ResendUsage  *resendUsage          `json:"resend_usage,omitempty"`
 	ExportUsage  *license.ExportUsage  `json:"export_usage,omitempty"`
 	ReceiveUsage *license.ReceiveUsage `json:"receive_usage,omitempty"`
+
+	Import *license.Import `json:"import,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"sitegate/license"
 )
 
@@ -77,17 +79,25 @@ func (h *holds) giveAllBack(ctx context.Context) {
 	}
 	users := slices.Collect(maps.Keys(h.freed))
 	h.mu.Unlock()
+	group, ctx := errgroup.WithContext(ctx) // many at a time, which go to the cloud together
+	group.SetLimit(atOnce)
 	for _, user := range users {
-		unlock, err := h.g.users.lock(ctx, string(user))
-		if err != nil {
-			return
+		if ctx.Err() != nil {
+			break
 		}
-		given := h.giveBack(ctx, user)
-		unlock()
-		if !given {
-			return
-		}
+		group.Go(func() error {
+			unlock, err := h.g.users.lock(ctx, string(user))
+			if err != nil {
+				return err
+			}
+			defer unlock()
+			if !h.giveBack(ctx, user) {
+				return errNotGiven
+			}
+			return nil
+		})
 	}
+	_ = group.Wait() // the next full list does the rest
 }
 
 // giveBack tells the cloud what a user's machines have freed, and reports whether
@@ -98,6 +108,9 @@ func (h *holds) giveBack(ctx context.Context, user license.UserID) bool {
 	freed := h.freed[user]
 	delete(h.freed, user)
 	h.mu.Unlock()
+	if !h.offered() {
+		return true
+	}
 	// A repeated request that came to nothing frees what the first has granted, but
 	// only in name.
 	h.g.log.View(func(s *license.State) {
@@ -164,4 +177,7 @@ func (h *holds) runOn(over license.CloudHold) (list []license.CloudHold) {
 	return list
 }
 
-var errLinkDown = errors.New("the link to the cloud is down")
+var (
+	errLinkDown = errors.New("the link to the cloud is down")
+	errNotGiven = errors.New("the cloud did not take what was freed")
+)

@@ -34,6 +34,8 @@ type holds struct {
 	// may have brought back what they gave.
 	overtaken bool
 	listing   bool // a full list is on its way
+	// absent: the cloud keeps no holds, and is not asked before then.
+	absent time.Time
 }
 
 // unfinished is a hold that is being asked for. until is zero, or it is not known
@@ -45,6 +47,7 @@ type unfinished struct {
 
 const (
 	renewEvery  = time.Minute      // a third of the cloud's lease
+	holdsAnew   = 10 * time.Minute // before a cloud that keeps no holds is asked for one again
 	readTimeout = 10 * time.Second // for the feed, before a session is told that its right is gone
 	maxFreed    = 10_000           // users with something to give back; the rest is for the full list
 	manyFreed   = 100              // users for whom one full list is less than a release each
@@ -151,6 +154,23 @@ func (h *holds) run(ctx context.Context) {
 	}
 }
 
+// offered reports whether the cloud keeps holds for a site, as far as is known.
+func (h *holds) offered() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !time.Now().Before(h.absent)
+}
+
+// notOffered: the cloud has said that it keeps none.
+func (h *holds) notOffered() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.absent.IsZero() {
+		h.g.logger.Warn("this cloud keeps no holds for a site: starts that need its agreement are decided by the account's terms")
+	}
+	h.absent = time.Now().Add(holdsAnew)
+}
+
 func (h *holds) isBehind() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -191,7 +211,7 @@ func (h *holds) renew(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	}
-	if !h.g.link.up() || h.g.awaitsBooks() {
+	if !h.g.link.up() || h.g.awaitsBooks() || !h.offered() {
 		return false
 	}
 	h.mu.Lock()
@@ -218,6 +238,11 @@ func (h *holds) renew(ctx context.Context) bool {
 	ask, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	conflicts, err := h.g.cloud.RenewHolds(ask, fence, list)
+	if isNotOffered(err) {
+		h.notOffered()
+		h.g.link.heard()
+		return false
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			h.g.logger.Warn("the site's holds could not be renewed in the cloud", "holds", len(list), "err", err)

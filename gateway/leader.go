@@ -36,8 +36,9 @@ type Gateway struct {
 	spared   *coalesced    // of those, the site's
 	link     *link
 	holds    *holds
-	resend   again // usage
-	reread   again // the feed
+	asks     *breaker // of holds
+	resend   again    // usage
+	reread   again    // the feed
 }
 
 // atOnce is how many proposals an errand has under way.
@@ -50,7 +51,7 @@ func New(cfg Config) *Gateway {
 	}
 	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost,
 		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), reread: newAgain()}
-	g.link = newLink(g)
+	g.link, g.asks = newLink(g), &breaker{}
 	g.holds = newHolds(g)
 	return g
 }
@@ -93,6 +94,7 @@ func (g *Gateway) begin() bool {
 		g.term = term
 		g.link.begin()
 		g.holds.lead()
+		g.asks.begin()
 	}
 	return true
 }

@@ -9,8 +9,9 @@ import (
 )
 
 // link is what the leader knows of the way to the cloud. It is up from the first
-// answer and down once the cloud did not answer and a probe failed too; every
-// change goes through the log, so that every node tells its clients.
+// answer and down once the cloud did not answer and a probe failed too; slow while it
+// is up and most questions about holds take too long, and stale without contact for
+// two hours. Every change goes through the log, so that every node tells its clients.
 type link struct {
 	g    *Gateway
 	wake chan struct{}
@@ -98,7 +99,7 @@ func (l *link) poke() {
 // run probes and tells the log, while this node leads.
 func (l *link) run(ctx context.Context) {
 	var told time.Time
-	toldUp, known := false, false
+	toldUp, toldSlow, known := false, false, false
 	wait := time.Duration(0)
 	for {
 		select {
@@ -116,10 +117,10 @@ func (l *link) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		up := l.up()
-		if !known || up != toldUp || up && time.Since(told) >= contactPeriod {
-			if l.tell(ctx, up) {
-				known, toldUp, told = true, up, time.Now()
+		up, slow := l.up(), l.g.asks.slow()
+		if !known || up != toldUp || up && (slow != toldSlow || time.Since(told) >= contactPeriod) || !up && l.stale() {
+			if l.tell(ctx, up, slow) {
+				known, toldUp, toldSlow, told = true, up, slow, time.Now()
 			}
 		}
 		switch {
@@ -153,8 +154,15 @@ func (l *link) probe(ctx context.Context) {
 	}
 }
 
-func (l *link) tell(ctx context.Context, up bool) bool {
-	c := license.Link{Up: up}
+// stale reports whether there has been no contact for so long that the log is to be
+// told, which was not yet.
+func (l *link) stale() bool {
+	last := l.g.head().Link
+	return !last.Stale && last.Contact != 0 && l.g.log.Now() >= last.Contact.Add(license.StaleAfter)
+}
+
+func (l *link) tell(ctx context.Context, up, slow bool) bool {
+	c := license.Link{Up: up, Slow: up && slow}
 	if up {
 		now := l.g.log.Now()
 		l.mu.Lock()

@@ -10,9 +10,10 @@ import (
 
 const (
 	feedWait  = 25 * time.Second // how long the cloud may hold a question open
-	feedPage  = 500              // changes in one entry of the log
+	feedPage  = 500              // changes in one entry of the log, of those that are as fast as they come
 	pieceSize = 256 << 10        // bytes of them, about: half of what an entry may have
 	heldAnew  = time.Hour        // between readings of everything, while a mirror is held back
+	noFeed    = 5 * time.Minute  // between questions to a cloud that offers no feed
 
 	cursorEvery = time.Minute // how often the log is told of a cursor that moves with nothing else to say
 )
@@ -33,6 +34,9 @@ func (g *Gateway) mirror(ctx context.Context) {
 	var p pace
 	var r *reading          // nil: to go on from the log
 	var asking []chan error // who waits for the reading that is under way
+	var next ahead          // the page that follows on the last, where more is waiting
+	defer func() { next.drop() }()
+	var way circle
 	defer func() { answerAll(append(asking, g.reread.take()...), ErrNotLeader) }()
 	answer := func(err error) {
 		answerAll(asking, err)
@@ -46,14 +50,28 @@ func (g *Gateway) mirror(ctx context.Context) {
 			r.cursor, r.whole = "", false
 		}
 		wait := feedWait
-		if asking = append(asking, g.reread.take()...); len(asking) > 0 || !r.whole {
+		if more := g.reread.take(); len(more) > 0 {
+			asking = append(asking, more...)
+			next.drop() // it may be older than their question
+		}
+		if len(asking) > 0 || !r.whole {
 			wait = 0
 		}
 		asked := time.Now()
-		page, interrupted, err := g.changes(ctx, r.cursor, wait)
+		page, interrupted, err := next.take(r.cursor)
+		if err == errNotAhead {
+			page, interrupted, err = g.changes(ctx, r.cursor, wait)
+		}
 		switch {
 		case interrupted:
 			p.delay = 0
+		case isNotOffered(err):
+			g.link.heard()
+			answer(nil) // there is nothing to read
+			if p.delay != noFeed {
+				g.logger.Warn("this cloud offers no list of users and licenses; import one: sitegate mirror import", "err", err)
+			}
+			p.delay = noFeed
 		case err != nil:
 			answer(ErrCloud)
 			if ctx.Err() == nil {
@@ -61,11 +79,23 @@ func (g *Gateway) mirror(ctx context.Context) {
 				g.link.suspect()
 			}
 			p.unheard()
+		case way.circles(r.cursor, page):
+			answer(ErrCloud)
+			g.logger.Error("the cloud's feed goes backwards: it has led to a place where it was before; everything is read anew", "cursor", page.Cursor)
+			g.link.heard()
+			next.drop()
+			p.circled()
+			r.cursor, r.whole = "", false
 		default:
 			g.link.heard()
 			p.heard(page, r.whole, asked)
+			if page.More && !page.Reset {
+				next.begin(ctx, g.cloud, page.Cursor) // while this one is brought in
+			}
 			if !g.bringPage(ctx, r, page) {
 				p.lost()
+				next.drop()
+				way = circle{} // the same is read again
 				r = nil
 				answer(ErrUnknown)
 			} else if p.failed = 0; r.whole {
@@ -202,9 +232,12 @@ func (g *Gateway) holdBack(ctx context.Context, r *reading) bool {
 // the end: if leadership is lost in between, they are read again.
 func (g *Gateway) bring(ctx context.Context, m license.Mirror, cursor string) bool {
 	changes, last := m.Changes, m.Last
-	losing := g.losing(changes)
+	losing, most := g.losing(changes), feedPage
+	if m.Full {
+		most = license.MaxChanges // nobody waits for it, nor works meanwhile
+	}
 	for {
-		n := piece(changes)
+		n := piece(changes, most)
 		m.Changes, m.Losing, m.Last = changes[:n], losing, false
 		if n == len(changes) {
 			m.Cursor, m.Last = cursor, last
@@ -226,10 +259,11 @@ func (g *Gateway) bring(ctx context.Context, m license.Mirror, cursor string) bo
 	}
 }
 
-// piece is how many of the changes go into one entry: at least one, if there are any.
-func piece(changes []license.Change) int {
+// piece is how many of the changes go into one entry: at least one, if there are any,
+// and at most so many.
+func piece(changes []license.Change, most int) int {
 	n, bytes := 0, 0
-	for n < len(changes) && n < feedPage {
+	for n < len(changes) && n < most {
 		if bytes += size(&changes[n]); n > 0 && bytes > pieceSize {
 			break
 		}

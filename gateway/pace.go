@@ -20,9 +20,10 @@ const (
 // pace is how soon the feed is read again. Of a feed that has news, at once; whatever
 // goes wrong time and again, with the cloud or the log, is tried more and more seldom.
 type pace struct {
-	delay  time.Duration
-	resets int // in a row: the cloud did not know its own cursor again
-	failed int // in a row: pages that were not brought in
+	delay   time.Duration
+	resets  int // in a row: the cloud did not know its own cursor again
+	circles int // in a row: it went in circles, and never had nothing to say
+	failed  int // in a row: pages that were not brought in
 }
 
 // wait waits; false: ctx has ended. Who asks is heard after a second at the latest,
@@ -41,6 +42,12 @@ func (p *pace) lost() {
 	p.failed++
 }
 
+// circled: the feed goes in circles, and is to be read from the beginning.
+func (p *pace) circled() {
+	p.delay = min(resetPause<<min(p.circles, 10), resetMax)
+	p.circles++
+}
+
 // heard: a page was read, which was asked for at a time, after the end of what there
 // was (whole) or in between.
 func (p *pace) heard(page license.Page, whole bool, asked time.Time) {
@@ -51,6 +58,9 @@ func (p *pace) heard(page license.Page, whole bool, asked time.Time) {
 		p.resets = 0
 	}
 	p.delay = 0
+	if len(page.Changes) == 0 && whole {
+		p.circles = 0
+	}
 	switch {
 	case p.resets > 1:
 		p.delay = min(resetPause<<min(p.resets-2, 10), resetMax)

@@ -51,11 +51,13 @@ func (r *reading) anew() {
 	*r = reading{named: names{}, losses: losses{}}
 }
 
-// take sorts a page: it returns what takes nothing away, and keeps the rest. Where
-// everything is read anew, miss is to follow on the last.
+// take sorts a page: it returns what is news and takes nothing away, and keeps what
+// does. Where everything is read anew, miss is to follow on the last.
 func (r *reading) take(s *license.State, page license.Page) (gains []license.Change) {
+	said := make(map[license.Key]struct{}, len(page.Changes)) // by this page, and not in the state yet
 	for _, c := range page.Changes {
 		k := keyOf(&c)
+		_, again := said[k]
 		if _, there := r.losses[k]; there {
 			delete(r.losses, k) // what is said last counts
 			r.judged = false
@@ -65,8 +67,9 @@ func (r *reading) take(s *license.State, page license.Page) (gains []license.Cha
 				r.since = time.Now()
 			}
 			r.losses[k], r.judged = c, false
-		} else {
+		} else if again || !license.Unchanged(s, &c) {
 			gains = append(gains, c)
+			said[k] = struct{}{}
 		}
 		if r.named != nil {
 			r.named.add(k, &c)
@@ -127,7 +130,9 @@ func keyOf(c *license.Change) license.Key {
 type names map[license.Key]struct{}
 
 func (n names) add(k license.Key, c *license.Change) {
-	if c.DeleteUser != "" || c.DeleteProduct != "" || c.DeleteLicense != "" {
+	if c.Malformed != "" {
+		n[k] = struct{}{} // that it is gone is said already
+	} else if c.DeleteUser != "" || c.DeleteProduct != "" || c.DeleteLicense != "" {
 		delete(n, k)
 	} else {
 		n[k] = struct{}{}

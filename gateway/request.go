@@ -165,6 +165,8 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.ReceiveUsage)
 	case r.ResendUsage != nil:
 		out, err = g.resendNow(ctx, *r.ResendUsage)
+	case r.Import != nil:
+		out, err = g.log.Propose(ctx, *r.Import)
 	case r.AcceptShrink != nil:
 		out, err = g.log.Propose(ctx, *r.AcceptShrink)
 		if g.cloud != nil {
@@ -334,10 +336,20 @@ func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, ho
 		// needs nothing, and if that ends meanwhile, the cloud was not asked.
 		return uncapped && g.link.sure(ctx), nil, nil
 	}
+	if !g.holds.offered() || !g.asks.allow() {
+		return false, nil, nil
+	}
 	again := g.holds.begin(would)
 	ask, cancel := context.WithTimeout(ctx, g.askTimeout)
 	defer cancel()
+	asked := time.Now()
 	d, err := g.holds.ask(ask, would)
+	g.heardOfHold(ctx, time.Since(asked), err)
+	if isNotOffered(err) {
+		g.holds.notOffered()
+		g.holds.end(would)
+		return false, nil, nil
+	}
 	if err != nil {
 		g.logger.Warn("the cloud was not heard on a hold", "id", requestOf(ctx), "user", would.User, "machine", would.Machine.Name, "product", would.Product, "err", err)
 		g.link.suspect()
@@ -355,6 +367,22 @@ func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, ho
 		return false, nil, d
 	}
 	return true, &would, nil
+}
+
+// heardOfHold notes how a question about a hold went.
+func (g *Gateway) heardOfHold(ctx context.Context, took time.Duration, err error) {
+	if err != nil && ctx.Err() != nil {
+		g.asks.gone()
+		return
+	}
+	was := g.asks.slow()
+	closed := g.asks.done(took, err != nil && !isNotOffered(err))
+	if g.asks.slow() != was {
+		g.link.poke()
+	}
+	if closed {
+		g.holds.catchUp() // what was granted meanwhile is to be confirmed
+	}
 }
 
 // fence orders this leader's requests to the cloud.

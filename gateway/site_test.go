@@ -187,7 +187,17 @@ type books struct {
 	invalid bool                    // usage is refused
 	mute    bool                    // it does not say what is held
 	never   map[license.UserID]bool // whose usage is refused for good
+	hangs   bool                    // holds are not answered
+	noFeed  bool                    // it has none
+	noHolds bool
 }
+
+// errNone is a cloud's answer that it has no such thing.
+type errNone struct{ error }
+
+func (errNone) NotOffered() bool { return true }
+
+var errNoSuch = errNone{errors.New("the cloud answered with status 404, not-offered")}
 
 var errCut = errors.New("the cloud cannot be reached: connection refused")
 
@@ -211,7 +221,7 @@ func (b *books) Changes(ctx context.Context, cursor string, wait time.Duration) 
 		b.reset, at = false, 0
 	}
 	b.polls++
-	down, n, pages := b.down, len(b.feed), b.pages
+	down, n, pages, noFeed := b.down, len(b.feed), b.pages, b.noFeed
 	more := b.page > 0 && n-at > b.page
 	if more {
 		n = at + b.page
@@ -220,6 +230,9 @@ func (b *books) Changes(ctx context.Context, cursor string, wait time.Duration) 
 	b.mu.Unlock()
 	if down {
 		return license.Page{}, errCut
+	}
+	if noFeed {
+		return license.Page{}, errNoSuch
 	}
 	if pages != nil {
 		return pages(cursor)
@@ -273,8 +286,18 @@ func (b *books) refuses(h license.CloudHold) (license.Machine, bool) {
 func (b *books) Hold(ctx context.Context, _ license.Fence, h license.CloudHold) (*license.Denial, error) {
 	call(b, &b.asking)
 	b.mu.Lock()
+	hangs := b.hangs
+	b.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked++
+	if b.noHolds {
+		return nil, errNoSuch
+	}
 	if b.down || b.deaf {
 		b.deaf = false
 		return nil, errCut
@@ -301,8 +324,11 @@ func (b *books) RenewHolds(_ context.Context, _ license.Fence, holds []license.C
 	call(b, &b.listing)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.down {
+	switch {
+	case b.down:
 		return nil, errCut
+	case b.noHolds:
+		return nil, errNoSuch
 	}
 	clear(b.holds)
 	var conflicts []license.HoldConflict

@@ -74,6 +74,8 @@ const (
 	MirrorShrunk Reason = "mirror-shrunk"
 	// MirrorNotHeld: there is nothing to accept, the mirror follows the cloud.
 	MirrorNotHeld Reason = "mirror-not-held"
+	// MirrorFollows: the mirror follows the cloud's feed, and takes nothing from files.
+	MirrorFollows Reason = "mirror-follows-feed"
 
 	// UnknownToken: no such join token was issued at this site, or it is long over.
 	UnknownToken Reason = "unknown-token"
@@ -120,7 +122,7 @@ var reasons = [...]Reason{
 	UnknownToken, TokenUsed, TokenExpired, TooManyTokens, NodeKnown, NodeGone, TooManyNodes,
 	AfterRestore,
 	UsageFull,
-	MirrorShrunk, MirrorNotHeld,
+	MirrorShrunk, MirrorNotHeld, MirrorFollows,
 }
 
 // Reasons lists every reason there is, in a fixed order.

@@ -277,7 +277,7 @@ func (s *script) command(state *State) Command {
 			Refused{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}}, Found{Cluster: oneOf(s, "here", "there"), Level: oneOf[uint32](s, Level, 0, Level+1)})
 	case 25:
 		up := s.pick(2) > 0
-		return Link{Up: up, Contact: s.at, Read: s.at.Add(oneOf(s, 0, -time.Minute, time.Minute))}
+		return Link{Up: up, Slow: s.pick(4) == 0, Contact: s.at, Read: s.at.Add(oneOf(s, 0, -time.Minute, time.Minute))}
 	case 26:
 		return s.mirror(state)
 	default:
@@ -398,6 +398,9 @@ func (s *script) mirror(state *State) Command {
 	if s.crowd > 0 {
 		c.Last = s.pick(3) == 0
 	}
+	if s.pick(16) == 15 {
+		return Import{By: oneOf(s, "ida", "ida", ""), Changes: c.Changes, Last: s.pick(2) == 0}
+	}
 	return c
 }
 
@@ -485,11 +488,11 @@ func (s *script) change() Change {
 	case 1:
 		return Change{Product: &Product{ID: s.product(), Capped: Capped(s.pick(3)), V8i: s.pick(5) == 4, NeedsFeature: s.pick(5) == 4}}
 	case 2:
-		return Change{DeleteUser: s.user()}
+		return Change{DeleteUser: s.user(), Malformed: oneOf(s, "", "", "odd")}
 	case 3:
-		return Change{DeleteProduct: s.product()}
+		return Change{DeleteProduct: s.product(), Malformed: oneOf(s, "", "", "odd", "odder")}
 	case 4:
-		return Change{DeleteLicense: s.license()}
+		return Change{DeleteLicense: s.license(), Malformed: oneOf(s, "", "odd")}
 	case 5:
 		return Change{Account: &Account{ID: "acme", AutonomyCapped: oneOf(s, 0, time.Hour), AutonomyUncapped: time.Hour,
 			Administrators:     oneOf(s, nil, []Administrator{{Email: "Ann@acme.example"}, {Name: "Help"}}, []Administrator{{Email: "desk@acme.example"}}),

@@ -13,7 +13,7 @@ type Entry struct {
 // RemindTerm, Remind, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
 // HoldBack, AcceptShrink, AcceptTime, RaiseLevel, SettleUsage,
-// NoteBacklog, ExportUsage, ReceiveUsage.
+// NoteBacklog, ExportUsage, ReceiveUsage, Import.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -109,6 +109,10 @@ func (UsageSettled) fact()      {}
 func (BacklogChanged) fact()    {}
 func (UsageExported) fact()     {}
 func (UsageReceived) fact()     {}
+func (MirrorQuarantined) fact() {}
+func (GrantedAlone) fact()      {}
+func (LinkSlowed) fact()        {}
+func (LinkStaled) fact()        {}
 
 // Apply decides one entry and carries it out. It changes s in place; the events
 // are the facts in the order they came about. Apply never fails: a command that

@@ -7,18 +7,51 @@ type LinkState struct {
 	Up bool `cbor:"1,keyasint,omitempty"`
 	// Contact is the last moment the cloud is known to have answered. Zero: never.
 	Contact Time `cbor:"2,keyasint,omitempty"`
-	Since   Time `cbor:"3,keyasint,omitempty"` // when Up last changed
+	Since   Time `cbor:"3,keyasint,omitempty"` // when it last became what Condition says
 	// Read is the last moment at which the feed is known to have been read to its end.
 	// A cloud may answer and its feed not be to be had. Zero: never.
 	Read Time `cbor:"80,keyasint,omitempty"`
+	// Slow: it is up, but most of what it is asked takes too long, or is not answered.
+	Slow bool `cbor:"150,keyasint,omitempty"`
+	// Stale: it is down, and the last contact was StaleAfter ago or more.
+	Stale bool `cbor:"151,keyasint,omitempty"`
+}
+
+// StaleAfter is how long without contact administrators are told, who may not have
+// heard that the link is down, or have thought that it passes.
+const StaleAfter = 2 * time.Hour
+
+// The conditions of a link; the words are those of the API.
+const (
+	LinkUp    = "up"
+	LinkSlow  = "slow"
+	LinkDown  = "down"
+	LinkStale = "stale"
+)
+
+// LinkConditions lists them, in the order from good to bad.
+func LinkConditions() []string { return []string{LinkUp, LinkSlow, LinkDown, LinkStale} }
+
+// Condition is one of the conditions.
+func (l LinkState) Condition() string {
+	switch {
+	case l.Up && l.Slow:
+		return LinkSlow
+	case l.Up:
+		return LinkUp
+	case l.Stale:
+		return LinkStale
+	}
+	return LinkDown
 }
 
 // Link tells every node what the leader knows of the link: proposed when it
-// goes up or down, and from time to time to move Contact and Read.
+// changes, and from time to time to move Contact and Read.
 type Link struct {
 	Up      bool `cbor:"1,keyasint,omitempty"`
 	Contact Time `cbor:"2,keyasint,omitempty"`
 	Read    Time `cbor:"80,keyasint,omitempty"`
+	Slow    bool `cbor:"150,keyasint,omitempty"` // of a link that is up
 }
 
 // LinkChanged: the link to the cloud went up or down.
@@ -27,17 +60,40 @@ type LinkChanged struct {
 	Contact Time `cbor:"2,keyasint,omitempty"`
 }
 
+// LinkSlowed: a link that is up became slow, or is so no more.
+type LinkSlowed struct {
+	Slow bool     `cbor:"1,keyasint,omitempty"`
+	To   []UserID `cbor:"2,keyasint,omitempty"` // the administrators, as they were then
+}
+
+// LinkStaled: there was no contact for StaleAfter.
+type LinkStaled struct {
+	Contact Time     `cbor:"1,keyasint,omitempty"`
+	To      []UserID `cbor:"2,keyasint,omitempty"`
+}
+
 func (c Link) decide(*State, Time) *Denial { return nil }
 
 func (c Link) do(s *State, at Time) Outcome {
 	s.contact(min(c.Contact, at))
 	l := &s.head.Link
 	l.Read = max(l.Read, min(c.Read, at))
-	if l.Up == c.Up && l.Since != 0 {
+	before := *l
+	l.Up, l.Slow = c.Up, c.Up && c.Slow
+	l.Stale = !c.Up && at >= l.Contact.Add(StaleAfter) && l.Contact != 0
+	if l.Condition() == before.Condition() && l.Since != 0 {
 		return Outcome{Repeat: true}
 	}
-	l.Up, l.Since = c.Up, at
-	s.emit(LinkChanged{Up: l.Up, Contact: l.Contact})
+	l.Since = at
+	if l.Up != before.Up || before.Since == 0 {
+		s.emit(LinkChanged{Up: l.Up, Contact: l.Contact})
+	}
+	if l.Slow != before.Slow && (l.Slow || l.Up) {
+		s.emit(LinkSlowed{Slow: l.Slow, To: s.told(administrators)})
+	}
+	if l.Stale && !before.Stale {
+		s.emit(LinkStaled{Contact: l.Contact, To: s.told(administrators)})
+	}
 	return Outcome{}
 }
 

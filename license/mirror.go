@@ -20,6 +20,10 @@ type Change struct {
 	DeleteUser    UserID    `cbor:"5,keyasint,omitempty"`
 	DeleteProduct ProductID `cbor:"6,keyasint,omitempty"`
 	DeleteLicense LicenseID `cbor:"7,keyasint,omitempty"`
+
+	// Malformed says why what the cloud has sent could not be understood. The change is
+	// then a deletion, or an account without terms, and the record is listed.
+	Malformed string `cbor:"150,keyasint,omitempty"`
 }
 
 // Mirror brings what the cloud says into the state, together with the cursor to
@@ -123,7 +127,7 @@ func (c *Change) valid() bool {
 			ok(id)
 		}
 	}
-	return set == 1
+	return set == 1 && validName(c.Malformed)
 }
 
 func (c Mirror) do(s *State, at Time) Outcome {
@@ -131,9 +135,12 @@ func (c Mirror) do(s *State, at Time) Outcome {
 	if s.head.Filled {
 		s.shrink(Losing(s, c.Changes), at)
 	}
-	products := false
+	products, empty, bad := false, len(s.quarantined) == 0, 0
 	for i := range c.Changes {
 		s.change(&c.Changes[i], c.Full)
+		if s.quarantine(&c.Changes[i], at) {
+			bad++
+		}
 		products = products || c.Changes[i].Product != nil || c.Changes[i].DeleteProduct != ""
 	}
 	if products {
@@ -145,6 +152,13 @@ func (c Mirror) do(s *State, at Time) Outcome {
 	s.head.Refilling = !c.Last && (s.head.Refilling || anew)
 	if len(c.Changes) > 0 {
 		s.emit(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last})
+	}
+	if bad > 0 {
+		f := MirrorQuarantined{Records: bad}
+		if empty {
+			f.To = s.told(administrators)
+		}
+		s.emit(f)
 	}
 	if c.Last {
 		s.readToEnd(at)

@@ -42,7 +42,8 @@ type User struct {
 	Roles   Roles  `cbor:"40,keyasint,omitempty"` // in the account (R22)
 	// OtherAccount: claimed by another account, and cannot be assigned anything here
 	// until removed there (R19).
-	OtherAccount bool `cbor:"41,keyasint,omitempty"`
+	OtherAccount bool   `cbor:"41,keyasint,omitempty"`
+	Source       Source `cbor:"150,keyasint,omitempty"`
 }
 
 // Product is an application that can be licensed.
@@ -52,7 +53,8 @@ type Product struct {
 	Capped Capped    `cbor:"3,keyasint,omitempty"`
 	V8i    bool      `cbor:"4,keyasint,omitempty"` // pre-SES generation, cannot use Virtuoso (R17)
 	// NeedsFeature: a start must name a feature level (KB0019240).
-	NeedsFeature bool `cbor:"20,keyasint,omitempty"`
+	NeedsFeature bool   `cbor:"20,keyasint,omitempty"`
+	Source       Source `cbor:"150,keyasint,omitempty"`
 }
 
 // Single reports whether starting p needs a hold: capped, or not known not to be.
@@ -78,6 +80,7 @@ type License struct {
 	Assignee   UserID    `cbor:"5,keyasint,omitempty"` // empty is "unassigned"
 	AssignedAt Time      `cbor:"6,keyasint,omitempty"`
 	Kind       Kind      `cbor:"7,keyasint,omitempty"`
+	Source     Source    `cbor:"150,keyasint,omitempty"`
 	// LastUsed is when its assignee last began to use it, to the day. It is the
 	// site's own: what the feed says of it does not count.
 	LastUsed Time `cbor:"40,keyasint,omitempty"`

@@ -24,6 +24,8 @@ const (
 
 	KeyPoolUse KeyKind = 70 // PoolUse by UserID
 
+	KeyQuarantined KeyKind = 150 // Quarantined by its kind and id
+
 	KeyNode  KeyKind = 90 // Node by its name in lower case
 	KeyToken KeyKind = 91 // JoinToken by the thirty-two bytes of its Secret
 
@@ -161,12 +163,15 @@ func (s *State) Keys() []Key {
 	for number := range s.exports {
 		keys = append(keys, exportKey(number))
 	}
+	for id := range s.quarantined {
+		keys = append(keys, Key{KeyQuarantined, id})
+	}
 	slices.SortFunc(keys, Key.compare)
 	return keys
 }
 
 // Record returns the record under k: a *Head, *User, *Product, *License, *Active,
-// *Tombstone, *Bar, *PoolUse, *Node, *JoinToken, *SetAside or *Export, to be encoded at once and not kept. Nil: there is none.
+// *Tombstone, *Bar, *PoolUse, *Node, *JoinToken, *Quarantined, *SetAside or *Export, to be encoded at once and not kept. Nil: there is none.
 func (s *State) Record(k Key) any {
 	switch k.Kind {
 	case KeyHead:
@@ -219,6 +224,10 @@ func (s *State) Record(k Key) any {
 		if r, ok := s.exports[binary.BigEndian.Uint64([]byte(k.ID))]; ok {
 			return &r
 		}
+	case KeyQuarantined:
+		if r, ok := s.quarantined[k.ID]; ok {
+			return &r
+		}
 	}
 	return nil
 }
@@ -251,6 +260,8 @@ func NewRecord(kind KeyKind) (any, error) {
 		return &SetAside{}, nil
 	case KeyExport:
 		return &Export{}, nil
+	case KeyQuarantined:
+		return &Quarantined{}, nil
 	}
 	return nil, fmt.Errorf("a record of table %d is of a newer version than this program knows", kind)
 }
@@ -312,6 +323,8 @@ func (s *State) Put(record any) error {
 		s.setAside[r.Usage.Record] = *r
 	case *Export:
 		s.exports[r.Number] = *r
+	case *Quarantined:
+		s.quarantined[r.key().ID] = *r
 	default:
 		return fmt.Errorf("%T is not a record of the state", record)
 	}
@@ -361,7 +374,7 @@ func (s *State) Clone() *State {
 			a.Sessions, a.Checkouts = slices.Clone(a.Sessions), slices.Clone(a.Checkouts)
 			a.Waiters, a.Reservations = slices.Clone(a.Waiters), slices.Clone(a.Reservations)
 			r = &a
-		case *Tombstone, *Bar, *JoinToken, *PoolUse, *SetAside, *Export:
+		case *Tombstone, *Bar, *JoinToken, *PoolUse, *Quarantined, *SetAside, *Export:
 			r = v // replaced whole, where they change at all
 		case *Node:
 			r = v // Put copies it

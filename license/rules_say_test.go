@@ -240,6 +240,17 @@ func sayFact(f license.Fact) string {
 			return "link up, last contact " + sayTime(f.Contact)
 		}
 		return "link down, last contact " + sayTime(f.Contact)
+	case license.Imported:
+		return strings.TrimSpace("imported " + fmt.Sprint(f.Changes) + " by " + f.By + " " + f.Note)
+	case license.LinkSlowed:
+		return fmt.Sprintf("link slow %t, told %v", f.Slow, f.To)
+	case license.LinkStaled:
+		return fmt.Sprintf("no contact since %s, told %v", sayTime(f.Contact), f.To)
+	case license.GrantedAlone:
+		return fmt.Sprintf("granted alone %s: %s %s on %s, without the cloud since %s, as it may until %s", idName(f.ID), f.User, f.Product, sayMachine(f.Machine),
+			sayTime(f.Contact), sayTime(f.Until))
+	case license.MirrorQuarantined:
+		return fmt.Sprintf("%d not understood, told %v", f.Records, f.To)
 	case license.Configured:
 		return "configured"
 	case license.Attempted:

@@ -171,6 +171,12 @@ func (s *story) run(line string) ([]string, error) {
 		return s.lookUp(first, &w), nil
 	case "nodes":
 		return sayNodes(s.state), nil
+	case "quarantine":
+		lines := []string{fmt.Sprintf("%d not understood", s.state.QuarantinedCount())}
+		for _, q := range s.state.Quarantined() {
+			lines = append(lines, fmt.Sprintf("since %s: %d %q, %s", sayTime(q.Since), q.Kind, q.ID, q.Why))
+		}
+		return lines, nil
 	case "held":
 		return s.sayHeld(), nil
 	case "outbox":

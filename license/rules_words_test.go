@@ -124,7 +124,7 @@ func (s *story) command(w *words) (license.Command, error) {
 		first = w.rest[0]
 	}
 	switch verb {
-	case "user", "product", "license", "account", "drop":
+	case "user", "product", "license", "account", "drop", "odd":
 		w.rest = append([]string{verb}, w.rest...)
 		change, err := s.change(w)
 		s.page++
@@ -132,6 +132,11 @@ func (s *story) command(w *words) (license.Command, error) {
 		return license.Mirror{From: from, Cursor: fmt.Sprintf("page-%d", s.page), Changes: []license.Change{change}}, err
 	case "mirror":
 		return s.mirror(w)
+	case "import":
+		c := license.Import{By: long(w.after("by")), Note: long(w.after("because")), Last: w.flag("last")}
+		var err error
+		c.Changes, err = s.changes(w)
+		return c, err
 	case "page": // of several changes, that follows on the one before
 		last := w.flag("last")
 		changes, err := s.changes(w)
@@ -207,8 +212,8 @@ func (s *story) command(w *words) (license.Command, error) {
 		c.User, c.Machine, c.Denial.Reason = license.UserID(w.next()), m, license.Reason(w.next())
 		return c, err
 	case "link":
-		c := license.Link{Up: w.flag("up")}
-		if !c.Up && !w.flag("down") {
+		c := license.Link{Up: w.flag("up"), Slow: w.flag("slow")}
+		if c.Up = c.Up || c.Slow; !c.Up && !w.flag("down") {
 			return nil, fmt.Errorf("link up or link down?")
 		}
 		if c.Up {
@@ -447,6 +452,18 @@ func (s *story) change(w *words) (license.Change, error) {
 		}
 		a.ID = w.next()
 		return license.Change{Account: &a}, nil
+	case "odd":
+		why := w.after("because")
+		switch what, id := w.next(), w.next(); what {
+		case "user":
+			return license.Change{DeleteUser: license.UserID(id), Malformed: long(why)}, nil
+		case "product":
+			return license.Change{DeleteProduct: license.ProductID(id), Malformed: why}, nil
+		case "license":
+			return license.Change{DeleteLicense: license.LicenseID(id), Malformed: why}, nil
+		case "account":
+			return license.Change{Account: &license.Account{ID: id}, Malformed: why}, nil
+		}
 	case "drop":
 		switch what, id := w.next(), w.next(); what {
 		case "user":

@@ -114,6 +114,17 @@ type Started struct {
 	Session *Session `cbor:"1,keyasint"`
 }
 
+// GrantedAlone: the session that has just started was granted by the site alone, as
+// the account's terms allow: for the audit trail.
+type GrantedAlone struct {
+	ID      ID        `cbor:"1,keyasint"`
+	User    UserID    `cbor:"2,keyasint"`
+	Product ProductID `cbor:"3,keyasint,omitempty"`
+	Machine Machine   `cbor:"4,keyasint,omitempty"`
+	Contact Time      `cbor:"5,keyasint,omitempty"` // the last with the cloud
+	Until   Time      `cbor:"6,keyasint,omitempty"` // when the terms that it was granted by end
+}
+
 // Stop ends a session at its client's word.
 type Stop struct {
 	ID      ID      `cbor:"1,keyasint"`
@@ -225,6 +236,10 @@ func (c Start) do(s *State, at Time) Outcome {
 	s.setLeaning(&x)
 	s.used(r.license, at)
 	s.emit(Started{Session: &x})
+	if !c.Agreed && x.UnderCheckout.IsZero() {
+		s.emit(GrantedAlone{ID: x.ID, User: x.User, Product: x.Product, Machine: x.Machine, Contact: s.head.Link.Contact,
+			Until: s.aloneUntil(r.product.Single())})
+	}
 	out := Outcome{Session: &x}
 	began := &a.Sessions[len(a.Sessions)-1]
 	if s.seeToEnd(began); began.Notice != nil {

@@ -38,6 +38,8 @@ type Head struct {
 	Backlog Backlog `cbor:"140,keyasint,omitzero"`
 	// Exported is the last file of usage that somebody carries to the vendor.
 	Exported Exported `cbor:"141,keyasint,omitzero"`
+	// Imported is when the last file was imported, by which the mirror is filled.
+	Imported Time `cbor:"150,keyasint,omitempty"`
 	// Program is a version that can do Level, since that was raised.
 	Program string `cbor:"130,keyasint,omitempty"`
 }
@@ -46,17 +48,18 @@ type Head struct {
 // their ids, and whose session or checkout an id is. It is not safe for concurrent
 // use; its owner guards it. NewState makes an empty one.
 type State struct {
-	head     Head
-	people   map[UserID]*person
-	ids      map[ID]use
-	products map[ProductID]*Product
-	licenses map[LicenseID]*License
-	bars     map[string]Bar
-	nodes    map[string]*Node // by name, in lower case
-	tokens   map[Digest]JoinToken
-	poolUse  map[UserID]*PoolUse
-	setAside map[string]SetAside // by the usage's Record
-	exports  map[uint64]Export   // by number, until their usage is acknowledged
+	head        Head
+	people      map[UserID]*person
+	ids         map[ID]use
+	products    map[ProductID]*Product
+	licenses    map[LicenseID]*License
+	bars        map[string]Bar
+	nodes       map[string]*Node // by name, in lower case
+	tokens      map[Digest]JoinToken
+	poolUse     map[UserID]*PoolUse
+	setAside    map[string]SetAside    // by the usage's Record
+	exports     map[uint64]Export      // by number, until their usage is acknowledged
+	quarantined map[string]Quarantined // by the ID of their Key
 
 	// Derived from the records above, and never stored.
 	busy      []*person                         // who has something open, in no order
@@ -86,23 +89,24 @@ type State struct {
 // NewState is the state before the first entry.
 func NewState() *State {
 	return &State{
-		people:    map[UserID]*person{},
-		ids:       map[ID]use{},
-		products:  map[ProductID]*Product{},
-		licenses:  map[LicenseID]*License{},
-		bars:      map[string]Bar{},
-		nodes:     map[string]*Node{},
-		tokens:    map[Digest]JoinToken{},
-		poolUse:   map[UserID]*PoolUse{},
-		setAside:  map[string]SetAside{},
-		exports:   map[uint64]Export{},
-		byMail:    map[string]*mailed{},
-		pools:     map[ProductID][]*License{},
-		waiting:   map[UserID]struct{}{},
-		leaning:   map[ProductID]map[UserID]struct{}{},
-		staff:     map[UserID]struct{}{},
-		countries: map[string]string{},
-		barNames:  map[string][]string{},
+		people:      map[UserID]*person{},
+		ids:         map[ID]use{},
+		products:    map[ProductID]*Product{},
+		licenses:    map[LicenseID]*License{},
+		bars:        map[string]Bar{},
+		nodes:       map[string]*Node{},
+		tokens:      map[Digest]JoinToken{},
+		poolUse:     map[UserID]*PoolUse{},
+		setAside:    map[string]SetAside{},
+		exports:     map[uint64]Export{},
+		quarantined: map[string]Quarantined{},
+		byMail:      map[string]*mailed{},
+		pools:       map[ProductID][]*License{},
+		waiting:     map[UserID]struct{}{},
+		leaning:     map[ProductID]map[UserID]struct{}{},
+		staff:       map[UserID]struct{}{},
+		countries:   map[string]string{},
+		barNames:    map[string][]string{},
 	}
 }
 
@@ -167,7 +171,8 @@ func (s *State) EachActive(f func(*Active) bool) {
 	}
 }
 
-// Mirrored names every user, product and license of the mirror, in no order.
+// Mirrored names every user, product and license of the mirror, and those of which
+// the cloud said what could not be understood, in no order; some perhaps twice.
 func (s *State) Mirrored() []Key {
 	keys := make([]Key, 0, s.users+len(s.products)+len(s.licenses))
 	for id, p := range s.people {
@@ -180,6 +185,11 @@ func (s *State) Mirrored() []Key {
 	}
 	for id := range s.licenses {
 		keys = append(keys, Key{KeyLicense, string(id)})
+	}
+	for _, q := range s.quarantined {
+		if q.Kind != KeyHead {
+			keys = append(keys, Key{q.Kind, q.ID})
+		}
 	}
 	return keys
 }

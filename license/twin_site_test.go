@@ -31,14 +31,23 @@ func (w *twin) mirror(c Mirror) Outcome {
 		t := &w.head.Shrinkage.Taken
 		t.Users, t.Licenses, t.Assignments = t.Users+gone.Users, t.Licenses+gone.Licenses, t.Assignments+gone.Assignments
 	}
+	none, odd := len(w.odd) == 0, 0
 	for _, change := range c.Changes {
 		w.change(change, c.Full)
+		if w.strange(change) {
+			odd++
+		}
 	}
 	w.seeToCover()
 	began := anew && (w.head.Filled || w.head.Cursor != "")
 	w.head.Cursor = c.Cursor
 	if len(c.Changes) > 0 {
 		w.tell(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last})
+	}
+	if odd > 0 && none {
+		w.tell(MirrorQuarantined{Records: odd, To: w.with(twinLookAfter)})
+	} else if odd > 0 {
+		w.tell(MirrorQuarantined{Records: odd})
 	}
 	if c.Last {
 		w.wholeAgain()
@@ -78,7 +87,44 @@ func twinChange(c Change) bool {
 			say(id)
 		}
 	}
-	return said == 1 && fine
+	return said == 1 && fine && twinName(c.Malformed)
+}
+
+// strange keeps the list of what could not be understood, and reports what is new in it.
+func (w *twin) strange(c Change) bool {
+	about := Quarantined{Kind: KeyHead, Why: c.Malformed, Since: w.now()}
+	for kind, ids := range map[KeyKind][]string{KeyUser: {string(c.DeleteUser)}, KeyProduct: {string(c.DeleteProduct)}, KeyLicense: {string(c.DeleteLicense)}} {
+		if c.User != nil && kind == KeyUser {
+			ids = append(ids, string(c.User.ID))
+		}
+		if c.Product != nil && kind == KeyProduct {
+			ids = append(ids, string(c.Product.ID))
+		}
+		if c.License != nil && kind == KeyLicense {
+			ids = append(ids, string(c.License.ID))
+		}
+		for _, id := range ids {
+			if id != "" {
+				about.Kind, about.ID = kind, id
+			}
+		}
+	}
+	for i, q := range w.odd {
+		switch {
+		case q.Kind != about.Kind || q.ID != about.ID:
+		case c.Malformed == "":
+			w.odd = slices.Delete(w.odd, i, i+1)
+			return false
+		default:
+			w.odd[i].Why = c.Malformed
+			return false
+		}
+	}
+	if c.Malformed == "" || len(w.odd) == 1000 {
+		return false
+	}
+	w.odd = append(w.odd, about)
+	return true
 }
 
 func (w *twin) change(c Change, quiet bool) {
@@ -175,11 +221,22 @@ func (w *twin) link(c Link) Outcome {
 	if read := min(c.Read, w.now()); read > w.head.Link.Read {
 		w.head.Link.Read = read
 	}
-	if w.head.Link.Since != 0 && w.head.Link.Up == c.Up {
+	was, is := w.head.Link, w.head.Link
+	is.Up, is.Slow, is.Stale = c.Up, c.Up && c.Slow, !c.Up && is.Contact > 0 && w.now()-is.Contact >= 2*60*60*1000
+	if was.Since != 0 && is == was {
 		return Outcome{Repeat: true}
 	}
-	w.head.Link.Up, w.head.Link.Since = c.Up, w.now()
-	w.tell(LinkChanged{Up: c.Up, Contact: w.head.Link.Contact})
+	is.Since = w.now()
+	w.head.Link = is
+	if was.Since == 0 || is.Up != was.Up {
+		w.tell(LinkChanged{Up: c.Up, Contact: is.Contact})
+	}
+	if is.Up && is.Slow != was.Slow {
+		w.tell(LinkSlowed{Slow: is.Slow, To: w.with(twinLookAfter)})
+	}
+	if is.Stale && !was.Stale {
+		w.tell(LinkStaled{Contact: is.Contact, To: w.with(twinLookAfter)})
+	}
 	return Outcome{}
 }
 
@@ -220,5 +277,54 @@ func (w *twin) refused(c Refused) Outcome {
 		return refuse(BadCommand)
 	}
 	w.tell(Attempted(c))
+	return Outcome{}
+}
+
+// imports takes what an administrator's file says.
+func (w *twin) imports(c Import) Outcome {
+	fine := c.By != "" && twinName(c.By, c.Note) && len(c.Changes) <= 1000
+	for _, x := range c.Changes {
+		fine = fine && twinChange(x) && x.Account == nil && x.Malformed == ""
+		if x.Product != nil && x.Product.Capped == CappedNo {
+			fine = false
+		}
+	}
+	if !fine {
+		return refuse(BadCommand)
+	}
+	if w.head.Cursor != "" {
+		return refuse(MirrorFollows)
+	}
+	filled := w.head.Filled
+	for _, x := range c.Changes {
+		if x.User != nil {
+			u := *x.User
+			u.Source = FromFile
+			x.User = &u
+		}
+		if x.Product != nil {
+			p := *x.Product
+			p.Source = FromFile
+			x.Product = &p
+		}
+		if x.License != nil {
+			l := *x.License
+			l.Source = FromFile
+			x.License = &l
+		}
+		w.change(x, !filled)
+	}
+	w.seeToCover()
+	if c.Last {
+		w.head.Filled, w.head.Imported = true, w.now()
+		assigned := 0
+		for _, l := range w.licenses {
+			if l.Assignee != "" {
+				assigned++
+			}
+		}
+		w.head.Shrinkage = Shrinkage{Of: Sizes{len(w.users), len(w.licenses), assigned}, Since: w.now()}
+	}
+	w.tell(Imported{By: c.By, Note: c.Note, Changes: len(c.Changes), Last: c.Last})
 	return Outcome{}
 }

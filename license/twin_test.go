@@ -28,6 +28,7 @@ type twin struct {
 	tokens    []JoinToken
 	aside     []SetAside
 	exports   []Export
+	odd       []Quarantined
 	events    []Event
 
 	pooled []twinUse // each day of pooled use, once
@@ -130,6 +131,8 @@ func (w *twin) command(c Command) Outcome {
 		return w.conflict(c)
 	case Mirror:
 		return w.mirror(c)
+	case Import:
+		return w.imports(c)
 	case Link:
 		return w.link(c)
 	case Configure:
@@ -563,11 +566,17 @@ func (w *twin) differs(s *State) string {
 	if got.Assigned, got.Provisional = 0, 0; got != sizes || len(s.graves) != len(w.ended) {
 		return "sizes: " + text(got) + "\nthe twin has " + text(sizes)
 	}
+	if s.QuarantinedCount() != len(w.odd) {
+		return "quarantined: " + text(s.Quarantined()) + "\nthe twin has " + text(w.odd)
+	}
 	other := ""
 	same := func(what string, got, want any) {
 		if other == "" && !reflect.DeepEqual(got, want) {
 			other = what + ": " + text(got) + "\nthe twin has " + text(want)
 		}
+	}
+	for _, q := range w.odd {
+		same("quarantined", slices.Contains(s.Quarantined(), q), true)
 	}
 	for i := range w.users {
 		same("a user", s.User(w.users[i].ID), &w.users[i])

@@ -96,6 +96,17 @@ func (w *twin) start(c Start) Outcome {
 	w.used(lic.ID)
 	granted := x
 	w.tell(Started{Session: &granted})
+	if under == nil && !c.Agreed {
+		terms, own := w.head.Account.AutonomyUncapped, w.head.Settings.AutonomyUncapped
+		if w.single(c.Product) {
+			terms, own = w.head.Account.AutonomyCapped, w.head.Settings.AutonomyCapped
+		}
+		if own != nil {
+			terms = min(terms, *own)
+		}
+		contact := w.head.Link.Contact
+		w.tell(GrantedAlone{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Contact: contact, Until: contact + Time(terms/time.Millisecond)})
+	}
 	w.seeToEnd(&x)
 	w.sessions = append(w.sessions, x)
 	if wasKept {

@@ -50,6 +50,9 @@ const (
 	Reminders       Kind = "reminders"         // once a week: how much there is to see to
 	MirrorHeld      Kind = "mirror-held"       // the cloud's list has shrunk by more than half; nothing is taken away
 	MirrorResumed   Kind = "mirror-resumed"    // the site follows the cloud's list again
+	Quarantined     Kind = "mirror-malformed"  // some of the cloud's records cannot be understood
+	LinkSlow        Kind = "link-slow"         // the cloud answers slowly, or (over) does so no more
+	LinkStale       Kind = "link-stale"        // there was no contact with the cloud for two hours
 	LevelRaised     Kind = "level-raised"      // the cluster works at a higher level: older programs are of no use
 	UsageRefused    Kind = "usage-refused"     // the cloud refuses usage records for good; they are kept apart
 	UsageBacklog    Kind = "usage-backlog"     // usage waits for the cloud; the reason is how full its room is
@@ -63,13 +66,13 @@ const (
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
 		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, Requested, Declined, LinkUp, LinkDown,
-		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, LevelRaised, UsageRefused, UsageBacklog, OutEnding, WrittenOff}
+		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, Quarantined, LinkSlow, LinkStale, LevelRaised, UsageRefused, UsageBacklog, OutEnding, WrittenOff}
 }
 
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
 const (
 	ReasonExpired = "expired" // no heartbeat came in time
-	ReasonOver    = "over"    // the checkout's date has come
+	ReasonOver    = "over"    // the checkout's date has come; the link is slow no more
 	// ReasonCheckedIn: the cloud has confirmed the check-in of what was written off.
 	ReasonCheckedIn = "checked-in"
 )
@@ -106,7 +109,7 @@ type Notice struct {
 	To      license.Machine
 	By      string                 // the administrator
 	Note    string                 // what they said
-	Until   license.Time           // kept, renewed or checked out until then
+	Until   license.Time           // kept, renewed or checked out until then; of LinkStale, the last contact
 	About   license.UserID         // whom administrators are told of
 	Counts  license.ReminderCounts // of Reminders
 }
@@ -247,6 +250,18 @@ func From(e license.Event) []Notice {
 		return n.each(f.To)
 	case license.BacklogChanged:
 		n.Kind, n.Reason = UsageBacklog, f.Level.String()
+		return n.each(f.To)
+	case license.MirrorQuarantined:
+		n.Kind = Quarantined
+		return n.each(f.To)
+	case license.LinkSlowed:
+		n.Kind = LinkSlow
+		if !f.Slow {
+			n.Reason = ReasonOver
+		}
+		return n.each(f.To)
+	case license.LinkStaled:
+		n.Kind, n.Until = LinkStale, f.Contact
 		return n.each(f.To)
 	case license.LinkChanged:
 		n.Kind = LinkDown

@@ -314,6 +314,11 @@ var german = book{
 			next: []string{"Sehen Sie mit sitegate status nach, wie viele fehlen, und fragen Sie den Hersteller nach dem Grund.",
 				"Ist es so gemeint, nehmen Sie es mit sitegate mirror accept an."},
 		},
+		"mirror-follows-feed": {
+			title:  "Die Liste der Cloud geht vor",
+			detail: "Dieser Standort folgt der Liste, die seine Cloud aktuell hält; sie ist neuer und sicherer als jede Datei. Nichts wurde eingelesen.",
+			next:   []string{"Ändern Sie es im Portal des Herstellers; in Sekunden ist es hier."},
+		},
 		"mirror-not-held": {
 			title:  "Nichts anzunehmen",
 			detail: "Der Standort folgt der Liste der Cloud; nichts davon wird zurückgehalten.",
@@ -446,6 +451,10 @@ var german = book{
 		"usage-backlog/half":             "Nutzungsdaten warten auf die Cloud, und die Hälfte des Platzes dafür ist belegt. Ist er voll, kann nichts Neues gestartet werden: Sehen Sie nach der Verbindung zur Cloud, oder exportieren Sie mit sitegate usage export.",
 		"usage-backlog/high":             "Nutzungsdaten warten auf die Cloud, und vier Fünftel des Platzes dafür sind belegt. Ist er voll, kann nichts Neues gestartet werden: Sehen Sie jetzt nach der Verbindung zur Cloud, oder exportieren Sie mit sitegate usage export.",
 		"usage-backlog/full":             "Nutzungsdaten warten auf die Cloud, und der Platz dafür ist voll: An diesem Standort kann nichts Neues gestartet werden, bis die Cloud davon etwas angenommen oder einen Export bestätigt hat.",
+		"mirror-malformed":               "Einige Datensätze der Cloud sind nicht zu verstehen und gelten als gelöscht: Sehen Sie mit sitegate mirror status nach und sagen Sie es dem Hersteller.",
+		"link-slow":                      "Die Lizenz-Cloud antwortet langsam: Starts können länger dauern.",
+		"link-slow/over":                 "Die Lizenz-Cloud antwortet wieder so schnell wie zuvor.",
+		"link-stale":                     "Seit {until} gibt es keinen Kontakt zur Lizenz-Cloud. Starts ohne sie enden mit den Bedingungen des Kontos: Sehen Sie mit sitegate status nach.",
 		"note":                           " Dazu heißt es: {note}",
 	},
 

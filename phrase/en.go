@@ -315,6 +315,11 @@ var english = book{
 			next: []string{"See sitegate status for how many are missing, and ask the vendor why.",
 				"If it is meant, accept it with sitegate mirror accept."},
 		},
+		"mirror-follows-feed": {
+			title:  "The cloud's list comes first",
+			detail: "This site follows the list that its cloud keeps up to date, which is newer and more certain than any file. Nothing was imported.",
+			next:   []string{"Change it in the vendor's portal; it is here within seconds."},
+		},
 		"mirror-not-held": {
 			title:  "Nothing to accept",
 			detail: "The site follows the cloud's list; nothing of it is held back.",
@@ -447,6 +452,10 @@ var english = book{
 		"usage-backlog/half":             "Usage waits for the cloud, and half of the room for it is taken. When it is full, nothing new can be started: see to the link to the cloud, or export it with sitegate usage export.",
 		"usage-backlog/high":             "Usage waits for the cloud, and four fifths of the room for it are taken. When it is full, nothing new can be started: see to the link to the cloud now, or export it with sitegate usage export.",
 		"usage-backlog/full":             "Usage waits for the cloud, and the room for it is full: nothing new can be started at this site until the cloud has taken some of it, or has acknowledged an export.",
+		"mirror-malformed":               "Some of the cloud's records cannot be understood and count as deleted: see sitegate mirror status, and tell the vendor.",
+		"link-slow":                      "The licensing cloud answers slowly: starts may take longer.",
+		"link-slow/over":                 "The licensing cloud answers as quickly as before.",
+		"link-stale":                     "There has been no contact with the licensing cloud since {until}. Starts without it end when the account's terms do: see sitegate status.",
 		"note":                           " They say: {note}",
 	},
 

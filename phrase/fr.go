@@ -314,6 +314,11 @@ var french = book{
 			next: []string{"Voyez avec sitegate status combien il en manque, et demandez-en la raison à l’éditeur.",
 				"Si c’est voulu, acceptez-le avec sitegate mirror accept."},
 		},
+		"mirror-follows-feed": {
+			title:  "La liste du cloud prime",
+			detail: "Ce site suit la liste que son cloud tient à jour, plus récente et plus sûre que tout fichier. Rien n’a été importé.",
+			next:   []string{"Faites le changement dans le portail de l’éditeur ; il est ici en quelques secondes."},
+		},
 		"mirror-not-held": {
 			title:  "Rien à accepter",
 			detail: "Le site suit la liste du cloud ; rien n’en est retenu.",
@@ -446,6 +451,10 @@ var french = book{
 		"usage-backlog/half":             "Des relevés d’utilisation attendent le cloud et occupent la moitié de la place prévue. Quand elle sera pleine, rien ne pourra plus être démarré : vérifiez la liaison avec le cloud ou exportez-les avec sitegate usage export.",
 		"usage-backlog/high":             "Des relevés d’utilisation attendent le cloud et occupent les quatre cinquièmes de la place prévue. Quand elle sera pleine, rien ne pourra plus être démarré : vérifiez maintenant la liaison avec le cloud ou exportez-les avec sitegate usage export.",
 		"usage-backlog/full":             "Des relevés d’utilisation attendent le cloud et la place prévue est pleine : rien ne peut plus être démarré sur ce site avant que le cloud n’en ait pris une partie ou confirmé un export.",
+		"mirror-malformed":               "Certains enregistrements du cloud sont incompréhensibles et comptent comme supprimés : voyez sitegate mirror status et prévenez l’éditeur.",
+		"link-slow":                      "Le cloud des licences répond lentement : les démarrages peuvent durer plus longtemps.",
+		"link-slow/over":                 "Le cloud des licences répond de nouveau aussi vite qu’avant.",
+		"link-stale":                     "Aucun contact avec le cloud des licences depuis {until}. Les démarrages sans lui cessent avec les conditions du compte : voyez sitegate status.",
 		"note":                           " Message : {note}",
 	},
 

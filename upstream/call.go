@@ -3,6 +3,8 @@ package upstream
 import (
 	"bytes"
 	"cmp"
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,15 +35,29 @@ type call struct {
 	body   []byte
 	max    int64 // bytes of the answer; zero is maxSmall
 	extra  time.Duration
+	gzip   bool    // the answer may come compressed
+	waited bool    // the rate and the wish to be left alone were kept to
+	tag    *string // entity tag: of the answer that is known, and then of the answer that came; nil: none is wanted
 }
+
+// errUnchanged: the answer is the one that is known already, by its entity tag.
+var errUnchanged = errors.New("the cloud's answer has not changed")
+
+// errTooLong: the answer has more bytes than it may have.
+var errTooLong = errors.New("it is too long")
+
+// maxTag bounds an entity tag.
+const maxTag = 1 << 10
 
 // do sends a request and decodes the answer into out, which is nil where there is none. A refusal with a Problem in it is an *refusal.
 func (c *Client) do(ctx context.Context, q call, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout+q.extra)
 	defer cancel()
 	q.limit = cmp.Or(q.limit, q.path)
-	if err := c.wait(ctx, q.limit); err != nil {
-		return err
+	if !q.waited {
+		if err := c.wait(ctx, q.limit); err != nil {
+			return err
+		}
 	}
 	for again := true; ; again = false {
 		token, err := c.tokens.get(ctx)
@@ -74,11 +90,26 @@ func (c *Client) once(ctx context.Context, q call, token string, out any) error 
 	if q.key != "" {
 		req.Header.Set(cloudapi.IdempotencyKey, q.key)
 	}
+	if q.gzip {
+		req.Header.Set("Accept-Encoding", "gzip")
+	}
+	if q.tag != nil && *q.tag != "" {
+		req.Header.Set("If-None-Match", *q.tag)
+	}
 	resp, body, err := c.fetch(req, max(q.max, maxSmall))
 	if err != nil {
 		return err
 	}
+	asked := false
+	if q.tag != nil {
+		asked, *q.tag = *q.tag != "", ""
+		if t := resp.Header.Get("ETag"); len(t) <= maxTag {
+			*q.tag = t
+		}
+	}
 	switch {
+	case resp.StatusCode == http.StatusNotModified && asked:
+		return errUnchanged
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
 		d := retryAfter(resp.Header.Get("Retry-After"))
 		c.hush(q.limit, d)
@@ -118,12 +149,24 @@ func (c *Client) fetch(req *http.Request, most int64) (*http.Response, []byte, e
 		return nil, nil, unreachable(req.Context(), err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
-	if err != nil {
+	var from io.Reader = io.LimitReader(resp.Body, most+1)
+	if resp.Header.Get("Content-Encoding") == "gzip" && req.Header.Get("Accept-Encoding") == "gzip" {
+		unpacked, err := gzip.NewReader(from)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: it says that it is compressed: %w", ErrGarbage, err)
+		}
+		resp.Header.Del("Content-Encoding")
+		from = io.LimitReader(unpacked, most+1) // a small body must not become a big one
+	}
+	body, err := io.ReadAll(from)
+	switch {
+	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.As(err, new(flate.CorruptInputError)):
+		return nil, nil, fmt.Errorf("%w: %w", ErrGarbage, err)
+	case err != nil:
 		return nil, nil, unreachable(req.Context(), err)
 	}
 	if int64(len(body)) > most {
-		return nil, nil, fmt.Errorf("%w: it has more than %d bytes", ErrGarbage, most)
+		return nil, nil, fmt.Errorf("%w: %w, more than %d bytes", ErrGarbage, errTooLong, most)
 	}
 	return resp, body, nil
 }

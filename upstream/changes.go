@@ -2,12 +2,15 @@ package upstream
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -16,103 +19,211 @@ import (
 )
 
 const (
-	pageSize  = 500     // changes asked for at a time
-	maxCursor = 4 << 10 // bytes
-	maxAdmins = 100     // of an account
+	pageSize  = cloudapi.MaxChanges // changes asked for at a time, unless they are large
+	maxCursor = 4 << 10             // bytes
+	maxAdmins = 100                 // of an account
 )
 
 // Changes reads the change feed after a cursor, waiting up to wait for news.
 //
-// Objects that this site knows nothing about are left out. One that cannot be understood counts as deleted, so that what was granted by
-// it does not go on: a mirror may only narrow what the cloud has said.
+// Objects that this site knows nothing about are left out. One that cannot be understood counts as deleted, and says why, so that what was
+// granted by it does not go on: a mirror may only narrow what the cloud has said.
 func (c *Client) Changes(ctx context.Context, cursor string, wait time.Duration) (license.Page, error) {
 	wait = min(max(wait, 0), cloudapi.MaxWait)
-	q := url.Values{"limit": {strconv.Itoa(pageSize)}}
+	limit := c.pages.limit()
+	q := url.Values{"limit": {strconv.Itoa(limit)}}
 	if cursor != "" {
 		q.Set("cursor", cursor)
 	}
 	if wait > 0 {
 		q.Set("wait_ms", strconv.FormatInt(int64(cloudapi.MillisOf(wait)), 10))
 	}
-	var got cloudapi.Changes
-	if err := c.do(ctx, call{method: http.MethodGet, path: cloudapi.PathChanges, query: q.Encode(), max: maxPage, extra: wait}, &got); err != nil {
-		return license.Page{}, fmt.Errorf("reading changes: %w", err)
+	var got struct { // cloudapi.Changes, of which each change is understood by itself
+		Cursor  string            `json:"cursor"`
+		More    bool              `json:"more"`
+		Reset   bool              `json:"reset"`
+		Changes []json.RawMessage `json:"changes"`
 	}
+	tag := c.seen.of(cursor)
+	err := c.do(ctx, call{method: http.MethodGet, path: cloudapi.PathChanges, query: q.Encode(), max: c.maxPage, extra: wait, gzip: true, tag: &tag}, &got)
+	switch {
+	case errors.Is(err, errUnchanged) && cursor != "":
+		return license.Page{Cursor: cursor}, nil
+	case errors.Is(err, errTooLong) && c.pages.smaller(limit):
+		return c.Changes(ctx, cursor, wait)
+	case err != nil:
+		return license.Page{}, fmt.Errorf("reading changes: %w", asError(err))
+	}
+	c.pages.larger()
 	switch {
 	case got.Cursor == "" || len(got.Cursor) > maxCursor:
 		return license.Page{}, fmt.Errorf("reading changes: %w: a page without a cursor, or with a huge one", ErrGarbage)
-	case len(got.Changes) > pageSize:
-		return license.Page{}, fmt.Errorf("reading changes: %w: %d changes where %d were asked for", ErrGarbage, len(got.Changes), pageSize)
+	case len(got.Changes) > limit:
+		return license.Page{}, fmt.Errorf("reading changes: %w: %d changes where %d were asked for", ErrGarbage, len(got.Changes), limit)
 	case got.Changes == nil: // nothing is not a list of nothing
 		return license.Page{}, fmt.Errorf("reading changes: %w: a page without a list", ErrGarbage)
 	case got.Cursor == cursor && (got.More || len(got.Changes) > 0):
 		return license.Page{}, fmt.Errorf("reading changes: %w: it does not get on", ErrGarbage)
 	}
+	if len(got.Changes) == 0 && got.Cursor == cursor {
+		c.seen.note(cursor, tag)
+	}
 	page := license.Page{Cursor: got.Cursor, More: got.More, Reset: got.Reset}
-	for _, ch := range got.Changes {
-		l, understood := toChange(ch)
-		if !understood {
-			c.log.Warn("a change of the cloud's was not understood", "op", string(ch.Op), "kind", string(ch.Kind), "id", clip(ch.ID))
-		}
-		if l != (license.Change{}) {
+	for _, raw := range got.Changes {
+		ch, why := readChange(raw)
+		l, known := toChange(ch, why)
+		if known {
 			page.Changes = append(page.Changes, l)
+		} else {
+			c.log.Warn("a change of the cloud's is about nothing that is known here", "op", clip(string(ch.Op)), "kind", clip(string(ch.Kind)), "id", clip(ch.ID), "err", why)
 		}
 	}
 	return page, nil
 }
 
-// toChange translates. Not understood, it is a deletion where that makes sense, and nothing otherwise.
-func toChange(ch cloudapi.Change) (_ license.Change, understood bool) {
+// readChange decodes one change. Where that fails it says why, and returns what can be said of what it is about.
+func readChange(raw json.RawMessage) (ch cloudapi.Change, why string) {
+	err := json.Unmarshal(raw, &ch)
+	if err == nil {
+		return ch, ""
+	}
+	var about struct {
+		Kind cloudapi.Kind `json:"kind"`
+		ID   string        `json:"id"`
+	}
+	_ = json.Unmarshal(raw, &about) // as far as it goes
+	return cloudapi.Change{Kind: about.Kind, ID: about.ID}, cut(strings.ToValidUTF8(err.Error(), "?"))
+}
+
+// toChange translates. What cannot be understood, here or before (why), is a deletion that says why. Not known: there is nothing to say
+// about it.
+func toChange(ch cloudapi.Change, why string) (_ license.Change, known bool) {
 	if !soundID(ch.ID) {
 		return license.Change{}, false
 	}
-	gone := ch.Op == cloudapi.OpDelete
-	understood = gone
+	put := ch.Op == cloudapi.OpPut && why == ""
+	if why == "" && !put && ch.Op != cloudapi.OpDelete {
+		why = fmt.Sprintf("op %q is neither put nor delete", clip(string(ch.Op)))
+	}
 	switch ch.Kind {
 	case cloudapi.KindUser:
-		if u := ch.User; ch.Op == cloudapi.OpPut && u != nil && u.ID == ch.ID {
-			return license.Change{User: &license.User{ID: license.UserID(u.ID), Email: cut(u.Email), Name: cut(u.Name), Country: cut(u.Country), Blocked: u.Blocked,
-				Roles: toRoles(u.Roles), OtherAccount: u.OtherAccount}}, true
+		var u *license.User
+		if put {
+			u, why = toUser(ch.ID, ch.User)
 		}
-		return license.Change{DeleteUser: license.UserID(ch.ID)}, understood
+		if u != nil {
+			return license.Change{User: u}, true
+		}
+		return license.Change{DeleteUser: license.UserID(ch.ID), Malformed: why}, true
 	case cloudapi.KindProduct:
-		if p := ch.Product; ch.Op == cloudapi.OpPut && p != nil && p.ID == ch.ID {
-			return license.Change{Product: &license.Product{ID: license.ProductID(p.ID), Name: cut(p.Name), Capped: toCapped(p.Capped), V8i: p.V8i,
-				NeedsFeature: p.NeedsFeature}}, true
+		var p *license.Product
+		if put {
+			p, why = toProduct(ch.ID, ch.Product)
 		}
-		return license.Change{DeleteProduct: license.ProductID(ch.ID)}, understood
+		if p != nil {
+			return license.Change{Product: p}, true
+		}
+		return license.Change{DeleteProduct: license.ProductID(ch.ID), Malformed: why}, true
 	case cloudapi.KindLicense:
-		if l := ch.License; ch.Op == cloudapi.OpPut && l != nil && l.ID == ch.ID && soundID(l.ProductID) && (l.AssignedTo == "" || soundID(l.AssignedTo)) &&
-			!l.StartsAt.IsZero() && l.EndsAt.After(l.StartsAt) {
-			kind, known := toKind(l.Kind)
-			countries, sound := toCountries(l.Countries)
-			out := &license.License{ID: license.LicenseID(l.ID), Product: license.ProductID(l.ProductID), Starts: license.TimeOf(l.StartsAt),
-				Ends: license.TimeOf(l.EndsAt), Assignee: license.UserID(l.AssignedTo), Kind: kind, Countries: countries}
-			if l.AssignedAt != nil {
-				out.AssignedAt = license.TimeOf(*l.AssignedAt)
-			}
-			if known && sound {
-				return license.Change{License: out}, true
-			}
+		var l *license.License
+		if put {
+			l, why = toLicense(ch.ID, ch.License)
 		}
-		return license.Change{DeleteLicense: license.LicenseID(ch.ID)}, understood
+		if l != nil {
+			return license.Change{License: l}, true
+		}
+		return license.Change{DeleteLicense: license.LicenseID(ch.ID), Malformed: why}, true
 	case cloudapi.KindAccount:
-		if a := ch.Account; ch.Op == cloudapi.OpPut && a != nil && a.ID == ch.ID && a.Autonomy.CappedMS >= 0 && a.Autonomy.UncappedMS >= 0 && a.CheckoutMaxMS >= 0 {
-			out := &license.Account{ID: a.ID, Name: cut(a.Name), AutonomyCapped: a.Autonomy.CappedMS.Duration(),
-				AutonomyUncapped: a.Autonomy.UncappedMS.Duration(), CheckoutMax: a.CheckoutMaxMS.Duration()}
-			for _, adm := range a.Admins[:min(len(a.Admins), maxAdmins)] {
-				out.Administrators = append(out.Administrators, license.Administrator{Name: cut(adm.Name), Email: cut(adm.Email)})
-			}
-			out.CountryPolicies = toPolicies(a.CountryPolicies)
-			if a.FulfillmentContact != nil {
-				out.FulfillmentContact = license.Administrator{Name: cut(a.FulfillmentContact.Name), Email: cut(a.FulfillmentContact.Email)}
-			}
-			return license.Change{Account: out}, true
+		var a *license.Account
+		if put {
+			a, why = toAccount(ch.ID, ch.Account)
+		}
+		if a != nil {
+			return license.Change{Account: a}, true
 		}
 		// No account, or none to make sense of, gives the site nothing to decide alone.
-		return license.Change{Account: &license.Account{ID: ch.ID}}, understood
+		return license.Change{Account: &license.Account{ID: ch.ID}, Malformed: why}, true
 	}
 	return license.Change{}, false
+}
+
+// The reasons why a record is not understood, as operators read them.
+const (
+	whyEmpty = "nothing is in it"
+	whyID    = "another id is in it"
+)
+
+func toUser(id string, u *cloudapi.User) (_ *license.User, why string) {
+	switch {
+	case u == nil:
+		return nil, whyEmpty
+	case u.ID != id:
+		return nil, whyID
+	}
+	return &license.User{ID: license.UserID(u.ID), Email: cut(u.Email), Name: cut(u.Name), Country: cut(u.Country), Blocked: u.Blocked,
+		Roles: toRoles(u.Roles), OtherAccount: u.OtherAccount}, ""
+}
+
+func toProduct(id string, p *cloudapi.Product) (_ *license.Product, why string) {
+	switch {
+	case p == nil:
+		return nil, whyEmpty
+	case p.ID != id:
+		return nil, whyID
+	}
+	return &license.Product{ID: license.ProductID(p.ID), Name: cut(p.Name), Capped: toCapped(p.Capped), V8i: p.V8i, NeedsFeature: p.NeedsFeature}, ""
+}
+
+func toLicense(id string, l *cloudapi.License) (_ *license.License, why string) {
+	switch {
+	case l == nil:
+		return nil, whyEmpty
+	case l.ID != id:
+		return nil, whyID
+	case !soundID(l.ProductID):
+		return nil, "it has no product"
+	case l.AssignedTo != "" && !soundID(l.AssignedTo):
+		return nil, "the id of whom it is assigned to is too long"
+	case l.StartsAt.IsZero():
+		return nil, "it has no start"
+	case !l.EndsAt.After(l.StartsAt):
+		return nil, "it does not end after its start"
+	}
+	kind, known := toKind(l.Kind)
+	if !known {
+		return nil, fmt.Sprintf("kind %q is not known here", clip(l.Kind))
+	}
+	countries, sound := toCountries(l.Countries)
+	if !sound {
+		return nil, "its countries have no names, too long ones, or are too many"
+	}
+	out := &license.License{ID: license.LicenseID(l.ID), Product: license.ProductID(l.ProductID), Starts: license.TimeOf(l.StartsAt),
+		Ends: license.TimeOf(l.EndsAt), Assignee: license.UserID(l.AssignedTo), Kind: kind, Countries: countries}
+	if l.AssignedAt != nil {
+		out.AssignedAt = license.TimeOf(*l.AssignedAt)
+	}
+	return out, ""
+}
+
+func toAccount(id string, a *cloudapi.Account) (_ *license.Account, why string) {
+	switch {
+	case a == nil:
+		return nil, whyEmpty
+	case a.ID != id:
+		return nil, whyID
+	case a.Autonomy.CappedMS < 0 || a.Autonomy.UncappedMS < 0 || a.CheckoutMaxMS < 0:
+		return nil, "a time in its terms is less than nothing"
+	}
+	out := &license.Account{ID: a.ID, Name: cut(a.Name), AutonomyCapped: a.Autonomy.CappedMS.Duration(),
+		AutonomyUncapped: a.Autonomy.UncappedMS.Duration(), CheckoutMax: a.CheckoutMaxMS.Duration()}
+	for _, adm := range a.Admins[:min(len(a.Admins), maxAdmins)] {
+		out.Administrators = append(out.Administrators, license.Administrator{Name: cut(adm.Name), Email: cut(adm.Email)})
+	}
+	out.CountryPolicies = toPolicies(a.CountryPolicies)
+	if a.FulfillmentContact != nil {
+		out.FulfillmentContact = license.Administrator{Name: cut(a.FulfillmentContact.Name), Email: cut(a.FulfillmentContact.Email)}
+	}
+	return out, ""
 }
 
 // toCapped takes everything that is not a clear yes or no for unknown, which counts as capped.
@@ -207,4 +318,51 @@ func cut(s string) string {
 		s = s[:len(s)-1]
 	}
 	return s
+}
+
+// seen is the entity tag of the feed's answer that there is nothing after a cursor: asked again with it, the cloud need not say so at length.
+type seen struct {
+	mu          sync.Mutex
+	cursor, tag string // mu guards them
+}
+
+func (s *seen) of(cursor string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cursor == cursor {
+		return s.tag
+	}
+	return ""
+}
+
+func (s *seen) note(cursor, tag string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cursor, s.tag = cursor, tag
+}
+
+// pages is how many changes to ask for: fewer where a page of them was too long, and by and by more again.
+type pages struct {
+	mu   sync.Mutex
+	less int // mu guards it: how much less than pageSize
+}
+
+func (p *pages) limit() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return pageSize - p.less
+}
+
+// smaller reports whether fewer than limit can be asked for.
+func (p *pages) smaller(limit int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.less = max(p.less, pageSize-max(1, limit/4))
+	return limit > 1
+}
+
+func (p *pages) larger() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.less /= 2
 }

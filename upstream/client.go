@@ -36,20 +36,28 @@ type Config struct {
 	Dialer     *egress.Dialer // the way out
 	Usage      UsageConfig    // which way usage goes
 	Rate       rate.Limit     // requests a second towards the cloud; zero is 200
-	Logger     *slog.Logger   // nil discards
+	// Requests bounds the requests of any 30 s, of all kinds together; zero does not. Holds go in batches then, and a first reading of
+	// the feed takes its time.
+	Requests int
+	Logger   *slog.Logger // nil discards
 }
 
 // Client asks one cloud for one site. It is safe for use by many goroutines; Close ends it.
 type Client struct {
-	api    string
-	http   *http.Client
-	tokens *tokens
-	limit  *rate.Limiter
-	usage  UsageConfig
-	log    *slog.Logger
+	api     string
+	http    *http.Client
+	tokens  *tokens
+	batches *batcher
+	limit   *rate.Limiter
+	usage   UsageConfig
+	log     *slog.Logger
 
 	mu    sync.Mutex
 	quiet map[string]time.Time // path → not before, as the cloud has asked
+
+	maxPage int64 // bytes of a page of changes
+	seen    seen
+	pages   pages
 }
 
 // New checks the configuration. It connects to nothing yet.
@@ -76,15 +84,23 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	perSecond := cmp.Or(cfg.Rate, 200)
+	burst := max(1, int(2*perSecond))
+	if cfg.Requests > 0 { // half of them at once, and the other half in 30 s
+		burst = max(1, cfg.Requests/2)
+		perSecond = min(perSecond, rate.Limit(max(1, cfg.Requests-burst))/30)
+	}
 	c := &Client{
 		usage: cfg.Usage,
 		api:   strings.TrimSuffix(cfg.API, "/"),
 		http: &http.Client{Transport: cfg.Dialer.Transport(),
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		limit: rate.NewLimiter(perSecond, max(1, int(2*perSecond))),
+		limit: rate.NewLimiter(perSecond, burst),
 		log:   cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		quiet: map[string]time.Time{},
+
+		maxPage: maxPage,
 	}
+	c.batches = newBatcher(c)
 	c.tokens = newTokens(c, strings.TrimSuffix(cfg.Issuer, "/"), cfg.SiteID, cfg.SecretFile)
 	return c, nil
 }
@@ -109,12 +125,10 @@ func (c *Client) Close() {
 
 // wait keeps to the rate, and to what the cloud has asked for on path.
 func (c *Client) wait(ctx context.Context, path string) error {
-	c.mu.Lock()
-	until := c.quiet[path]
-	c.mu.Unlock()
+	until := c.quietUntil(path)
 	if d := time.Until(until); d > 0 {
-		if end, ok := ctx.Deadline(); ok && end.Before(until) {
-			return fmt.Errorf("%w: it asked to be left alone until %s", ErrBusy, until.UTC().Format(time.RFC3339))
+		if tooLate(ctx, until) {
+			return leftAlone(until)
 		}
 		t := time.NewTimer(d)
 		defer t.Stop()
@@ -131,6 +145,13 @@ func (c *Client) wait(ctx context.Context, path string) error {
 		return fmt.Errorf("%w: this site asks more than it may in a second", ErrBusy)
 	}
 	return nil
+}
+
+// quietUntil is when the cloud may be asked for something on path again.
+func (c *Client) quietUntil(path string) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.quiet[path]
 }
 
 // hush notes that the cloud wants to be left alone on path for d, which is bounded: a cloud that asks for more is asked again.

@@ -93,6 +93,7 @@ func hold(user, machine string, n byte) license.CloudHold {
 
 func TestTheMirrorFillsThroughTheProxy(t *testing.T) {
 	s := newSite(t, nil)
+	s.cloud.Seed(2500) // more than fits a page
 	users, licenses, products := map[license.UserID]license.User{}, map[license.LicenseID]license.License{}, map[license.ProductID]license.Product{}
 	var account license.Account
 	cursor := ""
@@ -115,7 +116,7 @@ func TestTheMirrorFillsThroughTheProxy(t *testing.T) {
 		}
 		cursor, more = page.Cursor, page.More
 	}
-	if len(users) != 1200 || len(licenses) != len(s.cloud.Licenses()) || len(products) != len(s.cloud.Products()) {
+	if len(users) != 2500 || len(licenses) != len(s.cloud.Licenses()) || len(products) != len(s.cloud.Products()) {
 		t.Errorf("got %d users, %d licenses, %d products", len(users), len(licenses), len(products))
 	}
 	if account.AutonomyCapped != 72*time.Hour || account.CheckoutMax != 30*24*time.Hour || len(account.Administrators) != 1 ||

@@ -3,6 +3,9 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"net/http"
+
+	"sitegate/upstream/cloudapi"
 )
 
 // Errors of a question that the cloud has not decided.
@@ -24,6 +27,11 @@ type StatusError struct {
 	Status int
 	Reason string // of cloudapi, where the answer had one
 	Detail string
+}
+
+// NotOffered reports whether the cloud has no such thing for a site.
+func (e *StatusError) NotOffered() bool {
+	return e.Status == http.StatusNotFound && e.Reason == cloudapi.ReasonNotOffered
 }
 
 // Error tells status, reason and detail.

@@ -25,14 +25,15 @@ func FuzzChanges(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, page []byte) {
-		var got cloudapi.Changes
+		var got struct{ Changes []json.RawMessage }
 		if json.Unmarshal(page, &got) != nil {
 			return
 		}
 		s := license.NewState()
-		for _, ch := range got.Changes {
-			c, _ := toChange(ch)
-			if c == (license.Change{}) {
+		for _, raw := range got.Changes {
+			ch, why := readChange(raw)
+			c, known := toChange(ch, why)
+			if !known {
 				continue
 			}
 			if d := license.Check(s, 1, license.Mirror{Cursor: "1", Changes: []license.Change{c}}); d != nil {

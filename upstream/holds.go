@@ -13,12 +13,7 @@ import (
 
 // Hold asks the cloud to keep a hold. Nil, nil: agreed. A denial is the cloud's answer; an error says that it could not be asked.
 func (c *Client) Hold(ctx context.Context, f license.Fence, h license.CloudHold) (*license.Denial, error) {
-	body, err := json.Marshal(cloudapi.HoldRequest{Fence: fromFence(f), Hold: fromHold(h)})
-	if err != nil {
-		return nil, err
-	}
-	var got cloudapi.HoldGrant
-	err = c.do(ctx, call{method: http.MethodPut, path: cloudapi.PathHolds, body: body}, &got)
+	got, err := c.batches.do(ctx, cloudapi.Operation{Hold: &cloudapi.HoldRequest{Fence: fromFence(f), Hold: fromHold(h)}})
 	if err == nil && got.LeaseMS <= 0 {
 		err = fmt.Errorf("%w: a grant without a lease", ErrGarbage)
 	}
@@ -35,11 +30,9 @@ func (c *Client) Hold(ctx context.Context, f license.Fence, h license.CloudHold)
 
 // Release gives one hold back. It may be repeated.
 func (c *Client) Release(ctx context.Context, f license.Fence, h license.CloudHold) error {
-	body, err := json.Marshal(cloudapi.ReleaseRequest{Fence: fromFence(f), Key: h.Key, MachineID: h.Machine.ID, MachineName: h.Machine.Name, Ref: h.Ref.String()})
+	_, err := c.batches.do(ctx, cloudapi.Operation{Release: &cloudapi.ReleaseRequest{Fence: fromFence(f), Key: h.Key, MachineID: h.Machine.ID,
+		MachineName: h.Machine.Name, Ref: h.Ref.String()}})
 	if err != nil {
-		return err
-	}
-	if err := c.do(ctx, call{method: http.MethodPost, path: cloudapi.PathHoldsRelease, body: body}, nil); err != nil {
 		return fmt.Errorf("giving a hold back to the cloud: %w", asError(err))
 	}
 	return nil

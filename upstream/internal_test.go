@@ -191,41 +191,41 @@ func TestAChangeThatCannotBeUnderstoodOnlyNarrows(t *testing.T) {
 		return cloudapi.Change{Op: cloudapi.OpPut, Kind: cloudapi.KindLicense, ID: "l", License: l}
 	}
 	long := strings.Repeat("é", 300)
-	gone := license.Change{DeleteLicense: "l"}
+	gone := func(why string) license.Change { return license.Change{DeleteLicense: "l", Malformed: why} }
 	for _, tt := range []struct {
-		name       string
-		in         cloudapi.Change
-		want       license.Change
-		understood bool
+		name  string
+		in    cloudapi.Change
+		want  license.Change
+		known bool
 	}{
-		{"no end", lic(func(l *cloudapi.License) { l.EndsAt = time.Time{} }), gone, false},
-		{"end before start", lic(func(l *cloudapi.License) { l.EndsAt = day.AddDate(-1, 0, 0) }), gone, false},
-		{"another id inside", lic(func(l *cloudapi.License) { l.ID = "m" }), gone, false},
-		{"no product", lic(func(l *cloudapi.License) { l.ProductID = "" }), gone, false},
-		{"a kind that is new here", lic(func(l *cloudapi.License) { l.Kind = "term" }), gone, false},
-		{"a country without a name", lic(func(l *cloudapi.License) { l.Countries = []string{""} }), gone, false},
-		{"too many countries", lic(func(l *cloudapi.License) { l.Countries = make([]string, 301) }), gone, false},
-		{"nothing inside", cloudapi.Change{Op: cloudapi.OpPut, Kind: cloudapi.KindLicense, ID: "l"}, gone, false},
-		{"unknown op", cloudapi.Change{Op: "merge", Kind: cloudapi.KindUser, ID: "u", User: &cloudapi.User{ID: "u"}}, license.Change{DeleteUser: "u"}, false},
+		{"no end", lic(func(l *cloudapi.License) { l.EndsAt = time.Time{} }), gone(`it does not end after its start`), true},
+		{"end before start", lic(func(l *cloudapi.License) { l.EndsAt = day.AddDate(-1, 0, 0) }), gone(`it does not end after its start`), true},
+		{"another id inside", lic(func(l *cloudapi.License) { l.ID = "m" }), gone(`another id is in it`), true},
+		{"no product", lic(func(l *cloudapi.License) { l.ProductID = "" }), gone(`it has no product`), true},
+		{"a kind that is new here", lic(func(l *cloudapi.License) { l.Kind = "term" }), gone(`kind "term" is not known here`), true},
+		{"a country without a name", lic(func(l *cloudapi.License) { l.Countries = []string{""} }), gone(`its countries have no names, too long ones, or are too many`), true},
+		{"too many countries", lic(func(l *cloudapi.License) { l.Countries = make([]string, 301) }), gone(`its countries have no names, too long ones, or are too many`), true},
+		{"nothing inside", cloudapi.Change{Op: cloudapi.OpPut, Kind: cloudapi.KindLicense, ID: "l"}, gone(`nothing is in it`), true},
+		{"unknown op", cloudapi.Change{Op: "merge", Kind: cloudapi.KindUser, ID: "u", User: &cloudapi.User{ID: "u"}}, license.Change{DeleteUser: "u", Malformed: `op "merge" is neither put nor delete`}, true},
 		{"deleted", cloudapi.Change{Op: cloudapi.OpDelete, Kind: cloudapi.KindProduct, ID: "p"}, license.Change{DeleteProduct: "p"}, true},
 		{"unknown kind", cloudapi.Change{Op: cloudapi.OpPut, Kind: "contract", ID: "c"}, license.Change{}, false},
 		{"no id", cloudapi.Change{Op: cloudapi.OpDelete, Kind: cloudapi.KindUser}, license.Change{}, false},
 	} {
-		got, understood := toChange(tt.in)
-		if !reflect.DeepEqual(got, tt.want) || understood != tt.understood {
-			t.Errorf("%s: got %+v, %v, want %+v, %v", tt.name, got, understood, tt.want, tt.understood)
+		got, known := toChange(tt.in, "")
+		if !reflect.DeepEqual(got, tt.want) || known != tt.known {
+			t.Errorf("%s: got %+v, %v, want %+v, %v", tt.name, got, known, tt.want, tt.known)
 		}
 	}
-	got, _ := toChange(cloudapi.Change{Op: cloudapi.OpPut, Kind: cloudapi.KindProduct, ID: "p", Product: &cloudapi.Product{ID: "p", Name: long, Capped: "NO"}})
+	got, _ := toChange(cloudapi.Change{Op: cloudapi.OpPut, Kind: cloudapi.KindProduct, ID: "p", Product: &cloudapi.Product{ID: "p", Name: long, Capped: "NO"}}, "")
 	if got.Product == nil || got.Product.Capped != license.CappedUnknown || len(got.Product.Name) > license.MaxName || !strings.HasPrefix(long, got.Product.Name) {
 		t.Errorf("a capped value that is new here, and a long name: got %+v", got.Product)
 	}
-	got, _ = toChange(cloudapi.Change{Op: cloudapi.OpPut, Kind: cloudapi.KindAccount, ID: "a", Account: &cloudapi.Account{ID: "a", Autonomy: cloudapi.Autonomy{CappedMS: 1, UncappedMS: -1}}})
+	got, _ = toChange(cloudapi.Change{Op: cloudapi.OpPut, Kind: cloudapi.KindAccount, ID: "a", Account: &cloudapi.Account{ID: "a", Autonomy: cloudapi.Autonomy{CappedMS: 1, UncappedMS: -1}}}, "")
 	if got.Account == nil || got.Account.AutonomyCapped != 0 || got.Account.AutonomyUncapped != 0 {
 		t.Errorf("terms that make no sense: got %+v, want none", got.Account)
 	}
 	got, _ = toChange(cloudapi.Change{Op: cloudapi.OpPut, Kind: cloudapi.KindAccount, ID: "a", Account: &cloudapi.Account{ID: "a",
-		CountryPolicies: []cloudapi.CountryPolicy{{Country: "fr", CheckoutMaxMS: 9}, {Country: "NO", CheckoutMaxMS: -1}, {}, {Country: "FR", CheckoutMaxMS: 7}, {Country: "Fr"}}}})
+		CountryPolicies: []cloudapi.CountryPolicy{{Country: "fr", CheckoutMaxMS: 9}, {Country: "NO", CheckoutMaxMS: -1}, {}, {Country: "FR", CheckoutMaxMS: 7}, {Country: "Fr"}}}}, "")
 	want := []license.CountryPolicy{{Country: "FR", CheckoutMax: 7 * time.Millisecond}, {Country: "NO", NoCheckouts: true}}
 	if got.Account == nil || !slices.Equal(got.Account.CountryPolicies, want) {
 		t.Errorf("policies for one country twice, and without sense: got %+v, want %+v", got.Account, want)

@@ -21,6 +21,7 @@ func bench(ctx context.Context, p *program, args []string) error {
 		{"heartbeats", "keep sessions alive, by HTTP or websockets, at a rate", benchHeartbeats},
 		{"failover", "kill or pause the leader, and wait for the next grant", benchFailover},
 		{"store", "put commands straight into a replicated store", benchStore},
+		{"mirror", "fill a site, change its cloud, and see how starts go on meanwhile", benchMirror},
 		{"restart", "fill a node, start it again, and wait until it serves", benchRestart},
 	}, args)
 }

@@ -60,6 +60,24 @@ func processRSS(pid int) uint64 {
 	return pages * uint64(os.Getpagesize())
 }
 
+// processPeak is the most resident memory that a process has had, in bytes; zero: it is not
+// known.
+func processPeak(pid int) (peak uint64) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(b) {
+		if value, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
+			kb, err := strconv.ParseUint(string(bytes.TrimSuffix(bytes.TrimSpace(value), []byte(" kB"))), 10, 64)
+			if err == nil {
+				peak = kb << 10
+			}
+		}
+	}
+	return peak
+}
+
 // onDisk is what a file takes on disk; one that has gone meanwhile takes nothing.
 func onDisk(path string) (int64, error) {
 	var st unix.Stat_t

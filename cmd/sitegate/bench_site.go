@@ -43,6 +43,8 @@ type benchSite struct {
 	cloud  *emulator.Emulator
 	server *emulator.Server
 	nodes  []*childNode
+
+	fillTook time.Duration // from the start of the nodes until they had the whole mirror
 }
 
 const (
@@ -64,6 +66,7 @@ func newBenchSite(ctx context.Context, o *benchFlags) (*benchSite, error) {
 		return s, err
 	}
 	o.tell("starting %s for %s", count(o.nodes, "node"), count(o.users, "user"))
+	began := time.Now()
 	for _, n := range s.nodes {
 		if err := n.start(context.WithoutCancel(ctx)); err != nil { // close ends it
 			return s, err
@@ -74,6 +77,7 @@ func newBenchSite(ctx context.Context, o *benchFlags) (*benchSite, error) {
 	if err := s.filled(alive); err != nil {
 		return s, s.explain(err)
 	}
+	s.fillTook = time.Since(began)
 	if err := s.signIn(ctx); err != nil {
 		return s, s.explain(err)
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os/user"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"sitegate/api"
@@ -13,8 +15,76 @@ import (
 
 func mirror(ctx context.Context, p *program, args []string) error {
 	return p.dispatch(ctx, "sitegate mirror", []command{
+		{"status", "show how fresh the mirror is, and what of the cloud's list cannot be understood", mirrorStatus},
+		{"import", "fill the mirror from CSV files, where the cloud offers no feed", mirrorImport},
 		{"accept", "let in what is held back because the cloud's list has shrunk by more than half", mirrorAccept},
 	}, args)
+}
+
+const mirrorStatusHelp = `
+Usage: sitegate mirror status [--config FILE] [--json]
+
+Shows what the node that runs on this machine knows of the cloud's list: how many
+records, how fresh they are, what is held back, and each record that could not be
+understood, with why. Such a record counts as deleted until the cloud mends it;
+the list is for the vendor.
+
+Example:
+  sitegate mirror status
+`
+
+// mirrorReport is what mirror status prints as JSON.
+type mirrorReport struct {
+	api.MirrorStatus
+	Link   api.LinkState         `json:"link"`
+	Counts api.Counts            `json:"counts"`
+	List   []api.MalformedRecord `json:"malformed_records"`
+}
+
+func mirrorStatus(ctx context.Context, p *program, args []string) error {
+	f := p.flags("mirror status", mirrorStatusHelp)
+	p.configFlags(f)
+	asJSON := f.Bool("json", false, "print it as JSON")
+	if err := p.parseNone(f, args); err != nil {
+		return err
+	}
+	c, _, err := p.load(f)
+	if err != nil {
+		return err
+	}
+	var s api.Status
+	if err := operator(ctx, c, http.MethodGet, api.PathStatus, nil, &s); err != nil {
+		return err
+	}
+	var odd api.List[api.MalformedRecord]
+	if err := operator(ctx, c, http.MethodGet, api.PathMirror+"/malformed", nil, &odd); err != nil {
+		return err
+	}
+	if *asJSON {
+		e := json.NewEncoder(p.stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(mirrorReport{s.Mirror, s.Link, s.Counts, odd.Items})
+	}
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "link\t%s\n", linkWords(s))
+	fmt.Fprintf(t, "records\t%s, %s, %s, %d of them assigned\n",
+		count(s.Counts.Users, "user"), count(s.Counts.Products, "product"), count(s.Counts.Licenses, "license"), s.Counts.Assigned)
+	switch {
+	case !s.Mirror.Filled:
+		fmt.Fprintf(t, "read\tnot to its end yet\n")
+	case s.Mirror.Source == "file":
+		fmt.Fprintf(t, "from\tfiles, imported %s\n", ago(s.Time, s.Mirror.Imported))
+	default:
+		fmt.Fprintf(t, "from\tthe cloud's feed, read to its end %s\n", ago(s.Time, s.Mirror.Read))
+	}
+	if h := s.Mirror.Held; h != nil {
+		fmt.Fprintf(t, "held\tfor %s, it lacks %s\n", span(s.Time.Sub(h.Since)), losses(*h))
+	}
+	fmt.Fprintf(t, "malformed\t%s\n", count(len(odd.Items), "record"))
+	for _, q := range odd.Items {
+		fmt.Fprintf(t, "\t%s %s: %s (since %s)\n", q.Kind, q.ID, q.Why, q.Since.UTC().Format(time.RFC3339))
+	}
+	return t.Flush()
 }
 
 const mirrorAcceptHelp = `

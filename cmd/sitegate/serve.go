@@ -82,7 +82,7 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	var cloud gateway.Cloud
 	if c.Cloud != nil {
 		client, err := upstream.New(upstream.Config{API: c.Cloud.URL, Issuer: c.Cloud.Issuer, SiteID: c.Cloud.SiteID,
-			SecretFile: c.Cloud.SecretFile, Dialer: dialer, Logger: log, Usage: upstream.UsageConfig{Way: c.Usage.UsageWay(), Posting: c.Usage.PostingURL,
+			SecretFile: c.Cloud.SecretFile, Dialer: dialer, Requests: c.Cloud.Requests, Logger: log, Usage: upstream.UsageConfig{Way: c.Usage.UsageWay(), Posting: c.Usage.PostingURL,
 				Location: c.Usage.LocationURL, UploadHosts: c.Usage.UploadHosts, UltimateID: c.Usage.UltimateID}})
 		if err != nil {
 			return fmt.Errorf("the cloud: %w", err)

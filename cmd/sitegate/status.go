@@ -77,14 +77,7 @@ func (p *program) showStatus(s api.Status) error {
 			row("", "the checkouts are not read from the cloud yet; where it cannot tell, see sitegate restore accept --help")
 		}
 	}
-	switch {
-	case s.Link.Up:
-		row("link", "up, the cloud answered %s", ago(s.Time, s.Link.Contact))
-	case s.Link.Contact.IsZero():
-		row("link", "down, the cloud has not answered yet")
-	default:
-		row("link", "down, the cloud last answered %s", ago(s.Time, s.Link.Contact))
-	}
+	row("link", "%s", linkWords(s))
 	if s.Mirror.Filled {
 		row("mirror", "%s, %s, %s, %d of them assigned",
 			count(s.Counts.Users, "user"), count(s.Counts.Products, "product"), count(s.Counts.Licenses, "license"), s.Counts.Assigned)
@@ -93,6 +86,9 @@ func (p *program) showStatus(s api.Status) error {
 	}
 	if read := s.Mirror.Read; !read.IsZero() && s.Time.Sub(read) > oldMirror && s.Link.Up {
 		row("", "the cloud answers, but its list was last read %s: the log of %s says why", ago(s.Time, read), cmp.Or(s.Cluster.Leader, "the leader"))
+	}
+	if n := s.Mirror.Malformed; n > 0 {
+		row("  malformed", "%s of the cloud's cannot be understood and count as deleted: sitegate mirror status lists them", count(n, "record"))
 	}
 	if h := s.Mirror.Held; h != nil {
 		row("  held", "%s the cloud's list lacked %s: nothing of that is taken away", ago(s.Time, h.Since), losses(*h))
@@ -157,6 +153,24 @@ func roomWords(u api.UsageStatus) string {
 		return "THE ROOM FOR IT IS FULL, " + taken + ": nothing new is granted before the cloud takes some of it, or an export is acknowledged"
 	}
 	return ""
+}
+
+func linkWords(s api.Status) string {
+	since := ""
+	if !s.Link.Since.IsZero() {
+		since = ", since " + s.Link.Since.UTC().Format("2006-01-02 15:04:05 UTC")
+	}
+	switch {
+	case s.Link.Up && s.Link.State == api.LinkSlow:
+		return fmt.Sprintf("slow, the cloud answered %s, but takes too long or not every question%s", ago(s.Time, s.Link.Contact), since)
+	case s.Link.Up:
+		return fmt.Sprintf("up, the cloud answered %s%s", ago(s.Time, s.Link.Contact), since)
+	case s.Link.Contact.IsZero():
+		return "down, the cloud has not answered yet"
+	case s.Link.State == api.LinkStale:
+		return fmt.Sprintf("STALE, the cloud last answered %s%s: see to the network, or ask the vendor", ago(s.Time, s.Link.Contact), since)
+	}
+	return fmt.Sprintf("down, the cloud last answered %s%s", ago(s.Time, s.Link.Contact), since)
 }
 
 func backupWords(now time.Time, b *api.BackupStatus) string {

@@ -26,6 +26,7 @@ const (
 	PathHolds        = Base + "/holds"         // PUT HoldRequest: HoldGrant · GET: HoldList
 	PathHoldsRenew   = Base + "/holds/renew"   // POST RenewRequest: RenewAnswer
 	PathHoldsRelease = Base + "/holds/release" // POST ReleaseRequest: 204
+	PathHoldsBatch   = Base + "/holds/batch"   // POST BatchRequest: BatchAnswer
 	PathUsage        = Base + "/usage"         // POST UsageRequest with header IdempotencyKey: UsageReceipt
 	PathLicenses     = Base + "/licenses"      // see PathMove
 )
@@ -43,10 +44,11 @@ const Scope = "site"
 
 // Limits. A request beyond one is refused with 400 (or 413 for bodies).
 const (
-	MaxChanges      = 1000             // changes in one page
+	MaxChanges      = 5000             // changes in one page
 	MaxWait         = 60 * time.Second // longest long poll
 	MaxUsageRecords = 1000             // records in one posting
 	MaxHolds        = 200_000          // holds in one renewal
+	MaxBatch        = 1000             // operations in one batch
 	MaxBody         = 64 << 20         // bytes in any body, either way
 	MaxID           = 256              // bytes in an id or reference
 	MaxKey          = 1024             // bytes in a hold key

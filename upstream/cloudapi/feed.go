@@ -28,6 +28,9 @@ const (
 // last change, so a license may come before the user it is assigned to. With More the next page is there at once; without, a
 // request with WaitMS waits for the next change. Cursor is where to go on, also when there are no changes.
 //
+// A page may come compressed (Content-Encoding: gzip) where that is asked for. An answer that nothing follows a cursor may have an ETag; the
+// same question with it in If-None-Match is answered with 304 and no body for as long as that is so.
+//
 // Reset is on the first page of a fill that answers a cursor the cloud no longer knows: everything follows from the beginning, and what
 // has not come again by the first page without More is gone.
 type Changes struct {

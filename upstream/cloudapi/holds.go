@@ -118,3 +118,26 @@ type HoldState struct {
 type HoldList struct {
 	Holds []HoldState `json:"holds"`
 }
+
+// BatchRequest asks for several things at once, in this order; each is answered as if it had come by itself.
+type BatchRequest struct {
+	Operations []Operation `json:"operations"`
+}
+
+// Operation is a hold or a release: exactly one is set.
+type Operation struct {
+	Hold    *HoldRequest    `json:"hold,omitempty"`
+	Release *ReleaseRequest `json:"release,omitempty"`
+}
+
+// BatchAnswer has a result for each operation, in their order.
+type BatchAnswer struct {
+	Results []OperationResult `json:"results"`
+}
+
+// OperationResult is what became of an operation: with a Problem it was refused, with the status that it would have had by itself.
+type OperationResult struct {
+	LeaseMS Millis   `json:"lease_ms,omitempty"` // of a hold that is given
+	Status  int      `json:"status,omitempty"`
+	Problem *Problem `json:"problem,omitempty"`
+}

@@ -1,0 +1,79 @@
+package endpoint
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sitegate/license"
+)
+
+// siteMetrics are what every node knows of its site, read from the state when they are
+// asked for. They are collected together, so that they are of one moment.
+type siteMetrics struct {
+	view  func(func(*license.State))
+	descs map[string]*prometheus.Desc
+}
+
+func newSiteMetrics(r prometheus.Registerer, view func(func(*license.State))) error {
+	m := &siteMetrics{view: view, descs: map[string]*prometheus.Desc{}}
+	add := func(name, help string, labels ...string) {
+		m.descs[name] = prometheus.NewDesc("sitegate_"+name, help, labels, nil)
+	}
+	add("link_state", "The link to the cloud: 1 for the state it is in, 0 for the others.", "state")
+	add("link_contact_timestamp_seconds", "When the cloud last answered, in seconds since 1970; 0 is never.")
+	add("link_since_timestamp_seconds", "When the link came into its state, in seconds since 1970; 0 is never.")
+	add("mirror_read_timestamp_seconds", "When the cloud's list was last read to its end, in seconds since 1970; 0 is never.")
+	add("mirror_records", "Records of the mirror.", "kind")
+	add("mirror_malformed", "Records of the cloud's that could not be understood.")
+	add("mirror_held", "1 while more than half of the cloud's list is missing, and is held back.")
+	add("sessions", "Sessions that run.", "provisional")
+	add("checkouts", "Checkouts that are out.")
+	return r.Register(m)
+}
+
+// Describe is of prometheus.Collector.
+func (m *siteMetrics) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range m.descs {
+		to <- d
+	}
+}
+
+// Collect is of prometheus.Collector.
+func (m *siteMetrics) Collect(to chan<- prometheus.Metric) {
+	var h license.Head
+	var n license.Counts
+	var malformed int
+	m.view(func(s *license.State) { h, n, malformed = s.Head(), s.Counts(), s.QuarantinedCount() })
+	tell := func(name string, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, v, labels...)
+	}
+	is := func(b bool) float64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	for _, state := range license.LinkConditions() {
+		tell("link_state", is(h.Link.Condition() == state), state)
+	}
+	tell("link_contact_timestamp_seconds", seconds(h.Link.Contact))
+	tell("link_since_timestamp_seconds", seconds(h.Link.Since))
+	tell("mirror_read_timestamp_seconds", seconds(h.Link.Read))
+	for kind, v := range map[string]int{"user": n.Users, "product": n.Products, "license": n.Licenses, "assignment": n.Assigned} {
+		tell("mirror_records", float64(v), kind)
+	}
+	tell("mirror_malformed", float64(malformed))
+	tell("mirror_held", is(h.Held.Since != 0))
+	tell("sessions", float64(n.Provisional), "true")
+	tell("sessions", float64(n.Sessions-n.Provisional), "false")
+	tell("checkouts", float64(n.Checkouts))
+}
+
+// seconds is a moment as Prometheus has it.
+func seconds(t license.Time) float64 {
+	if t == 0 {
+		return 0
+	}
+	return float64(t.Std().UnixMilli()) / float64(time.Second/time.Millisecond)
+}
