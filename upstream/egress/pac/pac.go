@@ -1,0 +1,369 @@
+// Package pac evaluates proxy auto-configuration files: FindProxyForURL(url, host) in JavaScript, with the functions that such files use.
+//
+// A file is other people's program, so it gets nothing for free. It is compiled once, and runs in engines that are kept for the next call. Every call
+// has a deadline; an engine that does not stop by then, such as in a regular expression that goes back and forth for ever, is abandoned, and when there are too many of
+// those nothing is evaluated until one of them ends. A call during which the heap grows too much is interrupted, and what could take
+// much memory in a single step is not there (ArrayBuffer) or bounded (repeat, padStart, padEnd, join). The result is short and has few
+// entries. The URL and the host are passed as arguments and never become part of the program.
+//
+// A result is what FindProxyForURL says: nothing at all, or nothing that can be understood, is an error and does not mean to connect directly.
+//
+// It leaves to others: where a file comes from and how often it is asked (upstream/egress), and names (Config.Lookup).
+package pac
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime/metrics"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/dop251/goja"
+)
+
+// The bounds of a file and of its calls.
+const (
+	MaxFile     = 512 << 10 // bytes of a file
+	maxNested   = 2000      // brackets
+	maxRun      = 64 << 10  // bytes without a bracket, comma, semicolon or quote: what nests without them
+	maxResult   = 4 << 10   // bytes of a result
+	maxAhead    = 4         // engines that wait for the next call
+	maxRunning  = 8         // calls at once, abandoned ones included
+	maxStack    = 512       // calls within calls
+	maxLookups  = 16        // of names, in one call
+	maxGrowth   = 128 << 20
+	watchEvery  = 2 * time.Millisecond
+	watchAfter  = 20 * time.Millisecond // a call that is well is over by then
+	lookupTime  = 2 * time.Second
+	defaultTime = 5 * time.Second
+)
+
+// Errors of a call. Others are the file's own.
+var (
+	ErrTooLong    = errors.New("it does not come to an end")
+	ErrTooLarge   = errors.New("it takes too much memory")
+	ErrBusy       = errors.New("too many of its calls do not come to an end")
+	ErrNoFunction = errors.New("it has no function FindProxyForURL")
+)
+
+// Config is what a file may see of the world.
+type Config struct {
+	Timeout time.Duration // of one call; zero is 5 s
+	// Lookup resolves a name; it keeps to ctx. Nil: no name resolves.
+	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Own is this machine's address; nil is 127.0.0.1.
+	Own func() netip.Addr
+	Now func() time.Time // nil is time.Now
+}
+
+// Script is a compiled file. It is safe for use by many goroutines.
+type Script struct {
+	cfg     Config
+	program *goja.Program
+	idle    chan *engine
+	running chan struct{} // holds one for each call that has not ended
+}
+
+// engine is one JavaScript machine, used by one call at a time.
+type engine struct {
+	vm   *goja.Runtime
+	find goja.Callable
+	call atomic.Pointer[call] // under way
+}
+
+// call is one evaluation.
+type call struct {
+	ctx     context.Context
+	lookups int
+	waiting atomic.Bool // for a name: the heap is not watched
+}
+
+// Compile reads a file. It runs nothing yet. A file on which the compiler takes too long is no good; the compiler ends by itself later.
+func Compile(src []byte, cfg Config) (*Script, error) {
+	if len(src) > MaxFile {
+		return nil, fmt.Errorf("it is larger than %d bytes", MaxFile)
+	}
+	text := decode(src)
+	if begin := strings.TrimSpace(text); strings.HasPrefix(begin, "<") {
+		return nil, errors.New("it is a web page and no script")
+	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTime)
+	type compiled struct {
+		program *goja.Program
+		err     error
+	}
+	done := make(chan compiled, 1)
+	go func() {
+		p, err := compile(text)
+		done <- compiled{p, err}
+	}()
+	late := time.NewTimer(defaultTime)
+	defer late.Stop()
+	var program *goja.Program
+	select {
+	case c := <-done:
+		if c.err != nil {
+			return nil, c.err
+		}
+		program = c.program
+	case <-late.C:
+		return nil, fmt.Errorf("compiling: %w", ErrTooLong)
+	}
+	if cfg.Lookup == nil {
+		cfg.Lookup = func(context.Context, string) ([]netip.Addr, error) { return nil, errors.New("no names are resolved") }
+	}
+	if cfg.Own == nil {
+		cfg.Own = func() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Script{cfg: cfg, program: program, idle: make(chan *engine, maxAhead), running: make(chan struct{}, maxRunning)}, nil
+}
+
+// compile keeps a file that trips the compiler from taking the node with it.
+func compile(text string) (p *goja.Program, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it cannot be compiled (%.100v)", r)
+		}
+	}()
+	if deep(text) {
+		return nil, errors.New("it is nested too deeply")
+	}
+	if p, err = goja.Compile("proxy.pac", text, false); err != nil {
+		return nil, fmt.Errorf("it is no JavaScript: %.300v", err)
+	}
+	return p, nil
+}
+
+// deep says whether a file is nested so much that a compiler which calls itself for each level would take much time, or more stack than there is.
+func deep(text string) bool {
+	open, run := 0, 0
+	for i := range len(text) {
+		run++
+		switch text[i] {
+		case '(', '[', '{':
+			run = 0
+			if open++; open > maxNested {
+				return true
+			}
+		case ')', ']', '}':
+			run, open = 0, max(open-1, 0)
+		case ',', ';', '"', '\'', '`':
+			run = 0
+		}
+		if run > maxRun {
+			return true
+		}
+	}
+	return false
+}
+
+// decode makes text of a file as it may come from an old editor: UTF-8 or UTF-16 with a mark, else UTF-8, else Latin-1.
+func decode(b []byte) string {
+	switch {
+	case bytes.HasPrefix(b, []byte{0xef, 0xbb, 0xbf}):
+		b = b[3:]
+	case bytes.HasPrefix(b, []byte{0xff, 0xfe}), bytes.HasPrefix(b, []byte{0xfe, 0xff}):
+		high := 1 - int(b[1]&1) // where the high byte is: FF FE is little endian
+		units := make([]uint16, 0, len(b)/2)
+		for i := 2; i+1 < len(b); i += 2 {
+			units = append(units, uint16(b[i+high])<<8|uint16(b[i+1-high]))
+		}
+		return string(utf16.Decode(units))
+	}
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	runes := make([]rune, len(b))
+	for i, c := range b {
+		runes[i] = rune(c)
+	}
+	return string(runes)
+}
+
+// outcome is what an engine came to.
+type outcome struct {
+	e    *engine
+	text string
+	err  error
+}
+
+// Find is what the file says about a URL, of which host is the host. It takes no longer than the timeout.
+func (s *Script) Find(ctx context.Context, url, host string) ([]Entry, error) {
+	text, err := s.ask(ctx, func(e *engine) (string, error) { return e.say(url, host) })
+	if err != nil {
+		return nil, err
+	}
+	return Parse(text)
+}
+
+// Load runs the file and looks for its function, without calling it.
+func (s *Script) Load(ctx context.Context) error {
+	_, err := s.ask(ctx, func(*engine) (string, error) { return "", nil })
+	return err
+}
+
+// ask has a call done by an engine in which the file has been run.
+func (s *Script) ask(ctx context.Context, say func(*engine) (string, error)) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	select {
+	case s.running <- struct{}{}:
+	case <-ctx.Done():
+		cancel()
+		return "", ErrBusy
+	}
+	c := &call{ctx: ctx}
+	var e *engine
+	select {
+	case e = <-s.idle:
+	default:
+		e = &engine{vm: goja.New()}
+	}
+	e.call.Store(c)
+	ended, watched := make(chan struct{}), make(chan struct{})
+	result := make(chan outcome, 1)
+	go func() {
+		defer close(watched)
+		e.watch(c, ended)
+	}()
+	go func() {
+		defer func() { <-s.running }()
+		text, err := s.run(e, say)
+		close(ended)
+		<-watched // which may still interrupt
+		cancel()
+		result <- outcome{e, text, err}
+	}()
+	var o outcome
+	select {
+	case o = <-result:
+	case <-ctx.Done():
+		e.vm.Interrupt(ErrTooLong)
+		grace := time.NewTimer(100 * time.Millisecond) // most stop at once; what does not is abandoned
+		defer grace.Stop()
+		select {
+		case o = <-result:
+		case <-grace.C:
+			return "", ErrTooLong
+		}
+	}
+	if o.err != nil {
+		return "", sort(o.err)
+	}
+	o.e.vm.ClearInterrupt()
+	select {
+	case s.idle <- o.e:
+	default:
+	}
+	return o.text, nil
+}
+
+// sort tells an interruption from the file's own errors.
+func sort(err error) error {
+	var stopped *goja.InterruptedError
+	if errors.As(err, &stopped) {
+		if why, ok := stopped.Value().(error); ok {
+			return why
+		}
+	}
+	var deep *goja.StackOverflowError
+	if errors.As(err, &deep) {
+		return fmt.Errorf("%w: it calls itself too often", ErrTooLarge)
+	}
+	return err
+}
+
+// run has an engine say something, after running the file in it if it is new.
+func (s *Script) run(e *engine, say func(*engine) (string, error)) (text string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it breaks the engine (%.100v)", r)
+		}
+	}()
+	if e.find == nil {
+		e.vm.SetMaxCallStackSize(maxStack)
+		if err := s.helpers(e); err != nil {
+			return "", clipped(err)
+		}
+		if _, err := e.vm.RunProgram(s.program); err != nil {
+			return "", clipped(err)
+		}
+		find, ok := goja.AssertFunction(e.vm.Get("FindProxyForURL"))
+		if !ok {
+			return "", ErrNoFunction
+		}
+		e.find = find
+	}
+	return say(e)
+}
+
+// say calls the file's function.
+func (e *engine) say(url, host string) (string, error) {
+	v, err := e.find(goja.Undefined(), e.vm.ToValue(url), e.vm.ToValue(host))
+	if err != nil {
+		return "", clipped(err)
+	}
+	if _, ok := v.(goja.String); !ok {
+		return "", errors.New("FindProxyForURL gives no text")
+	}
+	if n := v.(goja.String).Length(); n > maxResult {
+		return "", fmt.Errorf("FindProxyForURL gives %d characters, which is too much", n)
+	}
+	return v.String(), nil
+}
+
+// clipped bounds what a file throws.
+func clipped(err error) error {
+	var stopped *goja.InterruptedError
+	var deep *goja.StackOverflowError
+	if errors.As(err, &stopped) || errors.As(err, &deep) {
+		return err
+	}
+	return fmt.Errorf("it throws %.200s", err.Error())
+}
+
+// watch interrupts a call during which the heap grows too much. Others use the heap, too: a call that is well is over before it is looked at.
+func (e *engine) watch(c *call, ended <-chan struct{}) {
+	after := time.NewTimer(watchAfter)
+	defer after.Stop()
+	begun := heap()
+	select {
+	case <-ended:
+		return
+	case <-after.C:
+	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		switch now := heap(); {
+		case c.waiting.Load():
+			begun = now
+		case now > begun+maxGrowth:
+			e.vm.Interrupt(ErrTooLarge)
+			return
+		}
+		select {
+		case <-ended:
+			return
+		case <-c.ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// heap is how much of it is in use, with what is not collected yet.
+func heap() uint64 {
+	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
