@@ -22,7 +22,25 @@ type Status struct {
 	Backup *BackupStatus `json:"backup,omitempty"`
 	// Disk is the room in this node's data folder; nil where it is not known.
 	Disk *DiskStatus `json:"disk,omitempty"`
+	// Egress is how this node's ways out are, its proxies and PAC file; empty where it goes out directly.
+	Egress []EgressStatus `json:"egress,omitempty"`
 }
+
+// EgressStatus is how a proxy, or the PAC file, is.
+type EgressStatus struct {
+	Name    string    `json:"name"`
+	Kind    string    `json:"kind"`    // http, https, socks5 or pac
+	Address string    `json:"address"` // host:port; of a PAC file: its URL or path
+	State   string    `json:"state"`   // one of the EgressStates
+	Since   time.Time `json:"since,omitzero"`
+	Until   time.Time `json:"until,omitzero"`   // of resting and locked
+	Scheme  string    `json:"scheme,omitempty"` // what the proxy was last answered with
+	Code    string    `json:"code,omitempty"`   // of Problem
+	Problem string    `json:"problem,omitempty"`
+}
+
+// EgressStates are the states of a way out.
+var EgressStates = []string{"unknown", "well", "resting", "locked", "failing"}
 
 // BackupStatus is how a node's scheduled backups are going.
 type BackupStatus struct {

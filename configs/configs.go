@@ -126,19 +126,56 @@ type Cloud struct {
 	Requests int `key:"requests"`
 }
 
-// Egress is the one way out of the site: through a proxy, or directly where that
+// Egress is the one way out of the site: through proxies, as a PAC file says, or directly where that
 // is said in as many words.
 type Egress struct {
-	Proxy   *Proxy    `key:"proxy"`
-	Direct  bool      `key:"direct"`
+	// Proxy is the site's proxy, or the first of several. In routes it is called "proxy",
+	// unless it has a name.
+	Proxy   *Proxy  `key:"proxy"`
+	Proxies []Proxy `key:"proxies"` // tried after Proxy, in this order
+	PAC     *PAC    `key:"pac"`     // decides where no route does, instead of that order
+	Direct  bool    `key:"direct"`  // everything that no route is for; instead of proxies
+	// Routes are for some destinations.
+	Routes  []Route   `key:"routes"`
 	ExtraCA []ExtraCA `key:"extra_ca"`
 }
 
-// Proxy is the site's forward proxy.
+// Proxy is a forward proxy; see egress.Proxy.
 type Proxy struct {
-	Address      string `key:"address"` // host:port
-	Username     string `key:"username"`
-	PasswordFile string `key:"password_file,path"`
+	Name         string    `key:"name"`    // empty: its address
+	Kind         string    `key:"kind"`    // http (the default), https or socks5
+	Address      string    `key:"address"` // host:port
+	Username     string    `key:"username"`
+	PasswordFile string    `key:"password_file,path"`
+	Realm        string    `key:"realm"` // empty: any
+	Auth         []string  `key:"auth"`  // empty: all that is configured, but NTLM
+	Kerberos     *Kerberos `key:"kerberos"`
+	CAFile       string    `key:"ca_file,path"` // of kind https, as those that follow
+	CertFile     string    `key:"cert_file,path"`
+	KeyFile      string    `key:"key_file,path"`
+	ServerName   string    `key:"server_name"`
+}
+
+// Kerberos is who the gateway is to a proxy that asks for Negotiate; see egress.Kerberos.
+type Kerberos struct {
+	Principal  string `key:"principal"` // user@REALM
+	KeytabFile string `key:"keytab_file,path"`
+	CacheFile  string `key:"cache_file,path"`
+	ConfigFile string `key:"config_file,path"` // empty: /etc/krb5.conf
+	SPN        string `key:"spn"`              // empty: HTTP/ and the proxy's host
+}
+
+// PAC is a proxy auto-configuration file, at a URL or on this machine.
+type PAC struct {
+	URL     string        `key:"url"`
+	File    string        `key:"file,path"`
+	Refresh time.Duration `key:"refresh"` // 1 min to 24 h
+}
+
+// Route says by which way some hosts are reached.
+type Route struct {
+	Hosts []string `key:"hosts"` // exact names, or .suffix
+	Via   []string `key:"via"`   // names of proxies, direct, pac or deny
 }
 
 // ExtraCA is a certificate authority that is trusted for some hosts, and for
@@ -235,6 +272,7 @@ func Default() Config {
 // The defaults of sections that may be absent hold once the section is there.
 func (c *Cluster) defaults() { c.Tempo = "vm" }
 func (c *Cloud) defaults()   { c.AskTimeout = 5 * time.Second }
+func (p *PAC) defaults()     { p.Refresh = 10 * time.Minute }
 func (b *Backup) defaults()  { b.Every, b.Keep = 24*time.Hour, 7 }
 
 // derive fills in what follows from other settings, and tells of it.

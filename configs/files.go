@@ -28,31 +28,18 @@ func (c Config) OperatorSocket() string { return filepath.Join(c.DataDir, "opera
 // which is tried with a file that is gone at once.
 func (c Config) CheckFiles() error {
 	var p Problems
-	secret := func(key, file string) {
-		if file == "" {
-			return
-		}
-		if _, err := egress.ReadSecret(file); err != nil {
-			p.add(key, "%v", fileError(err))
-		}
-	}
 	if c.Cloud != nil {
-		secret("cloud.secret_file", c.Cloud.SecretFile)
+		p.secret("cloud.secret_file", c.Cloud.SecretFile)
 	}
-	if c.Egress.Proxy != nil {
-		secret("egress.proxy.password_file", c.Egress.Proxy.PasswordFile)
-	}
+	c.Egress.checkFiles(&p)
 	if cl := c.Cluster; cl != nil {
 		p.certificates("cluster.ca_file", cl.CAFile)
 		p.pair("cluster.cert_file", cl.CertFile, cl.KeyFile)
 		p.private("cluster.ca_key_file", cl.CAKeyFile)
 	}
 	p.pair("api.cert_file", c.API.CertFile, c.API.KeyFile)
-	secret("privacy.key_file", c.Privacy.KeyFile)
+	p.secret("privacy.key_file", c.Privacy.KeyFile)
 	p.pem("usage.receipt_key_file", c.Usage.ReceiptKeyFile)
-	for i, x := range c.Egress.ExtraCA {
-		p.certificates(keyf("egress.extra_ca[%d].file", i+1), x.File)
-	}
 	if long := len(c.OperatorSocket()) - maxSocket; long > 0 {
 		p.add("data_dir", "is too long by %d bytes for the operator's socket in it; choose a shorter path", long)
 	}
@@ -65,6 +52,16 @@ func (c Config) CheckFiles() error {
 		}
 	}
 	return p.err()
+}
+
+// secret tries whether a file holds one line, for this user's eyes.
+func (p *Problems) secret(key, file string) {
+	if file == "" {
+		return
+	}
+	if _, err := egress.ReadSecret(file); err != nil {
+		p.add(key, "%v", fileError(err))
+	}
 }
 
 // writable tries whether a folder, or the nearest one above it that is there, can

@@ -190,40 +190,6 @@ func (cl *Cloud) validate(p *Problems) {
 	}
 }
 
-func (e *Egress) validate(p *Problems, needed bool) {
-	switch {
-	case e.Proxy != nil && e.Direct:
-		p.add("egress.direct", "and egress.proxy are both set; choose one")
-	case e.Proxy == nil && !e.Direct && needed:
-		p.add("egress", "says no way out, and the cloud and the issuers of sign_in need one: set egress.proxy.address, or egress.direct: true")
-	}
-	if q := e.Proxy; q != nil {
-		if strings.Contains(q.Address, "@") {
-			p.add("egress.proxy.address", "has credentials in it; use egress.proxy.username and egress.proxy.password_file")
-		} else {
-			p.address("egress.proxy.address", strings.TrimSuffix(q.Address, "/"), reach)
-		}
-		p.together("egress.proxy.username", q.Username, "egress.proxy.password_file", q.PasswordFile)
-		if strings.ContainsAny(q.Username, ":\r\n\x00") {
-			p.add("egress.proxy.username", "has a colon or a line break, which Basic credentials cannot carry; the password goes into a file of its own")
-		}
-	}
-	for i, x := range e.ExtraCA {
-		key := keyf("egress.extra_ca[%d]", i+1)
-		if x.File == "" {
-			p.add(key+".file", "is missing; name a file of PEM certificates")
-		}
-		if len(x.Hosts) == 0 {
-			p.add(key+".hosts", "is empty; list the hosts it is trusted for: none is trusted for all")
-		}
-		for j, h := range x.Hosts {
-			if !hostname(h) {
-				p.add(keyf("%s.hosts[%d]", key, j+1), "%q is not a host name without port", mask(h))
-			}
-		}
-	}
-}
-
 func (r *Rules) validate(p *Problems) {
 	p.oneOf("rules.session_scope", r.SessionScope, "user", "license")
 	p.oneOf("rules.checkout_scope", r.CheckoutScope, "user", "license")

@@ -50,6 +50,9 @@ func (e *Endpoint) status(*call) (reply, error) {
 	if e.cfg.Backups != nil {
 		st.Backup = e.cfg.Backups()
 	}
+	if e.cfg.Egress != nil {
+		st.Egress = e.cfg.Egress()
+	}
 	return reply{status: http.StatusOK, body: st}, nil
 }
 

@@ -93,6 +93,8 @@ type Config struct {
 	Backups func() *api.BackupStatus
 	// Pseudonym is what reports call a user or a machine; nil: by name.
 	Pseudonym func(kind, name string) string
+	// Egress tells of this node's ways out; nil: it goes out directly.
+	Egress func() []api.EgressStatus
 }
 
 // Rate limits how often something may be done. The zero value is the default: 20

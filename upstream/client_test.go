@@ -72,7 +72,7 @@ func newSite(t *testing.T, front http.HandlerFunc) *site {
 	s.proxy = proxy.Start(listen(t), proxy.Config{Users: map[string]string{"svc": "pw"}, Opened: gate.Register, Closed: gate.Unregister,
 		Hosts: map[string]string{apiHost + ":443": srv.Addr(), imsHost + ":443": srv.Addr()}})
 	t.Cleanup(func() { s.proxy.Close() })
-	d, err := egress.New(egress.Config{Proxy: egress.Proxy{Address: s.proxy.Addr(), Username: "svc", PasswordFile: file(t, "pw")},
+	d, err := egress.New(egress.Config{Proxies: []egress.Proxy{{Address: s.proxy.Addr(), Username: "svc", PasswordFile: file(t, "pw")}},
 		ExtraCA: []egress.ExtraCA{{File: file(t, string(srv.CAPEM)), Hosts: []string{apiHost, imsHost}}}})
 	if err != nil {
 		t.Fatal(err)

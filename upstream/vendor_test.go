@@ -33,7 +33,7 @@ func newVendorSite(t *testing.T, usage upstream.UsageConfig) *site {
 	s.proxy = proxy.Start(listen(t), proxy.Config{Opened: gate.Register, Closed: gate.Unregister,
 		Hosts: map[string]string{apiHost + ":443": srv.Addr(), imsHost + ":443": srv.Addr(), blobHost + ":443": srv.Addr()}})
 	t.Cleanup(func() { s.proxy.Close() })
-	d, err := egress.New(egress.Config{Proxy: egress.Proxy{Address: s.proxy.Addr()},
+	d, err := egress.New(egress.Config{Proxies: []egress.Proxy{{Address: s.proxy.Addr()}},
 		ExtraCA: []egress.ExtraCA{{File: file(t, string(srv.CAPEM)), Hosts: []string{apiHost, imsHost, blobHost}}}})
 	if err != nil {
 		t.Fatal(err)

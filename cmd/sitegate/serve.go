@@ -9,16 +9,19 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"sitegate/api"
 	"sitegate/configs"
 	"sitegate/endpoint"
 	"sitegate/gateway"
@@ -34,7 +37,9 @@ const serveHelp = `
 Usage: sitegate serve [--config FILE]
 
 Runs this machine's node until SIGTERM or SIGINT: it then hands over, finishes
-what is under way, and ends with status 0.
+what is under way, and ends with status 0. With SIGHUP it reads the configuration
+anew and takes the way out (egress) from it, passwords and certificates included,
+without closing anything; the rest of a changed configuration waits for a restart.
 
 Example:
   sitegate serve --config /etc/sitegate/sitegate.yaml
@@ -55,14 +60,18 @@ func serve(ctx context.Context, p *program, args []string) error {
 	}
 	lines := newLogWriter(p.stderr)
 	defer lines.close()
-	return runNode(ctx, c, c.Log.Logger(lines))
+	again := func() (configs.Config, error) {
+		c, _, err := p.loadChecked(f)
+		return c, err
+	}
+	return runNode(ctx, c, again, c.Log.Logger(lines))
 }
 
 // runNode is all the wiring of a node, once, from the disk upwards. It is taken
 // down in the opposite order, after the leadership was handed over: the doors
 // close and clients are sent elsewhere, the leader's errands end, the log and
 // the state are written and closed.
-func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error) {
+func runNode(ctx context.Context, c configs.Config, again func() (configs.Config, error), log *slog.Logger) (err error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return fmt.Errorf("making the data folder: %w; give it to the user that sitegate runs as, or set another data_dir", err)
 	}
@@ -74,8 +83,12 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	// The way out, and the cloud behind it.
-	dialer, err := egress.New(egressConfig(c.Egress))
+	// The way out, and the cloud behind it. From here on SIGHUP means to read its
+	// settings anew.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	dialer, err := egress.New(wayOut(c, log))
 	if err != nil {
 		return fmt.Errorf("the way out (egress): %w", err)
 	}
@@ -148,6 +161,7 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 	if names != nil {
 		ec.Pseudonym = names.name
 	}
+	ec.Egress = func() []api.EgressStatus { return egressStatus(dialer.Status()) }
 	var scheduled *backups
 	if c.Backup != nil {
 		if scheduled, err = newBackups(store, c.Node, *c.Backup, log, registry); err != nil {
@@ -188,6 +202,8 @@ func runNode(ctx context.Context, c configs.Config, log *slog.Logger) (err error
 		return nil
 	})
 	g.Go(func() error { return untilDone(gctx, gw.Run(gctx)) })
+	g.Go(func() error { return untilDone(gctx, dialer.Run(gctx)) })
+	g.Go(func() error { rereadWayOut(gctx, hangups, again, dialer, log); return nil })
 	g.Go(func() error { return untilDone(gctx, ep.Run(gctx)) })
 	if scheduled != nil {
 		g.Go(func() error { return scheduled.run(gctx) })
@@ -264,17 +280,6 @@ func askTimeout(c configs.Config) time.Duration {
 		return 0
 	}
 	return c.Cloud.AskTimeout
-}
-
-func egressConfig(e configs.Egress) egress.Config {
-	out := egress.Config{Direct: e.Direct}
-	if e.Proxy != nil {
-		out.Proxy = egress.Proxy{Address: e.Proxy.Address, Username: e.Proxy.Username, PasswordFile: e.Proxy.PasswordFile}
-	}
-	for _, ca := range e.ExtraCA {
-		out.ExtraCA = append(out.ExtraCA, egress.ExtraCA(ca))
-	}
-	return out
 }
 
 func storeConfig(c configs.Config, p peering, log *slog.Logger, registry *prometheus.Registry) (raftstore.Config, error) {

@@ -78,6 +78,13 @@ func (p *program) showStatus(s api.Status) error {
 		}
 	}
 	row("link", "%s", linkWords(s))
+	for _, e := range s.Egress {
+		words, more := egressWords(s.Time, e)
+		row("  "+e.Name, "%s", words)
+		if more != "" {
+			row("", "%s", more)
+		}
+	}
 	if s.Mirror.Filled {
 		row("mirror", "%s, %s, %s, %d of them assigned",
 			count(s.Counts.Users, "user"), count(s.Counts.Products, "product"), count(s.Counts.Licenses, "license"), s.Counts.Assigned)
@@ -171,6 +178,30 @@ func linkWords(s api.Status) string {
 		return fmt.Sprintf("STALE, the cloud last answered %s%s: see to the network, or ask the vendor", ago(s.Time, s.Link.Contact), since)
 	}
 	return fmt.Sprintf("down, the cloud last answered %s%s", ago(s.Time, s.Link.Contact), since)
+}
+
+// egressWords tells of a way out, and what to do about it.
+func egressWords(now time.Time, e api.EgressStatus) (words, more string) {
+	words = fmt.Sprintf("%s %s", e.Kind, e.Address)
+	if e.Kind == "http" || e.Kind == "https" {
+		words = "proxy " + words
+	}
+	switch e.State {
+	case "well":
+		words += ", works"
+		if e.Scheme != "" {
+			words += " with " + e.Scheme
+		}
+	case "resting":
+		words += ", DOES NOT WORK since " + ago(now, e.Since)
+	case "locked":
+		words += ", HAS REJECTED the configured secret, which is not sent before " + e.Until.UTC().Format(time.RFC3339)
+	case "failing":
+		words += ", CANNOT BE USED as it is now"
+	default:
+		words += ", not used yet"
+	}
+	return words, e.Problem
 }
 
 func backupWords(now time.Time, b *api.BackupStatus) string {

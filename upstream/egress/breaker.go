@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -13,25 +14,42 @@ const (
 	lockout       = 10 * time.Minute
 )
 
-// breaker keeps a wrong password from locking the account it belongs to. A secret is sent by one exchange at a time until it
-// has been accepted; the first success lets all others go ahead. After two rejections in a row it is not sent for ten minutes, and then
-// by one exchange only. Another secret starts afresh. The zero breaker is ready.
+// breaker keeps a wrong password from locking the account it belongs to, whichever proxies it is used at. A secret is sent by one exchange at a time
+// until the proxy has accepted it; the first success lets all others go ahead. After two rejections in a row by one proxy, or by several
+// while none has accepted it, it is not sent for ten minutes, and then by one exchange only. Another secret starts afresh. The zero breaker is ready.
 type breaker struct {
 	mu       sync.Mutex
-	seen     bool              // the proxy has asked for credentials before
-	secret   [sha256.Size]byte // the one that the rest is about
-	proven   bool              // accepted, and not rejected since
-	bad      int               // rejections since it was last accepted
-	until    time.Time         // not sent before this, once bad is maxRejections
+	accounts map[accountKey]*account
+	last     map[string]accountKey // by address of the proxy and user: what was sent or to be sent last
+}
+
+// accountKey is an account with a password.
+type accountKey struct {
+	name   string
+	secret [sha256.Size]byte
+}
+
+const maxAccounts = 64 // passwords that are remembered, of which most are old ones
+
+type account struct {
+	at       map[string]*tally // by address of the proxy
 	probing  bool              // an exchange is trying it out
 	released chan struct{}     // closed when probing ends
 }
 
+// tally is how a proxy has taken a secret.
+type tally struct {
+	proven bool      // accepted, and not rejected since
+	bad    int       // rejections since it was last accepted
+	until  time.Time // not sent before this, once there were too many
+}
+
 // credential is the leave to send a secret once. It is given back with settle.
 type credential struct {
-	userpass string
-	secret   [sha256.Size]byte
-	probe    bool
+	user, password string
+	proxy          string
+	account        *account
+	probe          bool
 }
 
 // verdict is what became of a credential.
@@ -48,36 +66,81 @@ type lockedError struct{ until time.Time }
 
 func (e *lockedError) Error() string { return fmt.Sprintf("not sent before %s", e.until) }
 
-// wanted says whether the proxy is known to ask for credentials.
-func (b *breaker) wanted() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.seen
+// accountOf is the directory's name of a user: CORP\svc, svc@CORP.EXAMPLE and svc lock the same account.
+func accountOf(user string) string {
+	if i := strings.LastIndexByte(user, '\\'); i >= 0 {
+		user = user[i+1:]
+	}
+	user, _, _ = strings.Cut(user, "@")
+	return strings.ToLower(user)
 }
 
-// acquire waits until userpass may be sent. It fails with *lockedError, or as ctx does.
-func (b *breaker) acquire(ctx context.Context, userpass string) (*credential, error) {
-	c := &credential{userpass: userpass, secret: sha256.Sum256([]byte(userpass))}
+// locked is until when the account's secret is not sent to a proxy; the zero Time: it may be.
+func (a *account) locked(proxy string) time.Time {
+	sum, last, proven := 0, time.Time{}, false
+	for _, t := range a.at {
+		sum += t.bad
+		proven = proven || t.proven
+		if t.until.After(last) {
+			last = t.until
+		}
+	}
+	switch t := a.at[proxy]; {
+	case t != nil && t.bad >= maxRejections:
+		return t.until
+	case sum >= maxRejections && !proven:
+		return last
+	}
+	return time.Time{}
+}
+
+// account is what is known of an account with a password.
+func (b *breaker) account(proxy, user, password string) *account {
+	key := accountKey{accountOf(user), sha256.Sum256([]byte(password))}
+	if b.accounts == nil {
+		b.accounts, b.last = map[accountKey]*account{}, map[string]accountKey{}
+	}
+	if len(b.last) > maxAccounts {
+		clear(b.last)
+	}
+	b.last[proxy+" "+key.name] = key
+	a := b.accounts[key]
+	if a == nil {
+		if len(b.accounts) >= maxAccounts {
+			for k, old := range b.accounts {
+				if !old.probing && old.locked("").Before(time.Now()) {
+					delete(b.accounts, k)
+				}
+			}
+		}
+		a = &account{at: map[string]*tally{}}
+		b.accounts[key] = a
+	}
+	return a
+}
+
+// acquire waits until a user's password may be sent to a proxy. It fails with *lockedError, or as ctx does.
+func (b *breaker) acquire(ctx context.Context, proxy, user, password string) (*credential, error) {
+	c := &credential{user: user, password: password, proxy: proxy}
 	for {
 		b.mu.Lock()
-		b.seen = true
-		if c.secret != b.secret && !b.probing {
-			b.secret, b.proven, b.bad = c.secret, false, 0
-		}
-		switch {
-		case c.secret == b.secret && b.proven:
+		a := b.account(proxy, user, password)
+		c.account = a
+		until := a.locked(proxy)
+		switch t := a.at[proxy]; {
+		case t != nil && t.proven:
 			b.mu.Unlock()
 			return c, nil
-		case c.secret == b.secret && b.bad >= maxRejections && time.Now().Before(b.until):
-			defer b.mu.Unlock()
-			return nil, &lockedError{b.until}
-		case !b.probing:
-			b.probing, b.released = true, make(chan struct{})
+		case time.Now().Before(until):
+			b.mu.Unlock()
+			return nil, &lockedError{until}
+		case !a.probing:
+			a.probing, a.released = true, make(chan struct{})
 			c.probe = true
 			b.mu.Unlock()
 			return c, nil
 		}
-		wait := b.released
+		wait := a.released
 		b.mu.Unlock()
 		select {
 		case <-wait:
@@ -87,23 +150,43 @@ func (b *breaker) acquire(ctx context.Context, userpass string) (*credential, er
 	}
 }
 
-// settle takes c back and learns from what became of it.
-func (b *breaker) settle(c *credential, v verdict) {
+// settle takes c back and learns from what became of it; true: from now on the secret is not sent until then.
+func (b *breaker) settle(c *credential, v verdict) (until time.Time, locked bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	a := c.account
 	if c.probe {
-		b.probing = false
-		close(b.released)
+		a.probing = false
+		close(a.released)
+		c.probe = false
 	}
-	if c.secret != b.secret {
-		return
+	if v == unsettled {
+		return time.Time{}, false
 	}
-	switch v {
-	case accepted:
-		b.proven, b.bad = true, 0
-	case rejected:
-		b.proven = false
-		b.bad++
-		b.until = time.Now().Add(lockout)
+	t := a.at[c.proxy]
+	if t == nil {
+		t = &tally{}
+		a.at[c.proxy] = t
 	}
+	if v == accepted {
+		t.proven, t.bad = true, 0
+		return time.Time{}, false
+	}
+	t.proven = false
+	t.bad++
+	t.until = time.Now().Add(lockout)
+	until = a.locked(c.proxy)
+	return until, !until.IsZero()
+}
+
+// lockedAt is until when a user's password, as it was when it was last asked for, is not sent to a proxy.
+func (b *breaker) lockedAt(proxy, user string, now time.Time) (time.Time, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := b.accounts[b.last[proxy+" "+accountOf(user)]]
+	if a == nil {
+		return time.Time{}, false
+	}
+	until := a.locked(proxy)
+	return until, now.Before(until)
 }

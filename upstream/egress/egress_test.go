@@ -120,7 +120,7 @@ func TestThroughAProxyThatAsks(t *testing.T) {
 		t.Run(fmt.Sprintf("closes after 407: %v", closes), func(t *testing.T) {
 			p := start(t, proxy.Config{Users: map[string]string{"svc": `p@ss:"w#rd`}, Hosts: map[string]string{name + ":443": c.Addr()},
 				Offers: []string{`Negotiate`, `NTLM oRUwE6==`, `Digest realm="a, b", qop="auth,auth-int", nonce="x\"y"`}, CloseAfter407: closes})
-			d := dialer(t, egress.Config{Proxy: egress.Proxy{Address: p.Addr(), Username: "svc", PasswordFile: file(t, `p@ss:"w#rd`+"\n", 0o600)}, ExtraCA: ca})
+			d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: p.Addr(), Username: "svc", PasswordFile: file(t, `p@ss:"w#rd`+"\n", 0o600), Auth: []egress.Scheme{egress.Basic}}}, ExtraCA: ca})
 			for range 2 {
 				got, err := get(t, d)
 				if want := "HTTP/2.0 here"; got != want || err != nil {
@@ -147,7 +147,7 @@ func TestRawConnection(t *testing.T) {
 		}
 	}()
 	p := start(t, proxy.Config{Hosts: map[string]string{"echo.test:7": ln.Addr().String()}})
-	d := dialer(t, egress.Config{Proxy: egress.Proxy{Address: p.Addr()}})
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: p.Addr()}}})
 	c, err := d.DialContext(t.Context(), "tcp", "ECHO.test:7")
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func script(t *testing.T, answers ...string) (addr string, requests func() []str
 
 func TestBytesBehindTheAnswer(t *testing.T) {
 	addr, _ := script(t, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 299 Fine\r\nX-Then: close\r\n\r\nearly ")
-	d := dialer(t, egress.Config{Proxy: egress.Proxy{Address: addr}})
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: addr}}})
 	c, err := d.DialContext(t.Context(), "tcp", "a.test:1")
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +252,7 @@ func TestProxyAnswers(t *testing.T) {
 			if tt.user {
 				p.Username, p.PasswordFile = "svc", file(t, "pw", 0o600)
 			}
-			_, err := dialer(t, egress.Config{Proxy: p}).DialContext(t.Context(), "tcp", "a.test:1")
+			_, err := dialer(t, egress.Config{Proxies: []egress.Proxy{p}}).DialContext(t.Context(), "tcp", "a.test:1")
 			wantCode(t, err, tt.code, tt.words...)
 			for _, secret := range []string{"c3ZjOnB3", "svc:pw", "<b>", "\x00"} {
 				if strings.Contains(err.Error(), secret) {
@@ -273,7 +273,7 @@ func TestProxyAnswers(t *testing.T) {
 func TestWrongPasswordDoesNotLockTheAccount(t *testing.T) {
 	p := start(t, proxy.Config{Users: map[string]string{"svc": "right"}, Hosts: map[string]string{"a.test:1": listen(t).Addr().String()}})
 	password := file(t, "wrong", 0o600)
-	d := dialer(t, egress.Config{Proxy: egress.Proxy{Address: p.Addr(), Username: "svc", PasswordFile: password}})
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: p.Addr(), Username: "svc", PasswordFile: password}}})
 	var wg sync.WaitGroup
 	var codes atomic.Int32
 	for range 20 {
@@ -305,9 +305,9 @@ func TestNoProxyThere(t *testing.T) {
 	noName := strings.Repeat("p", 64) + ".test" // no resolver needs asking: a label has at most 63 characters
 	ln := listen(t)
 	ln.Close()
-	_, err := dialer(t, egress.Config{Proxy: egress.Proxy{Address: ln.Addr().String()}}).DialContext(t.Context(), "tcp", "a.test:1")
+	_, err := dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: ln.Addr().String()}}}).DialContext(t.Context(), "tcp", "a.test:1")
 	wantCode(t, err, egress.ProxyConnectRefused)
-	_, err = dialer(t, egress.Config{Proxy: egress.Proxy{Address: noName + ":3128"}}).DialContext(t.Context(), "tcp", "a.test:1")
+	_, err = dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: noName + ":3128"}}}).DialContext(t.Context(), "tcp", "a.test:1")
 	wantCode(t, err, egress.ProxyDNSFailed, noName)
 	_, err = dialer(t, egress.Config{Direct: true}).DialContext(t.Context(), "tcp", ln.Addr().String())
 	wantCode(t, err, egress.APIUnreachable)
@@ -316,11 +316,11 @@ func TestNoProxyThere(t *testing.T) {
 func TestSilentProxy(t *testing.T) {
 	p := start(t, proxy.Config{Hosts: map[string]string{"a.test:1": listen(t).Addr().String()}})
 	p.SetLink(proxy.BlackHole)
-	d := dialer(t, egress.Config{Proxy: egress.Proxy{Address: p.Addr()}, ConnectTimeout: 50 * time.Millisecond})
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: p.Addr()}}, ConnectTimeout: 50 * time.Millisecond})
 	_, err := d.DialContext(t.Context(), "tcp", "a.test:1")
-	wantCode(t, err, egress.APIUnreachable, "in time")
+	wantCode(t, err, egress.ProxyNoAnswer, "in time")
 
-	d = dialer(t, egress.Config{Proxy: egress.Proxy{Address: p.Addr()}})
+	d = dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: p.Addr()}}})
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
 	if _, err := d.DialContext(ctx, "tcp", "a.test:1"); !errors.Is(err, context.Canceled) {
@@ -333,7 +333,7 @@ func TestCertificates(t *testing.T) {
 	goodCA, otherCA := file(t, string(good.CAPEM), 0o644), file(t, string(other.CAPEM), 0o644)
 	through := func(addr string, cas ...egress.ExtraCA) error {
 		p := start(t, proxy.Config{Hosts: map[string]string{name + ":443": addr}})
-		_, err := get(t, dialer(t, egress.Config{Proxy: egress.Proxy{Address: p.Addr()}, ExtraCA: cas}))
+		_, err := get(t, dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: p.Addr()}}, ExtraCA: cas}))
 		return err
 	}
 	wantCode(t, through(good.Addr()), egress.TLSIntercepted, "Emulated Cloud CA")
@@ -345,7 +345,7 @@ func TestCertificates(t *testing.T) {
 
 	old := expired(t)
 	p := start(t, proxy.Config{Hosts: map[string]string{name + ":443": old}})
-	_, err := get(t, dialer(t, egress.Config{Proxy: egress.Proxy{Address: p.Addr()}}))
+	_, err := get(t, dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: p.Addr()}}}))
 	wantCode(t, err, egress.TLSExpired, "clock")
 }
 
@@ -367,13 +367,13 @@ func TestConfig(t *testing.T) {
 		want string
 	}{
 		{"no way out", egress.Config{}, "no way out"},
-		{"both", egress.Config{Direct: true, Proxy: egress.Proxy{Address: "p:1"}}, "choose one"},
-		{"a URL", egress.Config{Proxy: egress.Proxy{Address: "http://p:3128"}}, "host:port"},
-		{"a header line", egress.Config{Proxy: egress.Proxy{Address: "p\r\nX:1"}}, "host"},
-		{"half a credential", egress.Config{Proxy: egress.Proxy{Address: "p:1", Username: "u"}}, "both or neither"},
-		{"open file", egress.Config{Proxy: egress.Proxy{Address: "p:1", Username: "u", PasswordFile: file(t, "pw", 0o640)}}, "0600"},
-		{"two lines", egress.Config{Proxy: egress.Proxy{Address: "p:1", Username: "u", PasswordFile: file(t, "a\nb", 0o600)}}, "more than one line"},
-		{"colon", egress.Config{Proxy: egress.Proxy{Address: "p:1", Username: "u:v", PasswordFile: ok}}, "colon"},
+		{"both", egress.Config{Direct: true, Proxies: []egress.Proxy{{Address: "p:1"}}}, "choose one"},
+		{"a URL", egress.Config{Proxies: []egress.Proxy{{Address: "http://p:3128"}}}, "host:port"},
+		{"a header line", egress.Config{Proxies: []egress.Proxy{{Address: "p\r\nX:1"}}}, "host"},
+		{"half a credential", egress.Config{Proxies: []egress.Proxy{{Address: "p:1", Username: "u"}}}, "both or neither"},
+		{"open file", egress.Config{Proxies: []egress.Proxy{{Address: "p:1", Username: "u", PasswordFile: file(t, "pw", 0o640)}}}, "0600"},
+		{"two lines", egress.Config{Proxies: []egress.Proxy{{Address: "p:1", Username: "u", PasswordFile: file(t, "a\nb", 0o600)}}}, "more than one line"},
+		{"colon", egress.Config{Proxies: []egress.Proxy{{Address: "p:1", Username: "u:v", PasswordFile: ok}}}, "colon"},
 		{"CA for all", egress.Config{Direct: true, ExtraCA: []egress.ExtraCA{{File: ok}}}, "no host"},
 		{"CA without certificates", egress.Config{Direct: true, ExtraCA: []egress.ExtraCA{{File: ok, Hosts: []string{"a.test"}}}}, "no PEM"},
 		{"CA for a wildcard", egress.Config{Direct: true, ExtraCA: []egress.ExtraCA{{File: ok, Hosts: []string{"*.test"}}}}, "exact host"},
@@ -389,7 +389,7 @@ func TestConfig(t *testing.T) {
 
 func TestAddressesThatEndNoLine(t *testing.T) {
 	addr, requests := script(t)
-	d := dialer(t, egress.Config{Proxy: egress.Proxy{Address: addr}})
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: addr}}})
 	for _, a := range []string{"a.test", "a.test:0", "a.test:70000", "a b:1", "a\r\nX-Y: z:1", "user@a.test:1", ":1", "bücher.test:1"} {
 		if _, err := d.DialContext(t.Context(), "tcp", a); err == nil {
 			t.Errorf("%q: got a connection, want an error", a)
@@ -411,7 +411,7 @@ func TestARefusalThatRepeatsTheCredentials(t *testing.T) {
 	page := "Denied. Your request: Proxy-Authorization: Basic " + sent + " that is " + password + " or p@ss&lt;w0rd."
 	addr, requests := script(t, "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
 		fmt.Sprintf("HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s", len(page), page))
-	d := dialer(t, egress.Config{Proxy: egress.Proxy{Address: addr, Username: "svc", PasswordFile: file(t, password, 0o600)}})
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: addr, Username: "svc", PasswordFile: file(t, password, 0o600)}}})
 	_, err := get(t, d)
 	wantCode(t, err, egress.ProxyDenied, "Denied. Your request")
 	if got := strings.Join(requests(), ""); !strings.Contains(got, sent) {

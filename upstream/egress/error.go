@@ -2,13 +2,12 @@ package egress
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
-	"syscall"
+	"time"
 )
 
 // Code is the stable name of what went wrong on the way out.
@@ -20,14 +19,22 @@ const (
 	ProxyConnectRefused Code = "proxy_connect_refused"
 	ProxyConnectTimeout Code = "proxy_connect_timeout"
 	ProxyConnectFailed  Code = "proxy_connect_failed"  // neither of the two: no route, cut in the middle
-	ProxyTLSFailed      Code = "proxy_tls_failed"      // it speaks TLS, not plain HTTP
-	ProxyBadAnswer      Code = "proxy_bad_answer"      // it speaks no HTTP, or too much of it
-	ProxyAuthRequired   Code = "proxy_auth_required"   // it asks for credentials that are not configured
+	ProxyTLSFailed      Code = "proxy_tls_failed"      // TLS with the proxy itself: it speaks none, or only that, or its certificate is not trusted
+	ProxyBadAnswer      Code = "proxy_bad_answer"      // it speaks another protocol, or too much of it
+	ProxyNoAnswer       Code = "proxy_no_answer"       // it took the request and did not answer in time
+	ProxyAuthRequired   Code = "proxy_auth_required"   // it asks for credentials that are not configured, or offers what does not work
 	ProxyAuthRejected   Code = "proxy_auth_rejected"   // it does not take those that are
-	ProxySecretUnusable Code = "proxy_secret_unusable" // the password file cannot be used
+	ProxySecretUnusable Code = "proxy_secret_unusable" // the password file, keytab or credential cache cannot be used
 	ProxyDenied         Code = "proxy_denied"          // it does not let this destination through
-	APIUnreachable      Code = "api_unreachable"       // the destination does not answer, as far as the proxy or the system can tell
-	TLSIntercepted      Code = "tls_intercepted"       // the certificate is of an authority that is not trusted for this host
+	KerberosClockSkew   Code = "kerberos_clock_skew"
+	KerberosSPN         Code = "kerberos_spn"    // the proxy is not known by this name
+	KerberosFailed      Code = "kerberos_failed" // anything else that keeps tickets away
+	PACFailed           Code = "pac_failed"
+	CaptivePortal       Code = "captive_portal"    // something sends to a sign-in page instead of answering
+	HostNotAllowed      Code = "host_not_allowed"  // this gateway's own configuration denies it
+	APIUnreachable      Code = "api_unreachable"   // the destination does not answer, as far as the proxy or the system can tell
+	WebsocketBlocked    Code = "websocket_blocked" // HTTPS goes through, and a websocket does not
+	TLSIntercepted      Code = "tls_intercepted"   // the certificate is of an authority that is not trusted for this host
 	TLSNameMismatch     Code = "tls_name_mismatch"
 	TLSExpired          Code = "tls_expired"
 	TLSFailed           Code = "tls_failed" // any other end of the handshake
@@ -57,31 +64,30 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
 }
 
-// proxyDialError tells why the proxy could not be connected to.
-func (d *Dialer) proxyDialError(ctx context.Context, err error) error {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return ctx.Err()
+// sick says whether err is the proxy's own fault, whatever it was asked for.
+func sick(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
 	}
-	addr := d.cfg.Proxy.Address
-	e := &Error{Code: ProxyConnectFailed, Err: err, Message: fmt.Sprintf("Cannot open TCP to the proxy %s: %v.", addr, err),
-		Action: "Ask the network team to allow this server's address to reach it."}
-	var dns *net.DNSError
-	switch {
-	case errors.As(err, &dns) && !dns.IsTimeout:
-		host, _, _ := splitAddr(addr)
-		e.Code = ProxyDNSFailed
-		e.Message = fmt.Sprintf("The proxy's name %s does not resolve from this server: %s.", host, dns.Err)
-		e.Action = "Check the proxy's address in the configuration, and this server's DNS."
-	case isTimeout(err):
-		e.Code = ProxyConnectTimeout
-		e.Message = fmt.Sprintf("Cannot open TCP to the proxy %s: no answer.", addr)
-		e.Action = "Ask the firewall team to allow this server's address to reach it."
-	case errors.Is(err, syscall.ECONNREFUSED):
-		e.Code = ProxyConnectRefused
-		e.Message = fmt.Sprintf("Cannot open TCP to the proxy %s: connection refused.", addr)
-		e.Action = "Check the proxy's address and port, and that it runs."
+	switch e.Code {
+	case ProxyDNSFailed, ProxyConnectRefused, ProxyConnectTimeout, ProxyConnectFailed, ProxyTLSFailed, ProxyBadAnswer, ProxyNoAnswer:
+		return true
 	}
-	return e
+	return false
+}
+
+// passes says whether another way out may do better. What a proxy denies by its policy is denied.
+func passes(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return errors.Is(err, context.DeadlineExceeded)
+	}
+	switch e.Code {
+	case ProxyDenied, CaptivePortal, HostNotAllowed:
+		return false
+	}
+	return true
 }
 
 // directError tells why a destination could not be connected to without a proxy.
@@ -93,37 +99,27 @@ func directError(ctx context.Context, addr string, err error) error {
 		Action: "Check this server's network, or configure the site's proxy."}
 }
 
-// tlsError tells why a handshake with addr failed.
-func tlsError(addr string, err error) error {
-	e := &Error{Code: TLSFailed, Err: err, Message: fmt.Sprintf("The TLS handshake with %s failed: %v.", addr, err),
-		Action: "Ask the proxy or firewall team whether something between here and there answers in its place."}
-	var (
-		verify  *tls.CertificateVerificationError
-		unknown x509.UnknownAuthorityError
-		name    x509.HostnameError
-		invalid x509.CertificateInvalidError
-	)
-	issuer := "an unnamed authority"
-	if errors.As(err, &verify) && len(verify.UnverifiedCertificates) > 0 {
-		if s := verify.UnverifiedCertificates[0].Issuer.String(); s != "" {
-			issuer = s
-		}
+// differs tells how far a date, as in an HTTP header, is from this server's clock; empty: it cannot be told, or is not far.
+func differs(date string) string {
+	t, err := http.ParseTime(date)
+	if err != nil {
+		return ""
 	}
+	d := time.Since(t).Round(time.Second)
 	switch {
-	case errors.As(err, &name):
-		e.Code = TLSNameMismatch
-		e.Message = fmt.Sprintf("The certificate that answered for %s, issued by '%.200s', is for another name.", addr, issuer)
-		e.Action = "Check the address in the configuration, and whether something between here and there answers in its place."
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		e.Code = TLSExpired
-		e.Message = fmt.Sprintf("The certificate of %s, issued by '%.200s', has expired or is not valid yet by this server's clock.", addr, issuer)
-		e.Action = "Check this server's clock first; then tell whoever runs the authority."
-	case errors.As(err, &unknown):
-		e.Code = TLSIntercepted
-		e.Message = fmt.Sprintf("The certificate of %s was issued by '%.200s', which is not trusted here: the connection is probably inspected on its way.", addr, issuer)
-		e.Action = "Add that authority's root certificate as an extra CA for this host, or ask the proxy team not to inspect this destination."
-	case isTimeout(err), errors.Is(err, context.DeadlineExceeded):
-		e.Message = fmt.Sprintf("The TLS handshake with %s got no answer.", addr)
+	case d > time.Minute:
+		return fmt.Sprintf("; it is %d s ahead of the proxy's", int(d.Seconds()))
+	case d < -time.Minute:
+		return fmt.Sprintf("; it is %d s behind the proxy's", int(-d.Seconds()))
 	}
-	return e
+	return ""
+}
+
+// dnsError is the text of a name that does not resolve.
+func dnsError(err error) (string, bool) {
+	var dns *net.DNSError
+	if errors.As(err, &dns) && !dns.IsTimeout {
+		return dns.Err, true
+	}
+	return "", false
 }

@@ -1,11 +1,16 @@
 package egress
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/icholy/digest"
 )
 
 func TestParseChallenges(t *testing.T) {
@@ -42,13 +47,14 @@ func FuzzParseChallenges(f *testing.F) {
 func TestBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b breaker
-		try := func(secret string, v verdict) error {
-			c, err := b.acquire(t.Context(), secret)
+		at := func(proxy, user, secret string, v verdict) error {
+			c, err := b.acquire(t.Context(), proxy, user, secret)
 			if err == nil {
 				b.settle(c, v)
 			}
 			return err
 		}
+		try := func(secret string, v verdict) error { return at("p:1", "svc", secret, v) }
 		var locked *lockedError
 		for range 2 {
 			if err := try("a", rejected); err != nil {
@@ -57,6 +63,17 @@ func TestBreaker(t *testing.T) {
 		}
 		if err := try("a", accepted); !errors.As(err, &locked) {
 			t.Fatalf("after two rejections: got %v, want it not to be sent", err)
+		}
+		for _, user := range []string{`CORP\Svc`, "svc@corp.test"} {
+			if err := at("other:1", user, "a", accepted); !errors.As(err, &locked) {
+				t.Errorf("the same account as %s at another proxy: got %v, want it not to be sent", user, err)
+			}
+		}
+		if err := at("other:1", "another", "a", accepted); err != nil {
+			t.Errorf("another account: got %v, want it to be sent", err)
+		}
+		if until, is := b.lockedAt("p:1", "svc", time.Now()); !is || time.Until(until) != lockout {
+			t.Errorf("got locked %v until %v, want ten minutes", is, until)
 		}
 		time.Sleep(lockout - time.Second)
 		if err := try("a", accepted); !errors.As(err, &locked) {
@@ -72,18 +89,35 @@ func TestBreaker(t *testing.T) {
 		if err := try("b", accepted); err != nil {
 			t.Fatalf("another secret: got %v, want it to be sent at once", err)
 		}
+		if _, is := b.lockedAt("p:1", "svc", time.Now()); is {
+			t.Error("got locked after the password was changed")
+		}
+
+		// One proxy that takes it and one that does not: the second is spared alone.
+		for range 2 {
+			if err := at("strict:1", "svc", "b", rejected); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := at("strict:1", "svc", "b", accepted); !errors.As(err, &locked) {
+			t.Errorf("the one that does not take it: got %v, want it not to be sent", err)
+		}
+		if err := try("b", accepted); err != nil {
+			t.Errorf("the one that takes it: got %v, want it to be sent", err)
+		}
 
 		// A proven secret may be sent many times at once, an unproven one only once.
-		c1, _ := b.acquire(t.Context(), "b")
-		c2, err := b.acquire(t.Context(), "b")
+		try("c", accepted)
+		c1, _ := b.acquire(t.Context(), "p:1", "svc", "c")
+		c2, err := b.acquire(t.Context(), "p:1", "svc", "c")
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.settle(c1, rejected)
 		b.settle(c2, unsettled)
-		probe, _ := b.acquire(t.Context(), "b")
+		probe, _ := b.acquire(t.Context(), "p:1", "svc", "c")
 		done := make(chan error, 1)
-		go func() { done <- try("b", unsettled) }()
+		go func() { done <- try("c", unsettled) }()
 		synctest.Wait()
 		select {
 		case err := <-done:
@@ -93,6 +127,131 @@ func TestBreaker(t *testing.T) {
 		b.settle(probe, accepted)
 		if err := <-done; err != nil {
 			t.Errorf("got %v, want it to go ahead once the first was accepted", err)
+		}
+		for i := range 3 * maxAccounts { // passwords come and go
+			_ = at("p:1", "svc", fmt.Sprint(i), unsettled)
+		}
+		if len(b.accounts) > maxAccounts || len(b.last) > maxAccounts+1 {
+			t.Errorf("remembers %d and %d, want a bound", len(b.accounts), len(b.last))
+		}
+	})
+}
+
+func TestHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h health
+		bad := errors.New("no")
+		if !h.admit(time.Now()) || !h.fail(bad) {
+			t.Fatal("the first failure is one")
+		}
+		h.fail(bad) // another that was under way
+		for _, rest := range []time.Duration{2, 4, 8, 16, 32, 60, 60} {
+			rest *= time.Second
+			time.Sleep(rest - time.Millisecond)
+			if h.admit(time.Now()) {
+				t.Fatalf("admitted before %v are over", rest)
+			}
+			time.Sleep(time.Millisecond)
+			if !h.admit(time.Now()) {
+				t.Fatalf("not admitted after %v", rest)
+			}
+			if h.admit(time.Now()) {
+				t.Fatal("two were admitted to find out")
+			}
+			h.leave()
+			if !h.due(time.Now(), time.Hour) || !h.admit(time.Now()) {
+				t.Fatal("not admitted after the one that found nothing out")
+			}
+			if h.fail(bad) {
+				t.Fatal("fell twice")
+			}
+		}
+		time.Sleep(maxRest)
+		if !h.admit(time.Now()) || !h.ok() || !h.admit(time.Now()) || !h.admit(time.Now()) {
+			t.Error("after a success it is used by everybody")
+		}
+		if h.due(time.Now(), time.Second) {
+			t.Error("it was used just now, and is due")
+		}
+		time.Sleep(time.Second)
+		if !h.due(time.Now(), time.Second) {
+			t.Error("nobody has used it, and it is not due")
+		}
+	})
+}
+
+func TestRoutes(t *testing.T) {
+	d, err := New(Config{Proxies: []Proxy{{Name: "a", Address: "a.test:1"}, {Name: "b", Address: "b.test:1"}}, Routes: []Route{
+		{Hosts: []string{".corp.test"}, Via: []string{ViaDirect}}, {Hosts: []string{".deep.corp.test", "EXACT.test."}, Via: []string{"b", ViaDirect}},
+		{Hosts: []string{"www.corp.test"}, Via: []string{"b"}}, {Hosts: []string{".bad.test", "10.0.0.1"}, Via: []string{ViaDeny}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[string]string{
+		"cloud.test:443": "[a b]", "corp.test:443": "[a b]", "xcorp.test:443": "[a b]", "x.corp.test:443": "[direct]", "WWW.corp.test.:443": "[b]", "a.b.deep.corp.test:443": "[b direct]",
+		"deep.corp.test:443": "[direct]", "exact.test:80": "[b direct]", "sub.exact.test:80": "[a b]", "10.0.0.1:443": "denies it", "a.bad.test:1": "denies it", "bad.test:1": "[a b]",
+	} {
+		names, err := d.Candidates(t.Context(), addr)
+		got := fmt.Sprint(names)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: got %s, want %s", addr, got, want)
+		}
+	}
+	_, err = d.DialContext(t.Context(), "tcp", "10.0.0.1:443")
+	if e := (*Error)(nil); !errors.As(err, &e) || e.Code != HostNotAllowed {
+		t.Errorf("got %v, want %s", err, HostNotAllowed)
+	}
+}
+
+func TestInspectors(t *testing.T) {
+	for issuer, want := range map[string]string{
+		"CN=Zscaler Intermediate Root CA (zscalertwo.net),O=Zscaler Inc.": "Zscaler",
+		"CN=ca.site.goskope.com,O=Site":                                   "Netskope",
+		"CN=FGT60F-FortiGate CA,O=Fortinet":                               "Fortinet FortiGate",
+		"CN=Palo Alto Decryption":                                         "Palo Alto Networks",
+		"CN=R3,O=Let's Encrypt":                                           "",
+		"CN=Reset Authority,O=Franciscolor":                               "",
+	} {
+		var name pkix.Name
+		for part := range strings.SplitSeq(issuer, ",") {
+			switch k, v, _ := strings.Cut(part, "="); k {
+			case "CN":
+				name.CommonName = v
+			case "O":
+				name.Organization = []string{v}
+			}
+		}
+		if got := inspector(&x509.Certificate{Issuer: name}); got != want {
+			t.Errorf("%s: got %q, want %q", issuer, got, want)
+		}
+	}
+}
+
+func TestPACURLs(t *testing.T) {
+	for _, tt := range [][3]string{{"a.test", "443", "https://a.test/"}, {"a.test", "80", "http://a.test/"}, {"a.test", "8443", "https://a.test:8443/"}, {"2001:db8::1", "443", "https://[2001:db8::1]/"}, {"10.0.0.1", "8443", "https://10.0.0.1:8443/"}} {
+		if got := pacURL(tt[0], tt[1]); got != tt[2] {
+			t.Errorf("%s %s: got %s, want %s", tt[0], tt[1], got, tt[2])
+		}
+	}
+}
+
+// A challenge of the proxy's making breaks nothing.
+func FuzzChallengeAnswers(f *testing.F) {
+	f.Add("NTLM TlRMTVNTUAACAAAAAAAAADgAAAAFgomi")
+	f.Add(`Digest realm="r", nonce="n", qop="auth", algorithm=MD5`)
+	f.Fuzz(func(t *testing.T, header string) {
+		offers := parseChallenges([]string{header})
+		if b, err := token68Of(offers, NTLM); err == nil && b != nil {
+			_, _ = ntlmAnswer(b, &credential{user: `CORP\u`, password: "p"})
+		}
+		if c, err := strongestDigest(offers, ""); err == nil {
+			cred, err := digest.Digest(c, digest.Options{Method: "CONNECT", URI: "a:1", Username: "u", Password: "p"})
+			if err == nil && strings.ContainsAny(digestHeader(cred), "\r\n") && !strings.ContainsAny(header, "\r\n") {
+				t.Errorf("%q: got %q", header, digestHeader(cred))
+			}
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 )
@@ -17,7 +18,7 @@ func readRoots(extra []ExtraCA) (roots, error) {
 	r := roots{}
 	var errs []error
 	for _, x := range extra {
-		pem, err := os.ReadFile(x.File)
+		pem, err := readCertificates(x.File)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("an extra CA: %w", err))
 			continue
@@ -26,15 +27,13 @@ func readRoots(extra []ExtraCA) (roots, error) {
 			errs = append(errs, fmt.Errorf("the extra CA %s is for no host: name the hosts it is trusted for", x.File))
 		}
 		for _, h := range x.Hosts {
-			host, _, err := splitAddr(h + ":443")
+			host, err := canonical(h)
 			if err != nil || strings.Contains(h, ":") {
 				errs = append(errs, fmt.Errorf("the extra CA %s: %q is not an exact host name", x.File, h))
 				continue
 			}
 			if r[host] == nil {
-				if r[host], err = x509.SystemCertPool(); err != nil {
-					r[host] = x509.NewCertPool() // a system without any
-				}
+				r[host] = systemRoots()
 			}
 			if !r[host].AppendCertsFromPEM(pem) {
 				errs = append(errs, fmt.Errorf("the extra CA %s has no PEM certificate", x.File))
@@ -45,8 +44,66 @@ func readRoots(extra []ExtraCA) (roots, error) {
 	return r, errors.Join(errs...)
 }
 
-// TLSConfig is for a handshake with host: the system's trust anchors, and the extra ones that are configured for this host.
-func (d *Dialer) TLSConfig(host string) *tls.Config {
+const maxCertificates = 4 << 20 // bytes of a file
+
+func readCertificates(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxCertificates+1))
+	if err == nil && len(b) > maxCertificates {
+		err = fmt.Errorf("%s is larger than %d bytes", file, maxCertificates)
+	}
+	return b, err
+}
+
+func systemRoots() *x509.CertPool {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return x509.NewCertPool() // a system without any
+	}
+	return pool
+}
+
+// config is for a handshake with host: the system's trust anchors, and the extra ones that are configured for this host.
+func (r roots) config(host string) *tls.Config {
 	name := strings.TrimSuffix(strings.ToLower(host), ".")
-	return &tls.Config{ServerName: name, RootCAs: d.roots[name], MinVersion: tls.VersionTLS12}
+	return &tls.Config{ServerName: name, RootCAs: r[name], MinVersion: tls.VersionTLS12}
+}
+
+// TLSConfig is for a handshake with host: the system's trust anchors, and the extra ones that are configured for this host.
+func (d *Dialer) TLSConfig(host string) *tls.Config { return d.way.Load().roots.config(host) }
+
+// tlsConfig is for the handshake with the proxy itself; nil where there is none.
+func (p Proxy) tlsConfig() (*tls.Config, error) {
+	if p.Kind != HTTPS {
+		return nil, nil
+	}
+	name := p.ServerName
+	if name == "" {
+		name, _, _ = splitAddr(p.Address)
+	}
+	cfg := &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	var errs []error
+	if p.CAFile != "" {
+		pem, err := readCertificates(p.CAFile)
+		cfg.RootCAs = systemRoots()
+		if err != nil {
+			errs = append(errs, err)
+		} else if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			errs = append(errs, fmt.Errorf("%s has no PEM certificate", p.CAFile))
+		}
+	}
+	if p.CertFile != "" && p.KeyFile != "" {
+		if _, err := readPrivate(p.KeyFile, maxKeys); err != nil {
+			errs = append(errs, err)
+		} else if pair, err := tls.LoadX509KeyPair(p.CertFile, p.KeyFile); err != nil {
+			errs = append(errs, fmt.Errorf("%s and %s are not a certificate and its key: %w", p.CertFile, p.KeyFile, err))
+		} else {
+			cfg.Certificates = []tls.Certificate{pair}
+		}
+	}
+	return cfg, errors.Join(errs...)
 }

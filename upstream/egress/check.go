@@ -1,0 +1,270 @@
+package egress
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Finding is what Check found out about one candidate. The steps are in their order; what comes after one that failed was not tried.
+type Finding struct {
+	Candidate string
+	Kind      Kind   // empty: directly
+	Address   string // of the proxy
+
+	TCP      time.Duration // to open a connection to the proxy, TLS with it included; directly: to the destination
+	Remote   string        // the address it went to
+	TLSProxy *Certificate  // what the proxy itself has shown
+
+	// Asked without credentials:
+	Status  string        // of the proxy's answer; empty for SOCKS5
+	Product string        // of the proxy, by its Via or Server header
+	Date    time.Time     // of the proxy's clock; zero: not told
+	Offers  []string      // the schemes it asks for; nil: it asks for none
+	Schemes []SchemeCheck // each that it offers and the configuration allows, tried once; the password at most once in all
+
+	// Behind it:
+	TLS *Certificate // of the destination, or of what answers in its place
+	Err error        // the first thing that keeps a connection from working; nil: it does
+}
+
+// SchemeCheck is one scheme tried alone.
+type SchemeCheck struct {
+	Scheme Scheme
+	Tried  bool // else the password had been sent for a stronger one already
+	Err    error
+}
+
+// Certificate is what a handshake came to.
+type Certificate struct {
+	Version    string // of TLS
+	ALPN       string
+	Subject    string
+	Issuer     string
+	Root       string // the last one of the chain that was verified; empty: none was
+	NotAfter   time.Time
+	Inspection string // the product that probably issued it in the destination's place; empty: none known
+	Took       time.Duration
+}
+
+// Check tries one of Candidates for host:port, step by step: TCP, TLS with the proxy, CONNECT without credentials, each scheme that could be
+// used, and TLS with the destination if handshake is set. It sends a password at most once, and learns nothing from what it finds, but that a password was rejected.
+// The error is for a candidate or an address that makes no sense; all else is in the Finding.
+func (d *Dialer) Check(ctx context.Context, name, addr string, handshake bool) (Finding, error) {
+	w := d.way.Load()
+	host, port, err := splitAddr(addr)
+	if err != nil {
+		return Finding{}, err
+	}
+	c, err := w.candidate(name)
+	if err != nil {
+		return Finding{}, fmt.Errorf("%.80q: %w", name, err)
+	}
+	addr = net.JoinHostPort(host, port)
+	ctx, cancel := context.WithTimeout(ctx, 3*w.cfg.ConnectTimeout)
+	defer cancel()
+	f := Finding{Candidate: c.name()}
+	var tunnel net.Conn
+	switch {
+	case c.p == nil:
+		begun := time.Now()
+		if tunnel, err = w.net.DialContext(ctx, "tcp", addr); err != nil {
+			f.Err = directError(ctx, addr, err)
+			return f, nil
+		}
+		f.TCP, f.Remote = time.Since(begun), tunnel.RemoteAddr().String()
+	default:
+		f.Kind, f.Address = c.p.kind(), c.p.Address
+		tunnel, f.Err = c.p.check(ctx, &f, addr)
+	}
+	if tunnel == nil {
+		return f, nil
+	}
+	defer tunnel.Close()
+	if handshake {
+		f.TLS, f.Err = w.checkTLS(ctx, tunnel, host, addr)
+	}
+	return f, nil
+}
+
+// check looks at a proxy; the tunnel is nil if there is none.
+func (p *proxy) check(ctx context.Context, f *Finding, addr string) (net.Conn, error) {
+	begun := time.Now()
+	c, err := p.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.TCP, f.Remote = time.Since(begun), c.RemoteAddr().String()
+	if t, ok := c.(*tls.Conn); ok {
+		f.TLSProxy = certificateOf(t.ConnectionState(), f.TCP)
+	}
+	if p.kind() == SOCKS5 {
+		c.Close()
+		return p.socks(ctx, addr)
+	}
+	l := newLeg(c)
+	resp, err := l.ask(ctx, addr, "")
+	if err != nil {
+		c.Close()
+		return nil, p.answerError(ctx, addr, l, err)
+	}
+	f.Status, f.Product = printable(resp.Status, 80), strings.Trim(via(resp), " ()")
+	f.Date, _ = http.ParseTime(resp.Header.Get("Date"))
+	if resp.StatusCode/100 == 2 {
+		return l.tunnel(), nil
+	}
+	defer c.Close()
+	if resp.StatusCode != http.StatusProxyAuthRequired {
+		return nil, p.denied(addr, resp, l.text(resp, nil))
+	}
+	offers := parseChallenges(resp.Header.Values("Proxy-Authenticate"))
+	for _, o := range offers {
+		f.Offers = append(f.Offers, o.scheme)
+	}
+	return p.checkSchemes(ctx, f, addr, offers)
+}
+
+// checkSchemes tries each scheme by itself. The first tunnel is kept.
+func (p *proxy) checkSchemes(ctx context.Context, f *Finding, addr string, offers []challenge) (tunnel net.Conn, err error) {
+	shown := false // the password
+	for _, s := range p.schemes {
+		if !slices.ContainsFunc(offers, func(o challenge) bool { return strings.EqualFold(o.scheme, string(s)) }) {
+			continue
+		}
+		check := SchemeCheck{Scheme: s}
+		if s == Negotiate || !shown {
+			check.Tried, shown = true, shown || s != Negotiate
+			x := &exchange{p: p, addr: addr, allowed: []Scheme{s}, only: true}
+			conn, one := x.run(ctx)
+			x.close()
+			check.Err = one
+			if one == nil && tunnel == nil {
+				tunnel = conn
+			} else if one == nil {
+				conn.Close()
+			} else if err == nil {
+				err = one
+			}
+		}
+		f.Schemes = append(f.Schemes, check)
+	}
+	if tunnel != nil {
+		return tunnel, nil
+	}
+	if err == nil {
+		err = p.answerable(p.schemes, offers)
+	}
+	return nil, err
+}
+
+// checkTLS looks at the destination's certificate, and reads it even if it is not trusted.
+func (w *way) checkTLS(ctx context.Context, raw net.Conn, host, addr string) (*Certificate, error) {
+	begun := time.Now()
+	var seen tls.ConnectionState
+	cfg := w.roots.config(host)
+	cfg.NextProtos = []string{"h2", "http/1.1"}
+	roots := cfg.RootCAs
+	cfg.InsecureSkipVerify = true // it is verified below, after it has been noted down
+	cfg.VerifyConnection = func(s tls.ConnectionState) error {
+		seen = s
+		if len(s.PeerCertificates) == 0 {
+			return errors.New("it shows no certificate")
+		}
+		opts := x509.VerifyOptions{Roots: roots, DNSName: host, Intermediates: x509.NewCertPool()}
+		for _, c := range s.PeerCertificates[1:] {
+			opts.Intermediates.AddCert(c)
+		}
+		chains, err := s.PeerCertificates[0].Verify(opts)
+		if err != nil {
+			return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
+		}
+		seen.VerifiedChains = chains
+		return nil
+	}
+	c := tls.Client(raw, cfg)
+	hctx, cancel := context.WithTimeout(ctx, w.cfg.TLSTimeout)
+	defer cancel()
+	err := c.HandshakeContext(hctx)
+	found := certificateOf(seen, time.Since(begun))
+	if err != nil {
+		return found, tlsError(addr, err)
+	}
+	found.ALPN = c.ConnectionState().NegotiatedProtocol
+	return found, nil
+}
+
+func certificateOf(s tls.ConnectionState, took time.Duration) *Certificate {
+	if len(s.PeerCertificates) == 0 {
+		return nil
+	}
+	leaf := s.PeerCertificates[0]
+	c := &Certificate{Version: tls.VersionName(s.Version), ALPN: s.NegotiatedProtocol, Subject: printable(leaf.Subject.String(), 200), Issuer: printable(leaf.Issuer.String(), 200),
+		NotAfter: leaf.NotAfter, Inspection: inspector(leaf), Took: took}
+	if n := len(s.VerifiedChains); n > 0 {
+		chain := s.VerifiedChains[0]
+		c.Root = printable(chain[len(chain)-1].Subject.String(), 200)
+	}
+	return c
+}
+
+// CheckWebsocket asks host:port for a websocket at path, as a client does, and says whether it comes: a *Error with WebsocketBlocked if HTTPS goes through and a websocket does
+// not. header (nil: none) is sent along. A server that answers 401 or 403 has been reached: its answer is not blocked, and gives no error.
+func (d *Dialer) CheckWebsocket(ctx context.Context, addr, path string, header http.Header) error {
+	c, err := d.dialTLS(ctx, "tcp", addr, "http/1.1")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	key := make([]byte, 16)
+	_, _ = rand.Read(key) // it never fails
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+path, nil)
+	if err != nil {
+		return err
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", "websocket")
+	req.Header.Set("Sec-WebSocket-Version", "13")
+	req.Header.Set("Sec-WebSocket-Key", base64.StdEncoding.EncodeToString(key))
+	blocked := func(how string, err error) error {
+		return &Error{Code: WebsocketBlocked, Err: err, Message: fmt.Sprintf("HTTPS to %s goes through, and a websocket does not: %s.", addr, how),
+			Action: fmt.Sprintf("Ask the proxy team to let websockets to %s through, best by not inspecting that host. Until then notices come by long poll, a little later.", addr)}
+	}
+	if err := req.Write(c); err != nil {
+		return blocked("the connection is cut", err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReaderSize(c, 4096), req)
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	case err != nil && (isTimeout(err) || ctx.Err() != nil):
+		return blocked("there is no answer", err)
+	case err != nil:
+		return blocked("the connection is cut", err)
+	}
+	resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusSwitchingProtocols:
+		if !strings.EqualFold(resp.Header.Get("Upgrade"), "websocket") {
+			return blocked("the answer has lost its Upgrade header", nil)
+		}
+		return nil
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return nil
+	}
+	return blocked("the answer is "+printable(resp.Status, 80)+via(resp), nil)
+}
