@@ -26,6 +26,8 @@ func (s *Store) watch() {
 	})
 	s.raft.RegisterObserver(observer)
 	defer s.raft.DeregisterObserver(observer)
+	s.elections.begin(s.raft.CurrentTerm())
+	s.seeLeader()
 	s.follow()
 	s.changed()
 	end := func() {}
@@ -45,6 +47,7 @@ func (s *Store) watch() {
 		case <-s.ctx.Done():
 			return
 		}
+		s.seeLeader()
 		s.follow()
 		s.changed()
 	}

@@ -13,7 +13,7 @@ import (
 func testOpenLog(t *testing.T, fs wal.FS, halt func(error)) *logStore {
 	t.Helper()
 	w := newStalls(StallLimits{}, testLog(t, "n1"), monotonic())
-	l, err := openLog(fs, 4096, testLog(t, "n1"), newMetrics(func() float64 { return 0 }), w, halt)
+	l, err := openLog(fs, 4096, testLog(t, "n1"), newMetrics(nothing, nothing), w, halt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 // metrics is what a store counts.
 type metrics struct {
 	entries, commands, expired, leads, stalled prometheus.Counter
+	terms, leaders                             prometheus.Counter
+	without                                    prometheus.CounterFunc
 	commit, apply, fsync, batch                prometheus.Histogram
 	index, onDisk, seq, lag                    prometheus.Gauge
 	diskFree, diskSize, diskState, backlog     prometheus.Gauge
@@ -17,7 +19,9 @@ type metrics struct {
 	forwarded                                  *prometheus.CounterVec
 }
 
-func newMetrics(leases func() float64) *metrics {
+// newMetrics makes them; leases is how many are counted, without for how many seconds
+// no leader was known.
+func newMetrics(leases, without func() float64) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "sitegate", Subsystem: "store", Name: name, Help: help})
 	}
@@ -33,10 +37,14 @@ func newMetrics(leases func() float64) *metrics {
 		commands: counter("commands_total", "Commands this node has proposed, in entries."),
 		expired:  counter("expired_total", "Sessions this node has expired while it led."),
 		leads:    counter("leaderships_total", "How often this node has become the leader."),
-		stalled:  counter("disk_stalls_total", "Writes to disk that took longer than a leader may wait for one."),
-		commit:   seconds("commit_seconds", "From proposing an entry to its outcome, in seconds."),
-		apply:    seconds("apply_seconds", "Applying one entry, in seconds."),
-		fsync:    seconds("log_fsync_seconds", "Appending entries to the log on disk, in seconds."),
+		terms:    counter("terms_total", "Terms that have begun since this node started: each is an election, won or not."),
+		leaders:  counter("leader_changes_total", "How often another node leads than before, by this node's word."),
+		without: prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "sitegate", Subsystem: "store", Name: "without_leader_seconds_total",
+			Help: "Time in which this node knew of no leader, in seconds."}, without),
+		stalled: counter("disk_stalls_total", "Writes to disk that took longer than a leader may wait for one."),
+		commit:  seconds("commit_seconds", "From proposing an entry to its outcome, in seconds."),
+		apply:   seconds("apply_seconds", "Applying one entry, in seconds."),
+		fsync:   seconds("log_fsync_seconds", "Appending entries to the log on disk, in seconds."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "sitegate", Subsystem: "store", Name: "batch_commands",
 			Help: "Commands per proposed entry.", Buckets: prometheus.ExponentialBuckets(1, 2, 11)}),
 		index:     gauge("applied_index", "Index of the last entry that was applied."),
@@ -58,7 +66,7 @@ func (m *metrics) register(r prometheus.Registerer) error {
 	if r == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{m.entries, m.commands, m.expired, m.leads, m.stalled, m.commit, m.apply, m.fsync, m.batch,
+	for _, c := range []prometheus.Collector{m.entries, m.commands, m.expired, m.leads, m.terms, m.leaders, m.without, m.stalled, m.commit, m.apply, m.fsync, m.batch,
 		m.index, m.onDisk, m.seq, m.lag, m.diskFree, m.diskSize, m.diskState, m.backlog, m.leases, m.forwarded} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("registering the store's metrics: %w", err)

@@ -117,13 +117,15 @@ type offline struct {
 	failed error // of the writing behind
 }
 
+func nothing() float64 { return 0 }
+
 func openOffline(dir, cluster string, log *slog.Logger) (*offline, error) {
 	o := &offline{log: log}
 	var err error
 	if o.codec, err = newCodec(); err != nil {
 		return nil, err
 	}
-	m := newMetrics(func() float64 { return 0 })
+	m := newMetrics(nothing, nothing)
 	halt := func(err error) {
 		if o.failed == nil {
 			o.failed = err

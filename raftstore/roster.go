@@ -133,6 +133,7 @@ func (s *Store) keepRoster() {
 	defer tick.Stop()
 	r := &s.roster
 	for look := 0; ; look++ {
+		s.seeLeader() // elections that nobody has won
 		s.askAbout()
 		s.rebook()
 		s.mux.recheck()

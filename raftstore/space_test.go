@@ -54,7 +54,7 @@ func TestDiskStates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &space{dir: t.TempDir(), stat: func(string) (uint64, uint64, error) { return c.free, c.total, nil }, log: testLog(t, "n1"),
-				metrics: newMetrics(func() float64 { return 0 })}
+				metrics: newMetrics(nothing, nothing)}
 			if _, err := s.look(); err != nil || s.get().State != c.want {
 				t.Errorf("got %v, %v; want %v", s.get().State, err, c.want)
 			}
@@ -65,7 +65,7 @@ func TestDiskStates(t *testing.T) {
 func TestBallastIsGivenUpAndMadeAnew(t *testing.T) {
 	dir := t.TempDir()
 	disk := &pretended{total: 1 << 30} // low below 51.2 MB
-	s := &space{dir: dir, want: 8 << 20, stat: disk.stat, log: testLog(t, "n1"), metrics: newMetrics(func() float64 { return 0 })}
+	s := &space{dir: dir, want: 8 << 20, stat: disk.stat, log: testLog(t, "n1"), metrics: newMetrics(nothing, nothing)}
 	for i, c := range []struct {
 		free    uint64 // with the ballast
 		want    DiskState

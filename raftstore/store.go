@@ -49,6 +49,8 @@ type Store struct {
 	renewer renewer
 	roster  roster
 
+	elections *elections
+
 	standing *standing
 	losses   losses
 	later    watermark    // the latest term in which another was heard to lead, where that is not this node's
@@ -110,7 +112,9 @@ func (s *Store) open() (err error) {
 	}
 	s.leases = newLeaseTable(s.mono)
 	s.fresh.pace = rate.NewLimiter(checksPerSecond, checksAtOnce)
-	s.metrics = newMetrics(func() float64 { return float64(s.leases.size()) })
+	s.elections = &elections{mono: s.mono}
+	s.metrics = newMetrics(func() float64 { return float64(s.leases.size()) }, s.elections.without)
+	s.elections.metrics = s.metrics
 	s.clock = &clock{wall: s.cfg.Clock, mono: s.mono, alarm: func(text string, by time.Duration) {
 		s.log.Warn("the time of this site", "state", text, "off_ms", by.Milliseconds())
 	}}
