@@ -51,7 +51,8 @@ type Cluster struct {
 	// ID is in every node's certificate: nodes of another cluster are refused.
 	ID string `key:"id"`
 	// Tempo is how soon a silent leader is given up: lan, vm (disks or processors
-	// that stall) or wan.
+	// that stall) or wan. Empty takes vm for a cluster that is made, and what it was told
+	// for a node that has joined one.
 	Tempo string `key:"tempo"`
 	// Listen is the peer port, host:port; empty takes Advertise.
 	Listen string `key:"listen"`
@@ -270,14 +271,16 @@ func Default() Config {
 }
 
 // The defaults of sections that may be absent hold once the section is there.
-func (c *Cluster) defaults() { c.Tempo = "vm" }
-func (c *Cloud) defaults()   { c.AskTimeout = 5 * time.Second }
-func (p *PAC) defaults()     { p.Refresh = 10 * time.Minute }
-func (b *Backup) defaults()  { b.Every, b.Keep = 24*time.Hour, 7 }
+func (c *Cloud) defaults()  { c.AskTimeout = 5 * time.Second }
+func (p *PAC) defaults()    { p.Refresh = 10 * time.Minute }
+func (b *Backup) defaults() { b.Every, b.Keep = 24*time.Hour, 7 }
 
 // derive fills in what follows from other settings, and tells of it.
 func (c *Config) derive(told func(key, from string)) {
 	if cl := c.Cluster; cl != nil {
+		if cl.Tempo == "" && cl.Made() {
+			cl.Tempo = "vm" // one that has joined has its cluster's
+		}
 		for i, p := range cl.Peers {
 			if p.Name == c.Node && cl.Advertise == "" {
 				cl.Advertise = p.Address

@@ -66,7 +66,9 @@ func (c Config) Validate() error {
 const minDead = time.Minute
 
 func (cl *Cluster) validate(p *Problems, node string) {
-	p.oneOf("cluster.tempo", cl.Tempo, "lan", "vm", "wan")
+	if cl.Tempo != "" {
+		p.oneOf("cluster.tempo", cl.Tempo, "lan", "vm", "wan")
+	}
 	if cl.Listen != "" {
 		p.address("cluster.listen", cl.Listen, bind)
 	}

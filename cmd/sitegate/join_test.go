@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sitegate/api"
+	"sitegate/configs"
 )
 
 // What is wrong with a wish to join is told before anything is made or asked.
@@ -94,6 +95,29 @@ func TestWhatKeepsAClusterAtItsLevelIsSaid(t *testing.T) {
 	} {
 		if got := levelWords(test.members, test.level); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("at level %d, %+v: got %q, want %q", test.level, test.members, got, test.want)
+		}
+	}
+}
+
+// What a node was told when it joined holds, whatever else its configuration says about
+// the cluster.
+func TestASettingLeavesTheOthersAsTheyWereTold(t *testing.T) {
+	kept := membership{Listen: "10.0.0.2:7443", Advertise: "gw2:7443", Tempo: "lan"}
+	for text, want := range map[string]membership{
+		"":                              kept,
+		"cluster: {hold_level: true}\n": kept,
+		"cluster: {tempo: wan}\n":       {Listen: kept.Listen, Advertise: kept.Advertise, Tempo: "wan"},
+	} {
+		file := filepath.Join(t.TempDir(), "sitegate.yaml")
+		if err := os.WriteFile(file, []byte(configs.SingleNode+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := configs.Load(file, func(string) string { return "" }, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := kept.over(c); got != want {
+			t.Errorf("%q: got %+v, want %+v", text, got, want)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (m membership) write(c configs.Config) error {
 // over are the settings of the configuration, where it has them, over what is kept.
 func (m membership) over(c configs.Config) membership {
 	if cl := c.Cluster; cl != nil {
-		m = membership{Listen: cmp.Or(cl.Listen, m.Listen), Advertise: cmp.Or(cl.Advertise, m.Advertise), Tempo: cl.Tempo}
+		m = membership{Listen: cmp.Or(cl.Listen, m.Listen), Advertise: cmp.Or(cl.Advertise, m.Advertise), Tempo: cmp.Or(cl.Tempo, m.Tempo)}
 	}
 	return m
 }
