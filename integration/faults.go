@@ -17,24 +17,28 @@ type Faults struct {
 	Bugs      []string `json:"bugs,omitempty"`       // mistakes planted in the program
 }
 
-func (s *Site) faultsFile(node int) string {
-	return filepath.Join(s.Dir, s.Nodes[node].Name+".faults.json")
+func (s *Site) faultsFile(n *Node) string {
+	return filepath.Join(s.Dir, n.Name+".faults.json")
 }
 
 // Fault changes what a node does to itself. It obeys within some 20 ms.
 func (s *Site) Fault(t testing.TB, node int, change func(*Faults)) {
 	t.Helper()
-	n := s.Nodes[node]
+	s.fault(t, s.Nodes[node], change)
+}
+
+func (s *Site) fault(t testing.TB, n *Node, change func(*Faults)) {
+	t.Helper()
 	if n.faults == nil {
 		n.faults = new(s.faults)
 	}
 	change(n.faults)
 	b, err := json.Marshal(n.faults)
 	if err == nil {
-		err = os.WriteFile(s.faultsFile(node)+".new", b, 0o600)
+		err = os.WriteFile(s.faultsFile(n)+".new", b, 0o600)
 	}
 	if err == nil {
-		err = os.Rename(s.faultsFile(node)+".new", s.faultsFile(node))
+		err = os.Rename(s.faultsFile(n)+".new", s.faultsFile(n))
 	}
 	if err != nil {
 		t.Fatal(err)

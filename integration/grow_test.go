@@ -42,7 +42,14 @@ func newLoneSite(t *testing.T, users int) *Site {
 }
 
 // machine sets up a new machine: its configuration, and where its peer port will be.
-func (s *Site) machine(t *testing.T, name string) int {
+func (s *Site) machine(t testing.TB, name string) int {
+	t.Helper()
+	s.Nodes = append(s.Nodes, s.newMachine(t, name))
+	return len(s.Nodes) - 1
+}
+
+// newMachine is machine, of one that is not among the site's nodes.
+func (s *Site) newMachine(t testing.TB, name string) *Node {
 	t.Helper()
 	ports := FreePorts(t, 2)
 	dir := filepath.Join(s.Dir, "site", name)
@@ -64,18 +71,24 @@ sign_in: [{issuer: %q, audience: %s}]
 	if err := os.WriteFile(n.Config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.Nodes = append(s.Nodes, n)
-	return len(s.Nodes) - 1
+	return n
 }
 
-func (s *Site) data(i int) string { return filepath.Join(filepath.Dir(s.Nodes[i].Config), "data") }
+func (s *Site) data(i int) string { return s.Nodes[i].data() }
+
+func (n *Node) data() string { return filepath.Join(filepath.Dir(n.Config), "data") }
 
 // operate runs a command of the cluster on a node's machine.
-func (s *Site) operate(t *testing.T, i int, stdin string, args ...string) (stdout string, err error) {
+func (s *Site) operate(t testing.TB, i int, stdin string, args ...string) (stdout string, err error) {
+	t.Helper()
+	return s.operateOn(t, s.Nodes[i], stdin, args...)
+}
+
+func (s *Site) operateOn(t testing.TB, n *Node, stdin string, args ...string) (stdout string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, Program(t, "sitegate"), append(append([]string{"cluster"}, args...), "--config", s.Nodes[i].Config)...)
+	cmd := exec.CommandContext(ctx, s.programOf(t, n), append(append([]string{"cluster"}, args...), "--config", n.Config)...)
 	var out, problems strings.Builder
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &problems
 	if err := cmd.Run(); err != nil {
@@ -84,7 +97,7 @@ func (s *Site) operate(t *testing.T, i int, stdin string, args ...string) (stdou
 	return out.String(), nil
 }
 
-func (s *Site) mustOperate(t *testing.T, i int, stdin string, args ...string) string {
+func (s *Site) mustOperate(t testing.TB, i int, stdin string, args ...string) string {
 	t.Helper()
 	out, err := s.operate(t, i, stdin, args...)
 	if err != nil {
@@ -93,14 +106,31 @@ func (s *Site) mustOperate(t *testing.T, i int, stdin string, args ...string) st
 	return out
 }
 
+// unmake takes out of a machine's configuration what cluster init wrote into it.
+func (n *Node) unmake(t testing.TB) {
+	t.Helper()
+	text, err := os.ReadFile(n.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, made := strings.Cut(string(text), "cluster:\n")
+	if !made {
+		return
+	}
+	_, after, _ = strings.Cut(after, "\napi:")
+	if err := os.WriteFile(n.Config, []byte(before+"api:"+after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // token is a join token of a node.
-func (s *Site) token(t *testing.T, i int, more ...string) string {
+func (s *Site) token(t testing.TB, i int, more ...string) string {
 	t.Helper()
 	return s.mustOperate(t, i, "", append([]string{"token"}, more...)...)
 }
 
 // joins has a machine join, starts it, and waits for its vote.
-func (s *Site) joins(t *testing.T, i int, token string) {
+func (s *Site) joins(t testing.TB, i int, token string) {
 	t.Helper()
 	s.mustOperate(t, i, token, "join", "--token-file", "-", "--peer-listen", s.Nodes[i].Door)
 	s.Start(t, i)
@@ -109,7 +139,7 @@ func (s *Site) joins(t *testing.T, i int, token string) {
 }
 
 // votes waits until a node has a vote, or none, by the word of another.
-func (s *Site) votes(t *testing.T, by int, name string, want bool) {
+func (s *Site) votes(t testing.TB, by int, name string, want bool) {
 	t.Helper()
 	Eventually(t, 60*time.Second, fmt.Sprintf("%s votes: %t", name, want), func() error {
 		m, err := s.members(t, by)
@@ -123,7 +153,7 @@ func (s *Site) votes(t *testing.T, by int, name string, want bool) {
 	})
 }
 
-func (s *Site) members(t *testing.T, by int) (m []api.ClusterMember, err error) {
+func (s *Site) members(t testing.TB, by int) (m []api.ClusterMember, err error) {
 	t.Helper()
 	out, err := s.operate(t, by, "", "members", "--json")
 	if err == nil {
@@ -142,7 +172,7 @@ type shift struct {
 	wait   sync.WaitGroup
 }
 
-func (s *Site) shift(t *testing.T, desktops int) *shift {
+func (s *Site) shift(t testing.TB, desktops int) *shift {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &shift{stop: cancel}
@@ -187,7 +217,7 @@ func (w *shift) work(ctx context.Context, c *client.Client) {
 }
 
 // more waits until the desktops have worked for a while longer.
-func (w *shift) more(t *testing.T, what string) {
+func (w *shift) more(t testing.TB, what string) {
 	t.Helper()
 	w.mu.Lock()
 	from := w.starts
@@ -202,7 +232,7 @@ func (w *shift) more(t *testing.T, what string) {
 	})
 }
 
-func (w *shift) end(t *testing.T) {
+func (w *shift) end(t testing.TB) {
 	t.Helper()
 	w.stop()
 	w.wait.Wait()
@@ -305,17 +335,7 @@ func TestANodeWithAnEmptiedDiskJoinsAnew(t *testing.T) {
 	work.more(t, "the loss")
 	s.mustOperate(t, other, "", "remove", name, "--note", "disk failed")
 
-	// The machine's configuration loses what cluster init wrote into it, and listens
-	// where it did.
-	text, err := os.ReadFile(s.Nodes[lost].Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, after, _ := strings.Cut(string(text), "cluster:\n")
-	_, after, _ = strings.Cut(after, "\napi:")
-	if err := os.WriteFile(s.Nodes[lost].Config, []byte(before+"api:"+after), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.Nodes[lost].unmake(t) // and listens where it did
 	s.Nodes[lost].Door = freePortOn(t, s.Nodes[lost].IP)
 	if err := os.RemoveAll(s.data(lost)); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -125,12 +126,20 @@ func (o *output) String() string {
 
 // programs are built once for all tests of a run.
 type programs struct {
-	once sync.Once
-	dir  string
-	err  error
+	// source makes the folder whose module they are of, in a folder that is removed at the
+	// end; nil: this module's.
+	source func(dir string) error
+	plain  bool // without the race detector
+	once   sync.Once
+	dir    string
+	err    error
 }
 
-var built, faulty programs
+var (
+	built, faulty programs
+	next          = programs{plain: true}
+	earlier       = programs{plain: true, source: earlierSource}
+)
 
 // Program returns the path of one of this module's programs ("sitegate", "seat",
 // "cloudemu"), built with the race detector where the tests are.
@@ -146,20 +155,44 @@ func FaultyProgram(t testing.TB) string {
 	return faulty.program(t, "sitegate", "-tags", "faults", "sitegate/cmd/sitegate")
 }
 
+// NextProgram returns the path of a sitegate that can do one level more than this one,
+// as a later version can.
+func NextProgram(t testing.TB) string {
+	t.Helper()
+	return next.program(t, "sitegate", "-tags", "nextlevel", "sitegate/cmd/sitegate")
+}
+
+// EarlierProgram returns the path of the sitegate that was released last. The test is
+// skipped where the history does not have it.
+func EarlierProgram(t testing.TB) string {
+	t.Helper()
+	return earlier.program(t, "sitegate", "sitegate/cmd/sitegate")
+}
+
 func (p *programs) program(t testing.TB, name string, what ...string) string {
 	t.Helper()
 	p.once.Do(func() {
 		if p.dir, p.err = os.MkdirTemp("", "sitegate-programs-"); p.err != nil {
 			return
 		}
-		args := []string{"build", "-o", p.dir}
-		if raceEnabled {
-			args = append(args, "-race")
+		build := exec.Command("go", "build", "-o", p.dir)
+		if raceEnabled && !p.plain {
+			build.Args = append(build.Args, "-race")
 		}
-		if out, err := exec.Command("go", append(args, what...)...).CombinedOutput(); err != nil {
+		build.Args = append(build.Args, what...)
+		if p.source != nil {
+			build.Dir = filepath.Join(p.dir, "source")
+			if p.err = p.source(build.Dir); p.err != nil {
+				return
+			}
+		}
+		if out, err := build.CombinedOutput(); err != nil {
 			p.err = fmt.Errorf("building the programs: %w\n%s", err, out)
 		}
 	})
+	if errors.Is(p.err, errNoRevision) {
+		t.Skip(p.err)
+	}
 	if p.err != nil {
 		t.Fatal(p.err)
 	}
@@ -168,7 +201,7 @@ func (p *programs) program(t testing.TB, name string, what ...string) string {
 
 // RemovePrograms removes what Program built. TestMain calls it last.
 func RemovePrograms() {
-	for _, p := range []*programs{&built, &faulty} {
+	for _, p := range []*programs{&built, &faulty, &next, &earlier} {
 		if p.dir != "" {
 			os.RemoveAll(p.dir)
 		}

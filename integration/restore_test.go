@@ -26,9 +26,15 @@ import (
 // it wrote.
 func (s *Site) Tool(t testing.TB, n *Node, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
+	return s.toolAlone(t, n, append(args, "--config", n.Config)...)
+}
+
+// toolAlone is Tool without the configuration.
+func (s *Site) toolAlone(t testing.TB, n *Node, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, Program(t, "sitegate"), append(args, "--config", n.Config)...)
+	cmd := exec.CommandContext(ctx, s.programOf(t, n), args...)
 	cmd.Env = append(os.Environ(), s.Env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

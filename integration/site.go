@@ -46,9 +46,10 @@ type Site struct {
 	CAPEM []byte
 	Env   []string // of nodes that are started from now on
 
-	direct bool   // nodes have no Link
-	faulty bool   // nodes obey Fault
-	faults Faults // what every node begins with
+	direct  bool   // nodes have no Link
+	faulty  bool   // nodes obey Fault
+	faults  Faults // what every node begins with
+	program string // that every node begins with; empty: this revision's
 }
 
 // Node is one node of a Site. Its peers reach it through Link, if it has one,
@@ -58,7 +59,9 @@ type Node struct {
 	Link                        *Link
 	*Process                    // the latest
 
-	faults *Faults // what it was told last; nil: nothing yet
+	faults  *Faults  // what it was told last; nil: nothing yet
+	program string   // that it runs when it is started next
+	env     []string // of its own
 }
 
 // NewSite starts a site of one, three or five nodes with that many users in its cloud,
@@ -84,6 +87,14 @@ func NewSiteWithoutLinks(t testing.TB, nodes, users int, env ...string) *Site {
 func NewFaultySite(t testing.TB, nodes, users int, faults Faults, env ...string) *Site {
 	t.Helper()
 	s := &Site{Env: env, faulty: true, faults: faults}
+	s.begin(t, nodes, users)
+	return s
+}
+
+// NewSiteOf is NewSiteWithoutLinks with nodes that run another program at first.
+func NewSiteOf(t testing.TB, program string, nodes, users int, env ...string) *Site {
+	t.Helper()
+	s := &Site{Env: env, direct: true, program: program}
 	s.begin(t, nodes, users)
 	return s
 }
@@ -200,7 +211,7 @@ func (s *Site) write(t testing.TB, nodes int) {
 		"--issuer", Issuer, "--audience", emulator.UserAudience,
 		"--proxy", s.Proxy.Addr(), "--proxy-user", proxyUser, "--proxy-password", filepath.Join(s.Dir, "proxy.password"),
 		"--extra-ca", filepath.Join(s.Dir, "cloud-ca.pem"))
-	if out, err := exec.Command(Program(t, "sitegate"), args...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(s.programOf(t, new(Node)), args...).CombinedOutput(); err != nil {
 		t.Fatalf("cluster init: %v\n%s", err, out)
 	}
 	var err error
@@ -211,23 +222,37 @@ func (s *Site) write(t testing.TB, nodes int) {
 	s.CA.AppendCertsFromPEM(s.CAPEM)
 }
 
+// programOf is the sitegate of a node's machine.
+func (s *Site) programOf(t testing.TB, n *Node) string {
+	t.Helper()
+	switch {
+	case n.program != "":
+		return n.program
+	case s.program != "":
+		return s.program
+	case s.faulty:
+		return FaultyProgram(t)
+	}
+	return Program(t, "sitegate")
+}
+
 // Start starts a node, or starts it again.
 func (s *Site) Start(t testing.TB, i int) {
 	t.Helper()
-	n := s.Nodes[i]
-	env := slices.Clone(s.Env)
+	s.start(t, s.Nodes[i])
+}
+
+func (s *Site) start(t testing.TB, n *Node) {
+	t.Helper()
+	env := append(slices.Clone(s.Env), n.env...)
 	if n.Link != nil {
-		env = append([]string{"SITEGATE_CLUSTER_LISTEN=" + n.Link.to}, env...)
+		env = append([]string{"SITEGATE_CLUSTER_LISTEN=" + n.Link.to, "SITEGATE_CLUSTER_ADVERTISE=" + n.Link.Addr()}, env...)
 	}
-	var program string
 	if s.faulty {
-		program = FaultyProgram(t)
-		env = append(env, "SITEGATE_FAULTS="+s.faultsFile(i))
-		s.Fault(t, i, func(*Faults) {})
-	} else {
-		program = Program(t, "sitegate")
+		env = append(env, "SITEGATE_FAULTS="+s.faultsFile(n))
+		s.fault(t, n, func(*Faults) {})
 	}
-	n.Process = StartProcess(t, n.Name, env, program, "serve", "--config", n.Config)
+	n.Process = StartProcess(t, n.Name, env, s.programOf(t, n), "serve", "--config", n.Config)
 }
 
 // AwaitReady waits until a node answers requests.

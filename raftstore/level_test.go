@@ -142,6 +142,18 @@ func TestTheRosterTellsOfLevels(t *testing.T) {
 	}
 }
 
+// A question of a later version is answered so that who asks knows: it was not understood.
+func TestAQuestionNobodyKnowsIsSaidToBe(t *testing.T) {
+	c := newCluster(t, nil)
+	s := c.leader()
+	for _, m := range s.others() {
+		var unknown *remoteError
+		if err := s.peer(m.name, m.address).ask(limited(t), method(250), struct{}{}, nil); !errors.As(err, &unknown) {
+			t.Errorf("%s: got %v, want its word that it does not know the question", m.name, err)
+		}
+	}
+}
+
 // What a later version adds to what nodes say of themselves is left out; in what
 // decides it is refused.
 func TestMessagesMayHaveGrown(t *testing.T) {

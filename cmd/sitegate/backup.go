@@ -156,6 +156,7 @@ type contents struct {
 	Index   uint64    `json:"index"`
 	Term    uint64    `json:"term"`
 	Seq     uint64    `json:"seq"`
+	Digest  string    `json:"digest"` // of all events up to seq: the same on every node
 	Time    time.Time `json:"time"`
 	Made    time.Time `json:"made"`
 	Current bool      `json:"current"`
@@ -208,7 +209,7 @@ func lookIntoBackup(p *program, how string, args []string) error {
 		return fmt.Errorf("%s is no good backup: %w", rest[0], err)
 	}
 	out := contents{Cluster: b.Cluster, Node: b.Node, Program: b.Program, Level: b.Level, Epoch: b.Epoch, Index: b.Index, Term: b.Term, Seq: b.Seq,
-		Time: b.Time.Std(), Made: b.Made.Std(), Current: b.Current, Records: b.Records, Events: b.Events, Members: b.Members, Counts: counted}
+		Digest: fmt.Sprintf("%016x", b.Digest), Time: b.Time.Std(), Made: b.Made.Std(), Current: b.Current, Records: b.Records, Events: b.Events, Members: b.Members, Counts: counted}
 	if info, err := file.Stat(); err == nil {
 		out.Size = info.Size()
 	}

@@ -81,7 +81,7 @@ func TestBackupIsWrittenLookedIntoAndRestored(t *testing.T) {
 		status, stdout, stderr := sitegate(t, nil, "backup", how, file, "--json")
 		var got contents
 		if err := json.Unmarshal([]byte(stdout), &got); status != exitOK || err != nil || got.Cluster != cluster || got.Epoch != 1 ||
-			got.Program != "1.2.3" || !got.Current || got.Size != info.Size() || (got.Counts == nil) != (how == "inspect") {
+			got.Program != "1.2.3" || !got.Current || len(got.Digest) != 16 || got.Size != info.Size() || (got.Counts == nil) != (how == "inspect") {
 			t.Errorf("%s: status %d, %v, %+v, %q", how, status, err, got, stderr)
 		}
 		if _, stdout, _ := sitegate(t, nil, "backup", how, file); !strings.Contains(stdout, "whole and unchanged") {
