@@ -29,6 +29,9 @@ func newSiteMetrics(r prometheus.Registerer, view func(func(*license.State))) er
 	add("mirror_held", "1 while more than half of the cloud's list is missing, and is held back.")
 	add("sessions", "Sessions that run.", "provisional")
 	add("checkouts", "Checkouts that are out.")
+	add("usage_waiting_records", "Usage records that the cloud has not acknowledged yet.")
+	add("usage_refused_records", "Usage records that the cloud has refused for good, and that are kept apart.")
+	add("usage_backlog_level", "How much of the room for usage that waits is taken. 0: less than half, 1: half, 2: four fifths, 3: all, and nothing new is granted.")
 	return r.Register(m)
 }
 
@@ -43,8 +46,12 @@ func (m *siteMetrics) Describe(to chan<- *prometheus.Desc) {
 func (m *siteMetrics) Collect(to chan<- prometheus.Metric) {
 	var h license.Head
 	var n license.Counts
-	var malformed int
-	m.view(func(s *license.State) { h, n, malformed = s.Head(), s.Counts(), s.QuarantinedCount() })
+	var malformed, refused int
+	var waiting uint64
+	m.view(func(s *license.State) {
+		h, n, malformed = s.Head(), s.Counts(), s.QuarantinedCount()
+		waiting, refused = s.UsageWaiting(), len(license.AllSetAside(s))
+	})
 	tell := func(name string, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, v, labels...)
 	}
@@ -54,6 +61,9 @@ func (m *siteMetrics) Collect(to chan<- prometheus.Metric) {
 		}
 		return 0
 	}
+	tell("usage_waiting_records", float64(waiting))
+	tell("usage_refused_records", float64(refused))
+	tell("usage_backlog_level", float64(h.Backlog.Level))
 	for _, state := range license.LinkConditions() {
 		tell("link_state", is(h.Link.Condition() == state), state)
 	}

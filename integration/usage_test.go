@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -147,6 +148,52 @@ func (s *Site) disturbUsage(t *testing.T, ctx context.Context) {
 		t.Error("the leader was never killed: it took too long")
 	}
 	t.Logf("disturbed: %v", counts)
+}
+
+// TestUsageGoesTheVendorsOwnWays: real nodes post it, or put it as a file where the
+// vendor says, through the proxy; an audit says that this is at least once.
+func TestUsageGoesTheVendorsOwnWays(t *testing.T) {
+	t.Parallel()
+	for way, rows := range map[string]func(*Site) int{
+		"realtime": func(s *Site) int {
+			sessions := map[string]bool{}
+			for _, p := range s.Cloud.Postings() {
+				sessions[p.CorrelationID] = true
+			}
+			return len(sessions)
+		},
+		"csv": func(s *Site) int { return len(s.Cloud.UsageRows()) },
+	} {
+		t.Run(way, func(t *testing.T) {
+			s := NewSite(t, 1, 10, "SITEGATE_USAGE_WAY="+way, "SITEGATE_USAGE_POSTING_URL=https://"+CloudHost+cloudapi.PathPosting,
+				"SITEGATE_USAGE_LOCATION_URL=https://"+CloudHost+cloudapi.PathLocation, "SITEGATE_USAGE_UPLOAD_HOSTS="+CloudHost, "SITEGATE_USAGE_ULTIMATE_ID=1004711")
+			ctx := deadline(t, time.Minute)
+			c := s.Client(t, emulator.UserA, "WS-101", 0)
+			for range 3 {
+				session, err := c.Start(ctx, emulator.ProductCapped)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := session.Stop(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			Eventually(t, 30*time.Second, "three uses are with the vendor", func() error {
+				st, err := s.Status(s.Nodes[0])
+				if n := rows(s); err == nil && (n != 3 || st.Usage.Waiting != 0 || st.Usage.Most == 0) {
+					err = fmt.Errorf("the vendor has %d, and the status is %+v", n, st.Usage)
+				}
+				return err
+			})
+			if n := len(s.Cloud.Usage()); n != 0 {
+				t.Errorf("%d records went by the site API", n)
+			}
+			out, err := exec.Command(Program(t, "sitegate"), "usage", "audit", "--config", s.Nodes[0].Config).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), way+": 3 records, AT LEAST ONCE ONLY") || !strings.Contains(string(out), "No gap") {
+				t.Errorf("the audit says, %v\n%s", err, out)
+			}
+		})
+	}
 }
 
 // auditUsage runs the operator's audit on a node.

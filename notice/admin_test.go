@@ -143,3 +143,37 @@ func TestABlockEndsSessionsWithItsReason(t *testing.T) {
 		t.Errorf("\n got %+v\nwant %+v", got[0], want)
 	}
 }
+
+// What becomes of usage is told to administrators: that the cloud refuses some of it,
+// and how full its room is.
+func TestFromTellsOfUsageThatDoesNotArrive(t *testing.T) {
+	s, now := license.NewState(), license.TimeOf(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	apply(t, s, now, license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
+		{User: &license.User{ID: "ida", Roles: license.RoleAdministrator}}, {User: &license.User{ID: "fay", Roles: license.RoleFulfillment}}}})
+	through := s.Head().Seq
+	aside := []license.SetAside{{Usage: license.Usage{Seq: through, Record: "r", User: "ada", Product: "road", Machine: ws101}, Why: "no"}}
+	for i, step := range []struct {
+		command license.Command
+		want    []Notice
+	}{
+		{license.UsageSent{Through: through, SetAside: aside}, []Notice{{Kind: UsageRefused, User: "ida"}}},
+		{license.SettleUsage{Records: []string{"r"}}, nil},
+		{license.NoteBacklog{Bytes: 10, Most: 100}, nil},
+		{license.NoteBacklog{Bytes: 50, Most: 100}, []Notice{{Kind: UsageBacklog, User: "ida", Reason: "half"}}},
+		{license.NoteBacklog{Bytes: 60, Most: 100}, nil},
+		{license.NoteBacklog{Bytes: 80, Most: 100}, []Notice{{Kind: UsageBacklog, User: "ida", Reason: "high"}}},
+		{license.NoteBacklog{Bytes: 100, Most: 100}, []Notice{{Kind: UsageBacklog, User: "ida", Reason: "full"}}},
+		{license.NoteBacklog{Bytes: 10, Most: 100}, []Notice{{Kind: UsageBacklog, User: "ida", Reason: "ok"}}},
+	} {
+		var got []Notice
+		for _, e := range apply(t, s, now, step.command) {
+			for _, n := range From(e) {
+				n.Seq, n.At = 0, 0
+				got = append(got, n)
+			}
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("step %d, %T:\n got %+v\nwant %+v", i, step.command, got, step.want)
+		}
+	}
+}
