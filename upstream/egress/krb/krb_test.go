@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jcmturner/gokrb5/v8/iana/errorcode"
 
@@ -119,13 +120,14 @@ func TestWhatTheKDCSays(t *testing.T) {
 				}
 				return func(v krb.Verdict) { verdicts = append(verdicts, v) }, nil
 			}})
+		begun := time.Now()
 		_, _, err = c.Token(t.Context(), spn, false)
 		wantKind(t, err, tt.kind)
 		if len(verdicts) != 1 || verdicts[0] != tt.verdict {
 			t.Errorf("code %d: got verdicts %v, want one, %v", tt.code, verdicts, tt.verdict)
 		}
 		first := len(asked)
-		if _, _, err := c.Token(t.Context(), spn, false); err == nil || len(asked) != first {
+		if _, _, err := c.Token(t.Context(), spn, false); err == nil || len(asked) != first && time.Since(begun) < 4*time.Second { // a failure is kept for 5 s
 			t.Errorf("code %d: got %v after %d more requests, want the same answer without one", tt.code, err, len(asked)-first)
 		}
 		ln.Close()
