@@ -2,18 +2,23 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sitegate/license"
 )
 
 const (
-	feedWait  = 25 * time.Second // how long the cloud may hold a question open
-	feedPage  = 500              // changes in one entry of the log, of those that are as fast as they come
-	pieceSize = 256 << 10        // bytes of them, about: half of what an entry may have
-	heldAnew  = time.Hour        // between readings of everything, while a mirror is held back
-	noFeed    = 5 * time.Minute  // between questions to a cloud that offers no feed
+	feedWait     = 25 * time.Second      // how long the cloud may hold a question open
+	feedPage     = 200                   // changes in one entry of the log, while others work
+	pieceSize    = 256 << 10             // bytes of them, about: half of what an entry may have
+	heldAnew     = time.Hour             // between readings of everything, while a mirror is held back
+	piecesAtOnce = 8                     // of a page of which no piece takes anything away
+	maxYield     = 20 * time.Millisecond // between two entries with changes of one page
+	noFeed       = 5 * time.Minute       // between questions to a cloud that offers no feed
 
 	cursorEvery = time.Minute // how often the log is told of a cursor that moves with nothing else to say
 )
@@ -229,34 +234,62 @@ func (g *Gateway) holdBack(ctx context.Context, r *reading) bool {
 
 // bring proposes changes in pieces of bounded size. Each announces how much it and
 // those behind it take away. Only the last carries the new cursor and whether this is
-// the end: if leadership is lost in between, they are read again.
+// the end: if leadership is lost in between, they are read again. Between two pieces
+// others have the log for as long as one took, so that many changes at once slow down
+// nobody's start.
 func (g *Gateway) bring(ctx context.Context, m license.Mirror, cursor string) bool {
 	changes, last := m.Changes, m.Last
 	losing, most := g.losing(changes), feedPage
 	if m.Full {
 		most = license.MaxChanges // nobody waits for it, nor works meanwhile
 	}
+	anyOrder := m.Full && losing == (license.Sizes{}) && distinct(changes) // they say nothing of each other
+	ahead, stop := errgroup.WithContext(ctx)
+	ahead.SetLimit(piecesAtOnce)
 	for {
 		n := piece(changes, most)
 		m.Changes, m.Losing, m.Last = changes[:n], losing, false
 		if n == len(changes) {
 			m.Cursor, m.Last = cursor, last
+			return ahead.Wait() == nil && g.bringPiece(ctx, m) == nil
 		}
-		taken := g.losing(m.Changes)
-		out, err := g.log.Propose(ctx, m)
-		if err != nil {
+		taken, begun := g.losing(m.Changes), time.Now()
+		switch {
+		case stop.Err() != nil:
+			return ahead.Wait() == nil
+		case anyOrder && m.From == m.Cursor:
+			each := m
+			ahead.Go(func() error { return g.bringPiece(ctx, each) })
+		case g.bringPiece(ctx, m) != nil, !m.Full && !pause(ctx, min(time.Since(begun), maxYield)):
 			return false
-		}
-		if out.Denial != nil {
-			g.logger.Error("a page of the mirror was refused", "reason", out.Denial.Reason, "cursor", cursor, "changes", n)
-			return false
-		}
-		if n == len(changes) {
-			return true
 		}
 		m.From = m.Cursor
 		changes, losing = changes[n:], losing.Minus(taken)
 	}
+}
+
+// errRefused: the rules do not take a piece of a page.
+var errRefused = errors.New("a page of the mirror was refused")
+
+func (g *Gateway) bringPiece(ctx context.Context, m license.Mirror) error {
+	out, err := g.log.Propose(ctx, m)
+	if err != nil {
+		return err
+	}
+	if out.Denial != nil {
+		g.logger.Error("a page of the mirror was refused", "reason", out.Denial.Reason, "cursor", m.Cursor, "changes", len(m.Changes))
+		return errRefused
+	}
+	return nil
+}
+
+// distinct reports whether no two changes are about the same.
+func distinct(changes []license.Change) bool {
+	seen := make(map[license.Key]struct{}, len(changes))
+	for i := range changes {
+		seen[keyOf(&changes[i])] = struct{}{}
+	}
+	return len(seen) == len(changes)
 }
 
 // piece is how many of the changes go into one entry: at least one, if there are any,

@@ -54,7 +54,7 @@ func benchMirror(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return s.explain(err)
 	}
-	l.More = map[string]float64{"peak_rss_mb": float64(processPeak(leader.cmd.Process.Pid)) / 1e6, "rss_mb": float64(processRSS(leader.cmd.Process.Pid)) / 1e6}
+	l.More = map[string]float64{"node_cpu_s": s.fillCPU.Seconds(), "peak_rss_mb": float64(processPeak(leader.cmd.Process.Pid)) / 1e6, "rss_mb": float64(processRSS(leader.cmd.Process.Pid)) / 1e6}
 	if err := o.print(l); err != nil {
 		return err
 	}

@@ -44,7 +44,9 @@ type benchSite struct {
 	server *emulator.Server
 	nodes  []*childNode
 
-	fillTook time.Duration // from the start of the nodes until they had the whole mirror
+	// From the start of the nodes until they had the whole mirror: the time, and what the
+	// first of them computed for it.
+	fillTook, fillCPU time.Duration
 }
 
 const (
@@ -77,7 +79,7 @@ func newBenchSite(ctx context.Context, o *benchFlags) (*benchSite, error) {
 	if err := s.filled(alive); err != nil {
 		return s, s.explain(err)
 	}
-	s.fillTook = time.Since(began)
+	s.fillTook, s.fillCPU = time.Since(began), processCPU(s.nodes[0].cmd.Process.Pid)
 	if err := s.signIn(ctx); err != nil {
 		return s, s.explain(err)
 	}

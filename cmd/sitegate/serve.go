@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -144,7 +142,6 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	}()
 	node.store.Store(store)
 	names.lookIn(node.View)
-	collectLess()
 	beginHub(hub, store, &telling)
 
 	if sc.Listener != nil && !peers.kept { // from now on an empty store is one that was lost
@@ -191,6 +188,7 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, gctx := errgroup.WithContext(work)
+	g.Go(func() error { collect(gctx); return nil })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -241,15 +239,6 @@ func handOver(store *raftstore.Store, log *slog.Logger) {
 	}
 	if err := store.StepDown(ctx); err != nil && !errors.Is(err, raftstore.ErrNotLeader) {
 		log.Warn("no other node could be made the leader", "err", err)
-	}
-}
-
-// collectLess has garbage collected half as often while the heap is small: under load
-// a node makes much of it, and has little that stays.
-func collectLess() {
-	var m runtime.MemStats
-	if runtime.ReadMemStats(&m); os.Getenv("GOGC") == "" && m.HeapAlloc < 128<<20 {
-		debug.SetGCPercent(200)
 	}
 }
 
