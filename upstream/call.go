@@ -189,7 +189,11 @@ func decode(resp *http.Response, body []byte, out any) error {
 	if b := bytes.TrimLeft(body, " \t\r\n"); len(b) == 0 || b[0] != '{' {
 		return fmt.Errorf("%w: it is not a JSON object", ErrGarbage)
 	}
-	if err := json.Unmarshal(body, out); err != nil {
+	read := func() error { return json.Unmarshal(body, out) }
+	if own, ok := out.(interface{ decode([]byte) error }); ok {
+		read = func() error { return own.decode(body) }
+	}
+	if err := read(); err != nil {
 		return fmt.Errorf("%w: %s", ErrGarbage, clip(err.Error()))
 	}
 	return nil

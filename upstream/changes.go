@@ -38,12 +38,7 @@ func (c *Client) Changes(ctx context.Context, cursor string, wait time.Duration)
 	if wait > 0 {
 		q.Set("wait_ms", strconv.FormatInt(int64(cloudapi.MillisOf(wait)), 10))
 	}
-	var got struct { // cloudapi.Changes, of which each change is understood by itself
-		Cursor  string            `json:"cursor"`
-		More    bool              `json:"more"`
-		Reset   bool              `json:"reset"`
-		Changes []json.RawMessage `json:"changes"`
-	}
+	var got feedPage
 	tag := c.seen.of(cursor)
 	err := c.do(ctx, call{method: http.MethodGet, path: cloudapi.PathChanges, query: q.Encode(), max: c.maxPage, extra: wait, gzip: true, tag: &tag}, &got)
 	switch {
@@ -58,19 +53,20 @@ func (c *Client) Changes(ctx context.Context, cursor string, wait time.Duration)
 	switch {
 	case got.Cursor == "" || len(got.Cursor) > maxCursor:
 		return license.Page{}, fmt.Errorf("reading changes: %w: a page without a cursor, or with a huge one", ErrGarbage)
-	case len(got.Changes) > limit:
-		return license.Page{}, fmt.Errorf("reading changes: %w: %d changes where %d were asked for", ErrGarbage, len(got.Changes), limit)
-	case got.Changes == nil: // nothing is not a list of nothing
+	case len(got.Changes.Changes) > limit:
+		return license.Page{}, fmt.Errorf("reading changes: %w: %d changes where %d were asked for", ErrGarbage, len(got.Changes.Changes), limit)
+	case got.Changes.Changes == nil: // nothing is not a list of nothing
 		return license.Page{}, fmt.Errorf("reading changes: %w: a page without a list", ErrGarbage)
-	case got.Cursor == cursor && (got.More || len(got.Changes) > 0):
+	case got.Cursor == cursor && (got.More || len(got.Changes.Changes) > 0):
 		return license.Page{}, fmt.Errorf("reading changes: %w: it does not get on", ErrGarbage)
 	}
-	if len(got.Changes) == 0 && got.Cursor == cursor {
+	if len(got.Changes.Changes) == 0 && got.Cursor == cursor {
 		c.seen.note(cursor, tag)
 	}
 	page := license.Page{Cursor: got.Cursor, More: got.More, Reset: got.Reset}
-	for _, raw := range got.Changes {
-		ch, why := readChange(raw)
+	page.Changes = make([]license.Change, 0, len(got.Changes.Changes))
+	for i, ch := range got.Changes.Changes {
+		why := got.odd[i]
 		l, known := toChange(ch, why)
 		if known {
 			page.Changes = append(page.Changes, l)
@@ -79,6 +75,40 @@ func (c *Client) Changes(ctx context.Context, cursor string, wait time.Duration)
 		}
 	}
 	return page, nil
+}
+
+// feedPage is cloudapi.Changes, of which each change is understood by itself.
+type feedPage struct {
+	cloudapi.Changes
+	odd map[int]string // why a change could not be decoded; none: all were
+}
+
+// decode takes the page as a whole, and only where that fails its changes one by one.
+func (p *feedPage) decode(body []byte) error {
+	if json.Unmarshal(body, &p.Changes) == nil {
+		return nil
+	}
+	var raw struct {
+		Cursor  string            `json:"cursor"`
+		More    bool              `json:"more"`
+		Reset   bool              `json:"reset"`
+		Changes []json.RawMessage `json:"changes"`
+	}
+	if err := json.Unmarshal(body, &raw); err != nil {
+		return err
+	}
+	p.odd = map[int]string{}
+	p.Changes = cloudapi.Changes{Cursor: raw.Cursor, More: raw.More, Reset: raw.Reset}
+	if raw.Changes != nil {
+		p.Changes.Changes = make([]cloudapi.Change, len(raw.Changes))
+	}
+	for i, one := range raw.Changes {
+		var why string
+		if p.Changes.Changes[i], why = readChange(one); why != "" {
+			p.odd[i] = why
+		}
+	}
+	return nil
 }
 
 // readChange decodes one change. Where that fails it says why, and returns what can be said of what it is about.
