@@ -4,15 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -255,116 +250,4 @@ func (f *pacFile) compile(ctx context.Context, src []byte) (*pac.Script, error) 
 		_, err = s.Find(ctx, pacURL(host, port), host)
 	}
 	return s, err
-}
-
-// ownAddress is the address that this machine has towards the outside. Nothing is sent for it.
-func ownAddress() netip.Addr {
-	for _, to := range []string{"192.0.2.1:9", "[2001:db8::1]:9"} { // documentation's addresses: any that is far away
-		if c, err := net.Dial("udp", to); err == nil {
-			a := c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
-			c.Close()
-			return a
-		}
-	}
-	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
-}
-
-// fetch reads the file, directly: it says how to connect, so it cannot need a proxy.
-func (f *pacFile) fetch(ctx context.Context) ([]byte, error) {
-	if f.cfg.File != "" {
-		file, err := os.Open(f.cfg.File)
-		if err != nil {
-			return nil, err
-		}
-		defer file.Close()
-		return readPAC(file)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.cfg.URL, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", "application/x-ns-proxy-autoconfig, */*")
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeader, DialContext: f.w.net.DialContext,
-		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			host, _, err := splitAddr(addr)
-			if err != nil {
-				return nil, err
-			}
-			raw, err := f.w.net.DialContext(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			return f.w.handshake(ctx, raw, host, addr, "http/1.1")
-		}},
-		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-			if len(via) > maxRedirects {
-				return fmt.Errorf("it is redirected more than %d times", maxRedirects)
-			}
-			return nil
-		}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("HTTP %d", resp.StatusCode)
-	}
-	return readPAC(resp.Body)
-}
-
-func readPAC(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, pac.MaxFile+1))
-	if err == nil && len(b) > pac.MaxFile {
-		err = fmt.Errorf("it is larger than %d bytes", pac.MaxFile)
-	}
-	return b, err
-}
-
-// kept is where the last good copy is; empty: nowhere.
-func (f *pacFile) kept() string {
-	if f.w.cfg.StateDir == "" {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(f.place()))
-	return filepath.Join(f.w.cfg.StateDir, "proxy-"+hex.EncodeToString(sum[:6])+".pac")
-}
-
-// keep writes the copy; its time is when the file was last good. What goes wrong is told and changes nothing.
-func (f *pacFile) keep(src []byte) {
-	name := f.kept()
-	if name == "" {
-		return
-	}
-	if old, err := os.ReadFile(name); err == nil && string(old) == string(src) {
-		now := time.Now()
-		_ = os.Chtimes(name, now, now) // only what is said about the copy is less exact
-		return
-	}
-	tmp := name + ".new"
-	err := os.WriteFile(tmp, src, 0o600)
-	if err == nil {
-		err = os.Rename(tmp, name)
-	}
-	if err != nil {
-		f.w.d.log.Warn("no copy of the PAC file could be kept", "file", name, "err", err)
-	}
-}
-
-func (f *pacFile) copied() ([]byte, time.Time, error) {
-	name := f.kept()
-	if name == "" {
-		return nil, time.Time{}, os.ErrNotExist
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	defer file.Close()
-	st, err := file.Stat()
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	b, err := readPAC(file)
-	return b, st.ModTime(), err
 }

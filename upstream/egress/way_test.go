@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -579,4 +580,42 @@ func TestInspectionIsNamed(t *testing.T) {
 	p := forward(t, ln.Addr().String())
 	_, err := get(t, dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: p}}}))
 	wantCode(t, err, egress.TLSIntercepted, "inspected by Zscaler", name, "extra_ca")
+}
+
+// A reload while the PAC file cannot be had goes on with what is known of it.
+func TestReloadKeepsThePACFile(t *testing.T) {
+	p := (&corporate{}).start(t)
+	src := fmt.Sprintf(`function FindProxyForURL(url, host) { return "PROXY %s" }`, p.addr)
+	var body atomic.Pointer[string]
+	body.Store(&src)
+	url, _ := pacServer(t, &body)
+	cfg := egress.Config{PAC: &egress.PAC{URL: url}}
+	d := dialer(t, cfg)
+	if err := echo(t, d); err != nil {
+		t.Fatal(err)
+	}
+	body.Store(nil)
+	if err := d.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := echo(t, d); err != nil {
+		t.Errorf("got %v, want the file that was read before", err)
+	}
+	until(t, "the file is told to fail", func() bool { s := d.Status(); return s[len(s)-1].State == egress.Failing })
+	cfg.PAC = &egress.PAC{URL: url + "?other"}
+	if err := d.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, echo(t, d), egress.PACFailed) // what another file says is not this one's
+}
+
+func TestNTLMIsWarnedOf(t *testing.T) {
+	password := file(t, corpPass, 0o600)
+	for _, auth := range [][]egress.Scheme{nil, {egress.NTLM}} {
+		log := new(strings.Builder)
+		dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: "p.test:1", Username: corpUser, PasswordFile: password, Auth: auth}}, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		if got := strings.Contains(log.String(), "NTLM is allowed"); got != (auth != nil) {
+			t.Errorf("%v: the log says %q", auth, log)
+		}
+	}
 }
