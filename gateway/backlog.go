@@ -30,7 +30,7 @@ func (g *Gateway) watchBacklog(ctx context.Context) {
 		used := g.backlog() + uint64(open)*useReserve
 		level := b.Next(used, g.backlogMost)
 		moved := max(used, b.Bytes) - min(used, b.Bytes)
-		if level != b.Level || b.Most != g.backlogMost || moved > g.backlogMost/backlogStep {
+		if level != b.Level || b.Most != g.backlogMost || b.Most > 0 && moved > b.Most/backlogStep {
 			out, err := g.log.Propose(ctx, license.NoteBacklog{Bytes: used, Most: g.backlogMost})
 			if err == nil && out.Denial == nil && level > b.Level {
 				g.logger.Warn("usage waits for the cloud, and the room for it fills up", "level", level.String(), "bytes", used, "most", g.backlogMost)

@@ -66,6 +66,26 @@ func TestWhatCouldNotBeMeteredIsNotStarted(t *testing.T) {
 	})
 }
 
+// Without a bound nothing is noted, and nothing refused.
+func TestWithoutABoundNothingIsNotedOfABacklog(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		var used atomic.Uint64
+		s.backlog = used.Load
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { defer close(done); s.watchBacklog(ctx) }()
+		defer func() { cancel(); <-done }()
+		for range 20 {
+			used.Add(1 << 40)
+			s.wait(backlogEvery)
+		}
+		if b := s.head().Backlog; b != (license.Backlog{}) {
+			t.Errorf("noted %+v", b)
+		}
+		wantGranted(t, s.start(t, 1, ws101), false)
+	})
+}
+
 func lineOf(u license.Usage) ([]byte, error) {
 	b, err := json.Marshal(u)
 	return append(b, '\n'), err

@@ -25,8 +25,11 @@ import (
 // usageLength is how long usage is made and delivered while everything goes wrong.
 var usageLength = flag.Duration("usage", 8*time.Second, "how long usage is delivered under faults")
 
-// usageUsers work as fast as they can.
-const usageUsers = 24
+// usageUsers work as fast as they can, until there are enoughUses.
+const (
+	usageUsers = 24
+	enoughUses = 100
+)
 
 // TestUsageArrivesOnceWhateverHappens: under load the leader is killed again and again,
 // the link is cut in the middle of deliveries, answers are lost and come twice, and in
@@ -38,9 +41,9 @@ func TestUsageArrivesOnceWhateverHappens(t *testing.T) {
 		users = append(users, fmt.Sprintf("w-%d", i))
 	}
 	s.historyRecords(t, users)
-	ctx, cancel := context.WithTimeout(context.Background(), *usageLength)
+	patient := deadline(t, *usageLength+3*time.Minute)
+	ctx, cancel := context.WithCancel(patient)
 	defer cancel()
-	patient := deadline(t, *usageLength+2*time.Minute)
 	var work sync.WaitGroup
 	var mu sync.Mutex
 	ended := map[string]bool{} // sessions whose end was acknowledged; mu guards it
@@ -60,14 +63,20 @@ func TestUsageArrivesOnceWhateverHappens(t *testing.T) {
 			d.http.CloseIdleConnections()
 		})
 	}
-	s.disturbUsage(t, ctx)
+	begun := time.Now()
+	s.disturbUsage(t, patient, func() bool { // however slow the machine is
+		mu.Lock()
+		defer mu.Unlock()
+		return time.Since(begun) >= *usageLength && len(ended) >= enoughUses
+	})
+	cancel()
 	s.Cloud.ClearFaults()
 	s.Proxy.SetLink(proxy.Up)
 	work.Wait()
 	s.settled(t)
 
 	var st api.Status
-	Eventually(t, time.Minute, "all usage is with the cloud", func() (err error) {
+	Eventually(t, 2*time.Minute, "all usage is with the cloud", func() (err error) {
 		if st, err = s.Status(s.Nodes[s.Leader(t)]); err == nil && st.Usage.Waiting > 0 {
 			err = fmt.Errorf("%d records wait", st.Usage.Waiting)
 		}
@@ -91,8 +100,8 @@ func TestUsageArrivesOnceWhateverHappens(t *testing.T) {
 			t.Errorf("the cloud has %d records of session %s, want 1", n, id)
 		}
 	}
-	if least := int(usageLength.Seconds()) * 10; len(ended) < least {
-		t.Errorf("only %d uses were made, which shows little; want %d", len(ended), least)
+	if len(ended) < enoughUses {
+		t.Errorf("only %d uses were made, which shows little; want %d", len(ended), enoughUses)
 	}
 	t.Logf("%d sessions ended, the cloud has %d records; %d came again and were known", len(ended), len(got), s.Cloud.UsageDuplicates())
 
@@ -102,8 +111,8 @@ func TestUsageArrivesOnceWhateverHappens(t *testing.T) {
 }
 
 // disturbUsage kills the leader, cuts the link, loses answers and gives old ones,
-// until ctx ends.
-func (s *Site) disturbUsage(t *testing.T, ctx context.Context) {
+// each of them once at least, until enough is true.
+func (s *Site) disturbUsage(t *testing.T, ctx context.Context, enough func() bool) {
 	dice := rand.New(rand.NewPCG(nemesisSeed(), 5))
 	counts := map[string]int{}
 	acts := []struct {
@@ -128,24 +137,19 @@ func (s *Site) disturbUsage(t *testing.T, ctx context.Context) {
 			s.Cloud.ClearFaults()
 		}},
 	}
-	killed := false
-	for turn := 0; ctx.Err() == nil; turn++ {
+	for turn := 0; ctx.Err() == nil && (turn < 6 || !enough()); turn++ {
 		if turn%6 == 3 {
 			leader := s.Leader(t)
 			s.Nodes[leader].Kill()
 			nap(ctx, 400*time.Millisecond)
 			s.Start(t, leader)
 			counts["the leader is killed"]++
-			killed = true
 			continue
 		}
 		act := acts[turn%len(acts)]
 		act.do()
 		counts[act.name]++
 		nap(ctx, time.Duration(200+dice.IntN(300))*time.Millisecond)
-	}
-	if !killed {
-		t.Error("the leader was never killed: it took too long")
 	}
 	t.Logf("disturbed: %v", counts)
 }

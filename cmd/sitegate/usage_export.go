@@ -75,17 +75,35 @@ func usageExport(ctx context.Context, p *program, args []string) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return usagef("usage export: %s is no folder; make it, or mount what it is on", dir)
 	}
-	for {
-		var next exportedUsage
-		done, err := exportNext(ctx, c, exportRequest{Until: end, By: who}, &next)
-		if err != nil {
+	var last exportedUsage
+	for done := false; !done; {
+		if done, err = exportNext(ctx, c, exportRequest{Until: end, By: who}, &last); err != nil {
 			return err
 		}
-		if done {
-			break
+	}
+	all, err := exportsWith(ctx, c, last.Number)
+	if err != nil {
+		return err
+	}
+	return p.writeExports(ctx, c, dir, all)
+}
+
+// exportsWith are the files that wait for their receipts, once the node knows of one:
+// where it does not lead, it may be a moment behind.
+func exportsWith(ctx context.Context, c configs.Config, number uint64) (all exportsAnswer, err error) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(10 * time.Second); ; {
+		err = patientOperator(ctx, c, http.MethodGet, pathExports, nil, &all)
+		if err != nil || all.Exported >= number || time.Now().After(end) {
+			return all, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return all, ctx.Err()
 		}
 	}
-	return p.writeExports(ctx, c, dir)
 }
 
 // exportNext has the node note the next file; done: there is none.
@@ -103,11 +121,7 @@ func exportNext(ctx context.Context, c configs.Config, in exportRequest, next *e
 
 // writeExports writes the files that wait for their receipts and are not in dir, and
 // tells what is missing.
-func (p *program) writeExports(ctx context.Context, c configs.Config, dir string) error {
-	var all exportsAnswer
-	if err := patientOperator(ctx, c, http.MethodGet, pathExports, nil, &all); err != nil {
-		return err
-	}
+func (p *program) writeExports(ctx context.Context, c configs.Config, dir string, all exportsAnswer) error {
 	var records, written uint64
 	for _, x := range all.Open {
 		records += x.Records
