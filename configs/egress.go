@@ -232,15 +232,18 @@ func (e *Egress) checkFiles(p *Problems) {
 		p.secret(q.key+".password_file", q.PasswordFile)
 		p.certificates(q.key+".ca_file", q.CAFile)
 		p.pair(q.key+".cert_file", q.CertFile, q.KeyFile)
-		if k := q.Kerberos; k != nil {
-			for _, f := range []struct{ name, file string }{{"keytab_file", k.KeytabFile}, {"cache_file", k.CacheFile}} {
-				if f.file == "" {
-					continue
-				}
-				if err := egress.CheckPrivate(f.file); err != nil && (f.name != "cache_file" || !errors.Is(err, fs.ErrNotExist)) { // who makes it may come later
-					p.add(q.key+".kerberos."+f.name, "%v", fileError(err))
-				}
+		private := func(name, file string, later bool) {
+			if file == "" {
+				return
 			}
+			if err := egress.CheckPrivate(file); err != nil && !(later && errors.Is(err, fs.ErrNotExist)) {
+				p.add(q.key+"."+name, "%v", fileError(err))
+			}
+		}
+		private("key_file", q.KeyFile, true) // that it is there, pair has said
+		if k := q.Kerberos; k != nil {
+			private("kerberos.keytab_file", k.KeytabFile, false)
+			private("kerberos.cache_file", k.CacheFile, true) // who makes it may come later
 			p.readable(q.key+".kerberos.config_file", k.ConfigFile)
 		}
 	}

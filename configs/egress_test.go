@@ -1,6 +1,7 @@
 package configs_test
 
 import (
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -111,6 +112,37 @@ func TestWaysOutThatAreWrong(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret@") {
 			t.Errorf("%s: the problem repeats the password: %v", text, err)
 		}
+	}
+}
+
+// What check lets pass, serve must take: keys and tickets that a group can read are refused by both.
+func TestKeysOfTheWayOutAreForOneUserOnly(t *testing.T) {
+	file := write(t, without(`egress:
+  proxy: {address: "p.example:1", kind: https, cert_file: cert.pem, key_file: proxy.key, kerberos: {cache_file: cache}}
+  proxies:
+    - {address: "q.example:1", kerberos: {cache_file: later}}
+`))
+	for _, name := range []string{"cert.pem", "proxy.key", "cache"} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(file), name), []byte("x"), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, _, err := configs.Load(file, none, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.CheckFiles()
+	for _, want := range []string{"egress.proxy.key_file: ", "egress.proxy.kerberos.cache_file: "} {
+		found := false
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			found = found || strings.HasPrefix(line, want) && strings.Contains(line, "0600")
+		}
+		if !found {
+			t.Errorf("got %v, want %q refused for its mode", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "later") {
+		t.Errorf("got %v, want a cache that is still to be made let pass", err)
 	}
 }
 
