@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,4 +111,23 @@ func TestWhatCannotBeUnderstoodIsListed(t *testing.T) {
 	if s.Mirror.Malformed != 2 {
 		t.Errorf("the status tells of %d, want 2", s.Mirror.Malformed)
 	}
+}
+
+// What every node knows of its site is in /metrics, from when the node begins.
+func TestMetricsTellOfTheLinkAndTheMirror(t *testing.T) {
+	node := filled(t)
+	users, _ := operated(t, node)
+	has := func(lines ...string) {
+		t.Helper()
+		got := string(users.want(t, 200, "", "GET", "/metrics", nil).raw)
+		for _, line := range lines {
+			if !strings.Contains(got, "\n"+line+"\n") {
+				t.Errorf("/metrics lacks %q", line)
+			}
+		}
+	}
+	has(`sitegate_link_state{state="down"} 1`, `sitegate_link_state{state="up"} 0`, `sitegate_mirror_malformed 0`, `sitegate_mirror_held 0`, `sitegate_sessions{provisional="true"} 0`)
+	node.do(t, license.Link{Up: true, Slow: true, Contact: license.TimeOf(time.Now().Add(-time.Minute))})
+	node.do(t, license.Mirror{From: "c1", Cursor: "c2", Last: true, Changes: []license.Change{{DeleteUser: "zoe", Malformed: "another id is in it"}}})
+	has(`sitegate_link_state{state="slow"} 1`, `sitegate_link_state{state="down"} 0`, `sitegate_mirror_malformed 1`)
 }

@@ -105,3 +105,19 @@ func TestACloudThatNeverStopsAnswering(t *testing.T) {
 		})
 	}
 }
+
+func TestHowLongACloudMayAskToBeLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for header, want := range map[string]time.Duration{
+			"": time.Second, "0": 0, "7": 7 * time.Second, "-1": time.Second, "soon": time.Second, "1.5": time.Second,
+			"86400": maxRetryAfter, "99999999999": maxRetryAfter, "99999999999999999999999": maxRetryAfter,
+			time.Now().Add(30 * time.Second).UTC().Format(http.TimeFormat):  30 * time.Second,
+			time.Now().Add(-30 * time.Second).UTC().Format(http.TimeFormat): 0,
+			time.Now().AddDate(10, 0, 0).UTC().Format(http.TimeFormat):      maxRetryAfter,
+		} {
+			if got := retryAfter(header); got != want {
+				t.Errorf("%q: got %v, want %v", header, got, want)
+			}
+		}
+	})
+}

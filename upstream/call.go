@@ -199,15 +199,15 @@ func decode(resp *http.Response, body []byte, out any) error {
 	return nil
 }
 
-// retryAfter reads the header's seconds or date; without sense it is a second.
+// retryAfter reads the header's seconds or date, up to maxRetryAfter; without sense it is a second.
 func retryAfter(h string) time.Duration {
-	if s, err := strconv.ParseInt(h, 10, 32); err == nil && s >= 0 {
-		return time.Duration(s) * time.Second
+	d := time.Second
+	if s, err := strconv.ParseUint(h, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		d = time.Duration(min(s, uint64(maxRetryAfter/time.Second))) * time.Second
+	} else if t, err := http.ParseTime(h); err == nil {
+		d = max(0, time.Until(t))
 	}
-	if t, err := http.ParseTime(h); err == nil {
-		return max(0, time.Until(t))
-	}
-	return time.Second
+	return min(d, maxRetryAfter)
 }
 
 // clip bounds what others wrote, for errors and logs, which quote it.
