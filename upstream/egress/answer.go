@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -139,6 +140,15 @@ func location(resp *http.Response) string {
 	return " at " + printable(u.Host, 100)
 }
 
+// alert is what the other end has said over TLS before it ended the connection; empty: it has said nothing.
+func alert(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return op.Err.Error()
+	}
+	return ""
+}
+
 // answerError tells why there was no answer to make sense of.
 func (p *proxy) answerError(ctx context.Context, addr string, l *leg, err error) error {
 	at := p.Address
@@ -148,6 +158,9 @@ func (p *proxy) answerError(ctx context.Context, addr string, l *leg, err error)
 	case errors.Is(err, errTLS):
 		return &Error{Code: ProxyTLSFailed, Err: err, Message: fmt.Sprintf("The proxy %s speaks TLS on this port, not plain HTTP.", at),
 			Action: "Set the proxy's kind to https, or configure the port on which it takes plain CONNECT."}
+	case alert(err) != "": // with TLS 1.3 the proxy's word about our certificate comes after the handshake
+		return &Error{Code: ProxyTLSFailed, Err: err, Message: fmt.Sprintf("The proxy %s ended TLS: %s.", at, printable(alert(err), 100)),
+			Action: "If it wants a certificate of ours, configure cert_file and key_file, with one that the proxy team has issued."}
 	case ctx.Err() != nil || isTimeout(err):
 		return &Error{Code: ProxyNoAnswer, Err: context.DeadlineExceeded, Message: fmt.Sprintf("The proxy %s took CONNECT %s and did not answer in time.", at, addr),
 			Action: "Ask the proxy team whether its own link is up."}

@@ -76,6 +76,7 @@ func (x *exchange) run(ctx context.Context) (net.Conn, error) {
 		switch {
 		case resp.StatusCode/100 == 2:
 			return x.done(), nil
+		case resp.StatusCode == http.StatusUnauthorized && x.at != nil: // tinyproxy's word for wrong credentials
 		case resp.StatusCode != http.StatusProxyAuthRequired:
 			return nil, x.p.denied(x.addr, resp, x.l.text(resp, x.cred))
 		}

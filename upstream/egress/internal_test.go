@@ -3,6 +3,7 @@ package egress
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -254,4 +255,21 @@ func FuzzChallengeAnswers(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Challenges as squid's ntlm_fake_auth and old proxies send them: the text stands where
+// the fields for it should be, and these point to nowhere.
+func TestNTLMChallengeWithoutItsFields(t *testing.T) {
+	b, err := base64.StdEncoding.DecodeString("TlRMTVNTUAACAAAACQAJAK6qqqoHgoiiSOAgf25tBicAAAAAAAA6AFdPUktHUk9VUA==")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, challenge := range [][]byte{b, b[:40], b[:44]} {
+		if _, err := ntlmAnswer(challenge, &credential{user: `CORP\svc-lic`, password: "p"}); err != nil {
+			t.Errorf("%d bytes: %v", len(challenge), err)
+		}
+	}
+	if _, err := ntlmAnswer(b[:30], &credential{user: "u", password: "p"}); err == nil {
+		t.Error("half a challenge was answered")
+	}
 }

@@ -3,8 +3,10 @@ package egress
 import (
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -189,7 +191,28 @@ func ntlmAnswer(challenge []byte, c *credential) (b []byte, err error) {
 			err = fmt.Errorf("the challenge cannot be read (%s)", strconv.Quote(printable(fmt.Sprint(r), 100)))
 		}
 	}()
-	return ntlmssp.NewAuthenticateMessage(challenge, c.user, c.password, nil)
+	return ntlmssp.NewAuthenticateMessage(readable(challenge), c.user, c.password, nil)
+}
+
+// readable is an NTLM challenge without what cannot be read and is not needed: the name of the proxy's domain and target information, where they lie
+// outside of the message ([MS-NLMP] 2.2.1.2). There are proxies that leave the fields out and begin with the text in their place, and the
+// library gives up over them.
+func readable(challenge []byte) []byte {
+	const name, info, head = 12, 40, 48
+	if len(challenge) < info {
+		return challenge
+	}
+	b := slices.Clone(challenge)
+	if missing := head - len(b); missing > 0 {
+		b = append(b, make([]byte, missing)...)
+	}
+	for _, field := range []int{name, info} {
+		length, at := binary.LittleEndian.Uint16(b[field:]), binary.LittleEndian.Uint32(b[field+4:])
+		if uint64(at)+uint64(length) > uint64(len(challenge)) {
+			clear(b[field : field+8])
+		}
+	}
+	return b
 }
 
 func (n *ntlm) legs() bool { return n.step > 1 }
