@@ -175,6 +175,54 @@ func TestUsageIsExportedInFilesThatFollowOnEachOther(t *testing.T) {
 	})
 }
 
+// Where the link comes back after an export, what was delivered meanwhile is not counted
+// again when the receipt comes.
+func TestAnExportThatIsOvertakenIsCountedOnce(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		ctx := context.Background()
+		s.others(t, 40)
+		s.books.set(func() { s.books.down = true })
+		s.wait(time.Minute)
+		for n := range 30 {
+			s.used(t, n, 1)
+		}
+		x, err := s.ExportUsage(ctx, s.log.Now(), "ida", lineOf)
+		if err != nil || x.Records != 30 {
+			t.Fatalf("%+v, %v", x, err)
+		}
+		// Ten of them are delivered, and then the link is gone again.
+		tenth := uint64(0)
+		n := 0
+		for _, e := range s.log.journal {
+			if _, ok := license.UsageOf(e); ok {
+				if n++; n == 10 {
+					tenth = e.Seq
+				}
+			}
+		}
+		if out, err := s.log.apply(license.UsageSent{Through: tenth, After: s.head().UsageSent, Records: 10}); err != nil || out.Denial != nil {
+			t.Fatalf("%v, %+v", err, out.Denial)
+		}
+		for n := 30; n < 35; n++ {
+			s.used(t, n, 1)
+		}
+		y, err := s.ExportUsage(ctx, s.log.Now(), "ida", lineOf)
+		if err != nil || y.Records != 5 || y.After != x.Through {
+			t.Fatalf("%+v, %v", y, err)
+		}
+		for _, f := range []license.Export{x, y} {
+			if a, err := s.ReceiveUsage(ctx, f.Number, f.Sum, f.Records, nil, "ida"); err != nil || a.Outcome.Denial != nil {
+				t.Fatalf("%v, %+v", err, a.Outcome.Denial)
+			}
+		}
+		made, kept, waiting, _ := s.outboxState()
+		a, err := s.Audit(ctx)
+		if made != 35 || kept != 35 || waiting != 0 || err != nil || !a.Clean() || a.ByWay[license.WaySite] != 10 || a.ByWay[license.WayCarried] != 25 {
+			t.Errorf("of %d made %d are delivered, %d wait; the audit says %+v, %v", made, kept, waiting, a, err)
+		}
+	})
+}
+
 // While all goes on as it may, an audit at any time finds nothing; what is lost of the
 // journal it finds.
 func TestAnAuditOfALivingSite(t *testing.T) {

@@ -120,8 +120,13 @@ func (w *twin) exportUsage(c ExportUsage) Outcome {
 		return refuse(BadCommand)
 	}
 	x := Export{Number: c.Number, After: c.After, Through: c.Through, Records: c.Records, Sum: c.Sum, At: w.now(), By: c.By}
+	if w.head.Exported.Through > w.head.UsageSent {
+		x.Upto = w.head.Exported.Upto + c.Records
+	} else {
+		x.Upto = w.head.UsageKept + uint64(len(w.aside)) + c.Records
+	}
 	w.exports = append(w.exports, x)
-	w.head.Exported = Exported{Number: c.Number, Through: c.Through}
+	w.head.Exported = Exported{Number: c.Number, Through: c.Through, Upto: x.Upto}
 	w.tell(UsageExported{Export: x})
 	return Outcome{Export: &x}
 }
@@ -157,7 +162,17 @@ func (w *twin) receiveUsage(c ReceiveUsage) Outcome {
 		}
 		w.exports = slices.Delete(w.exports, 0, 1)
 		if first.Through > w.head.UsageSent {
-			w.acknowledged(UsageSent{Through: first.Through, Records: first.Records - uint64(len(first.Refused)), SetAside: first.Refused, Way: 3})
+			c := UsageSent{Through: first.Through, Way: 3}
+			for _, y := range first.Refused {
+				if y.Usage.Seq > w.head.UsageSent {
+					c.SetAside = append(c.SetAside, y)
+				}
+			}
+			gone := w.head.UsageKept + uint64(len(w.aside)+len(c.SetAside))
+			if first.Upto > gone {
+				c.Records = first.Upto - gone
+			}
+			w.acknowledged(c)
 		}
 	}
 	return Outcome{Export: &done}

@@ -24,12 +24,14 @@ type Export struct {
 	// records that the cloud will not take.
 	Received Time       `cbor:"8,keyasint,omitempty"`
 	Refused  []SetAside `cbor:"9,keyasint,omitempty"`
+	Upto     uint64     `cbor:"10,keyasint,omitempty"` // how many records there are up to its end, of all times
 }
 
 // Exported is the last of the files that were exported.
 type Exported struct {
 	Number  uint64 `cbor:"1,keyasint,omitempty"`
 	Through uint64 `cbor:"2,keyasint,omitempty"`
+	Upto    uint64 `cbor:"3,keyasint,omitempty"` // see Export
 }
 
 // ExportUsage notes the next file of usage records.
@@ -98,8 +100,12 @@ func (c ExportUsage) decide(s *State, _ Time) *Denial {
 }
 
 func (c ExportUsage) do(s *State, at Time) Outcome {
-	x := Export{Number: c.Number, After: c.After, Through: c.Through, Records: c.Records, Sum: c.Sum, At: at, By: c.By}
-	s.head.Exported = Exported{c.Number, c.Through}
+	before := s.dealtWith()
+	if s.head.Exported.Through > s.head.UsageSent {
+		before = s.head.Exported.Upto
+	}
+	x := Export{Number: c.Number, After: c.After, Through: c.Through, Records: c.Records, Sum: c.Sum, At: at, By: c.By, Upto: before + c.Records}
+	s.head.Exported = Exported{c.Number, c.Through, x.Upto}
 	s.setExport(x)
 	s.emit(UsageExported{Export: x})
 	return Outcome{Export: &x}
@@ -134,8 +140,19 @@ func (c ReceiveUsage) do(s *State, at Time) Outcome {
 		delete(s.exports, x.Number)
 		s.touch(exportKey(x.Number))
 		if x.Through > s.head.UsageSent {
-			s.acknowledge(UsageSent{Through: x.Through, Records: x.Records - uint64(len(x.Refused)), SetAside: x.Refused, Way: WayCarried}, at)
+			s.acknowledgeExport(&x, at)
 		}
 	}
 	return Outcome{Export: &x}
 }
+
+// acknowledgeExport notes what the receipt of a file says of usage that has not been
+// acknowledged otherwise meanwhile, as where the link came back.
+func (s *State) acknowledgeExport(x *Export, at Time) {
+	refused := slices.DeleteFunc(slices.Clone(x.Refused), func(y SetAside) bool { return y.Usage.Seq <= s.head.UsageSent })
+	fresh := x.Upto - min(x.Upto, s.dealtWith())
+	s.acknowledge(UsageSent{Through: x.Through, Records: fresh - min(fresh, uint64(len(refused))), SetAside: refused, Way: WayCarried}, at)
+}
+
+// dealtWith is how many usage records the cloud has taken or refused.
+func (s *State) dealtWith() uint64 { return s.head.UsageKept + uint64(len(s.setAside)) }
