@@ -170,7 +170,8 @@ func TestUsageGoesTheVendorsOwnWays(t *testing.T) {
 	} {
 		t.Run(way, func(t *testing.T) {
 			s := NewSite(t, 1, 10, "SITEGATE_USAGE_WAY="+way, "SITEGATE_USAGE_POSTING_URL=https://"+CloudHost+cloudapi.PathPosting,
-				"SITEGATE_USAGE_LOCATION_URL=https://"+CloudHost+cloudapi.PathLocation, "SITEGATE_USAGE_UPLOAD_HOSTS="+CloudHost, "SITEGATE_USAGE_ULTIMATE_ID=1004711")
+				"SITEGATE_USAGE_LOCATION_URL=https://"+CloudHost+cloudapi.PathLocation, "SITEGATE_USAGE_UPLOAD_HOSTS="+CloudHost, "SITEGATE_USAGE_ULTIMATE_ID=1004711",
+				"SITEGATE_PRIVACY_NAMES=hashed")
 			ctx := deadline(t, time.Minute)
 			c := s.Client(t, emulator.UserA, "WS-101", 0)
 			for range 3 {
@@ -195,6 +196,15 @@ func TestUsageGoesTheVendorsOwnWays(t *testing.T) {
 			out, err := exec.Command(Program(t, "sitegate"), "usage", "audit", "--config", s.Nodes[0].Config).CombinedOutput()
 			if err != nil || !strings.Contains(string(out), way+": 3 records, AT LEAST ONCE ONLY") || !strings.Contains(string(out), "No gap") {
 				t.Errorf("the audit says, %v\n%s", err, out)
+			}
+			dir := t.TempDir()
+			out, err = exec.Command(Program(t, "sitegate"), "usage", "export", dir, "--by", "ida", "--config", s.Nodes[0].Config).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "0 files written") || !strings.Contains(string(out), "No gap.") {
+				t.Errorf("the export says, %v\n%s", err, out)
+			}
+			log := s.Nodes[0].Output()
+			if strings.Contains(log, "user="+emulator.UserA) || strings.Contains(log, "WS-101") || !strings.Contains(log, "user=u-") {
+				t.Errorf("the log has names in it, or no hashes:\n%s", log)
 			}
 		})
 	}
