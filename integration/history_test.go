@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -57,6 +58,21 @@ func TestNemesis(t *testing.T) {
 	}
 }
 
+// TestNemesisOfMembers has nodes leave and join for good, and leaders die between: the
+// history is possible, and all who are left have the same events.
+func TestNemesisOfMembers(t *testing.T) {
+	if *historyLength < time.Minute {
+		t.Skip("takes minutes: runs where histories are long, see make nemesis")
+	}
+	s := NewFaultySite(t, 3, 10, Faults{LeasePart: 60}, historyEnv...)
+	r := round{s: s, name: "m", users: 4, each: 3, length: time.Minute, lease: license.DefaultLeaseTTL / 60, seed: nemesisSeed(),
+		faults: append(only("the leader is killed", "the leader is stopped", "a node is killed"), memberFaults...)}
+	if err := errors.Join(r.run(t), s.awaitEqual(t)); err != nil {
+		t.Error(err)
+	}
+	s.awaitAlike(t)
+}
+
 // TestTorture is TestNemesis on five nodes for as long as -torture says, in rounds
 // of three minutes with users of their own.
 func TestTorture(t *testing.T) {
@@ -66,7 +82,8 @@ func TestTorture(t *testing.T) {
 	s := NewFaultySite(t, 5, 10, Faults{LeasePart: 60}, historyEnv...)
 	seed := nemesisSeed()
 	for i, end := 0, time.Now().Add(*torture); time.Now().Before(end); i++ {
-		r := round{s: s, name: fmt.Sprintf("t%d", i), users: 4, each: 3, length: 3 * time.Minute, lease: license.DefaultLeaseTTL / 60, seed: seed + uint64(i), faults: faults}
+		r := round{s: s, name: fmt.Sprintf("t%d", i), users: 4, each: 3, length: 3 * time.Minute, lease: license.DefaultLeaseTTL / 60, seed: seed + uint64(i),
+			faults: slices.Concat(faults, memberFaults)}
 		if err := errors.Join(r.run(t), s.awaitEqual(t)); err != nil {
 			t.Fatal(err)
 		}

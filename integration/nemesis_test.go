@@ -20,6 +20,8 @@ type nemesis struct {
 	say    func(what string)
 	faults []fault
 	done   []string // what it did
+
+	visitor *Node // a machine that comes and goes; nil: it was not here yet
 }
 
 // fault is one thing that befalls a site, until it is undone.
