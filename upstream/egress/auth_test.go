@@ -185,7 +185,7 @@ func TestCredentialsStayWhereTheyBelong(t *testing.T) {
 func TestCheckTriesEachSchemeOnce(t *testing.T) {
 	p := (&corporate{offers: []string{"Negotiate", "NTLM", `Basic realm="x"`}, user: corpUser, password: "another"}).start(t)
 	d := dialer(t, egress.Config{Proxies: []egress.Proxy{all(t, p.addr, nil)}})
-	f, err := d.Check(t.Context(), p.addr, "a.test:443", false)
+	f, err := d.Check(t.Context(), egress.Probe{Candidate: p.addr, Address: "a.test:443"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,10 +203,10 @@ func TestCheckTriesEachSchemeOnce(t *testing.T) {
 
 	right := (&corporate{offers: []string{"NTLM", `Basic realm="x"`}, user: corpUser, password: corpPass}).start(t)
 	d = dialer(t, egress.Config{Proxies: []egress.Proxy{all(t, right.addr, nil)}})
-	if f, err := d.Check(t.Context(), right.addr, "a.test:443", false); err != nil || f.Err != nil || len(f.Schemes) != 2 || f.Schemes[0].Err != nil || f.TCP <= 0 {
+	if f, err := d.Check(t.Context(), egress.Probe{Candidate: right.addr, Address: "a.test:443"}); err != nil || f.Err != nil || len(f.Schemes) != 2 || f.Schemes[0].Err != nil || f.TCP <= 0 {
 		t.Errorf("got %+v, %v, want NTLM to work", f, err)
 	}
-	if _, err := d.Check(t.Context(), "nobody", "a.test:443", false); err == nil {
+	if _, err := d.Check(t.Context(), egress.Probe{Candidate: "nobody", Address: "a.test:443"}); err == nil {
 		t.Error("a candidate that there is not: got no error")
 	}
 }

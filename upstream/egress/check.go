@@ -13,8 +13,21 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
+
+// Probe is what Check tries.
+type Probe struct {
+	Candidate string // one of Candidates
+	Address   string // host:port of the destination
+	// Withhold sends no user name, password or ticket: a proxy that asks for them ends the check (Finding.Withheld).
+	Withhold bool
+	TLS      bool // begin TLS with the destination
+	// Then, with TLS, may send requests to the destination over the one connection that was opened, one after the other. When that has ended they fail:
+	// another would need the credentials again. Nil: none are sent.
+	Then func(ctx context.Context, over http.RoundTripper)
+}
 
 // Finding is what Check found out about one candidate. The steps are in their order; what comes after one that failed was not tried.
 type Finding struct {
@@ -32,6 +45,8 @@ type Finding struct {
 	Date    time.Time     // of the proxy's clock; zero: not told
 	Offers  []string      // the schemes it asks for; nil: it asks for none
 	Schemes []SchemeCheck // each that it offers and the configuration allows, tried once; the password at most once in all
+	// Withheld: it asks for credentials, and was shown none because the probe says so.
+	Withheld bool
 
 	// Behind it:
 	TLS *Certificate // of the destination, or of what answers in its place
@@ -57,20 +72,20 @@ type Certificate struct {
 	Took       time.Duration
 }
 
-// Check tries one of Candidates for host:port, step by step: TCP, TLS with the proxy, CONNECT without credentials, each scheme that could be
-// used, and TLS with the destination if handshake is set. It sends a password at most once, and learns nothing from what it finds, but that a password was rejected.
+// Check tries one candidate for a destination, step by step: TCP, TLS with the proxy, CONNECT without credentials, each scheme that could be
+// used, TLS with the destination, and what the probe then does. It sends a password at most once, and learns nothing from what it finds, but that a password was rejected.
 // The error is for a candidate or an address that makes no sense; all else is in the Finding.
-func (d *Dialer) Check(ctx context.Context, name, addr string, handshake bool) (Finding, error) {
+func (d *Dialer) Check(ctx context.Context, probe Probe) (Finding, error) {
 	w := d.way.Load()
-	host, port, err := splitAddr(addr)
+	host, port, err := splitAddr(probe.Address)
 	if err != nil {
 		return Finding{}, err
 	}
-	c, err := w.candidate(name)
+	c, err := w.candidate(probe.Candidate)
 	if err != nil {
-		return Finding{}, fmt.Errorf("%.80q: %w", name, err)
+		return Finding{}, fmt.Errorf("%.80q: %w", probe.Candidate, err)
 	}
-	addr = net.JoinHostPort(host, port)
+	addr := net.JoinHostPort(host, port)
 	ctx, cancel := context.WithTimeout(ctx, 3*w.cfg.ConnectTimeout)
 	defer cancel()
 	f := Finding{Candidate: c.name()}
@@ -85,20 +100,45 @@ func (d *Dialer) Check(ctx context.Context, name, addr string, handshake bool) (
 		f.TCP, f.Remote = time.Since(begun), tunnel.RemoteAddr().String()
 	default:
 		f.Kind, f.Address = c.p.kind(), c.p.Address
-		tunnel, f.Err = c.p.check(ctx, &f, addr)
+		tunnel, f.Err = c.p.check(ctx, &f, addr, probe.Withhold)
 	}
 	if tunnel == nil {
 		return f, nil
 	}
 	defer tunnel.Close()
-	if handshake {
-		f.TLS, f.Err = w.checkTLS(ctx, tunnel, host, addr)
+	if !probe.TLS {
+		return f, nil
+	}
+	var secured *tls.Conn
+	if secured, f.TLS, f.Err = w.checkTLS(ctx, tunnel, host, addr); f.Err == nil && probe.Then != nil {
+		over := overOne(secured)
+		probe.Then(ctx, over)
+		over.CloseIdleConnections()
 	}
 	return f, nil
 }
 
+var errEnded = errors.New("the connection that was opened for this has ended")
+
+// overOne is a transport that has one connection and opens no other.
+func overOne(c *tls.Conn) *http.Transport {
+	var taken atomic.Bool
+	return &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, errEnded },
+		DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+			if taken.Swap(true) {
+				return nil, errEnded
+			}
+			return c, nil
+		},
+		ForceAttemptHTTP2:      true,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+	}
+}
+
 // check looks at a proxy; the tunnel is nil if there is none.
-func (p *proxy) check(ctx context.Context, f *Finding, addr string) (net.Conn, error) {
+func (p *proxy) check(ctx context.Context, f *Finding, addr string, withhold bool) (net.Conn, error) {
 	begun := time.Now()
 	c, err := p.open(ctx)
 	if err != nil {
@@ -110,6 +150,10 @@ func (p *proxy) check(ctx context.Context, f *Finding, addr string) (net.Conn, e
 	}
 	if p.kind() == SOCKS5 {
 		c.Close()
+		if withhold && p.Username != "" {
+			f.Withheld = true
+			return nil, nil
+		}
 		return p.socks(ctx, addr)
 	}
 	l := newLeg(c)
@@ -131,6 +175,10 @@ func (p *proxy) check(ctx context.Context, f *Finding, addr string) (net.Conn, e
 	for _, o := range offers {
 		f.Offers = append(f.Offers, o.scheme)
 	}
+	if withhold {
+		f.Withheld = true
+		return nil, nil
+	}
 	return p.checkSchemes(ctx, f, addr, offers)
 }
 
@@ -142,8 +190,9 @@ func (p *proxy) checkSchemes(ctx context.Context, f *Finding, addr string, offer
 			continue
 		}
 		check := SchemeCheck{Scheme: s}
-		if s == Negotiate || !shown {
-			check.Tried, shown = true, shown || s != Negotiate
+		password := s != Negotiate || p.Kerberos != nil && p.Kerberos.KeytabFile == "" && p.Kerberos.CacheFile == "" && p.PasswordFile != ""
+		if !password || !shown {
+			check.Tried, shown = true, shown || password
 			x := &exchange{p: p, addr: addr, allowed: []Scheme{s}, only: true}
 			conn, one := x.run(ctx)
 			x.close()
@@ -168,7 +217,7 @@ func (p *proxy) checkSchemes(ctx context.Context, f *Finding, addr string, offer
 }
 
 // checkTLS looks at the destination's certificate, and reads it even if it is not trusted.
-func (w *way) checkTLS(ctx context.Context, raw net.Conn, host, addr string) (*Certificate, error) {
+func (w *way) checkTLS(ctx context.Context, raw net.Conn, host, addr string) (*tls.Conn, *Certificate, error) {
 	begun := time.Now()
 	var seen tls.ConnectionState
 	cfg := w.roots.config(host)
@@ -197,10 +246,10 @@ func (w *way) checkTLS(ctx context.Context, raw net.Conn, host, addr string) (*C
 	err := c.HandshakeContext(hctx)
 	found := certificateOf(seen, time.Since(begun))
 	if err != nil {
-		return found, tlsError(addr, err)
+		return nil, found, tlsError(addr, err)
 	}
 	found.ALPN = c.ConnectionState().NegotiatedProtocol
-	return found, nil
+	return c, found, nil
 }
 
 func certificateOf(s tls.ConnectionState, took time.Duration) *Certificate {

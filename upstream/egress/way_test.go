@@ -517,7 +517,7 @@ func TestCheck(t *testing.T) {
 	go srv.ServeTLS(ln, "", "")
 	t.Cleanup(func() { srv.Close() })
 	addr := ln.Addr().String()
-	f, err := dialer(t, egress.Config{Direct: true}).Check(t.Context(), egress.ViaDirect, addr, true)
+	f, err := dialer(t, egress.Config{Direct: true}).Check(t.Context(), egress.Probe{Candidate: egress.ViaDirect, Address: addr, TLS: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -526,12 +526,12 @@ func TestCheck(t *testing.T) {
 		t.Errorf("got %+v and %+v, want the certificate that is not trusted", f, f.TLS)
 	}
 	d := dialer(t, egress.Config{Direct: true, ExtraCA: []egress.ExtraCA{{File: ca, Hosts: []string{"127.0.0.1"}}}})
-	f, err = d.Check(t.Context(), egress.ViaDirect, addr, true)
+	f, err = d.Check(t.Context(), egress.Probe{Candidate: egress.ViaDirect, Address: addr, TLS: true})
 	if err != nil || f.Err != nil || f.TLS.Root != "CN=127.0.0.1" || f.TLS.ALPN != "h2" || f.TLS.Version != "TLS 1.3" {
 		t.Errorf("got %+v and %+v, %v, want it verified", f, f.TLS, err)
 	}
 	d = dialer(t, egress.Config{Proxies: []egress.Proxy{{Name: "p", Address: dead(t)}}})
-	f, err = d.Check(t.Context(), "p", "a.test:443", true)
+	f, err = d.Check(t.Context(), egress.Probe{Candidate: "p", Address: "a.test:443", TLS: true})
 	if err != nil || f.TCP != 0 || f.TLS != nil {
 		t.Errorf("got %+v, %v, want nothing after TCP", f, err)
 	}

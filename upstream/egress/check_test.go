@@ -1,0 +1,53 @@
+package egress_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"testing"
+
+	"sitegate/emulator/proxy"
+	"sitegate/upstream/egress"
+)
+
+// A probe asks the destination over the connection that it opened, and shows the password once for all that.
+func TestCheckAsksOverItsOneConnection(t *testing.T) {
+	c := cloud(t, name)
+	p := start(t, proxy.Config{Users: map[string]string{"svc": "p"}, Hosts: map[string]string{name + ":443": c.Addr()}})
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Name: "p", Address: p.Addr(), Username: "svc", PasswordFile: file(t, "p\n", 0o600)}},
+		ExtraCA: []egress.ExtraCA{{File: file(t, string(c.CAPEM), 0o644), Hosts: []string{name}}}})
+	probe := egress.Probe{Candidate: "p", Address: name + ":443", TLS: true}
+	var answers []string
+	probe.Then = func(ctx context.Context, over http.RoundTripper) {
+		for _, host := range []string{name, name, "other.test"} {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host+"/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := over.RoundTrip(req)
+			if err != nil {
+				answers = append(answers, "none")
+				continue
+			}
+			b, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			answers = append(answers, string(b))
+		}
+	}
+	f, err := d.Check(t.Context(), probe)
+	if err != nil || f.Err != nil || f.Withheld || len(answers) != 3 || answers[0] != "here" || answers[1] != "here" || answers[2] != "none" {
+		t.Fatalf("got %+v, %v and the answers %q, want two of the destination, and none of another host", f, err, answers)
+	}
+	if s := p.Stats(); s.Tunnels != 1 || s.Connects != 3 {
+		t.Errorf("got %+v, want one question without credentials, one that is asked again with them, and one tunnel", s)
+	}
+
+	answers, probe.Withhold = nil, true
+	f, err = d.Check(t.Context(), probe)
+	if err != nil || f.Err != nil || !f.Withheld || f.TLS != nil || answers != nil || len(f.Offers) != 1 {
+		t.Errorf("got %+v, %v and the answers %q, want it to end at the question for credentials", f, err, answers)
+	}
+	if s := p.Stats(); s.Tunnels != 1 || s.Rejected != 0 {
+		t.Errorf("got %+v, want no credentials shown", s)
+	}
+}
