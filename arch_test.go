@@ -44,6 +44,8 @@ var layers = map[string]layer{
 	"upstream/egress/krb":         {std: true, mod: []string{"github.com/jcmturner/gokrb5/v8"}, why: "the library for Kerberos is used in one place, so that it can be replaced"},
 	"upstream/egress/krb/krbtest": {std: true, mod: []string{"github.com/jcmturner/gokrb5/v8"}, why: "it is a realm for tests"},
 
+	"doctor": {may: []string{"api", "configs", "upstream/cloudapi", "upstream/egress"}, std: true, why: "it looks at the way out from outside, and sends nothing that does not leave by it"},
+
 	"client":            {may: []string{"api"}, why: "other programs take it as their client, and must not get a gateway with it"},
 	"client/clienttest": {may: []string{"api"}, why: "a client is tested against the contract, not against one gateway"},
 	"client/signin":     {std: true, why: "signing in is the issuer's business, not the gateway's"},

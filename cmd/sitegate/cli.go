@@ -34,6 +34,7 @@ func commands() []command {
 		{"demo", "play the main job on this machine, checked step by step", demo},
 		{"bench", "measure what a cluster does on this machine, or one that runs", bench},
 		{"check", "say what is wrong with a configuration, or what it comes to", check},
+		{"doctor", "go along the way out and say which hop is to blame", runDoctor},
 		{"status", "show the cluster, the link to the cloud, and counts", status},
 		{"usage", "show peaks of usage, audit it, carry it to the vendor", usageReports},
 		{"mirror", "accept that the cloud's list has shrunk by more than half", mirror},

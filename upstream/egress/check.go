@@ -317,3 +317,8 @@ func (d *Dialer) CheckWebsocket(ctx context.Context, addr, path string, header h
 	}
 	return blocked("the answer is "+printable(resp.Status, 80)+via(resp), nil)
 }
+
+// Lookup resolves a name as this system does for a connection to a proxy: addresses, in no order.
+func Lookup(ctx context.Context, host string) ([]string, error) {
+	return net.DefaultResolver.LookupHost(ctx, host)
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"sitegate/api"
+	"sitegate/doctor"
+)
+
+// exitNoDoctor is the status where nothing could be examined.
+const exitNoDoctor = 2
+
+const doctorHelp = `
+Usage: sitegate doctor [--config FILE] [--json] [--to HOST:PORT] [--bundle FILE]
+
+Goes along the way out step by step and says which hop is to blame, and whom to
+ask for what: configuration, clock, names, PAC file, each proxy (TCP, TLS, what it
+asks for, each scheme), each host of the vendor's (let through, certificate,
+answer). Rows are PASS, WARN, FAIL or SKIP; begin with the first FAIL. At the end is
+a table for the firewall team. It takes a minute at most.
+
+It reads the configuration as "serve" would. If the node runs, what that knows is
+used, too. Nothing is changed. A proxy is shown its secret once in a run, for the
+first host that goes through it or for --to; a secret that the node has stopped
+sending is not sent.
+
+--bundle writes a ZIP file to send to support: report, configuration, status and
+version, without secrets, names of accounts and people, and paths.
+
+Exit status: 0 all is well, 1 something failed, 2 the doctor could not run.
+
+Example:
+  sitegate doctor --config /etc/sitegate/sitegate.yaml
+  sitegate doctor --to sign-in.example.com:443
+  sitegate doctor --bundle /tmp/sitegate-doctor.zip
+`
+
+// errUnwell has been told already, row by row.
+var errUnwell = errors.New("something failed: see the rows with FAIL")
+
+func runDoctor(ctx context.Context, p *program, args []string) error {
+	r, err := p.examine(ctx, args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		return err
+	case err != nil:
+		return &exitError{exitNoDoctor, err}
+	case r.Failed():
+		return errUnwell
+	}
+	return nil
+}
+
+// examine runs the doctor and writes what it says. The error is for what keeps it from that.
+func (p *program) examine(ctx context.Context, args []string) (r doctor.Report, err error) {
+	f := p.flags("doctor", doctorHelp)
+	p.configFlags(f)
+	asJSON := f.Bool("json", false, "print it as JSON")
+	to := f.String("to", "", "host:port of the destination that proxies are shown their secret for; the default is the cloud")
+	file := f.String("bundle", "", "write a ZIP file to send to support; it must not be there yet")
+	if err := p.parseNone(f, args); err != nil {
+		return r, err
+	}
+	c, origins, err := p.load(f)
+	if err != nil {
+		return r, err
+	}
+	d := doctor.Config{Version: buildVersion(), Settings: c, Origins: origins, Way: wayOut(c, slog.New(slog.DiscardHandler)), To: *to}
+	d.File, _ = f.GetString("config")
+	if known := doctor.Destinations(c); *to != "" && !slices.Contains(known, *to) {
+		return r, fmt.Errorf("--to is one of the configuration's destinations, %v, not %q", known, *to)
+	}
+	var s api.Status
+	if d.Silent = operator(ctx, c, http.MethodGet, api.PathStatus, nil, &s); d.Silent == nil {
+		d.Status = &s
+	}
+	if r = doctor.Run(ctx, d); ctx.Err() != nil {
+		return r, ctx.Err()
+	}
+	if *file != "" {
+		if err := doctor.WriteBundle(*file, d, r); err != nil {
+			return r, err
+		}
+	}
+	if !*asJSON {
+		return r, r.Text(p.stdout)
+	}
+	e := json.NewEncoder(p.stdout)
+	e.SetIndent("", "  ")
+	return r, e.Encode(r)
+}

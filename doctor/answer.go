@@ -1,0 +1,145 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"sitegate/upstream/cloudapi"
+	"sitegate/upstream/egress"
+)
+
+// asks has the destination say that it is what it should be. No credential of the site's is shown to it.
+func (x *examination) asks(d *destination, tell func(c Check, date time.Time)) func(context.Context, http.RoundTripper) {
+	if d.cloud == "" && d.issuer == "" {
+		return nil
+	}
+	return func(ctx context.Context, over http.RoundTripper) {
+		ctx, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
+		var c Check
+		var date time.Time
+		if d.cloud != "" {
+			c, date = askCloud(ctx, over, d)
+		}
+		if d.issuer != "" && (d.cloud == "" || c.State == Pass) {
+			more, at := askIssuer(ctx, over, d)
+			if c.State == Pass {
+				more.Found = c.Found + " " + more.Found
+			}
+			c, date = more, at
+		}
+		c.Step = "answer"
+		tell(c, date)
+	}
+}
+
+// askCloud wants what the cloud says to anybody: that one has to sign in, as JSON.
+func askCloud(ctx context.Context, over http.RoundTripper, d *destination) (Check, time.Time) {
+	resp, body, err := get(ctx, over, d.cloud+cloudapi.PathPing)
+	if err != nil {
+		return silent(d), time.Time{}
+	}
+	if c, bad := page(d, resp, body); bad {
+		return c, dateOf(resp.Header)
+	}
+	switch {
+	case resp.StatusCode >= 500:
+		return Check{State: Fail, Code: string(egress.APIUnreachable), Found: fmt.Sprintf("The cloud answers with status %d.", resp.StatusCode), Action: "Wait, and ask the vendor whether it has an outage."}, dateOf(resp.Header)
+	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode/100 == 2:
+		return Check{State: Pass, Found: "The cloud answers."}, dateOf(resp.Header)
+	}
+	return Check{State: Warn, Found: fmt.Sprintf("Something answers with status %d where the cloud would say 401.", resp.StatusCode), Action: "Check cloud.url with the vendor's letter."}, dateOf(resp.Header)
+}
+
+// askIssuer reads the discovery document and the keys that users' tokens are signed with.
+func askIssuer(ctx context.Context, over http.RoundTripper, d *destination) (Check, time.Time) {
+	resp, body, err := get(ctx, over, d.issuer+"/.well-known/openid-configuration")
+	if err != nil {
+		return silent(d), time.Time{}
+	}
+	date := dateOf(resp.Header)
+	if c, bad := page(d, resp, body); bad {
+		return c, date
+	}
+	var doc struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	wrong := Check{State: Fail, Code: string(egress.APIUnreachable), Action: "Check the issuer's address with the vendor's letter."}
+	switch {
+	case resp.StatusCode != http.StatusOK || json.Unmarshal(body, &doc) != nil:
+		wrong.Found = fmt.Sprintf("The sign-in's discovery document does not come: status %d.", resp.StatusCode)
+		return wrong, date
+	case strings.TrimSuffix(doc.Issuer, "/") != d.issuer:
+		wrong.Found = "The sign-in calls itself by another address than the configuration."
+		return wrong, date
+	}
+	keys, err := url.Parse(doc.Keys)
+	us, _ := url.Parse(d.issuer)
+	if err != nil || us == nil || !strings.EqualFold(keys.Host, us.Host) {
+		return Check{State: Warn, Found: fmt.Sprintf("The sign-in answers; its keys are at another host, %.100s.", hostOf(keys)), Action: "Have that host allowed, too."}, date
+	}
+	resp, body, err = get(ctx, over, keys.String())
+	if err != nil {
+		return silent(d), date
+	}
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if resp.StatusCode != http.StatusOK || json.Unmarshal(body, &set) != nil || len(set.Keys) == 0 {
+		wrong.Found, wrong.Action = fmt.Sprintf("The sign-in's keys do not come: status %d.", resp.StatusCode), "Ask the vendor, or whoever runs the sign-in."
+		return wrong, date
+	}
+	return Check{State: Pass, Found: "The sign-in answers, with its keys."}, date
+}
+
+func hostOf(u *url.URL) string {
+	if u == nil {
+		return "which cannot be read"
+	}
+	return u.Host
+}
+
+func silent(d *destination) Check {
+	return Check{State: Fail, Code: string(egress.APIUnreachable), Found: d.host() + " takes the connection and does not answer.", Action: "Ask the proxy team whether it cuts or holds back this host's traffic."}
+}
+
+// page finds out that somebody else answers: with HTML, or by sending elsewhere.
+func page(d *destination, resp *http.Response, body []byte) (Check, bool) {
+	start := strings.ToLower(strings.TrimSpace(string(body[:min(len(body), 64)])))
+	html := strings.Contains(resp.Header.Get("Content-Type"), "html") || strings.HasPrefix(start, "<!doctype") || strings.HasPrefix(start, "<html")
+	c := Check{State: Fail, Code: string(egress.CaptivePortal), Action: "Ask the proxy or network team to exempt this server from the sign-in or warning page."}
+	switch {
+	case resp.StatusCode/100 == 3:
+		to, _ := url.Parse(resp.Header.Get("Location"))
+		c.Found = fmt.Sprintf("Something in between sends %s elsewhere, to %.100s.", d.host(), hostOf(to))
+	case html:
+		c.Found = fmt.Sprintf("A web page comes in the place of %s (status %d).", d.host(), resp.StatusCode)
+	default:
+		return Check{}, false
+	}
+	return c, true
+}
+
+// get reads a small answer.
+func get(ctx context.Context, over http.RoundTripper, address string) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "sitegate-doctor")
+	resp, err := over.RoundTrip(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return resp, body, err
+}

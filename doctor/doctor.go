@@ -1,0 +1,130 @@
+// Package doctor goes along a node's way out step by step and says which hop is to blame, what for, and whom to ask for what.
+//
+// It looks at the configuration and its files, this server's clock and addresses, the names of the proxies, the PAC file, each proxy (TCP, TLS, what it
+// asks for, each scheme that could answer), and through them at each destination of the vendor's: whether it lets through, whose certificate comes back, and
+// whether the vendor answers and not a sign-in page. What a step needs and did not work makes it SKIP, so that the first FAIL is the one to look at.
+// At the end stands what a firewall team has to open.
+//
+// It promises to be harmless. It writes nothing but the bundle that it is asked for. A proxy is shown its secret once at most in a run: the first destination
+// that goes through it (Config.To) is asked with it, the others without, and what a proxy then does not answer is SKIP. A secret that the
+// running node has stopped sending is not sent. Every step and the whole have an end.
+//
+// It leaves to others how a hop is tried (upstream/egress), where the configuration and the node's status are from, and the exit status (cmd/sitegate).
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"slices"
+	"time"
+
+	"sitegate/api"
+	"sitegate/configs"
+	"sitegate/upstream/egress"
+)
+
+// Config is what is examined.
+type Config struct {
+	Version  string // of this program
+	File     string // where the configuration is from
+	Settings configs.Config
+	Origins  configs.Origins
+	Way      egress.Config // the way out that Settings come to; its logger and state folder are not used
+	Status   *api.Status   // what the running node says of itself; nil: it does not answer
+	Silent   error         // why there is no Status
+	To       string        // host:port of the destination that the secrets are used for; empty: the first
+	Timeout  time.Duration // of all; zero is a minute
+
+	Lookup    func(ctx context.Context, host string) ([]string, error) // nil: as this system does
+	Addresses func() ([]net.Addr, error)                               // of this server; nil: as this system does
+}
+
+// State is how a check has ended.
+type State string
+
+// States. Only Fail is a failure.
+const (
+	Pass State = "PASS"
+	Warn State = "WARN" // it works, and may not go on to
+	Fail State = "FAIL"
+	Skip State = "SKIP" // not tried, or not needed
+)
+
+// Check is one step and what it found.
+type Check struct {
+	Step   string `json:"step"`             // config, settings, clock, node, network, dns, pac, tcp, tls, asks, auth, connect, certificate, answer, listener, allow
+	Of     string `json:"of,omitempty"`     // the proxy, the destination, or both
+	State  State  `json:"state"`            //
+	Code   string `json:"code,omitempty"`   // of a failure; see egress.Code
+	Found  string `json:"found"`            // a sentence
+	Action string `json:"action,omitempty"` // what to do, and who
+}
+
+// Report is what the doctor says.
+type Report struct {
+	At       time.Time `json:"at"`
+	Version  string    `json:"version"`
+	Config   string    `json:"config"` // the file
+	Node     string    `json:"node"`
+	Running  bool      `json:"running"` // the node answers
+	Checks   []Check   `json:"checks"`
+	Firewall []Opening `json:"firewall"`
+}
+
+// Failed reports whether something has.
+func (r Report) Failed() bool {
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.State == Fail })
+}
+
+const (
+	wholeTime   = time.Minute
+	hopTime     = 5 * time.Second // one connection, and one handshake
+	proxyTime   = 6 * time.Second // a proxy's answer; three of them bound one check
+	lookupTime  = 5 * time.Second
+	answerTime  = 6 * time.Second
+	maxSkew     = time.Minute
+	atOnce      = 8
+	maxAttempts = 48 // pairs of a destination and a way to it
+	maxAnswer   = 64 << 10
+)
+
+// examination is one run.
+type examination struct {
+	Config
+	dialer       *egress.Dialer
+	destinations []destination
+	clocks       []clockReading
+	report       Report
+}
+
+// Run examines c. It ends within Timeout, or when ctx does; what was not reached by then is FAIL or SKIP.
+func Run(ctx context.Context, c Config) Report {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, wholeTime))
+	defer cancel()
+	if c.Lookup == nil {
+		c.Lookup = egress.Lookup
+	}
+	if c.Addresses == nil {
+		c.Addresses = net.InterfaceAddrs
+	}
+	c.Way.StateDir, c.Way.Logger = "", nil
+	c.Way.DialTimeout, c.Way.TLSTimeout, c.Way.ConnectTimeout = hopTime, hopTime, proxyTime
+	x := &examination{Config: c, destinations: destinationsOf(c.Settings)}
+	x.report = Report{At: time.Now().UTC(), Version: c.Version, Config: c.File, Node: c.Settings.Node, Running: c.Status != nil}
+	x.configuration()
+	x.settings()
+	later := len(x.report.Checks) // the clock's place: what others' clocks say is known at the end
+	x.node()
+	x.network()
+	hops := x.hops(ctx)
+	x.names(ctx, hops)
+	x.wayOut(ctx, hops)
+	x.listener()
+	x.allowed()
+	x.report.Checks = slices.Insert(x.report.Checks, later, x.clock())
+	x.report.Firewall = x.firewall(ctx, hops)
+	return x.report
+}
+
+func (x *examination) add(c Check) { x.report.Checks = append(x.report.Checks, c) }

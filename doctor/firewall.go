@@ -1,0 +1,193 @@
+package doctor
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Opening is a row for the firewall or proxy team.
+type Opening struct {
+	Source      string `json:"source"`
+	Destination string `json:"destination"` // host:port
+	Protocol    string `json:"protocol"`
+	Purpose     string `json:"purpose"`
+}
+
+const (
+	openTLS     = "TCP, TLS"
+	openConnect = "TCP, CONNECT"
+	exempt      = "; no TLS inspection"
+)
+
+// firewall is all that a node needs to be let through, as its configuration says.
+func (x *examination) firewall(ctx context.Context, hops []*hop) []Opening {
+	var list []Opening
+	add := func(source, destination, protocol, purpose string) {
+		o := Opening{source, destination, protocol, purpose}
+		if destination != "" && !slices.Contains(list, o) {
+			list = append(list, o)
+		}
+	}
+	four, six := x.sources()
+	here := strings.Join(append(four, six...), " ")
+	if here == "" {
+		here = "this server"
+	}
+	for _, h := range hops {
+		if !h.direct() {
+			add(here, h.proxy.Address, protocolOf(h), "proxy "+h.name)
+		}
+	}
+	for _, p := range x.Way.Proxies {
+		if !slices.ContainsFunc(hops, func(h *hop) bool { return h.name == proxyName(p) }) {
+			add(here, p.Address, protocolOf(&hop{proxy: p}), "proxy "+proxyName(p))
+		}
+	}
+	outward := func(addr, purpose string, by []*hop) {
+		if len(by) == 0 {
+			add("the way out", addr, openTLS, purpose+exempt)
+		}
+		for _, h := range by {
+			source := here
+			if !h.direct() {
+				source = "proxy " + h.name
+			}
+			add(source, addr, openTLS, purpose+exempt)
+		}
+	}
+	for i := range x.destinations {
+		d := &x.destinations[i]
+		outward(d.addr, d.purpose, slices.DeleteFunc(slices.Clone(hops), func(h *hop) bool { return !slices.Contains(h.to, d) }))
+	}
+	if x.Settings.Usage.Way == "csv" {
+		for _, host := range x.Settings.Usage.UploadHosts {
+			if strings.HasPrefix(host, ".") {
+				var by []*hop
+				if x.Way.PAC == nil && x.dialer != nil { // of a name that is not known yet
+					names, _ := x.dialer.Candidates(ctx, "any"+host+":443")
+					for _, n := range names {
+						by = append(by, &hop{name: n})
+					}
+				}
+				outward("*"+host+":443", "usage files (PUT)", by)
+			}
+		}
+	}
+	for _, k := range x.kdcs() {
+		add(here, k, "TCP", "Kerberos KDC")
+	}
+	if p := x.Way.PAC; p != nil && p.URL != "" {
+		if u, err := url.Parse(p.URL); err == nil {
+			port, protocol := "80", "TCP, HTTP"
+			if u.Scheme == "https" {
+				port, protocol = "443", openTLS
+			}
+			add(here, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)), protocol, "PAC file")
+		}
+	}
+	x.inside(here, add)
+	return list
+}
+
+// inside are the rows within the site: nodes, time, names, desktops.
+func (x *examination) inside(here string, add func(source, destination, protocol, purpose string)) {
+	if s := x.Status; s != nil && len(s.Cluster.Members) > 1 {
+		for _, m := range s.Cluster.Members {
+			if m.Name != s.Node {
+				add(here, m.Address, openTLS, "peer "+m.Name+", both ways")
+			}
+		}
+	} else if cl := x.Settings.Cluster; cl != nil {
+		for _, p := range cl.Peers {
+			if p.Name != x.Settings.Node {
+				add(here, p.Address, openTLS, "peer "+p.Name+", both ways")
+			}
+		}
+	}
+	add(here, "the site's time servers:123", "UDP, NTP", "time")
+	add(here, "the site's DNS servers:53", "UDP and TCP", "names")
+	add("desktops", cmp.Or(hostPort(x.Settings.API.URL), x.Settings.API.Listen), openTLS, "this gateway")
+	if cn := x.Settings.Connect; cn != nil {
+		add("desktops", cn.Listen, openConnect, "sign-in pages, by this gateway")
+	}
+}
+
+func hostPort(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" {
+		return ""
+	}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443"))
+}
+
+func protocolOf(h *hop) string {
+	kind := h.proxy.Kind
+	for _, f := range h.found {
+		kind = cmp.Or(f.Kind, kind)
+	}
+	switch kind {
+	case "https":
+		return "TCP, CONNECT in TLS"
+	case "socks5":
+		return "TCP, SOCKS5"
+	}
+	return openConnect
+}
+
+// kdcs are those of the realms that the configuration names, as far as krb5.conf says where they are.
+func (x *examination) kdcs() []string {
+	var list []string
+	for _, p := range x.Way.Proxies {
+		if p.Kerberos == nil {
+			continue
+		}
+		_, realm, _ := strings.Cut(p.Kerberos.Principal, "@")
+		found := []string{"KDCs of " + cmp.Or(realm, "the realm") + ":88"}
+		if f, err := os.Open(cmp.Or(p.Kerberos.ConfigFile, "/etc/krb5.conf")); err == nil {
+			if named := kdcsOf(io.LimitReader(f, 1<<20), realm); len(named) > 0 {
+				found = named
+			}
+			_ = f.Close() // it was only read
+		}
+		for _, k := range found {
+			if !slices.Contains(list, k) {
+				list = append(list, k)
+			}
+		}
+	}
+	return list
+}
+
+// kdcsOf reads the KDCs of a realm from a krb5.conf.
+func kdcsOf(r io.Reader, realm string) []string {
+	var list []string
+	section, block := "", ""
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		key, value, _ := strings.Cut(line, "=")
+		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+		switch {
+		case strings.HasPrefix(line, "["):
+			section, block = strings.Trim(line, "[] "), ""
+		case strings.HasPrefix(value, "{"):
+			block = key
+		case line == "}":
+			block = ""
+		case section == "realms" && block == realm && key == "kdc" && value != "":
+			host := strings.Fields(value)[0]
+			if _, _, err := net.SplitHostPort(host); err != nil {
+				host = net.JoinHostPort(strings.Trim(host, "[]"), "88")
+			}
+			list = append(list, host)
+		}
+	}
+	return list
+}
