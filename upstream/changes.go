@@ -387,7 +387,7 @@ func (p *pages) limit() int {
 func (p *pages) smaller(limit int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.less = max(p.less, pageSize-max(1, limit/4))
+	p.less = max(p.less, pageSize-max(1, limit/10))
 	return limit > 1
 }
 
