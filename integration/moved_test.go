@@ -103,7 +103,7 @@ func TestADeadNodeIsTakenOutByItself(t *testing.T) {
 	leader := s.Leader(t)
 	dead, other := (leader+1)%3, (leader+2)%3
 	s.Nodes[dead].Kill()
-	Eventually(t, 3*time.Minute, s.Nodes[dead].Name+" is out", func() error {
+	Eventually(t, 8*time.Minute, s.Nodes[dead].Name+" is out", func() error {
 		all, err := s.members(t, other)
 		if err == nil && len(all) != 2 {
 			err = fmt.Errorf("the members are %+v", all)

@@ -145,7 +145,7 @@ func (s *Site) know(t testing.TB, level uint64) {
 // awaitAlike waits until all nodes have the same events, to the digit.
 func (s *Site) awaitAlike(t testing.TB) {
 	t.Helper()
-	Eventually(t, time.Minute, "all nodes are alike", func() error {
+	Eventually(t, 3*time.Minute, "all nodes are alike", func() error {
 		said := map[string]string{}
 		for _, n := range s.Nodes {
 			file := filepath.Join(t.TempDir(), "backup")
