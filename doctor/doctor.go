@@ -79,10 +79,10 @@ func (r Report) Failed() bool {
 
 const (
 	wholeTime   = time.Minute
-	hopTime     = 5 * time.Second // one connection, and one handshake
-	proxyTime   = 6 * time.Second // a proxy's answer; three of them bound one check
+	hopTime     = 8 * time.Second  // one connection, and one handshake
+	proxyTime   = 10 * time.Second // a proxy's answer; three of them bound one check
 	lookupTime  = 5 * time.Second
-	answerTime  = 6 * time.Second
+	answerTime  = 8 * time.Second
 	maxSkew     = time.Minute
 	atOnce      = 8
 	maxAttempts = 48 // pairs of a destination and a way to it

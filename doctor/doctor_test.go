@@ -130,7 +130,7 @@ func TestAllIsWellAndTheSecretIsShownOnce(t *testing.T) {
 	want := `PASS config
 PASS settings
 PASS clock
-SKIP node gw1
+SKIP node
 PASS network
 SKIP dns
 PASS tcp main
@@ -227,6 +227,7 @@ func TestEachHopIsBlamedForItsOwn(t *testing.T) {
 		"a page comes instead":              {cloud: html, step: "answer", of: cloudHost, code: "captive_portal"},
 		"it sends elsewhere":                {cloud: http.RedirectHandler("https://portal.test/login?token=t", http.StatusFound), step: "answer", of: cloudHost, code: "captive_portal", words: "portal.test"},
 		"the clock is wrong":                {cloud: late(&emulator.Emulator{}), step: "clock", code: "clock_skew_api", words: "ahead of cloud.site.test"},
+		"it is said to speak TLS":           {change: func(s *site) { s.text = strings.ReplaceAll(s.text, "{name: main,", "{name: main, kind: https,") }, step: "tls", of: "main", code: "proxy_tls_failed"},
 		"the password can be read by all":   {change: func(s *site) { _ = os.Chmod(filepath.Join(s.dir, "proxy.password"), 0o644) }, step: "config", of: "egress.proxy.password_file", words: "0600"},
 		"the proxy offers what is not here": {proxy: proxy.Config{Offers: []string{"NTLM"}, OnlyOffers: true}, step: "auth", of: "main", code: "proxy_auth_required", words: "NTLM"},
 	} {
@@ -289,5 +290,50 @@ func TestNamesAreLookedUpOnlyWhereTheyAreNeeded(t *testing.T) {
 	x.names(t.Context(), x.hops(t.Context()))
 	if row := find(t, x.report, "dns", "proxy.corp.invalid"); row.State != Fail || fmt.Sprint(asked) != "[proxy.corp.invalid]" {
 		t.Errorf("got %+v after looking up %v, want the proxy's name alone, and that it fails", row, asked)
+	}
+}
+
+func TestWhatIsNoSOCKS5(t *testing.T) {
+	ln := listen(t)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	s := newSite(t, nil, nil, proxy.Config{})
+	s.text = strings.ReplaceAll(strings.ReplaceAll(s.text, s.proxy.Addr(), ln.Addr().String()), "{name: main,", "{name: main, kind: socks5,")
+	r := Run(t.Context(), s.config(t))
+	if c := find(t, r, "tcp", "main"); c.State != Pass {
+		t.Errorf("got %+v, want a connection", c)
+	}
+	if c := find(t, r, "asks", "main"); c.State != Fail || c.Action == "" {
+		t.Errorf("got %+v, want it to fail", c)
+	}
+	if c := find(t, r, "auth", "main"); c.State != Skip {
+		t.Errorf("got %+v, want it skipped", c)
+	}
+}
+
+// A strong scheme that is offered and broken is told, and does not hide that a weaker one works and the destination is denied.
+func TestWeakerSchemeWorksAndTheDestinationIsDenied(t *testing.T) {
+	s := newSite(t, nil, nil, proxy.Config{Users: map[string]string{user: password}, Hosts: map[string]string{}, Offers: []string{"Negotiate"}})
+	conf, keytab := s.file(t, "krb5.conf", "[libdefaults]\n dns_lookup_kdc = false\n"), s.file(t, "k.keytab", "\x05\x02")
+	s.text = strings.ReplaceAll(s.text, "{name: main,", "{name: main, kerberos: {principal: svc@CORP.TEST, keytab_file: "+keytab+", config_file: "+conf+", spn: HTTP/p},")
+	r := Run(t.Context(), s.config(t))
+	if c := find(t, r, "auth", "main negotiate"); c.State != Warn || c.Code == "" {
+		t.Errorf("got %+v, want a warning", c)
+	}
+	if c := find(t, r, "auth", "main basic"); c.State != Pass {
+		t.Errorf("got %+v, want it to work", c)
+	}
+	if c := find(t, r, "connect", cloudHost); c.State != Fail || c.Code != "proxy_denied" {
+		t.Errorf("got %+v, want the denial", c)
+	}
+	if !r.Failed() {
+		t.Error("nothing failed")
 	}
 }

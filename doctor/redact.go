@@ -19,7 +19,11 @@ type redactor struct {
 var (
 	mailLike   = regexp.MustCompile(`[\p{L}\p{N}._%+-]+@[\p{L}\p{N}.-]+`)
 	domainLike = regexp.MustCompile(`[\p{L}\p{N}_.-]+\\[\p{L}\p{N}_.$-]+`) // CORP\somebody
-	pathLike   = regexp.MustCompile(`(?:[A-Za-z]:)?[/\\](?:[\p{L}\p{N} ._-]+[/\\])+[\p{L}\p{N}._-]+`)
+	// Within an entry of a list, as settings are shown.
+	fileEntry    = regexp.MustCompile(`\b([a-z_]*file)=(\S+)`)
+	accountEntry = regexp.MustCompile(`\b(username|principal)=(\S+)`)
+
+	pathLike = regexp.MustCompile(`(?:[A-Za-z]:)?[/\\](?:[\p{L}\p{N} ._-]+[/\\])+[\p{L}\p{N}._-]+`)
 )
 
 // redactorOf knows the secrets, accounts and paths of a configuration.
@@ -67,6 +71,9 @@ func redactorOf(c Config) *redactor {
 	for _, s := range c.Settings.Settings(c.Origins) {
 		if isPath(s.Key) {
 			place(s.Value)
+		}
+		for _, m := range fileEntry.FindAllStringSubmatch(s.Value, -1) {
+			place(m[2])
 		}
 	}
 	place(c.File)
@@ -119,6 +126,7 @@ func (cl *redactor) value(key, value string) string {
 	case name == "username" || name == "principal" || name == "ultimate_id":
 		return "(set)"
 	}
+	value = accountEntry.ReplaceAllString(fileEntry.ReplaceAllString(value, "$1=(file)"), "$1=(set)")
 	return cl.text(value)
 }
 

@@ -90,7 +90,7 @@ func (x *examination) node() {
 		if x.Silent != nil {
 			found = sentence(x.Silent.Error())
 		}
-		x.add(Check{Step: "node", Of: x.Settings.Node, State: Skip, Found: found})
+		x.add(Check{Step: "node", State: Skip, Found: found})
 		return
 	}
 	c := Check{Step: "node", Of: s.Node, State: Pass, Found: "It runs, and the cloud answers it."}

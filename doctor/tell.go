@@ -24,6 +24,7 @@ func (x *examination) tellHop(h *hop) {
 			}
 		}
 	}
+	h.told = at
 	f, tried := h.found[at]
 	if !tried {
 		x.add(Check{Step: "tcp", Of: h.name, State: Skip, Found: "Not tried: there is too much to try."})
@@ -59,9 +60,10 @@ func (x *examination) tellHop(h *hop) {
 	}
 	switch {
 	case f.Kind == egress.SOCKS5:
+		row("asks", asking, "It speaks SOCKS5.")
 		if f.Withheld {
 			x.add(Check{Step: "auth", Of: h.name, State: Skip, Found: x.why(h)})
-		} else if h.secret() {
+		} else if h.secret() || failed == proving {
 			row("auth", proving, "It takes this server, or its user name and password.")
 		}
 		return
@@ -139,6 +141,11 @@ func (x *examination) tellDestination(h *hop, d *destination) {
 		if h.until.IsZero() && h.first != nil {
 			c.Action = "To try this one instead: sitegate doctor --to " + d.addr
 		}
+		x.add(c)
+		return
+	case failed < opening && d != h.told: // the proxy worked for another one
+		c := Check{Step: "connect", Of: of, State: Fail}
+		c.explain(f.Err)
 		x.add(c)
 		return
 	case failed < opening:

@@ -20,7 +20,8 @@ type hop struct {
 	to    []*destination
 	// first is the destination that this hop's secret is used for; nil: none, and nothing is known of the hop.
 	first *destination
-	until time.Time // the node does not send the secret before this; zero: it does
+	told  *destination // the one whose attempt told about the hop itself
+	until time.Time    // the node does not send the secret before this; zero: it does
 
 	found map[*destination]finding
 }
@@ -202,6 +203,11 @@ func (x *examination) try(ctx context.Context, h *hop, d *destination) finding {
 		}
 	})
 	f.Finding, f.err = x.dialer.Check(ctx, p)
+	for _, s := range f.Schemes {
+		if s.Tried && s.Err != nil && taken(s.Err) { // a scheme that works says more than a stronger one that does not
+			f.Err = s.Err
+		}
+	}
 	if !f.Date.IsZero() {
 		f.clocks = append(f.clocks, clockReading{of: h.name, ahead: outside(f.Date, begun, time.Now()), proxy: true})
 	}

@@ -85,15 +85,17 @@ func (p *program) examine(ctx context.Context, args []string) (r doctor.Report, 
 	if r = doctor.Run(ctx, d); ctx.Err() != nil {
 		return r, ctx.Err()
 	}
-	if *file != "" {
-		if err := doctor.WriteBundle(*file, d, r); err != nil {
-			return r, err
-		}
+	if err := p.tellReport(r, *asJSON); err != nil || *file == "" {
+		return r, err
 	}
-	if !*asJSON {
-		return r, r.Text(p.stdout)
+	return r, doctor.WriteBundle(*file, d, r) // after what it says, which is not to be lost with it
+}
+
+func (p *program) tellReport(r doctor.Report, asJSON bool) error {
+	if !asJSON {
+		return r.Text(p.stdout)
 	}
 	e := json.NewEncoder(p.stdout)
 	e.SetIndent("", "  ")
-	return r, e.Encode(r)
+	return e.Encode(r)
 }
