@@ -42,12 +42,12 @@ func (x *examination) firewall(ctx context.Context, hops []*hop) []Opening {
 	}
 	for _, h := range hops {
 		if !h.direct() {
-			add(here, h.proxy.Address, protocolOf(h), "proxy "+h.name)
+			add(here, h.proxy.Address, protocolOf(h), called(h.name))
 		}
 	}
 	for _, p := range x.Way.Proxies {
 		if !slices.ContainsFunc(hops, func(h *hop) bool { return h.name == proxyName(p) }) {
-			add(here, p.Address, protocolOf(&hop{proxy: p}), "proxy "+proxyName(p))
+			add(here, p.Address, protocolOf(&hop{proxy: p}), called(proxyName(p)))
 		}
 	}
 	outward := func(addr, purpose string, by []*hop) {
@@ -57,7 +57,7 @@ func (x *examination) firewall(ctx context.Context, hops []*hop) []Opening {
 		for _, h := range by {
 			source := here
 			if !h.direct() {
-				source = "proxy " + h.name
+				source = called(h.name)
 			}
 			add(source, addr, openTLS, purpose+exempt)
 		}
@@ -117,6 +117,14 @@ func (x *examination) inside(here string, add func(source, destination, protocol
 	if cn := x.Settings.Connect; cn != nil {
 		add("desktops", cn.Listen, openConnect, "sign-in pages, by this gateway")
 	}
+}
+
+// called is a proxy's name among other things. The only one is often called just that.
+func called(name string) string {
+	if name == "proxy" {
+		return "the proxy"
+	}
+	return "proxy " + name
 }
 
 func hostPort(address string) string {
