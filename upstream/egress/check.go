@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"sitegate/upstream/egress/krb"
 )
 
 // Probe is what Check tries.
@@ -197,6 +199,9 @@ func (p *proxy) checkSchemes(ctx context.Context, f *Finding, addr string, offer
 			conn, one := x.run(ctx)
 			x.close()
 			check.Err = one
+			if k := (*krb.Error)(nil); s == Negotiate && errors.As(one, &k) && k.Kind == krb.Unreachable {
+				shown = false // no KDC has seen the password
+			}
 			if one == nil && tunnel == nil {
 				tunnel = conn
 			} else if one == nil {

@@ -8,6 +8,7 @@ import (
 
 	"sitegate/emulator/proxy"
 	"sitegate/upstream/egress"
+	"sitegate/upstream/egress/krb/krbtest"
 )
 
 // A probe asks the destination over the connection that it opened, and shows the password once for all that.
@@ -50,4 +51,17 @@ func TestCheckAsksOverItsOneConnection(t *testing.T) {
 	if s := p.Stats(); s.Tunnels != 1 || s.Rejected != 0 {
 		t.Errorf("got %+v, want no credentials shown", s)
 	}
+}
+
+// A password that tickets are made of is shown to the KDC, and then to no proxy; but where there is no KDC it has been shown to nobody.
+func TestCheckCountsTheKDC(t *testing.T) {
+	p := start(t, proxy.Config{Users: map[string]string{"svc": "p"}, Hosts: map[string]string{}, Offers: []string{"Negotiate"}})
+	service := krbtest.New(t, spn, dead(t))
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Name: "p", Address: p.Addr(), Username: "svc", PasswordFile: file(t, "p\n", 0o600),
+		Kerberos: &egress.Kerberos{Principal: krbtest.Principal, ConfigFile: service.ConfigFile, SPN: spn}}}})
+	f, err := d.Check(t.Context(), egress.Probe{Candidate: "p", Address: name + ":443"})
+	if err != nil || len(f.Schemes) != 2 || f.Schemes[0].Err == nil || !f.Schemes[1].Tried {
+		t.Fatalf("got %+v, %v, want Basic tried after a KDC that there is not", f, err)
+	}
+	wantCode(t, f.Schemes[1].Err, egress.ProxyDenied)
 }
