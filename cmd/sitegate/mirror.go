@@ -74,6 +74,8 @@ func mirrorStatus(ctx context.Context, p *program, args []string) error {
 		fmt.Fprintf(t, "read\tnot to its end yet\n")
 	case s.Mirror.Source == "file":
 		fmt.Fprintf(t, "from\tfiles, imported %s\n", ago(s.Time, s.Mirror.Imported))
+	case s.Mirror.Read.IsZero(): // which is told once in a while
+		fmt.Fprintf(t, "from\tthe cloud's feed, read to its end\n")
 	default:
 		fmt.Fprintf(t, "from\tthe cloud's feed, read to its end %s\n", ago(s.Time, s.Mirror.Read))
 	}

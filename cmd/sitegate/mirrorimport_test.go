@@ -145,3 +145,15 @@ func TestMirrorStatusListsWhatCannotBeUnderstood(t *testing.T) {
 		}
 	}
 }
+
+func TestMirrorStatusOfASiteThatHasJustBegun(t *testing.T) {
+	file := writeSingle(t)
+	m := http.NewServeMux()
+	m.Handle("GET /v1/status", statusOf(api.Status{Time: at, Link: api.LinkState{Up: true, State: api.LinkUp, Contact: at}, Mirror: api.MirrorStatus{Filled: true, Source: "feed"}}))
+	m.HandleFunc("GET /v1/mirror/malformed", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"items":[]}`)) })
+	answerAt(t, file, m)
+	_, stdout, stderr := sitegate(t, nil, "mirror", "status", "--config", file, "--data-dir", filepath.Dir(file))
+	if want := "the cloud's feed, read to its end\n"; !strings.Contains(stdout, want) || stderr != "" {
+		t.Errorf("got\n%s%s\nwant in it %q", stdout, stderr, want)
+	}
+}
