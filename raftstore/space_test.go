@@ -119,7 +119,7 @@ func TestLowLeaderHandsOverToANodeWithRoom(t *testing.T) {
 	first := c.leader()
 	for name, s := range c.nodes { // one of the others is low, too
 		if s != first {
-			disk.set(c.dirs[name], 20<<20)
+			disk.set(c.dirs[name], 30<<20)
 			eventually(t, func() error {
 				if got := s.Disk().State; got != DiskLow {
 					return errors.New(got.String())
@@ -129,7 +129,7 @@ func TestLowLeaderHandsOverToANodeWithRoom(t *testing.T) {
 			break
 		}
 	}
-	disk.set(first.cfg.Dir, 20<<20)
+	disk.set(first.cfg.Dir, 30<<20)
 	eventually(t, func() error {
 		for _, s := range c.nodes {
 			if leads(s) == nil && s.Disk().State == DiskOK {
