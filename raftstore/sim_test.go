@@ -48,6 +48,12 @@ const (
 )
 
 func TestSimulatedWeeks(t *testing.T) {
+	if raceEnabled {
+		// Two goroutines of a bubble that meet tickers which are due at once share what the
+		// detector knows of the bubble's timers, without a lock: Go 1.26.8 itself ends with
+		// SIGSEGV then (timer.maybeRunChan), once in a few million ticks.
+		t.Skip("the race detector crashes in long simulations; .ci/run simulates without it")
+	}
 	seed := *simSeed
 	if seed == 0 {
 		seed = rand.Uint64()
