@@ -199,6 +199,10 @@ func (n *nemesis) hang(node int, d time.Duration) func() {
 	mend := n.broken(node, func(f *Faults) { f.DiskMS = d.Milliseconds() })
 	return func() {
 		mend()
+		// A write that is under way hangs on, and ends the node when that is 10 s.
+		for until := time.Now().Add(d + time.Second); d > 9*time.Second && !n.s.Nodes[node].Ended() && time.Now().Before(until); {
+			time.Sleep(50 * time.Millisecond)
+		}
 		if n.s.Nodes[node].Ended() {
 			n.s.Start(n.t, node)
 		}
