@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -214,9 +213,7 @@ func lookIntoBackup(p *program, how string, args []string) error {
 		out.Size = info.Size()
 	}
 	if *asJSON {
-		e := json.NewEncoder(p.stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(out)
+		return p.json(out)
 	}
 	return p.showBackup(out)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -55,13 +54,7 @@ Example:
 `
 
 func clusterMembers(ctx context.Context, p *program, args []string) error {
-	f := p.flags("cluster members", membersHelp)
-	p.configFlags(f)
-	asJSON := f.Bool("json", false, "print it as JSON")
-	if err := p.parseNone(f, args); err != nil {
-		return err
-	}
-	c, _, err := p.load(f)
+	c, asJSON, err := p.looking("cluster members", membersHelp, args)
 	if err != nil {
 		return err
 	}
@@ -69,13 +62,8 @@ func clusterMembers(ctx context.Context, p *program, args []string) error {
 	if err := operator(ctx, c, http.MethodGet, api.PathMembers, nil, &list); err != nil {
 		return err
 	}
-	if *asJSON {
-		e := json.NewEncoder(p.stdout)
-		e.SetIndent("", "  ")
-		if err := e.Encode(list.Items); err != nil {
-			return fmt.Errorf("writing the members: %w", err)
-		}
-		return nil
+	if asJSON {
+		return p.json(list.Items)
 	}
 	var s api.Status
 	if err := operator(ctx, c, http.MethodGet, api.PathStatus, nil, &s); err != nil {

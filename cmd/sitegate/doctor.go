@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,7 +94,5 @@ func (p *program) tellReport(r doctor.Report, asJSON bool) error {
 	if !asJSON {
 		return r.Text(p.stdout)
 	}
-	e := json.NewEncoder(p.stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(r)
+	return p.json(r)
 }

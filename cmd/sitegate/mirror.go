@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os/user"
@@ -42,13 +41,7 @@ type mirrorReport struct {
 }
 
 func mirrorStatus(ctx context.Context, p *program, args []string) error {
-	f := p.flags("mirror status", mirrorStatusHelp)
-	p.configFlags(f)
-	asJSON := f.Bool("json", false, "print it as JSON")
-	if err := p.parseNone(f, args); err != nil {
-		return err
-	}
-	c, _, err := p.load(f)
+	c, asJSON, err := p.looking("mirror status", mirrorStatusHelp, args)
 	if err != nil {
 		return err
 	}
@@ -60,10 +53,8 @@ func mirrorStatus(ctx context.Context, p *program, args []string) error {
 	if err := operator(ctx, c, http.MethodGet, api.PathMirror+"/malformed", nil, &odd); err != nil {
 		return err
 	}
-	if *asJSON {
-		e := json.NewEncoder(p.stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(mirrorReport{s.Mirror, s.Link, s.Counts, odd.Items})
+	if asJSON {
+		return p.json(mirrorReport{s.Mirror, s.Link, s.Counts, odd.Items})
 	}
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "link\t%s\n", linkWords(s))

@@ -106,3 +106,25 @@ func operatorError(c configs.Config, socket string, err error) error {
 	}
 	return &exitError{exitUnavailable, fmt.Errorf("asking node %s at %s: %w", c.Node, socket, err)}
 }
+
+// looking reads the flags and the configuration of a command that only looks at the node.
+func (p *program) looking(name, help string, args []string) (c configs.Config, asJSON bool, err error) {
+	f := p.flags(name, help)
+	p.configFlags(f)
+	f.BoolVar(&asJSON, "json", false, "print it as JSON")
+	if err := p.parseNone(f, args); err != nil {
+		return c, asJSON, err
+	}
+	c, _, err = p.load(f)
+	return c, asJSON, err
+}
+
+// json prints a value for programs to read.
+func (p *program) json(v any) error {
+	e := json.NewEncoder(p.stdout)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	return nil
+}

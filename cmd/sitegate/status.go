@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -26,13 +25,7 @@ Example:
 `
 
 func status(ctx context.Context, p *program, args []string) error {
-	f := p.flags("status", statusHelp)
-	p.configFlags(f)
-	asJSON := f.Bool("json", false, "print it as JSON")
-	if err := p.parseNone(f, args); err != nil {
-		return err
-	}
-	c, _, err := p.load(f)
+	c, asJSON, err := p.looking("status", statusHelp, args)
 	if err != nil {
 		return err
 	}
@@ -40,13 +33,8 @@ func status(ctx context.Context, p *program, args []string) error {
 	if err := operator(ctx, c, http.MethodGet, api.PathStatus, nil, &s); err != nil {
 		return err
 	}
-	if *asJSON {
-		e := json.NewEncoder(p.stdout)
-		e.SetIndent("", "  ")
-		if err := e.Encode(s); err != nil {
-			return fmt.Errorf("writing the status: %w", err)
-		}
-		return nil
+	if asJSON {
+		return p.json(s)
 	}
 	return p.showStatus(s)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -89,9 +88,7 @@ func usagePeaks(ctx context.Context, p *program, args []string) error {
 	}
 	switch {
 	case *asJSON:
-		e := json.NewEncoder(p.stdout)
-		e.SetIndent("", "  ")
-		err = e.Encode(api.List[api.Peak]{Items: append([]api.Peak{}, peaks...)})
+		err = p.json(api.List[api.Peak]{Items: append([]api.Peak{}, peaks...)})
 	case *asCSV:
 		err = p.peaksCSV(peaks)
 	default:

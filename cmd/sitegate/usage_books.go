@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"text/tabwriter"
@@ -71,13 +70,6 @@ func shown(s string) string {
 	return q[1 : len(q)-1]
 }
 
-// json prints v.
-func (p *program) json(v any) error {
-	e := json.NewEncoder(p.stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
 const usageAuditHelp = `
 Usage: sitegate usage audit [--json] [--config FILE]
 
@@ -97,13 +89,7 @@ Example:
 `
 
 func usageAudit(ctx context.Context, p *program, args []string) error {
-	f := p.flags("usage audit", usageAuditHelp)
-	p.configFlags(f)
-	asJSON := f.Bool("json", false, "print it as JSON")
-	if err := p.parseNone(f, args); err != nil {
-		return err
-	}
-	c, _, err := p.load(f)
+	c, asJSON, err := p.looking("usage audit", usageAuditHelp, args)
 	if err != nil {
 		return err
 	}
@@ -111,7 +97,7 @@ func usageAudit(ctx context.Context, p *program, args []string) error {
 	if err := patientOperator(ctx, c, http.MethodGet, api.PathAudit, nil, &a); err != nil {
 		return err
 	}
-	if *asJSON {
+	if asJSON {
 		err = p.json(a)
 	} else {
 		p.auditText(a)
