@@ -7,17 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,111 +184,6 @@ func TestProxyWithinTLS(t *testing.T) {
 	wantCode(t, dial(func(q *egress.Proxy) { q.Address = plain.addr }), egress.ProxyTLSFailed, "kind to http")
 }
 
-// socksServer is RFC 1928 with or without RFC 1929; the reply is what it says to CONNECT.
-func socksServer(t *testing.T, user, password string, reply byte) (addr string, asked func() []string) {
-	t.Helper()
-	ln := listen(t)
-	var mu sync.Mutex
-	var list []string
-	var wg sync.WaitGroup
-	serve := func(c net.Conn) {
-		defer c.Close()
-		read := func(n int) []byte {
-			b := make([]byte, n)
-			if _, err := io.ReadFull(c, b); err != nil {
-				return make([]byte, n)
-			}
-			return b
-		}
-		methods := read(int(read(2)[1]))
-		switch {
-		case user == "":
-			c.Write([]byte{5, 0})
-		case strings.Contains(string(methods), "\x02"):
-			c.Write([]byte{5, 2})
-			got := string(read(int(read(2)[1])))
-			if got += ":" + string(read(int(read(1)[0]))); got != user+":"+password {
-				c.Write([]byte{1, 1})
-				return
-			}
-			c.Write([]byte{1, 0})
-		default:
-			c.Write([]byte{5, 0xff})
-			return
-		}
-		head := read(4)
-		host := ""
-		switch head[3] {
-		case 1:
-			host = net.IP(read(4)).String()
-		case 3:
-			host = string(read(int(read(1)[0])))
-		case 4:
-			host = net.IP(read(16)).String()
-		}
-		port := read(2)
-		mu.Lock()
-		list = append(list, fmt.Sprintf("%d %s:%d", head[3], host, int(port[0])<<8|int(port[1])))
-		mu.Unlock()
-		// The address and the destination's first bytes in one packet: they must not be lost.
-		c.Write([]byte{5, reply, 0, 3, 4, 'h', 'o', 's', 't', 0, 80})
-		if reply == 0 {
-			io.Copy(c, c)
-		}
-	}
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { serve(c) })
-		}
-	})
-	t.Cleanup(func() { ln.Close(); wg.Wait() })
-	return ln.Addr().String(), func() []string { mu.Lock(); defer mu.Unlock(); return append([]string(nil), list...) }
-}
-
-func TestSOCKS5(t *testing.T) {
-	password := file(t, corpPass, 0o600)
-	with := func(addr string) egress.Proxy {
-		return egress.Proxy{Kind: egress.SOCKS5, Address: addr, Username: corpUser, PasswordFile: password}
-	}
-	addr, asked := socksServer(t, corpUser, corpPass, 0)
-	d := dialer(t, egress.Config{Proxies: []egress.Proxy{with(addr)}})
-	if err := echo(t, d); err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range []string{"192.0.2.7:80", "[2001:db8::7]:8080"} {
-		c, err := d.DialContext(t.Context(), "tcp", a)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Close()
-	}
-	if got, want := fmt.Sprint(asked()), "[3 a.test:443 1 192.0.2.7:80 4 2001:db8::7:8080]"; got != want {
-		t.Errorf("got %s, want %s: names are the proxy's to resolve", got, want)
-	}
-	open, _ := socksServer(t, "", "", 0)
-	if err := echo(t, dialer(t, egress.Config{Proxies: []egress.Proxy{with(open)}})); err != nil {
-		t.Errorf("one that asks nobody: %v", err)
-	}
-
-	other, _ := socksServer(t, corpUser, "another", 0)
-	d = dialer(t, egress.Config{Proxies: []egress.Proxy{with(other)}})
-	for range 3 {
-		wantCode(t, echo(t, d), egress.ProxyAuthRejected, corpUser)
-	}
-	wantCode(t, echo(t, dialer(t, egress.Config{Proxies: []egress.Proxy{{Kind: egress.SOCKS5, Address: other}}})), egress.ProxyAuthRequired)
-	for reply, code := range map[byte]egress.Code{2: egress.ProxyDenied, 4: egress.APIUnreachable, 5: egress.APIUnreachable, 99: egress.APIUnreachable} {
-		addr, _ := socksServer(t, "", "", reply)
-		wantCode(t, echo(t, dialer(t, egress.Config{Proxies: []egress.Proxy{{Kind: egress.SOCKS5, Address: addr}}})), code)
-	}
-	wantCode(t, echo(t, dialer(t, egress.Config{Proxies: []egress.Proxy{{Kind: egress.SOCKS5, Address: (&corporate{}).start(t).addr}}, ConnectTimeout: 300 * time.Millisecond})), egress.ProxyNoAnswer)
-	mail, _ := script(t)
-	wantCode(t, echo(t, dialer(t, egress.Config{Proxies: []egress.Proxy{{Kind: egress.SOCKS5, Address: mail}}, ConnectTimeout: 300 * time.Millisecond})), egress.ProxyNoAnswer)
-}
-
 func TestSignInPages(t *testing.T) {
 	for name, answer := range map[string]string{
 		"a redirect": "HTTP/1.1 302 Found\r\nLocation: https://portal.corp.test/login?token=secret\r\nContent-Length: 0\r\n\r\n",
@@ -326,111 +217,6 @@ func TestSignInPages(t *testing.T) {
 	}
 	_, err = tr.RoundTrip(req)
 	wantCode(t, err, egress.CaptivePortal, "no TLS")
-}
-
-// pacServer serves what body says, and counts.
-func pacServer(t *testing.T, body *atomic.Pointer[string]) (url string, fetched *atomic.Int32) {
-	t.Helper()
-	fetched = new(atomic.Int32)
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fetched.Add(1)
-		b := body.Load()
-		if b == nil {
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", "application/x-ns-proxy-autoconfig")
-		io.WriteString(w, *b)
-	})}
-	ln := listen(t)
-	go srv.Serve(ln)
-	t.Cleanup(func() { srv.Close() })
-	return "http://" + ln.Addr().String() + "/proxy.pac", fetched
-}
-
-func TestPAC(t *testing.T) {
-	p := (&corporate{offers: []string{`Basic realm="x"`}, user: corpUser, password: corpPass}).start(t)
-	src := fmt.Sprintf(`function FindProxyForURL(url, host) { return host === "a.test" && url === "https://a.test/" ? "PROXY %s; PROXY %s" : "DIRECT" }`, dead(t), p.addr)
-	var body atomic.Pointer[string]
-	body.Store(&src)
-	url, fetched := pacServer(t, &body)
-	dir := t.TempDir()
-	cfg := egress.Config{PAC: &egress.PAC{URL: url}, StateDir: dir, Proxies: []egress.Proxy{{Name: "ours", Address: p.addr, Username: corpUser, PasswordFile: file(t, corpPass, 0o600)}}}
-	d := dialer(t, cfg)
-	if got := fetched.Load(); got != 0 {
-		t.Errorf("fetched %d times before anybody has dialled", got)
-	}
-	for range 3 {
-		if err := echo(t, d); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := fetched.Load(); got != 1 {
-		t.Errorf("fetched %d times for three connections, want 1", got)
-	}
-	names, err := d.Candidates(t.Context(), "other.test:443")
-	if err != nil || fmt.Sprint(names) != "[direct]" {
-		t.Errorf("got %v, %v, want what the file says", names, err)
-	}
-	s := d.Status()
-	if last := s[len(s)-1]; last.Name != "pac" || last.State != egress.Well {
-		t.Errorf("got %+v, want the file well", last)
-	}
-
-	// The server is gone, and the gateway starts anew: the copy on disk is used.
-	for name, broken := range map[string]*string{"gone": nil, "a page": ptr("<html>Sign in</html>"), "without the function": ptr("var x"), "endless": ptr("x = '" + strings.Repeat("x", 1<<20) + "'")} {
-		body.Store(broken)
-		d = dialer(t, cfg)
-		if err := echo(t, d); err != nil {
-			t.Errorf("%s: got %v, want the copy used", name, err)
-		}
-		s := d.Status()
-		last := s[len(s)-1]
-		if last.State != egress.Failing {
-			t.Errorf("%s: got %+v, want it to be told", name, last)
-		}
-		wantCode(t, last.Err, egress.PACFailed, "; the copy of 20")
-	}
-	// Without a copy there is no way out, and never directly.
-	cfg.StateDir = ""
-	body.Store(nil)
-	d = dialer(t, cfg)
-	_, err = d.DialContext(t.Context(), "tcp", p.addr)
-	wantCode(t, err, egress.PACFailed, "HTTP 404", "Nothing is connected directly")
-	cfg.StateDir = filepath.Join(dir, "not there")
-	body.Store(&src)
-	if err := echo(t, dialer(t, cfg)); err != nil {
-		t.Errorf("where no copy can be kept: got %v, want it to work all the same", err)
-	}
-}
-
-func ptr(s string) *string { return &s }
-
-func TestPACThatFailsIsNoDirectConnection(t *testing.T) {
-	target := (&corporate{}).start(t)
-	for name, src := range map[string]string{
-		"empty":       `function FindProxyForURL(url, host) { return host === "localhost" ? "DIRECT" : "" }`,
-		"null":        `function FindProxyForURL(url, host) { return host === "localhost" ? "DIRECT" : null }`,
-		"throws":      `function FindProxyForURL(url, host) { if (host === "localhost") return "DIRECT"; throw "no" }`,
-		"nonsense":    `function FindProxyForURL(url, host) { return host === "localhost" ? "DIRECT" : "DIRECTLY" }`,
-		"SOCKS4":      `function FindProxyForURL(url, host) { return host === "localhost" ? "DIRECT" : "SOCKS4 h:1" }`,
-		"no function": `var x`,
-	} {
-		d := dialer(t, egress.Config{PAC: &egress.PAC{File: file(t, src, 0o644)}})
-		c, err := d.DialContext(t.Context(), "tcp", target.addr)
-		if err == nil {
-			c.Close()
-			t.Errorf("%s: got a connection", name)
-			continue
-		}
-		wantCode(t, err, egress.PACFailed)
-	}
-	many := dialer(t, egress.Config{PAC: &egress.PAC{File: file(t, `function FindProxyForURL(url, host) { return "PROXY " + host + ":1" }`, 0o644)}})
-	var last error
-	for i := range 100 {
-		_, last = many.Candidates(t.Context(), fmt.Sprintf("h%d.test:443", i))
-	}
-	wantCode(t, last, egress.PACFailed, "more than 64 proxies")
 }
 
 // A reload takes the new way for new connections; what is open goes on.
@@ -580,33 +366,6 @@ func TestInspectionIsNamed(t *testing.T) {
 	p := forward(t, ln.Addr().String())
 	_, err := get(t, dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: p}}}))
 	wantCode(t, err, egress.TLSIntercepted, "inspected by Zscaler", name, "extra_ca")
-}
-
-// A reload while the PAC file cannot be had goes on with what is known of it.
-func TestReloadKeepsThePACFile(t *testing.T) {
-	p := (&corporate{}).start(t)
-	src := fmt.Sprintf(`function FindProxyForURL(url, host) { return "PROXY %s" }`, p.addr)
-	var body atomic.Pointer[string]
-	body.Store(&src)
-	url, _ := pacServer(t, &body)
-	cfg := egress.Config{PAC: &egress.PAC{URL: url}}
-	d := dialer(t, cfg)
-	if err := echo(t, d); err != nil {
-		t.Fatal(err)
-	}
-	body.Store(nil)
-	if err := d.Reload(cfg); err != nil {
-		t.Fatal(err)
-	}
-	if err := echo(t, d); err != nil {
-		t.Errorf("got %v, want the file that was read before", err)
-	}
-	until(t, "the file is told to fail", func() bool { s := d.Status(); return s[len(s)-1].State == egress.Failing })
-	cfg.PAC = &egress.PAC{URL: url + "?other"}
-	if err := d.Reload(cfg); err != nil {
-		t.Fatal(err)
-	}
-	wantCode(t, echo(t, d), egress.PACFailed) // what another file says is not this one's
 }
 
 func TestNTLMIsWarnedOf(t *testing.T) {

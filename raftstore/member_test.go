@@ -1,0 +1,201 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/license"
+	"sitegate/siteca"
+)
+
+func (s *site) sorted() []string {
+	var names []string
+	for _, n := range []string{"n1", "n2", "n3", "n4", "n5"} {
+		if s.nodes[n] != nil {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+func TestRemovalKeepsAMajority(t *testing.T) {
+	s := newSite(t, nil)
+	s.door()
+	for i, name := range []string{"n2", "n3"} {
+		s.join(name, s.token())
+		s.voters([]string{"n1", "n2", "n3"}[:i+2]...)
+	}
+	refused := func(want string, r Removal) {
+		t.Helper()
+		var no *Refused
+		if err := s.leader().Remove(limited(t), r); !errors.As(err, &no) || !strings.Contains(err.Error(), want) {
+			t.Errorf("removing %+v: got %v, want a refusal with %q", r, err, want)
+		}
+	}
+	refused("no node n9", Removal{Node: "n9", By: "ida"})
+	var dead string
+	for name, x := range s.nodes {
+		if x != s.leader() {
+			dead = name
+			break
+		}
+	}
+	s.crash(dead)
+	for name, x := range s.nodes { // at once, though the dead one was heard of a moment ago
+		if x != s.leader() { // it and the leader are all that is left
+			refused("Without "+name, Removal{Node: name, By: "ida"})
+			refused("say why", Removal{Node: name, By: "ida", Force: true})
+		}
+	}
+	for name, x := range s.nodes {
+		var no *Refused
+		if err := x.Leave(limited(t)); !errors.As(err, &no) || !strings.Contains(err.Error(), "Without "+name) {
+			t.Errorf("%s leaves: got %v, want a refusal", name, err)
+		}
+	}
+	if err := s.leader().Remove(limited(t), Removal{Node: strings.ToUpper(dead), By: "ida"}); err != nil {
+		t.Errorf("removing the dead one: %v", err)
+	}
+	s.voters(s.sorted()...)
+	if err := s.leader().Remove(limited(t), Removal{Node: dead, By: "ida"}); err != nil {
+		t.Errorf("removing it once more: %v", err)
+	}
+}
+
+func TestDeadMembersAreCleanedUpNeverBelowAMajority(t *testing.T) {
+	s := newSite(t, func(c *Config) { c.RemoveDeadAfter = 6 * time.Second })
+	s.door()
+	for i, name := range []string{"n2", "n3"} {
+		s.join(name, s.token())
+		s.voters([]string{"n1", "n2", "n3"}[:i+2]...)
+	}
+	dead := s.follower().cfg.Node
+	s.crash(dead)
+	s.voters(s.sorted()...) // two are left
+	eventually(t, func() error {
+		var by string
+		s.leader().View(func(st *license.State) { by = st.Node(dead).By })
+		if by != "clean-up" {
+			return fmt.Errorf("%s was removed by %q", dead, by)
+		}
+		return nil
+	})
+	members := s.leader().configured()
+	s.leader().clean(context.Background(), members) // at once, though nobody is dead
+	if got := s.leader().configured(); len(got) != 2 {
+		t.Errorf("a member that is well was removed: %v are left", got)
+	}
+}
+
+// A node that moved says so with its certificate; nobody else can.
+func TestANodesAddressFollowsIt(t *testing.T) {
+	s := newSite(t, nil)
+	s.door()
+	for i, name := range []string{"n2", "n3"} {
+		s.join(name, s.token())
+		s.voters([]string{"n1", "n2", "n3"}[:i+2]...)
+	}
+	moved := s.follower().cfg.Node
+	s.stop(moved)
+	s.do(fill(2))
+	s.open(moved, listen(t, "127.0.0.1:0"))
+	eventually(t, func() error {
+		for name, x := range s.nodes {
+			if got := x.listed(moved); got != s.at[moved] {
+				return fmt.Errorf("%s has it at %s, want %s", name, got, s.at[moved])
+			}
+		}
+		return nil
+	})
+	s.alike()
+	if err := s.leader().moveHere(limited(t), moved, s.leader().Advertised()); err == nil {
+		t.Error("a node took another's address")
+	}
+}
+
+func TestADrainedNodeLeadsNoMore(t *testing.T) {
+	s := newSite(t, nil)
+	if err := s.leader().Drain(limited(t)); err == nil || !strings.Contains(err.Error(), "only voting node") {
+		t.Errorf("draining the only node: got %v", err)
+	}
+	s.door()
+	for i, name := range []string{"n2", "n3"} {
+		s.join(name, s.token())
+		s.voters([]string{"n1", "n2", "n3"}[:i+2]...)
+	}
+	drained := s.leader()
+	if err := drained.Drain(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	leader := s.leader()
+	if leader == drained {
+		t.Fatal("it leads still")
+	}
+	eventually(t, func() error { // it is handed the leadership, and hands it on
+		err := leader.StepDown(limited(t))
+		if errors.Is(err, ErrNotLeader) {
+			err = nil
+		}
+		return err
+	})
+	s.do(fill(1))
+	eventually(t, func() error {
+		if s.leader() == drained {
+			return errors.New("it leads")
+		}
+		return nil
+	})
+	for _, m := range s.leader().Roster() {
+		if want := m.Name == drained.cfg.Node; m.Known && m.Drained != want {
+			t.Errorf("the roster says of %s that it is drained: %t", m.Name, m.Drained)
+		}
+	}
+}
+
+// A certificate near its end is renewed by the leader, and shown from then on.
+func TestCertificatesAreRenewedInTime(t *testing.T) {
+	s := newSite(t, nil)
+	s.door()
+	s.join("n2", s.token())
+	s.voters("n1", "n2")
+	old := s.nodes["n2"].cfg.Keys.Expires()
+	s.stop("n2")
+	aged, key, err := s.ca.Issue("n2", []string{"n2.example"}, true, time.Now().Add(-siteca.NodeLife*3/4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := siteca.MakeKeys(s.data["n2"], testCluster, "n2", s.ca.CertPEM(), aged, key); err != nil {
+		t.Fatal(err)
+	}
+	// The generation of a certificate that an operator has made is that of the start.
+	if x, err := s.tryOpen("n2", listen(t, s.at["n2"])); err == nil {
+		closeStore(t, x)
+		t.Error("a certificate of an earlier generation was taken")
+	}
+	csr, err := siteca.RequestFor(key, "n2", []string{"n2.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if aged, err = s.ca.Sign(csr, "n2", 1, time.Now().Add(-siteca.NodeLife*3/4)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := siteca.MakeKeys(s.data["n2"], testCluster, "n2", s.ca.CertPEM(), aged, key); err != nil {
+		t.Fatal(err)
+	}
+	x := s.open("n2", listen(t, s.at["n2"]))
+	eventually(t, func() error {
+		if ends := x.cfg.Keys.Expires(); ends.Before(old.Add(-time.Hour)) {
+			return fmt.Errorf("it ends %v still", ends)
+		}
+		return nil
+	})
+	if err := s.leader().raft.VerifyLeader().Error(); err != nil {
+		t.Error(err)
+	}
+	s.do(fill(1))
+	s.alike()
+}
