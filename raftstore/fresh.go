@@ -20,6 +20,7 @@ type termReport struct {
 	Leading bool         `cbor:"4,keyasint,omitempty"`   // it leads and serves
 	Last    uint64       `cbor:"120,keyasint,omitempty"` // its log ends there
 	Disk    DiskState    `cbor:"110,keyasint,omitempty"`
+	Drained bool         `cbor:"160,keyasint,omitempty"` // it would hand the leadership on
 }
 
 // termAnswer reads the term after the question has arrived: whoever was elected
@@ -27,7 +28,7 @@ type termReport struct {
 func (s *Store) termAnswer() []byte {
 	_, leading := s.Leading()
 	b, _, err := s.codec.appendValue(nil, termReport{Term: s.raft.CurrentTerm(), Wall: license.TimeOf(s.cfg.Clock()),
-		Now: s.clock.now(), Leading: leading, Last: s.raft.LastIndex(), Disk: s.Disk().State})
+		Now: s.clock.now(), Leading: leading, Last: s.raft.LastIndex(), Disk: s.Disk().State, Drained: s.roster.drained.Load()})
 	if err != nil {
 		return nil // which no node takes for a term
 	}

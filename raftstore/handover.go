@@ -73,8 +73,7 @@ func (s *Store) successors(ctx context.Context) ([]heir, error) {
 	for _, m := range voters {
 		if !s.spawn(func() {
 			t, err := s.peer(m.name, m.address).term(ctx)
-			x, _ := s.sightingOf(m.name)
-			answers <- heir{m, t.Last, t.Disk == DiskLow, x.Drained, err}
+			answers <- heir{m, t.Last, t.Disk == DiskLow, t.Drained, err}
 		}) {
 			return nil, ErrClosed
 		}
