@@ -25,7 +25,7 @@ func structs() map[string]reflect.Type {
 		"RefusedUsageList": reflect.TypeFor[api.List[api.RefusedUsage]](), "MemberList": reflect.TypeFor[api.List[api.ClusterMember]]()}
 	for _, v := range []any{api.Machine{}, api.StartRequest{}, api.Session{}, api.Token{}, api.Ending{}, api.MachineRequest{}, api.Lease{},
 		api.CheckoutRequest{}, api.Checkout{}, api.WaitRequest{}, api.Wait{}, api.Me{}, api.MyLicense{}, api.MyProduct{}, api.Warning{}, api.Administrator{}, api.LinkState{},
-		api.Frame{}, api.Hello{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
+		api.Frame{}, api.Hello{}, api.Retry{}, api.Auth{}, api.Authed{}, api.Reconnect{}, api.SiteNotices{}, api.Poll{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
 		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.MalformedRecord{}, api.MirrorRecord{}, api.ImportRequest{}, api.HeldMirror{}, api.AcceptedTime{}, api.Peak{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
 		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}, api.ReminderCounts{},
 		api.RefusedUsage{}, api.ResendRequest{}, api.UsageAudit{}, api.UsageWay{}, api.UsageFinding{},
@@ -180,10 +180,10 @@ func TestNoStructIsLeftOut(t *testing.T) {
 func TestTheKindsAreListed(t *testing.T) {
 	schemas := document(t).Components.Schemas
 	for what, want := range map[string][]string{
-		"Frame.type": {api.FrameHello, api.FrameState, api.FrameNotice, api.FrameBeat, api.FrameLease, api.FrameNodes},
+		"Frame.type": {api.FrameHello, api.FrameState, api.FrameNotice, api.FrameSite, api.FrameBeat, api.FrameLease, api.FrameAuth, api.FrameAuthed, api.FrameNodes, api.FrameReconnect},
 		"Notice.kind": {api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 			api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
-			api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
+			api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindPolicy, api.KindMaintenance, api.KindCheckoutFlagged, api.KindUserNotFound,
 			api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindQuarantined, api.KindLinkSlow, api.KindLinkStale, api.KindLevelRaised, api.KindUsageRefused, api.KindUsageBacklog, api.KindOutEnding, api.KindWrittenOff},
 	} {
 		name, field, _ := strings.Cut(what, ".")

@@ -84,12 +84,13 @@ func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.
 // With a gap the token is the state's: what it already shows is not told again.
 func (c *conn) greet() {
 	e := c.ss.e
-	hello := api.Hello{Recovered: c.sub.Recovered, Node: e.gw.Cluster().Node, Nodes: e.nodes(), PingMS: pingEvery.Milliseconds()}
+	hello := e.hello(c.caller)
+	hello.Recovered = c.sub.Recovered
 	c.after = c.sub.From
 	var me *api.Me
 	e.gw.View(func(s *license.State) {
 		h := s.Head()
-		hello.BeatMS = beat(h.Settings.TTL()).Milliseconds()
+		hello.Cluster, hello.BeatMS = h.Cluster, beat(h.Settings.TTL()).Milliseconds()
 		if !c.sub.Recovered {
 			c.after = notice.Token{Epoch: h.Epoch, Seq: h.Seq}
 			state := about(s, c.caller, c.lang)
@@ -101,6 +102,12 @@ func (c *conn) greet() {
 	if me != nil {
 		c.out = append(c.out, prepare(api.Frame{Type: api.FrameState, State: me}))
 	}
+}
+
+// hello is what every greeting says.
+func (e *Endpoint) hello(caller Caller) api.Hello {
+	return api.Hello{Time: e.gw.Now().Std(), Node: e.gw.Cluster().Node, Nodes: e.nodes(), PingMS: pingEvery.Milliseconds(),
+		ExpiresMS: max(0, time.Until(caller.Expires)).Milliseconds(), GraceMS: tokenGrace.Milliseconds(), Retry: e.sockets.retry()}
 }
 
 // read is the reader: it waits, hands over what comes, and cleans up at the end.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -30,10 +31,8 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	// A client that was told more elsewhere waits for this node to catch up; if it
-	// does not, what the token stands for is not this node's past: a gap.
-	if since != (notice.Token{}) && !e.hub.Await(c.ctx, since) {
-		since = notice.Token{}
+	if since, err = e.reached(c, since); err != nil {
+		return reply{}, err
 	}
 	if !e.sockets.enter() {
 		return reply{}, &trouble{code: api.CodeNotReady, detail: "this node is going"}
@@ -46,6 +45,30 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 	}
 	e.sockets.open(s, who, c, since)
 	return reply{done: true}, nil
+}
+
+// reached waits for this node to know what a client was told elsewhere, and returns
+// the token that it comes back with; zero is a gap. A client that names this cluster
+// was told by a node of it: where this one does not catch up in time, another may,
+// and the client must not be shown how things were before.
+func (e *Endpoint) reached(c *call, since notice.Token) (notice.Token, error) {
+	if since == (notice.Token{}) {
+		return since, nil
+	}
+	cluster, own := c.r.URL.Query().Get("cluster"), ""
+	if cluster != "" {
+		e.gw.View(func(s *license.State) { own = s.Head().Cluster })
+		if cluster != own {
+			return notice.Token{}, nil
+		}
+	}
+	switch {
+	case e.hub.Await(c.ctx, since):
+		return since, nil
+	case cluster == "":
+		return notice.Token{}, nil
+	}
+	return since, &trouble{code: api.CodeNotReady, detail: "this node has not heard yet of what you were told elsewhere", after: time.Second}
 }
 
 // subscriber reads who connects, and how far they know.

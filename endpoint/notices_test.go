@@ -85,6 +85,15 @@ func (r *rig) join(t *testing.T, user string, query map[string]string) (*desktop
 	return d, *f.Hello, state.State
 }
 
+// ReadMessage holds every frame that comes against the contract.
+func (d *desktop) ReadMessage() (int, []byte, error) {
+	kind, data, err := d.Conn.ReadMessage()
+	if err == nil {
+		wantSent(d.t, data)
+	}
+	return kind, data, err
+}
+
 func (d *desktop) next() api.Frame {
 	d.t.Helper()
 	kind, data, err := d.ReadMessage()
@@ -198,6 +207,20 @@ func TestComingBackWithATokenGivesWhatWasMissed(t *testing.T) {
 	_, h, _ = r.join(t, "ada", map[string]string{"since": fmt.Sprintf("%d:%d", free.Epoch, free.Seq), "instance": "i-2"})
 	if !h.Recovered || h.Seq != free.Seq {
 		t.Errorf("greeted with %+v; want nothing missed at %d", h, free.Seq)
+	}
+	// Whose token is of this cluster and ahead of this node is not shown how things were
+	// before; another cluster's token says nothing here.
+	ahead := map[string]string{"since": fmt.Sprintf("%d:%d", free.Epoch, free.Seq+1000), "instance": "i-4", "cluster": h.Cluster}
+	if d, resp := r.dial(t, "ada", ahead); d != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("a client that knows more than this node was answered %v; want 503 and Retry-After", resp.Status)
+	}
+	ahead["cluster"] = "0197a5b2-0000-7000-8000-000000000000"
+	if _, h, me := r.join(t, "ada", ahead); h.Recovered || me == nil {
+		t.Errorf("a token of another cluster was answered with %+v; want a gap", h)
+	}
+	ahead["since"] = token // of a time that this cluster has, too
+	if _, h, me := r.join(t, "ada", ahead); h.Recovered || me == nil {
+		t.Errorf("a token of another cluster was answered with %+v; want a gap", h)
 	}
 	// A token of another time of this site is answered with the state.
 	_, h, me := r.join(t, "ada", map[string]string{"since": "9:1", "instance": "i-3"})
@@ -494,7 +517,7 @@ func TestAFrameIsMadeOnce(t *testing.T) {
 func TestTheKindsAreTheAPIs(t *testing.T) {
 	want := []string{api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 		api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
-		api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindCheckoutFlagged, api.KindUserNotFound,
+		api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindPolicy, api.KindMaintenance, api.KindCheckoutFlagged, api.KindUserNotFound,
 		api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindQuarantined, api.KindLinkSlow, api.KindLinkStale, api.KindLevelRaised, api.KindUsageRefused, api.KindUsageBacklog, api.KindOutEnding, api.KindWrittenOff}
 	var got []string
 	for _, k := range notice.Kinds() {

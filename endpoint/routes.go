@@ -46,7 +46,8 @@ func (e *Endpoint) routes() []route {
 		{method: "POST", path: api.PathRefresh, do: e.refresh},
 		{method: "GET", path: api.PathNotices, do: e.notices},
 
-		{method: "GET", path: "/openapi.yaml", who: anyone, do: openapi},
+		{method: "GET", path: "/openapi.yaml", who: anyone, do: document(api.OpenAPI())},
+		{method: "GET", path: "/asyncapi.yaml", who: anyone, do: document(api.AsyncAPI())},
 		{method: "GET", path: "/healthz", who: anyone, quiet: true, do: health},
 		{method: "GET", path: "/readyz", who: anyone, quiet: true, do: e.ready},
 		{method: "GET", path: "/metrics", who: anyone, quiet: true, do: e.showMetrics()},

@@ -66,6 +66,22 @@ func newSockets(e *Endpoint) *sockets {
 	return ss
 }
 
+// How clients come back after a connection that broke.
+const (
+	minRetry   = 500 * time.Millisecond
+	maxRetry   = 30 * time.Second
+	minSpread  = time.Second
+	maxSpread  = 20 * time.Second
+	handshakes = 500 // a second, that the other nodes take on two cores beside their work
+)
+
+// retry spreads those of this node, should it fall, over as long as the others need
+// to take them in.
+func (ss *sockets) retry() api.Retry {
+	spread := time.Duration(ss.e.hub.Len()) * time.Second / handshakes
+	return api.Retry{FirstMS: min(max(spread, minSpread), maxSpread).Milliseconds(), MinMS: minRetry.Milliseconds(), MaxMS: maxRetry.Milliseconds()}
+}
+
 // enter counts a connection that is about to be made. False: no more are taken.
 func (ss *sockets) enter() bool {
 	ss.mu.Lock()
@@ -247,7 +263,11 @@ func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Noti
 	}
 	out := &api.Notice{Epoch: n.Epoch, Seq: n.Seq, At: n.At.Std(), Kind: string(n.Kind), Mine: mine, Reason: n.Reason,
 		Product: string(n.Product), License: string(n.License), Machine: machineName(n.Machine), By: n.By, Note: n.Note,
-		Until: n.Until.Std(), About: string(n.About)}
+		From: n.From.Std(), Until: n.Until.Std(), About: string(n.About), Provisional: n.Provisional}
+	if n.Until != 0 {
+		left := max(0, n.Until.Sub(n.At)).Milliseconds()
+		out.LeftMS = &left
+	}
 	if !n.ID.IsZero() {
 		out.ID = n.ID.String()
 	}
@@ -257,7 +277,7 @@ func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Noti
 			NeverUsed: int(c.NeverUsed), Pooled: int(c.Pooled), PooledDays: int(c.PooledDays)}
 	}
 	out.Text = phrase.Notice(lang, phrase.Told{Kind: out.Kind, Reason: n.Reason, Mine: mine, Product: product,
-		Machine: n.Machine, By: n.By, Note: n.Note, Until: n.Until, About: about, Counts: n.Counts})
+		Machine: n.Machine, By: n.By, Note: n.Note, From: n.From, Until: n.Until, About: about, Counts: n.Counts})
 	return out
 }
 

@@ -19,28 +19,30 @@ type Kind string
 
 // The kinds.
 const (
-	Granted    Kind = "granted"      // a session started
-	Stopped    Kind = "stopped"      // a session ended; its machine is not let go of by it
-	Attempted  Kind = "attempted"    // another machine tried and was refused
-	Free       Kind = "free"         // a machine let go
-	Yours      Kind = "yours"        // kept for the machine that waited
-	NotTaken   Kind = "not-taken"    // what was kept is free for all again
-	WaitEnded  Kind = "wait-ended"   // this machine waits no more
-	Released   Kind = "released"     // ended by an administrator
-	Ending     Kind = "ending"       // lost its right; renewed until then
-	Confirmed  Kind = "confirmed"    // the cloud agreed to a provisional start
-	CheckedOut Kind = "checked-out"  // a checkout was made
-	Returned   Kind = "returned"     // a checkout was given back or has ended
-	EndsSoon   Kind = "license-ends" // the license's term is over soon
-	Extended   Kind = "extended"     // the license goes on after all; the session may too
-	Assigned   Kind = "assigned"     // a license was assigned to the user
-	Unassigned Kind = "unassigned"   // a license was taken from the user
-	Blocked    Kind = "blocked"      // IT keeps the user out of the site
-	Unblocked  Kind = "unblocked"    // and does so no more
-	Requested  Kind = "requested"    // another machine asks the active one to let go
-	Declined   Kind = "declined"     // the active machine does not let go
-	LinkUp     Kind = "link-up"      // the cloud answers again
-	LinkDown   Kind = "link-down"    // the cloud does not answer
+	Granted     Kind = "granted"      // a session started
+	Stopped     Kind = "stopped"      // a session ended; its machine is not let go of by it
+	Attempted   Kind = "attempted"    // another machine tried and was refused
+	Free        Kind = "free"         // a machine let go
+	Yours       Kind = "yours"        // kept for the machine that waited
+	NotTaken    Kind = "not-taken"    // what was kept is free for all again
+	WaitEnded   Kind = "wait-ended"   // this machine waits no more
+	Released    Kind = "released"     // ended by an administrator
+	Ending      Kind = "ending"       // lost its right; renewed until then
+	Confirmed   Kind = "confirmed"    // the cloud agreed to a provisional start
+	CheckedOut  Kind = "checked-out"  // a checkout was made
+	Returned    Kind = "returned"     // a checkout was given back or has ended
+	EndsSoon    Kind = "license-ends" // the license's term is over soon
+	Extended    Kind = "extended"     // the license goes on after all; the session may too
+	Assigned    Kind = "assigned"     // a license was assigned to the user
+	Unassigned  Kind = "unassigned"   // a license was taken from the user
+	Blocked     Kind = "blocked"      // IT keeps the user out of the site
+	Unblocked   Kind = "unblocked"    // and does so no more
+	Requested   Kind = "requested"    // another machine asks the active one to let go
+	Declined    Kind = "declined"     // the active machine does not let go
+	LinkUp      Kind = "link-up"      // the cloud answers again
+	LinkDown    Kind = "link-down"    // the cloud does not answer
+	Policy      Kind = "policy"       // other rules hold: clients refresh now
+	Maintenance Kind = "maintenance"  // work on the gateway is announced, or (over) is not to be any more
 
 	// To who administers the account (R22).
 	CheckoutFlagged Kind = "checkout-flagged"  // the right to a checkout is gone
@@ -65,7 +67,7 @@ const (
 // Kinds lists every kind there is, in a fixed order.
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
-		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, Requested, Declined, LinkUp, LinkDown,
+		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, Requested, Declined, LinkUp, LinkDown, Policy, Maintenance,
 		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, Quarantined, LinkSlow, LinkStale, LevelRaised, UsageRefused, UsageBacklog, OutEnding, WrittenOff}
 }
 
@@ -109,9 +111,12 @@ type Notice struct {
 	To      license.Machine
 	By      string                 // the administrator
 	Note    string                 // what they said
+	From    license.Time           // of Maintenance: when it begins
 	Until   license.Time           // kept, renewed or checked out until then; of LinkStale, the last contact
 	About   license.UserID         // whom administrators are told of
 	Counts  license.ReminderCounts // of Reminders
+	// Provisional: the site granted it alone.
+	Provisional bool
 }
 
 // Mine reports whether the notice concerns this very machine.
@@ -125,6 +130,7 @@ func From(e license.Event) []Notice {
 	switch f := e.Fact.(type) {
 	case license.Started:
 		n.session(Granted, f.Session)
+		n.Provisional = f.Session.Provisional
 	case license.Stopped:
 		n.session(ended(f.Freed), f.Session)
 	case license.Expired:
@@ -134,6 +140,7 @@ func From(e license.Event) []Notice {
 		n.session(Released, &f.Session)
 	case license.Conflicted:
 		n.session(Ending, &f.Session)
+		n.other(f.Session.Notice)
 	case license.Confirmed:
 		n.session(Confirmed, &f.Session)
 	case license.LicenseEnds:
@@ -268,6 +275,8 @@ func From(e license.Event) []Notice {
 		if f.Up {
 			n.Kind = LinkUp
 		}
+	case license.Configured:
+		n.Kind = Policy
 	default:
 		return nil
 	}
@@ -295,6 +304,14 @@ func (n *Notice) session(k Kind, x *license.Session) {
 	n.Kind, n.User, n.ID, n.Product, n.License, n.Machine, n.To = k, x.User, x.ID, x.Product, x.License, x.Machine, x.Machine
 	if e := x.Notice; e != nil && (k == Released || k == Ending) {
 		n.Reason, n.By, n.Note, n.Until = e.Reason, e.By, e.Note, e.Until
+	}
+}
+
+// other makes a notice of an ending about the machine that is active instead, where
+// that is known.
+func (n *Notice) other(e *license.Ending) {
+	if e != nil && e.Machine != (license.Machine{}) {
+		n.Machine = e.Machine
 	}
 }
 

@@ -79,7 +79,7 @@ func TestFromTellsTheDayOfAUser(t *testing.T) {
 			[]Notice{{Kind: Unassigned, License: "l-1"}}},
 		{license.Link{Up: true, Contact: *now}, []Notice{{Kind: LinkUp}}},
 		{license.Link{Up: false, Contact: *now}, []Notice{{Kind: LinkDown}}},
-		{license.Configure{Settings: license.Settings{LeaseTTL: time.Hour}}, nil},
+		{license.Configure{Settings: license.Settings{LeaseTTL: time.Hour}}, []Notice{{Kind: Policy}}},
 	}
 	for i, step := range steps {
 		var got []Notice
@@ -91,7 +91,7 @@ func TestFromTellsTheDayOfAUser(t *testing.T) {
 		}
 		for j, want := range step.want {
 			want.Seq, want.At = got[j].Seq, *now
-			if want.Kind != LinkUp && want.Kind != LinkDown {
+			if want.Kind != LinkUp && want.Kind != LinkDown && want.Kind != Policy {
 				want.User, want.Product = "ada", "road"
 			}
 			if got[j] != want {
@@ -191,5 +191,38 @@ func TestFromTellsOfACheckoutThatWasFound(t *testing.T) {
 	}
 	if got := From(events[1]); got != nil {
 		t.Errorf("that the books were read is told: %+v", got)
+	}
+}
+
+// A start that the site grants alone is told so, and then that the cloud agrees, or
+// that it knows another machine, which one, and until when there is time to save.
+func TestFromTellsWhatBecomesOfAProvisionalStart(t *testing.T) {
+	s, now := site(t)
+	home := license.Machine{ID: "m-home", Name: "HOME-1"}
+	alone := 24 * time.Hour
+	apply(t, s, *now, license.Mirror{From: "1", Cursor: "2", Changes: []license.Change{{Account: &license.Account{ID: "a", AutonomyCapped: alone}}}})
+	apply(t, s, *now, license.Link{Up: true, Contact: *now})
+	apply(t, s, *now, license.Link{Contact: *now})
+	told := func(c license.Command) Notice {
+		t.Helper()
+		for _, e := range apply(t, s, *now, c) {
+			for _, n := range From(e) {
+				if n.Kind != LinkUp {
+					return n
+				}
+			}
+		}
+		t.Fatalf("%T is told to nobody", c)
+		return Notice{}
+	}
+	if n := told(license.Start{ID: id(1), User: "ada", Product: "road", Machine: ws101}); n.Kind != Granted || !n.Provisional {
+		t.Errorf("the start is told as %+v; want it granted, and provisional", n)
+	}
+	if n := told(license.Confirm{Session: id(1)}); n.Kind != Confirmed || n.Provisional || !n.Mine(ws101) {
+		t.Errorf("that the cloud agrees is told as %+v", n)
+	}
+	n := told(license.Conflict{Session: id(1), Machine: home})
+	if n.Kind != Ending || n.Reason != license.EndConflict || n.Machine != home || !n.Mine(ws101) || n.Until != now.Add(license.DefaultSaveGrace) {
+		t.Errorf("that the cloud knows another machine is told as %+v; want its name, and until when to save", n)
 	}
 }

@@ -117,6 +117,7 @@ type Told struct {
 	By      string
 	Note    string
 	Until   license.Time
+	From    license.Time
 	About   string // the user it is about, where that is not the reader
 	Counts  license.ReminderCounts
 }
@@ -136,7 +137,7 @@ func Notice(lang Lang, t Told) string {
 			id = k + "/mine"
 		}
 	}
-	v := lang.about(facts{product: t.Product, machine: Machine(t.Machine), until: t.Until, by: t.By, note: t.Note, about: t.About})
+	v := lang.about(facts{product: t.Product, machine: Machine(t.Machine), until: t.Until, from: t.From, by: t.By, note: t.Note, about: t.About})
 	sentence := v.say("notice/"+id) + toSeeTo(lang, t.Counts)
 	if t.Note != "" {
 		sentence += v.say("notice/note")
