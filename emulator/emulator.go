@@ -34,6 +34,9 @@ type Emulator struct {
 	Lease time.Duration
 	// TokenTTL is the life of access tokens; zero is one hour.
 	TokenTTL time.Duration
+	// DeviceInterval is how often a device may ask whether its user has signed in;
+	// zero is five seconds.
+	DeviceInterval time.Duration
 	// NoMoves makes it a cloud that takes no moves from a site.
 	NoMoves bool
 	// UploadHost is where usage files are put, host or host:port; empty: where it was asked.

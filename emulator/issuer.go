@@ -37,6 +37,7 @@ type issuer struct {
 	logins   map[string]login  // transaction → what was asked for, until the form comes back
 	codes    map[string]login  // authorization codes not yet used
 	refreshs map[string]login  // refresh tokens
+	devices  map[string]*device
 }
 
 // claims of an access token (RFC 9068).
@@ -56,6 +57,10 @@ func (e *Emulator) issuerRoutes(m *http.ServeMux) {
 	m.HandleFunc("GET "+pathAuthorize, e.authorize)
 	m.HandleFunc("POST "+pathAuthorize, e.login)
 	m.HandleFunc("POST "+pathToken, e.token)
+	m.HandleFunc("POST "+pathDevice, e.deviceStart)
+	m.HandleFunc("GET "+pathDevicePage, e.deviceForm)
+	m.HandleFunc("POST "+pathDevicePage, e.deviceAnswer)
+	m.HandleFunc("POST "+pathRevoke, e.revoke)
 }
 
 // base is the issuer's address, as r has it.
@@ -69,10 +74,12 @@ func (e *Emulator) discovery(w http.ResponseWriter, r *http.Request) {
 		"issuer":                                         b,
 		"authorization_endpoint":                         b + pathAuthorize,
 		"token_endpoint":                                 b + pathToken,
+		"device_authorization_endpoint":                  b + pathDevice,
+		"revocation_endpoint":                            b + pathRevoke,
 		"jwks_uri":                                       b + pathKeys,
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query"},
-		"grant_types_supported":                          []string{"authorization_code", "refresh_token", "client_credentials"},
+		"grant_types_supported":                          []string{"authorization_code", "refresh_token", "client_credentials", GrantDevice},
 		"subject_types_supported":                        []string{"public"},
 		"id_token_signing_alg_values_supported":          []string{"ES256"},
 		"code_challenge_methods_supported":               []string{"S256"},

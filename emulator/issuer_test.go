@@ -3,6 +3,7 @@ package emulator_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -167,6 +168,52 @@ func TestCodesAndRefreshTokensWorkOnce(t *testing.T) {
 		}
 		if u, err := resp.Location(); s.want == 302 && (err != nil || u.Query().Get("error") == "") {
 			t.Errorf("%s: got %v, want an error told to the client", s.name, u)
+		}
+	}
+}
+
+// TestDevicesAreSlowedDown: a device that asks more often than it may is told so,
+// once its user has signed in the code is good, and then no more.
+func TestDevicesAreSlowedDown(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	e := &emulator.Emulator{Issuer: "https://ims.example", Now: func() time.Time { return now }}
+	e.Seed(3)
+	post := func(path string, form url.Values) map[string]any {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		var got map[string]any
+		json.Unmarshal(w.Body.Bytes(), &got)
+		return got
+	}
+	started := post("/connect/deviceauthorization", url.Values{"client_id": {emulator.DesktopClient}, "scope": {"openid email"}})
+	code, _ := started["device_code"].(string)
+	if code == "" || started["interval"] != 5.0 {
+		t.Fatalf("started %v, want a code and five seconds", started)
+	}
+	u, _ := e.User(emulator.UserA)
+	steps := []struct {
+		after time.Duration
+		do    func()
+		want  string
+	}{
+		{0, nil, "authorization_pending"},
+		{time.Second, nil, "slow_down"},
+		{6 * time.Second, nil, "slow_down"},
+		{20 * time.Second, func() {
+			post("/device", url.Values{"user_code": {started["user_code"].(string)}, "email": {u.Email}, "password": {emulator.Password(u.ID)}, "do": {"allow"}})
+		}, ""},
+		{20 * time.Second, nil, "invalid_grant"},
+	}
+	for i, s := range steps {
+		now = now.Add(s.after)
+		if s.do != nil {
+			s.do()
+		}
+		got := post("/connect/token", url.Values{"grant_type": {emulator.GrantDevice}, "device_code": {code}, "client_id": {emulator.DesktopClient}})
+		if said, _ := got["error"].(string); said != s.want {
+			t.Errorf("question %d: %v, want the error %q", i, got, s.want)
 		}
 	}
 }

@@ -89,30 +89,37 @@ func (e *Emulator) login(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this sign-in is over; start again", http.StatusBadRequest)
 		return
 	}
-	email := strings.TrimSpace(r.PostFormValue("email"))
-	e.mu.Lock()
-	u, known := e.user(email)
-	want, set := e.secrets[u.ID]
-	e.mu.Unlock()
-	if !set {
-		want = Password(u.ID)
-	}
-	switch {
-	case !known || subtle.ConstantTimeCompare([]byte(want), []byte(r.PostFormValue("password"))) != 1:
-		showLogin(w, http.StatusForbidden, tx, "The e-mail address or the password is wrong.")
-		return
-	case u.Blocked:
-		showLogin(w, http.StatusForbidden, tx, "This user is blocked. Ask your administrator.")
+	user, problem := e.authenticate(r.PostFormValue("email"), r.PostFormValue("password"))
+	if problem != "" {
+		showLogin(w, http.StatusForbidden, tx, problem)
 		return
 	}
 	e.issuer.take(&e.issuer.logins, tx, e.now())
-	l.user, l.until = u.ID, e.now().Add(time.Minute)
+	l.user, l.until = user, e.now().Add(time.Minute)
 	code, ok := e.issuer.keep(&e.issuer.codes, l, e.now())
 	if !ok {
 		http.Error(w, "too many sign-ins under way", http.StatusServiceUnavailable)
 		return
 	}
 	e.back(w, r, l, url.Values{"code": {code}})
+}
+
+// authenticate finds who signs in, or says what is wrong.
+func (e *Emulator) authenticate(email, password string) (user, problem string) {
+	e.mu.Lock()
+	u, known := e.user(strings.TrimSpace(email))
+	want, set := e.secrets[u.ID]
+	e.mu.Unlock()
+	if !set {
+		want = Password(u.ID)
+	}
+	switch {
+	case !known || subtle.ConstantTimeCompare([]byte(want), []byte(password)) != 1:
+		return "", "The e-mail address or the password is wrong."
+	case u.Blocked:
+		return "", "This user is blocked. Ask your administrator."
+	}
+	return u.ID, ""
 }
 
 // back sends the browser to the client with v.

@@ -52,8 +52,10 @@ func (e *Emulator) token(w http.ResponseWriter, r *http.Request) {
 		}
 		l.nonce = ""
 		e.userToken(w, r, l)
+	case GrantDevice:
+		e.deviceToken(w, r, f)
 	default:
-		tokenError(w, http.StatusBadRequest, "unsupported_grant_type", "authorization_code, refresh_token or client_credentials")
+		tokenError(w, http.StatusBadRequest, "unsupported_grant_type", "authorization_code, refresh_token, client_credentials or "+GrantDevice)
 	}
 }
 

@@ -1,15 +1,17 @@
-// Package signin signs a user in at an OpenID Connect issuer without a browser:
-// authorization code with PKCE (RFC 7636), filling in the issuer's HTML form with
-// an e-mail address and a password, through an HTTP CONNECT proxy such as a
-// gateway's door. It renews what it got with the refresh token.
+// Package signin signs a user in at an OpenID Connect issuer, through an HTTP
+// CONNECT proxy such as a gateway's door: with a person at a browser, on whatever
+// computer, by the device flow (RFC 8628); or without one, by authorization code
+// with PKCE (RFC 7636), filling in the issuer's HTML form with an e-mail address
+// and a password. It renews what it got with the refresh token, and takes it back.
 //
 // It promises that the password goes only to the issuer, over TLS (or within the
 // machine), and that neither it nor a token is in an error or a URL it makes. It
-// leaves to others: where tokens are kept, and sign-ins that need more than a form
-// with two fields; a person at a browser does those.
+// leaves to others: where tokens are kept, and, without a browser, sign-ins that
+// need more than a form with two fields.
 package signin
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -71,6 +73,9 @@ type session struct {
 	http *http.Client
 	auth string // endpoints
 	tok  string
+	// Empty: the issuer has none.
+	device string
+	revoke string
 }
 
 func open(ctx context.Context, cfg Config) (*session, error) {
@@ -143,6 +148,8 @@ func (s *session) discover(ctx context.Context) error {
 		Issuer    string `json:"issuer"`
 		Authorize string `json:"authorization_endpoint"`
 		Token     string `json:"token_endpoint"`
+		Device    string `json:"device_authorization_endpoint"`
+		Revoke    string `json:"revocation_endpoint"`
 	}
 	a, err := s.get(ctx, s.cfg.Issuer+wellKnown)
 	if err == nil && a.status != http.StatusOK {
@@ -157,10 +164,12 @@ func (s *session) discover(ctx context.Context) error {
 	if strings.TrimSuffix(doc.Issuer, "/") != s.cfg.Issuer {
 		return fmt.Errorf("%s says that it is %q: give the issuer as it names itself", s.cfg.Issuer, doc.Issuer)
 	}
-	if err := errors.Join(secure(doc.Authorize), secure(doc.Token)); err != nil {
-		return err
+	for _, to := range []string{doc.Authorize, doc.Token, doc.Device, doc.Revoke} {
+		if err := secure(to); err != nil && (to != "" || to == doc.Token) {
+			return err
+		}
 	}
-	s.auth, s.tok = doc.Authorize, doc.Token
+	s.auth, s.tok, s.device, s.revoke = doc.Authorize, doc.Token, doc.Device, doc.Revoke
 	return nil
 }
 
@@ -171,6 +180,9 @@ func SignIn(ctx context.Context, cfg Config, email, password string) (Tokens, er
 		return Tokens{}, err
 	}
 	defer s.close()
+	if s.auth == "" {
+		return Tokens{}, errors.New("this issuer has no sign-in with a form")
+	}
 	verifier, state := rand.Text()+rand.Text(), rand.Text()
 	challenge := sha256.Sum256([]byte(verifier))
 	u, err := url.Parse(s.auth)
@@ -269,6 +281,24 @@ func (s *session) exchange(ctx context.Context, form url.Values) (Tokens, error)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("asking for a token: %w", err)
 	}
+	t, code, err := read(a, asked)
+	switch {
+	case err != nil:
+		return Tokens{}, err
+	case code == "invalid_grant" && form.Get("grant_type") == "refresh_token":
+		return Tokens{}, ErrExpired
+	case code != "":
+		return Tokens{}, refusedToken(a.status, code)
+	}
+	if t.Refresh == "" {
+		t.Refresh = form.Get("refresh_token") // it stays good (RFC 6749, 6)
+	}
+	return t, nil
+}
+
+// read reads an answer of the token endpoint to what was asked then: tokens, or an
+// error's code (RFC 6749, 5.2).
+func read(a page, asked time.Time) (_ Tokens, code string, _ error) {
 	var got struct {
 		Access  string `json:"access_token"`
 		Refresh string `json:"refresh_token"`
@@ -276,19 +306,17 @@ func (s *session) exchange(ctx context.Context, form url.Values) (Tokens, error)
 		Error   string `json:"error"`
 	}
 	if err := json.Unmarshal(a.body, &got); err != nil {
-		return Tokens{}, fmt.Errorf("asking for a token: the issuer answered %d without JSON", a.status)
+		return Tokens{}, "", fmt.Errorf("asking for a token: the issuer answered %d without JSON", a.status)
 	}
-	switch {
-	case got.Error == "invalid_grant" && form.Get("grant_type") == "refresh_token":
-		return Tokens{}, ErrExpired
-	case a.status != http.StatusOK || got.Access == "":
-		return Tokens{}, fmt.Errorf("asking for a token: the issuer answered %d %.100q", a.status, got.Error)
-	}
-	if got.Refresh == "" {
-		got.Refresh = form.Get("refresh_token") // it stays good (RFC 6749, 6)
+	if a.status != http.StatusOK || got.Access == "" {
+		return Tokens{}, cmp.Or(got.Error, "no_token"), nil
 	}
 	life := time.Duration(min(max(got.Expires, 0), 1<<31)) * time.Second
-	return Tokens{Access: got.Access, Refresh: got.Refresh, Expires: asked.Add(life).UTC().Truncate(time.Second)}, nil
+	return Tokens{Access: got.Access, Refresh: got.Refresh, Expires: asked.Add(life).UTC().Truncate(time.Second)}, "", nil
+}
+
+func refusedToken(status int, code string) error {
+	return fmt.Errorf("asking for a token: the issuer answered %d %.100q", status, code)
 }
 
 // page is an answer.
