@@ -49,6 +49,7 @@ var layers = map[string]layer{
 	"client":            {may: []string{"api"}, why: "other programs take it as their client, and must not get a gateway with it"},
 	"client/clienttest": {may: []string{"api"}, why: "a client is tested against the contract, not against one gateway"},
 	"client/signin":     {std: true, why: "signing in is the issuer's business, not the gateway's"},
+	"desktop":           {std: true, mod: []string{"github.com/zalando/go-keyring", "github.com/gen2brain/beeep", "golang.org/x/sys"}, why: "what a system's desktop has is nothing of licenses, and its libraries can be replaced in one place"},
 	"emulator":          {may: []string{"upstream/cloudapi", "emulator/proxy"}, why: "the cloud's stand-in decides by itself: sharing the rules, it could not find them wrong"},
 	"emulator/proxy":    {std: true, why: "the stand-in for a corporate proxy must not share the code that it tests"},
 
@@ -57,7 +58,7 @@ var layers = map[string]layer{
 	"load/plot": {may: []string{"load"}, std: true, why: "it draws what was measured"},
 
 	"cmd/sitegate":      {may: []string{"*"}, why: "the wiring knows all parts"},
-	"cmd/seat":          {may: []string{"client", "client/signin", "api"}, why: "the desktop's tool is a client like any other"},
+	"cmd/seat":          {may: []string{"client", "client/signin", "api", "desktop"}, why: "the desktop's tool is a client like any other"},
 	"cmd/cloudemu":      {may: []string{"emulator", "emulator/proxy", "upstream/egress", "upstream/cloudapi"}, why: "it is the emulator alone"},
 	"integration/model": {may: []string{"license"}, why: "a history is checked against the rules themselves, and nothing else of the gateway"},
 

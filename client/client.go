@@ -177,6 +177,13 @@ func (c *Client) Refresh(ctx context.Context) (*api.Me, error) {
 	return &me, nil
 }
 
+// SignOut ends all that the user runs on this machine (R8). Checkouts stay. Programs
+// whose sessions those were are told with their next heartbeat, at the latest.
+func (c *Client) SignOut(ctx context.Context) error {
+	_, err := c.call(ctx, http.MethodPost, api.PathSignOut, api.MachineRequest{Machine: c.cfg.Machine}, nil)
+	return err
+}
+
 // Nodes are the base URLs known now, those learned from the gateway included.
 func (c *Client) Nodes() []string { return c.nodes.all() }
 

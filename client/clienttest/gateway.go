@@ -95,6 +95,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.mux.HandleFunc("DELETE "+api.PathRequests+"/{id}", g.user(g.endWait))
 		g.mux.HandleFunc("POST "+api.PathRequests+"/{id}/decline", g.user(g.decline))
 		g.mux.HandleFunc("POST "+api.PathSessions+"/{id}/let-go", g.user(g.letGo))
+		g.mux.HandleFunc("POST "+api.PathSignOut, g.user(g.signOut))
 		g.mux.HandleFunc("GET "+api.PathMe, g.user(g.me))
 		g.mux.HandleFunc("POST "+api.PathRefresh, g.user(g.me))
 		g.mux.HandleFunc("GET "+api.PathNotices, g.notices)

@@ -140,6 +140,21 @@ func (g *Gateway) stop(w http.ResponseWriter, r *http.Request, email string) {
 }
 
 // free tells that a machine let go, and keeps it for who waits.
+func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request, email string) {
+	req, ok := read[api.MachineRequest](w, r)
+	if !ok {
+		return
+	}
+	for id, s := range g.sessions {
+		if s.user == email && s.Machine.ID == req.Machine.ID {
+			delete(g.sessions, id)
+			g.say(email, s.Machine.ID, api.Notice{Kind: api.KindStopped, ID: id, Product: s.Product, Machine: s.Machine.Name, Text: s.Product + " is closed on " + s.Machine.Name + "."})
+			g.free(email, s.Machine, s.Product, id)
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
 func (g *Gateway) free(email string, m api.Machine, product, id string) {
 	g.say(email, m.ID, api.Notice{Kind: api.KindFree, ID: id, Product: product, Machine: m.Name, Text: m.Name + " has let go."})
 	w := g.waits[email]

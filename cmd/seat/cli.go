@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sitegate/client"
+	"sitegate/desktop"
 )
 
 // The exit statuses, as in sysexits.h where it has one. A program that seat runs
@@ -55,8 +57,14 @@ func commands() []command {
 			"seat request --product 3101", requestFlags, request},
 		{"let-go", "[--decline]", "close what runs on this machine for another of yours, or say no to it",
 			"seat let-go --decline", letGoFlags, letGo},
-		{"login", "--issuer URL --email E --password-file F", "sign in and keep the token",
-			"seat login --issuer https://ims.example --email ann@site.example --password-file ~/.pw", loginFlags, login},
+		{"wait", "--product P", "wait until a product can be started here",
+			"seat wait --product 3101", waitFlags, wait},
+		{"checkouts", "", "list what you have checked out, on whichever machine",
+			"seat checkouts", jsonFlag, checkouts},
+		{"login", "[--issuer URL]", "sign in with a browser, here or elsewhere, and keep the token",
+			"seat login --issuer https://ims.example --proxy http://sitegate.example:8080", loginFlags, login},
+		{"logout", "", "end what you run on this machine, and forget the sign-in",
+			"seat logout", logoutFlags, logout},
 	}
 }
 
@@ -65,6 +73,19 @@ type seat struct {
 	getenv         func(string) string
 	stdin          io.Reader
 	stdout, stderr io.Writer
+
+	computer string // folder of settings for all users; may be empty
+	keys     keyring
+	lookup   func(ctx context.Context, name string) (at string, _ []*net.SRV, _ error)
+	origin   func() (name string, there bool)
+	desktop  func(app string) notifier
+}
+
+// keyring keeps a key for the token file. desktop.Keyring is the system's.
+type keyring interface {
+	Get(ctx context.Context, name string) (string, error)
+	Set(ctx context.Context, name, secret string) error
+	Forget(ctx context.Context, name string) error
 }
 
 // exitError is an error that ends seat with a status of its own. Without an
@@ -91,14 +112,21 @@ func usagef(format string, args ...any) error {
 // run carries out a command line and returns the exit status. Whatever a command
 // has started has ended by then.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
-	s := &seat{getenv, stdin, stdout, stderr}
+	s := &seat{getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr, computer: computerDir(getenv),
+		keys: desktop.Keyring{Getenv: getenv}, lookup: lookupSRV, origin: desktop.Origin,
+		desktop: func(app string) notifier { return desktop.NewNotifier(getenv, app) }}
+	return s.main(ctx, args)
+}
+
+// main carries out a command line and returns the exit status.
+func (s *seat) main(ctx context.Context, args []string) int {
 	err := s.dispatch(ctx, args)
 	if err == nil {
 		return exitOK
 	}
 	status, said := s.explain(err)
 	if said != "" {
-		fmt.Fprint(stderr, said)
+		fmt.Fprint(s.stderr, said)
 	}
 	return status
 }
@@ -144,7 +172,7 @@ func steps(next []string) string {
 // dispatch finds the command in args and runs it. The common flags may stand
 // before and after its name.
 func (s *seat) dispatch(ctx context.Context, args []string) error {
-	o := defaults(s.getenv)
+	o := s.defaults()
 	global := s.flags("seat", &o)
 	global.SetInterspersed(false)
 	global.Usage = func() { s.help(global) }
@@ -174,6 +202,10 @@ func (s *seat) dispatch(ctx context.Context, args []string) error {
 		}
 		if err := fs.Parse(rest); err != nil {
 			return parsed(err)
+		}
+		flagged := func(name string) bool { return global.Changed(name) || fs.Changed(name) }
+		if err := s.settle(&o, flagged); err != nil {
+			return err
 		}
 		// What runs a program hears of signals itself; for all else they are the end.
 		if c.name != "run" {

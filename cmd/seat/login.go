@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,33 +24,29 @@ type issuerOptions struct {
 
 func loginFlags(fs *pflag.FlagSet, o *options) {
 	fs.StringVar(&o.issuer.url, "issuer", "", "`URL` of the sign-in")
-	fs.StringVar(&o.issuer.email, "email", "", "e-mail address to sign in with")
-	fs.StringVar(&o.issuer.passwordFile, "password-file", "", "`FILE` with the password, readable by you alone; - is standard input")
 	fs.StringVar(&o.issuer.proxy, "proxy", "", "`URL` of the way there, such as the gateway's CONNECT door: http://HOST:PORT")
 	fs.StringVar(&o.issuer.ca, "issuer-ca", "", "`FILE` with the authority the issuer's certificate comes from, in PEM")
-	fs.StringVar(&o.issuer.clientID, "client-id", "", "name of this program at the issuer (default desktop)")
+	fs.StringVar(&o.issuer.clientID, "client-id", "", "`NAME` of this program at the issuer (default desktop)")
+	fs.StringVar(&o.issuer.email, "email", "", "`ADDRESS` to sign in with, where there is no browser")
+	fs.StringVar(&o.issuer.passwordFile, "password-file", "", "`FILE` with its password, readable by you alone; - is standard input")
 }
 
-// login signs in and writes the token file.
+// login signs in and writes the token file: in a browser, or with a password where
+// one is given.
 func login(ctx context.Context, s *seat, o *options, args []string) error {
 	i := o.issuer
-	var missing []string
-	for _, f := range [][2]string{{"--issuer", i.url}, {"--email", i.email}, {"--password-file", i.passwordFile}, {"--token-file", o.tokenFile}} {
-		if f[1] == "" {
-			missing = append(missing, f[0])
-		}
-	}
-	if len(missing) > 0 {
-		return usagef("login needs %s", strings.Join(missing, ", "))
-	}
-	if len(args) > 0 {
-		return usagef("login takes no arguments; the password comes from a file")
-	}
-	password, err := s.password(i.passwordFile)
-	if err != nil {
-		return usagef("%w", err)
+	switch {
+	case len(args) > 0:
+		return usagef("login takes no arguments; a password comes from a file")
+	case i.url == "":
+		return usagef("where is the sign-in? Give --issuer URL, or have IT name it in %s", s.settingsPlace(o))
+	case o.tokenFile == "":
+		return usagef("where is the token to be kept? Give --token-file FILE")
+	case (i.email == "") != (i.passwordFile == ""):
+		return usagef("--email and --password-file go together; without them you sign in with a browser")
 	}
 	k := kept{Issuer: i.url, ClientID: i.clientID, Proxy: i.proxy, IssuerCA: i.ca}
+	var err error
 	if i.ca != "" { // renewed later, from another folder
 		if k.IssuerCA, err = filepath.Abs(i.ca); err != nil {
 			return usagef("--issuer-ca: %w", err)
@@ -58,17 +56,89 @@ func login(ctx context.Context, s *seat, o *options, args []string) error {
 	if err != nil {
 		return usagef("%w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 4*o.timeout) // some pages, some tunnels
-	defer cancel()
-	k.Tokens, err = signin.SignIn(ctx, cfg, i.email, password)
+	if i.email == "" {
+		k.Tokens, err = signin.SignInDevice(ctx, cfg, s.showCode)
+	} else {
+		var password string
+		if password, err = s.password(i.passwordFile); err != nil {
+			return usagef("%w", err)
+		}
+		quick, cancel := context.WithTimeout(ctx, 4*o.timeout) // some pages, some tunnels
+		k.Tokens, err = signin.SignIn(quick, cfg, i.email, password)
+		cancel()
+	}
 	if err != nil {
 		return i.failed(err)
 	}
-	if err := k.save(o.tokenFile); err != nil {
+	where, err := s.keep(ctx, o, k)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.stdout, "Signed in as %s; the token is in %s.\n", plain(i.email), o.tokenFile)
+	as := ""
+	if who := first(i.email, emailOf(k.Access)); who != "" {
+		as = " as " + plain(who)
+	}
+	fmt.Fprintf(s.stdout, "Signed in%s; the token is in %s%s.\n", as, o.tokenFile, where)
 	return nil
+}
+
+// showCode tells a person what to do in the browser.
+func (s *seat) showCode(p signin.Prompt) error {
+	fmt.Fprintf(s.stdout, "Open this page in a browser, on this computer or another one:\n\n    %s\n\nand type in this code, until %s:\n\n    %s\n\n",
+		plain(p.URL), clock(p.Until), plain(p.Code))
+	if p.Complete != "" {
+		fmt.Fprintf(s.stdout, "Or open this page, with the code in it:\n\n    %s\n\n", plain(p.Complete))
+	}
+	_, err := fmt.Fprintln(s.stdout, "Allow it only if you have started this yourself. Waiting …")
+	return err
+}
+
+// keep writes the token file, sealed if there is a keyring to hold the key; where
+// says which.
+func (s *seat) keep(ctx context.Context, o *options, k kept) (where string, _ error) {
+	f := s.tokens(o)
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+		return "", fmt.Errorf("writing the token file: %w", err)
+	}
+	unlock, err := lock(ctx, f.path+".lock") // a renewal of the old one must not win
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	key, err := f.newKey(ctx, o.keyring)
+	if err != nil {
+		return "", &exitError{status: exitFailed, err: err, next: []string{"Unlock the keyring, or keep the token in a file that only you can read: --keyring off."}}
+	}
+	if err := k.save(f.path, key); err != nil {
+		return "", err
+	}
+	if key != nil {
+		return ", sealed with a key in the system's keyring", nil
+	}
+	if o.keyring == "auto" {
+		return ", which only you can read (there is no keyring here)", nil
+	}
+	return ", which only you can read", nil
+}
+
+// emailOf is whom an access token is for, to be shown. It is not checked: the issuer
+// has just sent it.
+func emailOf(token string) string {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	b, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return ""
+	}
+	var c struct {
+		Email string `json:"email"`
+	}
+	if json.Unmarshal(b, &c) != nil {
+		return ""
+	}
+	return c.Email
 }
 
 // password is a file's first line.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -18,6 +19,14 @@ func (i issuerOptions) failed(err error) error {
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	_, network := errors.AsType[net.Error](err)
 	switch {
+	case errors.Is(err, context.Canceled):
+		return &exitError{status: exitInterrupted}
+	case errors.Is(err, signin.ErrTooLate):
+		e.status, e.next = exitDenied, []string{"Start again: seat login"}
+	case errors.Is(err, signin.ErrNoDeviceFlow):
+		e.status, e.next = exitFailed, []string{"Sign in without a browser: --email ADDRESS --password-file FILE", "Ask IT whether the sign-in can offer it to desktops."}
+	case errors.Is(err, signin.ErrRefused) && i.email == "":
+		e.status, e.next = exitDenied, []string{"If you did not deny it yourself, ask IT."}
 	case errors.Is(err, signin.ErrRefused):
 		e.status = exitDenied
 		e.next = []string{"Check --email, and that the password is the first line of --password-file.",

@@ -14,11 +14,15 @@ import (
 	"sitegate/client"
 )
 
-// options are the flags.
+// options are the flags, and what stands in their place where none is given.
 type options struct {
+	config        string
 	gateways      []string
+	domain        string
 	ca            string
 	tokenFile     string
+	keyring       string
+	notify        string
 	machineName   string
 	machineID     string
 	clientVersion string
@@ -33,24 +37,19 @@ type options struct {
 	wait      bool
 	request   bool
 	decline   bool
+	anyway    bool
 	until     string
 	duration  time.Duration
 	issuer    issuerOptions
 
-	dir string // of what seat keeps; empty: there is no such place
+	dir    string   // of what seat keeps; empty: there is no such place
+	read   []string // settings files that were
+	origin func() (string, bool)
 }
 
-// defaults are the environment's, and this computer's.
-func defaults(getenv func(string) string) options {
-	o := options{ca: getenv("SITEGATE_CA"), tokenFile: getenv("SITEGATE_TOKEN_FILE"), lang: language(getenv), timeout: 15 * time.Second,
-		dir: configDir(getenv)}
-	if v := getenv("SITEGATE_GATEWAY"); v != "" {
-		o.gateways = strings.Split(v, ",")
-	}
-	if o.tokenFile == "" && o.dir != "" {
-		o.tokenFile = o.keeps("token.json")
-	}
-	return o
+// defaults are what holds before flags and settings.
+func (s *seat) defaults() options {
+	return options{timeout: 15 * time.Second, dir: configDir(s.getenv), origin: s.origin}
 }
 
 // language is en, fr or de, as the locale has it.
@@ -69,12 +68,16 @@ func language(getenv func(string) string) string {
 // common adds the flags of all commands. What was set before stays the default.
 func (o *options) common(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.gateways, "gateway", o.gateways, "`URL`s of the gateway's nodes, with commas between (SITEGATE_GATEWAY)")
+	fs.StringVar(&o.domain, "domain", o.domain, "`DOMAIN` whose SRV record _sitegate._tcp names the nodes, where --gateway does not (SITEGATE_DOMAIN)")
 	fs.StringVar(&o.ca, "ca", o.ca, "`FILE` with the authority the nodes' certificates come from, in PEM (SITEGATE_CA)")
+	fs.StringVar(&o.config, "config", o.config, "`FILE` with settings, instead of the computer's and the user's (SITEGATE_SEAT_CONFIG)")
 	fs.StringVar(&o.tokenFile, "token-file", o.tokenFile, "`FILE` with the access token, readable by you alone (SITEGATE_TOKEN_FILE)")
+	fs.StringVar(&o.keyring, "keyring", o.keyring, "seal the token with a key in the system's keyring: auto, on, off (SITEGATE_KEYRING)")
+	fs.StringVar(&o.notify, "notify", o.notify, "show notices on the desktop as well: auto, off (SITEGATE_NOTIFY)")
 	fs.StringVar(&o.machineName, "machine-name", o.machineName, "`NAME` of this computer that others see (default the host name)")
 	fs.StringVar(&o.machineID, "machine-id", o.machineID, "`ID` of this computer (default made once and kept)")
 	fs.StringVar(&o.clientVersion, "client-version", o.clientVersion, "`VERSION` of the CONNECTION Client this speaks for")
-	fs.StringVar(&o.lang, "lang", o.lang, "language of the sentences: en, fr, de")
+	fs.StringVar(&o.lang, "lang", o.lang, "`LANGUAGE` of the sentences: en, fr, de (default the locale's)")
 	fs.DurationVar(&o.timeout, "timeout", o.timeout, "how long to look for a gateway")
 	fs.BoolVar(&o.verbose, "verbose", o.verbose, "say on stderr what goes on")
 }
@@ -84,9 +87,9 @@ func jsonFlag(fs *pflag.FlagSet, o *options) {
 }
 
 // open makes the client that the options describe.
-func (s *seat) open(o *options) (*client.Client, error) {
-	if len(o.gateways) == 0 {
-		return nil, usagef("where is the gateway? Give --gateway https://HOST:PORT or set SITEGATE_GATEWAY")
+func (s *seat) open(ctx context.Context, o *options) (*client.Client, error) {
+	if err := s.locate(ctx, o); err != nil {
+		return nil, err
 	}
 	for _, g := range o.gateways {
 		if u, err := url.Parse(strings.TrimSpace(g)); err == nil && u.Scheme == "http" {
@@ -107,8 +110,8 @@ func (s *seat) open(o *options) (*client.Client, error) {
 		}
 		cfg.CA = pem
 	}
-	tokens := &tokenFile{path: o.tokenFile}
-	if _, err := tokens.load(); err != nil {
+	tokens := s.tokens(o)
+	if _, err := tokens.load(ctx); err != nil {
 		return nil, usagef("%w", err)
 	}
 	cfg.Token = tokens.Token
@@ -127,9 +130,34 @@ func (s *seat) open(o *options) (*client.Client, error) {
 	return c, nil
 }
 
+// locate finds the gateway where nobody has said which.
+func (s *seat) locate(ctx context.Context, o *options) error {
+	if len(o.gateways) > 0 {
+		return nil
+	}
+	found, err := s.discover(ctx, o)
+	if err != nil {
+		return &exitError{status: exitUnavailable, err: err, next: []string{"Give --gateway https://HOST:PORT, or set SITEGATE_GATEWAY; IT knows it."}}
+	}
+	if len(found) == 0 {
+		return usagef("where is the gateway? Give --gateway https://HOST:PORT, set SITEGATE_GATEWAY, or have IT name it in %s", s.settingsPlace(o))
+	}
+	o.gateways = found
+	return nil
+}
+
+// settingsPlace is the file that IT would write.
+func (s *seat) settingsPlace(o *options) string {
+	files, _ := s.settingsFiles(o)
+	if len(files) == 0 {
+		return "seat.yaml"
+	}
+	return files[0]
+}
+
 // ask opens a client for one question, within the time the options allow.
 func (s *seat) ask(ctx context.Context, o *options, question func(context.Context, *client.Client) error) error {
-	c, err := s.open(o)
+	c, err := s.open(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -139,19 +167,27 @@ func (s *seat) ask(ctx context.Context, o *options, question func(context.Contex
 	return question(ctx, c)
 }
 
-// machine is this computer.
+// machine is this computer; on a server for many users the one that the user comes
+// from (KB0019679), with the id that seat would have there under the same home.
 func (o *options) machine() (api.Machine, error) {
 	m := api.Machine{ID: o.machineID, Name: o.machineName}
 	if m.Name != "" && m.ID != "" {
 		return m, nil
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		return m, err
+	var host string
+	if o.origin != nil {
+		host, _ = o.origin()
+	}
+	if host == "" {
+		var err error
+		if host, err = os.Hostname(); err != nil {
+			return m, err
+		}
 	}
 	if m.Name == "" {
 		m.Name = host
 	}
+	var err error
 	if m.ID == "" {
 		m.ID, err = o.keptID(host)
 	}

@@ -22,16 +22,7 @@ func request(ctx context.Context, s *seat, o *options, args []string) error {
 	if o.product == "" || len(args) > 0 {
 		return usagef("which product? Write: seat request --product ID")
 	}
-	c, err := s.open(o)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if err := s.await(ctx, o, c.Request); err != nil {
-		return err
-	}
-	fmt.Fprintln(s.stdout, "Free, and kept for this machine for half a minute: start now.")
-	return nil
+	return s.untilFree(ctx, o, (*client.Client).Request)
 }
 
 // sayAsked tells how the active machine was asked.

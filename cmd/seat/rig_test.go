@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/pem"
 	"io"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"sitegate/api"
 	"sitegate/client"
 	"sitegate/client/clienttest"
+	"sitegate/desktop"
 )
 
 // TestMain makes the test binary seat itself where a test runs it as one.
@@ -38,11 +41,73 @@ type rig struct {
 	srv *httptest.Server
 	env map[string]string
 	dir string
+
+	keys   *ring
+	lookup func(ctx context.Context, name string) (string, []*net.SRV, error)
+	origin string // where the user comes from
+	screen screen
+}
+
+// ring is a keyring in memory. Locked, it is one that nobody unlocks.
+type ring struct {
+	mu     sync.Mutex
+	all    map[string]string
+	locked bool
+}
+
+func (k *ring) Get(_ context.Context, name string) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch v, ok := k.all[name]; {
+	case k.locked:
+		return "", desktop.ErrNoKeyring
+	case !ok:
+		return "", desktop.ErrNotKept
+	default:
+		return v, nil
+	}
+}
+
+func (k *ring) Set(_ context.Context, name, secret string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.locked {
+		return desktop.ErrNoKeyring
+	}
+	k.all[name] = secret
+	return nil
+}
+
+func (k *ring) Forget(_ context.Context, name string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.all, name)
+	return nil
+}
+
+// screen is a desktop that notes what it shows.
+type screen struct {
+	mu    sync.Mutex
+	shown []string
+}
+
+func (x *screen) Show(title, text string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.shown = append(x.shown, text)
+}
+
+func (x *screen) Flush(context.Context) {}
+
+func (x *screen) has(text string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.ContainsFunc(x.shown, func(s string) bool { return strings.Contains(s, text) })
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), g: &clienttest.Gateway{Users: map[string]string{"ann-token": ann}, Products: []string{cad}}}
+	r := &rig{t: t, dir: t.TempDir(), keys: &ring{all: map[string]string{}}, g: &clienttest.Gateway{Users: map[string]string{"ann-token": ann}, Products: []string{cad}}}
 	r.srv = httptest.NewTLSServer(r.g)
 	t.Cleanup(r.srv.Close)
 	r.env = map[string]string{
@@ -75,8 +140,20 @@ func (r *rig) seat(args ...string) result {
 	var out, stderr bytes.Buffer
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
-	status := run(ctx, args, r.getenv, strings.NewReader(""), &out, &stderr)
+	status := r.build(&out, &stderr).main(ctx, args)
 	return result{status, out.String(), stderr.String()}
+}
+
+// build is seat on the rig's computer.
+func (r *rig) build(out, stderr io.Writer) *seat {
+	lookup := r.lookup
+	if lookup == nil {
+		lookup = func(context.Context, string) (string, []*net.SRV, error) {
+			return "", nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+		}
+	}
+	return &seat{getenv: r.getenv, stdin: strings.NewReader(""), stdout: out, stderr: stderr, computer: filepath.Join(r.dir, "etc"), keys: r.keys,
+		lookup: lookup, origin: func() (string, bool) { return r.origin, r.origin != "" }, desktop: func(string) notifier { return &r.screen }}
 }
 
 func (r *rig) getenv(k string) string { return r.env[k] }
@@ -145,6 +222,12 @@ func (x *transcript) Write(b []byte) (int, error) {
 	return x.all.Write(b)
 }
 
+func (x *transcript) String() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.all.String()
+}
+
 // await waits until text has been written.
 func (x *transcript) await(t *testing.T, text string) {
 	t.Helper()
@@ -169,7 +252,8 @@ func newTranscript() *transcript { return &transcript{new: make(chan struct{})} 
 func (r *rig) background(args ...string) *background {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	b := &background{t: r.t, cancel: cancel, done: make(chan int, 1), text: newTranscript()}
-	go func() { b.done <- run(ctx, args, r.getenv, strings.NewReader(""), b.text, b.text) }()
+	s := r.build(b.text, b.text)
+	go func() { b.done <- s.main(ctx, args) }()
 	r.t.Cleanup(cancel)
 	return b
 }
@@ -183,6 +267,26 @@ func (r *rig) listens() {
 		case <-time.After(5 * time.Millisecond):
 		case <-late:
 			r.t.Fatal("no websocket is up")
+		}
+	}
+}
+
+// waits waits until a machine waits at the gateway.
+func (r *rig) waits() {
+	r.t.Helper()
+	late := time.After(30 * time.Second)
+	for c := r.other("WS-900"); ; {
+		me, err := c.Me(r.t.Context())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if len(me.Waiting) > 0 {
+			return
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-late:
+			r.t.Fatal("nobody waits")
 		}
 	}
 }
@@ -206,4 +310,8 @@ var _ io.Writer = (*transcript)(nil)
 // sh is a program to run: a script and its $1.
 func sh(script string, args ...string) []string {
 	return append([]string{"--", "sh", "-c", script, "sh"}, args...)
+}
+
+func runArgs(flags []string, program []string) []string {
+	return append(append([]string{"run", "--product", cad}, flags...), program...)
 }

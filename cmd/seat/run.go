@@ -45,7 +45,7 @@ func runProgram(ctx context.Context, s *seat, o *options, args []string) error {
 	case err != nil:
 		return &exitError{status: exitNotFound, err: fmt.Errorf("running %s: %w", args[0], err)}
 	}
-	c, err := s.open(o)
+	c, err := s.open(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -129,10 +129,10 @@ func (s *seat) startOrWait(ctx context.Context, c *client.Client, o *options) (*
 		if o.request {
 			ask = c.Request
 		}
-		err = s.await(ctx, o, ask)
+		_, err = s.await(ctx, o, ask)
 		if o.request && o.wait && client.Denied(err) && !errors.Is(err, client.ErrWaitEnded) { // it cannot be asked
 			s.sayf("%v", err)
-			err = s.await(ctx, o, c.Wait)
+			_, err = s.await(ctx, o, c.Wait)
 		}
 		if err != nil {
 			return nil, err
@@ -148,20 +148,20 @@ func (s *seat) startOrWait(ctx context.Context, c *client.Client, o *options) (*
 	}
 }
 
-// await waits as ask has it.
-func (s *seat) await(ctx context.Context, o *options, ask func(context.Context, string) (*client.Wait, error)) error {
+// await waits as ask has it. until is how long what is free is kept; zero: it is not.
+func (s *seat) await(ctx context.Context, o *options, ask func(context.Context, string) (*client.Wait, error)) (until time.Time, _ error) {
 	asking, cancel := context.WithTimeout(ctx, o.timeout)
 	w, err := ask(asking, o.product)
 	cancel()
 	if err != nil {
-		return err
+		return until, err
 	}
 	s.sayAsked(w.Asks())
 	declined := w.Declined()
 	for {
 		select {
 		case <-w.Done():
-			return w.Err()
+			return w.Until(), w.Err()
 		case <-declined:
 			declined = nil
 			s.sayf("the other machine does not let go; waiting until it is free")
@@ -169,7 +169,7 @@ func (s *seat) await(ctx context.Context, o *options, ask func(context.Context, 
 			leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 			defer cancel()
 			w.Cancel(leaving) // else it ends by itself, unused
-			return ctx.Err()
+			return until, ctx.Err()
 		}
 	}
 }

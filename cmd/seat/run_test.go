@@ -17,10 +17,6 @@ import (
 	"sitegate/api"
 )
 
-func runArgs(flags []string, program []string) []string {
-	return append(append([]string{"run", "--product", cad}, flags...), program...)
-}
-
 func TestRunPassesTheProgramsOwnStatusOn(t *testing.T) {
 	r := newRig(t)
 	for script, want := range map[string]int{"exit 0": 0, "exit 3": 3, "exit 77": 77, "kill -KILL $$": 128 + 9} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -114,7 +115,7 @@ func TestWatchWithoutGateway(t *testing.T) {
 
 func TestMachineIDIsMadeOnceAndKept(t *testing.T) {
 	r := newRig(t)
-	o := defaults(r.getenv)
+	o := r.build(io.Discard, io.Discard).defaults()
 	first, err := o.keptID("ws-101")
 	if err != nil {
 		t.Fatal(err)

@@ -61,12 +61,7 @@ func show(out io.Writer, me *api.Me, here api.Machine) error {
 	line := func(head, format string, args ...any) {
 		fmt.Fprintf(w, "%s\t%s\n", head, plain(fmt.Sprintf(format, args...)))
 	}
-	where := func(m api.Machine) string {
-		if m.ID == here.ID {
-			return cmp.Or(m.Name, m.ID) + " (this machine)"
-		}
-		return cmp.Or(m.Name, m.ID)
-	}
+	line("this machine", "%s", cmp.Or(here.Name, here.ID))
 	line("signed in", "%s", cmp.Or(me.SignedIn, me.Email))
 	if me.SignedIn != "" && me.Email != "" && !strings.EqualFold(me.SignedIn, me.Email) {
 		line("assigned to", "%s", me.Email)
@@ -100,20 +95,20 @@ func show(out io.Writer, me *api.Me, here api.Machine) error {
 		if x.Provisional {
 			provisional = ", not yet confirmed by the cloud"
 		}
-		line("active", "%s on %s since %s as %s%s", x.Product, where(x.Machine), clock(x.Since), x.LicenseType, provisional)
+		line("active", "%s on %s since %s as %s%s", x.Product, where(x.Machine, here), clock(x.Since), x.LicenseType, provisional)
 		for _, w := range x.Warnings {
 			line("", "%s", w.Text)
 		}
 	}
 	for _, x := range me.Checkouts {
-		line("checked out", "%s on %s until %s (%s)", x.Product, where(x.Machine), clock(x.Until), x.ID)
+		line("checked out", "%s on %s until %s (%s)", x.Product, where(x.Machine, here), clock(x.Until), x.ID)
 	}
 	for _, x := range me.Waiting {
 		what := "waits for"
 		if x.Free {
 			what = "may now start"
 		}
-		line("waiting", "%s %s %s", where(x.Machine), what, x.Product)
+		line("waiting", "%s %s %s", where(x.Machine, here), what, x.Product)
 	}
 	for _, a := range me.Administrators {
 		line("ask", "%s <%s>", a.Name, a.Email)
@@ -127,4 +122,12 @@ func show(out io.Writer, me *api.Me, here api.Machine) error {
 		line("cloud", "not reached since %s", clock(l.Contact))
 	}
 	return w.Flush()
+}
+
+// where names a machine, and says if it is this one.
+func where(m, here api.Machine) string {
+	if m.ID == here.ID {
+		return cmp.Or(m.Name, m.ID) + " (this machine)"
+	}
+	return cmp.Or(m.Name, m.ID)
 }

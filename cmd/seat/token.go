@@ -60,17 +60,24 @@ func (k kept) config() (signin.Config, error) {
 // changed, and renews it where it can.
 type tokenFile struct {
 	path string
+	keys keyring // nil: none
 
 	mu   sync.Mutex
 	seen os.FileInfo // of what was read
 	kept kept
+	key  []byte // what the file is sealed with; nil: it is not
+}
+
+// tokens is the token file of the options.
+func (s *seat) tokens(o *options) *tokenFile {
+	return &tokenFile{path: o.tokenFile, keys: s.keys}
 }
 
 // Token is client.Config's.
 func (f *tokenFile) Token(ctx context.Context) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	k, err := f.load()
+	k, err := f.load(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -89,7 +96,7 @@ func (f *tokenFile) Token(ctx context.Context) (string, error) {
 }
 
 // load reads the file if it has changed. The caller holds the lock, or is alone.
-func (f *tokenFile) load() (kept, error) {
+func (f *tokenFile) load(ctx context.Context) (kept, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return kept{}, fmt.Errorf("there is no token file: sign in with seat login, or give --token-file (%w)", err)
@@ -109,7 +116,11 @@ func (f *tokenFile) load() (kept, error) {
 	}
 	b = bytes.TrimSpace(b)
 	var k kept
+	var key []byte
 	if bytes.HasPrefix(b, []byte("{")) {
+		if b, key, err = f.unseal(ctx, b); err != nil {
+			return kept{}, err
+		}
 		if json.Unmarshal(b, &k) != nil { // whose text might quote the token
 			return kept{}, fmt.Errorf("%s is not what seat login writes: sign in again", f.path)
 		}
@@ -119,7 +130,7 @@ func (f *tokenFile) load() (kept, error) {
 	if k.Access == "" || strings.ContainsFunc(k.Access, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return kept{}, fmt.Errorf("%s does not hold an access token", f.path)
 	}
-	f.seen, f.kept = info, k
+	f.seen, f.kept, f.key = info, k, key
 	return k, nil
 }
 
@@ -131,7 +142,7 @@ func (f *tokenFile) renew(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	k, err := f.load()
+	k, err := f.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -148,16 +159,20 @@ func (f *tokenFile) renew(ctx context.Context) error {
 	}
 	k.Tokens = t
 	f.kept = k
-	if err := k.save(f.path); err != nil {
+	if err := k.save(f.path, f.key); err != nil {
 		return err
 	}
-	_, err = f.load()
+	_, err = f.load(ctx)
 	return err
 }
 
-// save writes a token file that only its owner can read, whole or not at all.
-func (k kept) save(path string) error {
+// save writes a token file that only its owner can read, whole or not at all,
+// sealed where there is a key.
+func (k kept) save(path string, key []byte) error {
 	b, err := json.MarshalIndent(k, "", "  ")
+	if err == nil && key != nil {
+		b, err = seal(b, key)
+	}
 	if err != nil {
 		return err
 	}

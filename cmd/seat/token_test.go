@@ -66,7 +66,7 @@ func issuer(t *testing.T, r *rig) (e *emulator.Emulator, flags []string) {
 		t.Fatal("no user")
 	}
 	return e, []string{"login", "--issuer", e.Issuer, "--email", u.Email, "--proxy", door.String(),
-		"--issuer-ca", r.file("issuer.pem", string(srv.CAPEM)), "--token-file", filepath.Join(r.dir, "kept", "token.json")}
+		"--issuer-ca", r.file("issuer.pem", string(srv.CAPEM)), "--token-file", filepath.Join(r.dir, "kept", "token.json"), "--keyring", "off"}
 }
 
 func listen(t *testing.T) net.Listener {
@@ -105,7 +105,7 @@ func TestLoginKeepsATokenThatIsRenewedOnce(t *testing.T) {
 	}
 
 	k.Expires = time.Now().Add(-time.Minute)
-	if err := k.save(path); err != nil {
+	if err := k.save(path, nil); err != nil {
 		t.Fatal(err)
 	}
 	asked := e.Requests("/connect/token")
@@ -134,7 +134,7 @@ func TestLoginRefused(t *testing.T) {
 	r := newRig(t)
 	_, flags := issuer(t, r)
 	r.expect(r.seat(append(flags, "--password-file", r.file("pw", "wrong"))...), 77, "password is wrong")
-	r.expect(r.seat(flags...), 64, "--password-file")
+	r.expect(r.seat(flags...), 64, "--password-file go together")
 	if _, err := os.Stat(filepath.Join(r.dir, "kept", "token.json")); err == nil {
 		t.Error("a token file was written")
 	}

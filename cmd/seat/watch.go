@@ -14,7 +14,7 @@ func watch(ctx context.Context, s *seat, o *options, args []string) error {
 	if len(args) > 0 {
 		return usagef("watch takes no arguments")
 	}
-	c, err := s.open(o)
+	c, err := s.open(ctx, o)
 	if err != nil {
 		return err
 	}
