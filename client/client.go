@@ -79,6 +79,8 @@ type Client struct {
 	undoing  sync.WaitGroup // ends by itself, within undoTime
 	link     *link          // the notices connection; nil until somebody needs it
 	sessions map[string]*Session
+	ahead    time.Duration // of the gateway's clock, as the last hello had it
+	told     bool          // ahead is known
 }
 
 // New checks cfg and makes a Client. It dials nothing yet.
@@ -200,6 +202,32 @@ type instant struct{ mono, wall time.Time }
 
 func (c *Client) now() instant {
 	return instant{mono: time.Now(), wall: c.cfg.Now().Round(0)}
+}
+
+// until is how long it is to a time that the gateway has told.
+func (c *Client) until(t time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return t.Sub(c.cfg.Now().Round(0)) - c.ahead
+}
+
+// Skew is how much the gateway's clock is ahead of this computer's, to within the time
+// that a message takes; false: it has not told yet (a wrong clock keeps people from
+// signing in, R20).
+func (c *Client) Skew() (time.Duration, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ahead, c.told
+}
+
+// clock notes what time it is at the gateway.
+func (c *Client) clock(t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead, c.told = t.Sub(c.cfg.Now().Round(0)), true
 }
 
 // since is how long ago i was, by the larger of the two clocks: a machine that

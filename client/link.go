@@ -188,6 +188,7 @@ func (l *link) serve(ctx context.Context, node string) error {
 			alive = cmp.Or(max(ping, 0), pingDefault) + pingGrace
 			l.c.nodes.learn(f.Hello.Nodes)
 			l.c.nodes.answered(node)
+			l.c.clock(f.Hello.Time)
 		}
 		conn.SetReadDeadline(time.Now().Add(alive))
 		l.take(conn, node, &g, f)

@@ -132,6 +132,28 @@ func (s *Session) Ending() *api.Ending {
 	return s.ending
 }
 
+// EndsIn is how long the session goes on at most, where the gateway has said that it
+// is not renewed for ever (Ending), by the gateway's clock: the countdown of who must
+// save. Without an ending it is Left.
+func (s *Session) EndsIn() time.Duration {
+	left := s.Left()
+	e := s.Ending()
+	if e == nil || left == 0 || e.Until.IsZero() {
+		return left
+	}
+	s.mu.Lock()
+	stop := min(margin, s.lease.full/4)
+	s.mu.Unlock()
+	return max(0, s.c.until(e.Until)-stop)
+}
+
+// Overdue reports whether no heartbeat was acknowledged for a third of the lease.
+func (s *Session) Overdue() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.warned && s.err == nil && !s.stopped
+}
+
 // Stop gives the license back. The program must no longer use the product. That
 // the session was over already is no error. It may be called again after one.
 func (s *Session) Stop(ctx context.Context) error {

@@ -43,7 +43,7 @@ func commands() []command {
 	return []command{
 		{"run", "--product P [flags] -- PROGRAM [ARGS…]", "run a program under a license",
 			"seat run --product 3101 --wait -- gable model.dgn", runFlags, runProgram},
-		{"watch", "", "print notices until interrupted",
+		{"watch", "", "tell what concerns you, on the desktop and line by line, until interrupted",
 			"seat watch --json", jsonFlag, watch},
 		{"status", "", "show who is signed in, the licenses, and where they are in use",
 			"seat status", jsonFlag, status},

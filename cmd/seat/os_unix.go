@@ -20,9 +20,6 @@ func passed() []os.Signal {
 // itself.
 func fromKeyboard(s os.Signal) bool { return s == syscall.SIGINT || s == syscall.SIGQUIT }
 
-// end asks a program to end, so that it can save.
-func end(p *os.Process) error { return p.Signal(syscall.SIGTERM) }
-
 // exitStatus is a shell's: a program's own, or 128 and its signal.
 func exitStatus(state *os.ProcessState) int {
 	if w, ok := state.Sys().(syscall.WaitStatus); ok && w.Signaled() {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
-	"strconv"
 	"syscall"
 )
 
@@ -16,12 +14,6 @@ func passed() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
 // fromKeyboard reports whether the console sends such a signal to the program by
 // itself: all of them.
 func fromKeyboard(os.Signal) bool { return true }
-
-// end asks a program to end: its windows are told to close, so that it can ask
-// its user to save.
-func end(p *os.Process) error {
-	return exec.Command("taskkill", "/PID", strconv.Itoa(p.Pid)).Run()
-}
 
 func exitStatus(state *os.ProcessState) int { return state.ExitCode() }
 

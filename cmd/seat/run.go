@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/client"
+	"sitegate/desktop"
 )
 
 const (
@@ -174,6 +176,20 @@ func (s *seat) await(ctx context.Context, o *options, ask func(context.Context, 
 	}
 }
 
+// supervised is a program under a license.
+type supervised struct {
+	s       *seat
+	o       *options
+	cmd     *exec.Cmd
+	session *client.Session
+	screen  notifier
+
+	overdue bool // heartbeats are not acknowledged
+	count   countdown
+	asked   time.Time // to end, last
+	kill    <-chan time.Time
+}
+
 // supervise runs the program to its end and returns its exit status.
 func (s *seat) supervise(ctx context.Context, o *options, cmd *exec.Cmd, session *client.Session, notices *client.Watcher, signals <-chan os.Signal) (int, error) {
 	if err := cmd.Start(); err != nil {
@@ -181,14 +197,10 @@ func (s *seat) supervise(ctx context.Context, o *options, cmd *exec.Cmd, session
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	var kill <-chan time.Time
+	p := &supervised{s: s, o: o, cmd: cmd, session: session, screen: s.screen(o)}
 	told, lost, cancelled := notices.Notices(), session.Lost(), ctx.Done()
-	finish := func() {
-		end(cmd.Process) // if it is gone already, so much the better
-		if kill == nil && o.killAfter > 0 {
-			kill = time.After(o.killAfter)
-		}
-	}
+	clock := time.NewTicker(time.Second)
+	defer clock.Stop()
 	keyboard := isTerminal(s.stdin)
 	for {
 		select {
@@ -206,33 +218,67 @@ func (s *seat) supervise(ctx context.Context, o *options, cmd *exec.Cmd, session
 			case !ok:
 				told = nil
 			case n.Kind != api.KindGranted || n.ID != session.ID:
-				s.sayf("%s", n.Text)
+				p.tell(n.Text)
 			}
 		case w := <-session.Warnings():
-			s.warn(w)
+			if w.Ending != nil { // anew, or another end than before
+				p.count = countdown{}
+			}
+			p.remind()
+		case <-clock.C:
+			p.remind()
 		case <-lost:
 			lost = nil
-			s.sayf("the license is lost: %v", session.Err())
-			s.sayf("ending %s", cmd.Args[0])
-			finish()
+			p.tell(fmt.Sprintf("the license is lost: %v", session.Err()))
+			p.finish()
 		case <-cancelled:
 			cancelled = nil
-			finish()
-		case <-kill:
+			p.finish()
+		case <-p.kill:
 			cmd.Process.Kill()
 		}
 	}
 }
 
-func (s *seat) warn(w client.Warning) {
-	left := w.Left.Round(time.Second)
-	switch e := w.Ending; {
-	case e == nil:
-		s.sayf("the license gateway does not answer; if it goes on so, the program is asked to end in %v: save your work", left)
-	case e.Until.IsZero():
-		s.sayf("this session has lost its license (%s); the program is asked to end in %v: save your work", e.Reason, left)
-	default:
-		s.sayf("this session has lost its license (%s) and is renewed until %s only: save your work", e.Reason, clock(e.Until))
+// tell says something on stderr and on the desktop.
+func (p *supervised) tell(text string) {
+	p.s.sayf("%s", text)
+	p.screen.Show(filepath.Base(p.cmd.Args[0]), plain(text))
+}
+
+// remind counts down to the end of the license, and, once the program was asked to
+// end, says now and then that it has not.
+func (p *supervised) remind() {
+	if !p.asked.IsZero() {
+		if time.Since(p.asked) >= still {
+			p.asked = time.Now()
+			p.tell(p.cmd.Args[0] + " still runs, and has no license any more: save your work and close it")
+		}
+		return
+	}
+	d, why, counting := left(p.session)
+	if was := p.overdue; was != p.session.Overdue() {
+		p.overdue, p.count = !was, countdown{}
+		if was && p.session.Err() == nil {
+			p.tell("the license gateway answers again")
+		}
+	}
+	if counting && p.session.Err() == nil && p.count.due(d) {
+		p.tell(fmt.Sprintf("%s; %s is asked to end in %s: save your work", why, p.cmd.Args[0], span(d)))
+	}
+}
+
+// finish asks the program to end, so that it can save, or ask its user to. It is
+// killed only where that was wanted: unsaved drawings are worth more than an hour of
+// a license.
+func (p *supervised) finish() {
+	p.s.sayf("ending %s", p.cmd.Args[0])
+	if err := desktop.AskToClose(p.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.s.sayf("%s could not be asked: %v", p.cmd.Args[0], err)
+	}
+	p.asked = time.Now()
+	if p.kill == nil && p.o.killAfter > 0 {
+		p.kill = time.After(p.o.killAfter)
 	}
 }
 

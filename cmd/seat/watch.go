@@ -31,6 +31,12 @@ func watch(ctx context.Context, s *seat, o *options, args []string) error {
 	}
 	w := c.Watch(ctx)
 	ready := w.Ready()
+	screen := s.screen(o)
+	defer func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		screen.Flush(ending)
+	}()
 	for {
 		select {
 		case <-ready:
@@ -52,6 +58,7 @@ func watch(ctx context.Context, s *seat, o *options, args []string) error {
 				fmt.Fprintf(s.stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), n.Text)
 			default:
 				fmt.Fprintf(s.stdout, "%s  %s\n", n.At.Local().Format(time.TimeOnly), plain(n.Text))
+				screen.Show("sitegate", plain(n.Text))
 			}
 		}
 	}

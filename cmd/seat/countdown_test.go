@@ -1,0 +1,77 @@
+//go:build unix
+
+package main
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestCountdownSaysEachMarkOnce(t *testing.T) {
+	var c countdown
+	var said []time.Duration
+	at := []time.Duration{12 * time.Minute, 11 * time.Minute, 9 * time.Minute, 8 * time.Minute, 100 * time.Second, 99 * time.Second, 59 * time.Second, 9 * time.Second, 8 * time.Second, 0}
+	for _, left := range at {
+		if c.due(left) {
+			said = append(said, left)
+		}
+	}
+	// From 8 min to 100 s the computer slept: two marks are one.
+	want := []time.Duration{12 * time.Minute, 9 * time.Minute, 100 * time.Second, 59 * time.Second, 9 * time.Second}
+	if !slices.Equal(said, want) {
+		t.Errorf("said at %v, want at %v", said, want)
+	}
+	if new(countdown).due(time.Hour) {
+		t.Error("said with an hour left, want nothing yet")
+	}
+}
+
+func TestSpansAreForPeople(t *testing.T) {
+	for d, want := range map[time.Duration]string{-time.Second: "0 s", 4400 * time.Millisecond: "4 s", 44 * time.Second: "44 s", 58 * time.Second: "1 min",
+		95 * time.Second: "1½ min", 2*time.Minute + 29*time.Second: "2 min", 14*time.Minute + 31*time.Second: "15 min"} {
+		if got := span(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestRunCountsDownToTheEnd(t *testing.T) {
+	r := newRig(t)
+	b := r.background(runArgs(nil, sh(`trap 'echo saved; exit 5' TERM; echo running; while :; do sleep 0.05; done`))...)
+	b.await("running")
+	r.listens()
+	r.g.Release(ann, "Ada Admin", "needed in the yard", 17*time.Second) // of which 15 s are kept for what may be late
+	b.await("this session has lost its license (released); sh is asked to end in")
+	b.await("the license is lost")
+	b.await("saved")
+	b.end(5)
+	for _, want := range []string{"Ada Admin has ended your session", "sh is asked to end in", "the license is lost"} {
+		if !r.screen.has(want) {
+			t.Errorf("the desktop shows %q, want %q among it", r.screen.shown, want)
+		}
+	}
+}
+
+func TestAProgramThatDoesNotEndIsKilledOnlyWhereThatIsWanted(t *testing.T) {
+	r := newRig(t)
+	const deaf = `trap 'echo not yet' TERM; echo running; while :; do sleep 0.05; done`
+	b := r.background(runArgs([]string{"--kill-after", "300ms"}, sh(deaf))...)
+	b.await("running")
+	r.listens()
+	r.g.Release(ann, "Ada Admin", "", 0)
+	b.await("not yet")
+	b.end(128 + 9)
+}
+
+func TestNoticesStayOffTheDesktopWhereThatIsWanted(t *testing.T) {
+	r := newRig(t)
+	b := r.background(append([]string{"--notify", "off"}, runArgs(nil, sh(`trap 'exit 5' TERM; echo running; while :; do sleep 0.05; done`))...)...)
+	b.await("running")
+	r.listens()
+	r.g.Release(ann, "Ada Admin", "", 0)
+	b.end(5)
+	if len(r.screen.shown) != 0 {
+		t.Errorf("the desktop shows %q, want nothing", r.screen.shown)
+	}
+}
