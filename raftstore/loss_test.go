@@ -116,6 +116,7 @@ func TestALoneSurvivorDoesNotStand(t *testing.T) {
 }
 
 func TestWhoStandsFirst(t *testing.T) {
+	const beat = 200 * time.Millisecond
 	now := time.Unix(1_000_000, 0)
 	three, five := []string{"a", "b", "c"}, []string{"a", "b", "c", "d", "e"}
 	long, short, newer := loss{LastTerm: 4, LastIndex: 90}, loss{LastTerm: 4, LastIndex: 80}, loss{LastTerm: 5, LastIndex: 10}
@@ -127,15 +128,15 @@ func TestWhoStandsFirst(t *testing.T) {
 		no     bool
 	}{
 		"the longer log":                {three, map[string]loss{"b": short, "c": long}, "c", 0, false},
-		"the shorter log":               {three, map[string]loss{"b": short, "c": long}, "b", standNext, false},
+		"the shorter log":               {three, map[string]loss{"b": short, "c": long}, "b", beat / standNext, false},
 		"the later term":                {three, map[string]loss{"b": newer, "c": long}, "b", 0, false},
 		"alike, the lower name":         {three, map[string]loss{"b": long, "c": long}, "b", 0, false},
-		"alike, the higher name":        {three, map[string]loss{"b": long, "c": long}, "c", standNext, false},
+		"alike, the higher name":        {three, map[string]loss{"b": long, "c": long}, "c", beat / standNext, false},
 		"alone":                         {three, map[string]loss{"b": long}, "b", 0, true},
 		"it has not seen it itself":     {three, map[string]loss{"c": long, "b": long}, "d", 0, true},
 		"the leader's word":             {three, map[string]loss{"a": long, "b": long}, "b", 0, true},
 		"a stranger's word":             {three, map[string]loss{"x": long, "b": long}, "b", 0, true},
-		"all four of five":              {five, map[string]loss{"b": short, "c": long, "d": long, "e": newer}, "d", 2 * standNext, false},
+		"all four of five":              {five, map[string]loss{"b": short, "c": long, "d": long, "e": newer}, "d", 2 * beat / standNext, false},
 		"three of five, one is awaited": {five, map[string]loss{"b": short, "c": long, "d": long}, "c", hearAll, false},
 		"two of five":                   {five, map[string]loss{"b": short, "c": long}, "c", 0, true},
 	} {
@@ -145,7 +146,7 @@ func TestWhoStandsFirst(t *testing.T) {
 				said.Leader, said.Term = "a", 5
 				l.note(voter, said)
 			}
-			at, ok := l.turn(x.self, x.voters, now)
+			at, ok := l.turn(x.self, x.voters, now, beat)
 			if ok == x.no || ok && at.Sub(now) != x.at {
 				t.Errorf("got %v after, %t; want %v, %t", at.Sub(now), ok, x.at, !x.no)
 			}
@@ -156,7 +157,7 @@ func TestWhoStandsFirst(t *testing.T) {
 		held.note(voter, loss{Leader: "a"})
 	}
 	held.after = now.Add(time.Second)
-	if at, ok := held.turn("b", three, now); !ok || at != now.Add(time.Second) {
+	if at, ok := held.turn("b", three, now, beat); !ok || at != now.Add(time.Second) {
 		t.Errorf("while another stands: got %v after, %t; want it to have its time", at.Sub(now), ok)
 	}
 	var l losses
