@@ -34,6 +34,7 @@ type call struct {
 	key    string // idempotency key
 	body   []byte
 	max    int64 // bytes of the answer; zero is maxSmall
+	likely int64 // bytes of the answer, as far as can be guessed
 	extra  time.Duration
 	gzip   bool    // the answer may come compressed
 	waited bool    // the rate and the wish to be left alone were kept to
@@ -96,7 +97,7 @@ func (c *Client) once(ctx context.Context, q call, token string, out any) error 
 	if q.tag != nil && *q.tag != "" {
 		req.Header.Set("If-None-Match", *q.tag)
 	}
-	resp, body, err := c.fetch(req, max(q.max, maxSmall))
+	resp, body, err := c.fetch(req, max(q.max, maxSmall), q.likely)
 	if err != nil {
 		return err
 	}
@@ -140,8 +141,8 @@ func (c *Client) once(ctx context.Context, q call, token string, out any) error 
 	return decode(resp, body, out)
 }
 
-// fetch sends req and reads the whole answer, up to most bytes.
-func (c *Client) fetch(req *http.Request, most int64) (*http.Response, []byte, error) {
+// fetch sends req and reads the whole answer, up to most bytes. It makes room for likely at once.
+func (c *Client) fetch(req *http.Request, most, likely int64) (*http.Response, []byte, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "sitegate")
 	resp, err := c.http.Do(req)
@@ -158,17 +159,19 @@ func (c *Client) fetch(req *http.Request, most int64) (*http.Response, []byte, e
 		resp.Header.Del("Content-Encoding")
 		from = io.LimitReader(unpacked, most+1) // a small body must not become a big one
 	}
-	body, err := io.ReadAll(from)
+	var read bytes.Buffer
+	read.Grow(int(min(max(likely, 512), most)) + bytes.MinRead) // it looks for the end with that much room left
+	_, err = read.ReadFrom(from)
 	switch {
 	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.As(err, new(flate.CorruptInputError)):
 		return nil, nil, fmt.Errorf("%w: %w", ErrGarbage, err)
 	case err != nil:
 		return nil, nil, unreachable(req.Context(), err)
 	}
-	if int64(len(body)) > most {
+	if int64(read.Len()) > most {
 		return nil, nil, fmt.Errorf("%w: %w, more than %d bytes", ErrGarbage, errTooLong, most)
 	}
-	return resp, body, nil
+	return resp, read.Bytes(), nil
 }
 
 func unreachable(ctx context.Context, err error) error {

@@ -38,9 +38,10 @@ func (c *Client) Changes(ctx context.Context, cursor string, wait time.Duration)
 	if wait > 0 {
 		q.Set("wait_ms", strconv.FormatInt(int64(cloudapi.MillisOf(wait)), 10))
 	}
-	var got feedPage
+	likely, bytes := c.pages.likely()
+	got := feedPage{room: min(likely, limit)}
 	tag := c.seen.of(cursor)
-	err := c.do(ctx, call{method: http.MethodGet, path: cloudapi.PathChanges, query: q.Encode(), max: c.maxPage, extra: wait, gzip: true, tag: &tag}, &got)
+	err := c.do(ctx, call{method: http.MethodGet, path: cloudapi.PathChanges, query: q.Encode(), max: c.maxPage, likely: bytes, extra: wait, gzip: true, tag: &tag}, &got)
 	switch {
 	case errors.Is(err, errUnchanged) && cursor != "":
 		return license.Page{Cursor: cursor}, nil
@@ -49,7 +50,7 @@ func (c *Client) Changes(ctx context.Context, cursor string, wait time.Duration)
 	case err != nil:
 		return license.Page{}, fmt.Errorf("reading changes: %w", asError(err))
 	}
-	c.pages.larger()
+	c.pages.came(len(got.Changes.Changes), got.bytes)
 	switch {
 	case got.Cursor == "" || len(got.Cursor) > maxCursor:
 		return license.Page{}, fmt.Errorf("reading changes: %w: a page without a cursor, or with a huge one", ErrGarbage)
@@ -80,12 +81,19 @@ func (c *Client) Changes(ctx context.Context, cursor string, wait time.Duration)
 // feedPage is cloudapi.Changes, of which each change is understood by itself.
 type feedPage struct {
 	cloudapi.Changes
-	odd map[int]string // why a change could not be decoded; none: all were
+	odd   map[int]string // why a change could not be decoded; none: all were
+	room  int            // for so many changes it is made at once
+	bytes int64          // of the page
 }
 
 // decode takes the page as a whole, and only where that fails its changes one by one.
 func (p *feedPage) decode(body []byte) error {
+	p.bytes = int64(len(body))
+	p.Changes.Changes = make([]cloudapi.Change, 0, max(1, p.room))
 	if json.Unmarshal(body, &p.Changes) == nil {
+		if list := p.Changes.Changes; len(list) == 0 && cap(list) > 0 { // it is as it was: the page has none, not even an empty one
+			p.Changes.Changes = nil
+		}
 		return nil
 	}
 	var raw struct {
@@ -373,8 +381,10 @@ func (s *seen) note(cursor, tag string) {
 
 // pages is how many changes to ask for: fewer where a page of them was too long, and by and by more again.
 type pages struct {
-	mu   sync.Mutex
-	less int // mu guards it: how much less than pageSize
+	mu    sync.Mutex
+	less  int   // mu guards these: how much less than pageSize
+	last  int   // how many changes the last page had
+	bytes int64 // and of how many bytes it was
 }
 
 func (p *pages) limit() int {
@@ -391,8 +401,17 @@ func (p *pages) smaller(limit int) bool {
 	return limit > 1
 }
 
-func (p *pages) larger() {
+// came notes a page that came: the next one may be larger again, and is likely to be much the same.
+func (p *pages) came(changes int, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.less /= 2
+	p.last, p.bytes = changes, bytes
+}
+
+// likely is how many changes the next page is likely to have, and of how many bytes it is.
+func (p *pages) likely() (changes int, bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last, p.bytes + p.bytes/8
 }

@@ -127,7 +127,7 @@ func (t *tokens) fetch(ctx context.Context) (string, error) {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth(url.QueryEscape(t.id), url.QueryEscape(secret)) // RFC 6749, 2.3.1: encoded as in a form
-	resp, body, err := t.c.fetch(req, maxSmall)
+	resp, body, err := t.c.fetch(req, maxSmall, 0)
 	if err != nil {
 		return "", err
 	}
@@ -173,7 +173,7 @@ func (t *tokens) discover(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	resp, body, err := t.c.fetch(req, maxSmall)
+	resp, body, err := t.c.fetch(req, maxSmall, 0)
 	if err != nil {
 		return "", err
 	}

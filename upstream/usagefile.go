@@ -97,7 +97,7 @@ func (c *Client) putFile(ctx context.Context, product string, file []byte) error
 	req.Header.Set(cloudapi.BlobTypeHeader, cloudapi.BlobType)
 	req.Header.Set("Content-Type", "text/csv; charset=utf-8")
 	req.Header.Set("Content-MD5", base64.StdEncoding.EncodeToString(sum[:])) // so that what is kept is what was sent
-	resp, _, err := c.fetch(req, maxSmall)
+	resp, _, err := c.fetch(req, maxSmall, 0)
 	var leaks *url.Error
 	switch {
 	case errors.As(err, &leaks):

@@ -151,7 +151,7 @@ func (c *Client) doVendor(ctx context.Context, method, address string, body []by
 		if body != nil {
 			req.Header.Set("Content-Type", "application/json")
 		}
-		resp, answer, err := c.fetch(req, maxSmall)
+		resp, answer, err := c.fetch(req, maxSmall, 0)
 		if err != nil {
 			return err
 		}
