@@ -144,21 +144,18 @@ func (g *Gateway) bringPage(ctx context.Context, r *reading, page license.Page) 
 	if anew {
 		m.From = ""
 	}
-	var mirrored []license.Key
-	g.log.View(func(s *license.State) {
-		m.Changes = r.take(s, page)
-		if r.whole && r.named != nil {
-			mirrored = s.Mirrored()
-		}
-	})
+	var apart bool
+	m.Changes, apart = r.take(g.log.View, page)
 	if r.whole && r.named != nil {
+		var mirrored []license.Key
+		g.log.View(func(s *license.State) { mirrored = s.Mirrored() })
 		r.miss(mirrored)
 	}
 	held := false
 	if r.complete() {
 		if held = g.tooMuch(r, head); !held {
-			m.Changes = append(m.Changes, r.losses.list()...)
-			m.Full = m.Full || head.Held.Since != 0 // of many that go at once no one is told of each
+			m.Changes = append(m.Changes, r.losses.list()...) // of what none of the others is about
+			m.Full = m.Full || head.Held.Since != 0           // of many that go at once no one is told of each
 		}
 	}
 	m.Last = r.whole && !held
@@ -170,7 +167,7 @@ func (g *Gateway) bringPage(ctx context.Context, r *reading, page license.Page) 
 	due := anew || m.Last && (!head.Filled || head.Refilling || head.Held.Since != 0) ||
 		cursor != head.Cursor && time.Since(r.told) >= cursorEvery
 	if len(m.Changes) > 0 || due {
-		if !g.bring(ctx, m, cursor) {
+		if !g.bring(ctx, m, cursor, apart) {
 			return false
 		}
 		r.told = time.Now()
@@ -236,14 +233,14 @@ func (g *Gateway) holdBack(ctx context.Context, r *reading) bool {
 // those behind it take away. Only the last carries the new cursor and whether this is
 // the end: if leadership is lost in between, they are read again. Between two pieces
 // others have the log for as long as one took, so that many changes at once slow down
-// nobody's start.
-func (g *Gateway) bring(ctx context.Context, m license.Mirror, cursor string) bool {
+// nobody's start. apart: no two of them are about the same.
+func (g *Gateway) bring(ctx context.Context, m license.Mirror, cursor string, apart bool) bool {
 	changes, last := m.Changes, m.Last
 	losing, most := g.losing(changes), feedPage
 	if m.Full {
 		most = license.MaxChanges // nobody waits for it, nor works meanwhile
 	}
-	anyOrder := m.Full && losing == (license.Sizes{}) && distinct(changes) // they say nothing of each other
+	anyOrder := m.Full && losing == (license.Sizes{}) && apart // they say nothing of each other
 	ahead, stop := errgroup.WithContext(ctx)
 	ahead.SetLimit(piecesAtOnce)
 	for {
@@ -281,15 +278,6 @@ func (g *Gateway) bringPiece(ctx context.Context, m license.Mirror) error {
 		return errRefused
 	}
 	return nil
-}
-
-// distinct reports whether no two changes are about the same.
-func distinct(changes []license.Change) bool {
-	seen := make(map[license.Key]struct{}, len(changes))
-	for i := range changes {
-		seen[keyOf(&changes[i])] = struct{}{}
-	}
-	return len(seen) == len(changes)
 }
 
 // piece is how many of the changes go into one entry: at least one, if there are any,

@@ -51,32 +51,49 @@ func (r *reading) anew() {
 	*r = reading{named: names{}, losses: losses{}}
 }
 
+// lookAt is how many changes are looked at in the state at a time: nothing is decided
+// meanwhile.
+const lookAt = 500
+
 // take sorts a page: it returns what is news and takes nothing away, and keeps what
-// does. Where everything is read anew, miss is to follow on the last.
-func (r *reading) take(s *license.State, page license.Page) (gains []license.Change) {
+// does. apart: no two of them are about the same. Where everything is read anew, miss is
+// to follow on the last.
+func (r *reading) take(view func(func(*license.State)), page license.Page) (gains []license.Change, apart bool) {
+	gains, apart = make([]license.Change, 0, len(page.Changes)), true
 	said := make(map[license.Key]struct{}, len(page.Changes)) // by this page, and not in the state yet
-	for _, c := range page.Changes {
-		k := keyOf(&c)
+	for piece := range slices.Chunk(page.Changes, lookAt) {
+		view(func(s *license.State) { gains, apart = r.sort(s, piece, said, gains, apart) })
+	}
+	r.cursor, r.whole = page.Cursor, !page.More
+	return gains, apart
+}
+
+// sort is take for a piece of a page.
+func (r *reading) sort(s *license.State, piece []license.Change, said map[license.Key]struct{}, gains []license.Change, apart bool) ([]license.Change, bool) {
+	for i := range piece {
+		c := &piece[i]
+		k := keyOf(c)
 		_, again := said[k]
 		if _, there := r.losses[k]; there {
 			delete(r.losses, k) // what is said last counts
 			r.judged = false
 		}
-		if license.Takes(s, &c) {
+		if license.Takes(s, c) {
 			if len(r.losses) == 0 {
 				r.since = time.Now()
 			}
-			r.losses[k], r.judged = c, false
-		} else if again || !license.Unchanged(s, &c) {
-			gains = append(gains, c)
+			r.losses[k], r.judged = *c, false
+			apart = apart && !again
+		} else if again || !license.Unchanged(s, c) {
+			gains = append(gains, *c)
 			said[k] = struct{}{}
+			apart = apart && !again
 		}
 		if r.named != nil {
-			r.named.add(k, &c)
+			r.named.add(k, c)
 		}
 	}
-	r.cursor, r.whole = page.Cursor, !page.More
-	return gains
+	return gains, apart
 }
 
 // complete reports whether the losses may be brought in: the feed has been read to its
