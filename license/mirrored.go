@@ -81,12 +81,12 @@ type License struct {
 	AssignedAt Time      `cbor:"6,keyasint,omitempty"`
 	Kind       Kind      `cbor:"7,keyasint,omitempty"`
 	Source     Source    `cbor:"150,keyasint,omitempty"`
+	// Told is how much has been said of the license's end; the rules keep it, see
+	// RemindTerm. (It stands with the other small fields: there are many licenses.)
+	Told uint8 `cbor:"20,keyasint,omitempty"`
 	// LastUsed is when its assignee last began to use it, to the day. It is the
 	// site's own: what the feed says of it does not count.
 	LastUsed Time `cbor:"40,keyasint,omitempty"`
-	// Told is how much has been said of the license's end; the rules keep it, see
-	// RemindTerm.
-	Told uint8 `cbor:"20,keyasint,omitempty"`
 	// Countries are those whose users may use it (ISO 3166); none: all.
 	Countries []string `cbor:"21,keyasint,omitempty"`
 }

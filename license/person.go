@@ -9,13 +9,37 @@ import (
 // the user's commands are decided by.
 type person struct {
 	user     User        // as the cloud says, where mirrored; its ID in any case
-	assigned []*License  // in the order of their ids
+	only     [1]*License // the one that is assigned: most users have no more, and it is found here at once
+	several  *[]*License // where more are assigned, in the order of their ids; else nil
 	active   *Active     // what is open; nil: nothing
 	place    int32       // in State.busy, while something is open
 	mirrored bool        // false: not in the account
 	changed  bool        // the Active, since the last TakeChanged
 	stored   bool        // the store keeps an Active
-	first    [1]*License // room for assigned: most users have one, and it is found here at once
+}
+
+// assigned are the person's licenses, in the order of their ids.
+func (p *person) assigned() []*License {
+	switch {
+	case p.several != nil:
+		return *p.several
+	case p.only[0] != nil:
+		return p.only[:]
+	}
+	return p.only[:0]
+}
+
+// assign keeps a list of the person's licenses, which may have been made of the last.
+func (p *person) assign(list []*License) {
+	p.several = nil
+	switch len(list) {
+	case 0:
+		p.only[0] = nil
+	case 1:
+		p.only[0] = list[0]
+	default:
+		p.only[0], p.several = nil, &list
+	}
 }
 
 // person finds what is known of a user, or nil. The user of the command under way
@@ -43,7 +67,6 @@ func (s *State) meet(id UserID) *person {
 	p := s.person(id)
 	if p == nil {
 		p = &person{user: User{ID: id}}
-		p.assigned = p.first[:0]
 		s.people[id] = p
 	}
 	return p
@@ -51,7 +74,7 @@ func (s *State) meet(id UserID) *person {
 
 // part forgets a person of whom nothing is left.
 func (s *State) part(p *person) {
-	if p.mirrored || p.active != nil || p.changed || len(p.assigned) > 0 {
+	if p.mirrored || p.active != nil || p.changed || len(p.assigned()) > 0 {
 		return
 	}
 	delete(s.people, p.user.ID)
@@ -95,9 +118,10 @@ func (s *State) setAssigned(l *License, on bool) {
 		return
 	}
 	p := s.meet(l.Assignee)
-	before := len(p.assigned)
-	p.assigned = listed(p.assigned, l, on)
-	s.assigned += len(p.assigned) - before
+	before := len(p.assigned())
+	list := listed(p.assigned(), l, on)
+	s.assigned += len(list) - before
+	p.assign(list)
 	l.Assignee = p.user.ID
 	s.part(p)
 }

@@ -147,7 +147,7 @@ func (s *State) License(id LicenseID) *License { return s.licenses[id] }
 // Assigned returns the licenses assigned to the user, in the order of their ids.
 func (s *State) Assigned(id UserID) []*License {
 	if p := s.person(id); p != nil {
-		return p.assigned
+		return p.assigned()
 	}
 	return nil
 }

@@ -292,13 +292,13 @@ func (w *witness) indexes() {
 		}
 	}
 	for id, p := range s.people {
-		if p.user.ID != id || !p.mirrored && p.active == nil && len(p.assigned) == 0 {
+		if p.user.ID != id || !p.mirrored && p.active == nil && len(p.assigned()) == 0 {
 			w.fail("the user %q is kept as %s, or for nothing", id, text(p.user))
 		}
 		if a := p.active; a != nil && (a.empty() || a.User != id || s.busy[p.place] != p) {
 			w.fail("the user %q has an empty Active, or another's, or is not at %d: %s", id, p.place, text(a))
 		}
-		for _, l := range p.assigned {
+		for _, l := range p.assigned() {
 			if s.licenses[l.ID] != l {
 				w.fail("the user %q is assigned what is no license any more: %s", id, text(l))
 			}
@@ -323,7 +323,7 @@ func owners(s *State) map[ID]owner {
 func assignments(s *State) map[UserID][]LicenseID {
 	m := map[UserID][]LicenseID{}
 	for id, p := range s.people {
-		for _, l := range p.assigned {
+		for _, l := range p.assigned() {
 			m[id] = append(m[id], l.ID)
 		}
 	}
