@@ -45,8 +45,9 @@ type benchSite struct {
 	nodes  []*childNode
 
 	// From the start of the nodes until they had the whole mirror: the time, and what the
-	// first of them computed for it.
+	// first of them computed for it, and the most memory that it had by then.
 	fillTook, fillCPU time.Duration
+	fillPeak          uint64
 }
 
 const (
@@ -79,7 +80,7 @@ func newBenchSite(ctx context.Context, o *benchFlags) (*benchSite, error) {
 	if err := s.filled(alive); err != nil {
 		return s, s.explain(err)
 	}
-	s.fillTook, s.fillCPU = time.Since(began), processCPU(s.nodes[0].cmd.Process.Pid)
+	s.fillTook, s.fillCPU, s.fillPeak = time.Since(began), processCPU(s.nodes[0].cmd.Process.Pid), processPeak(s.nodes[0].cmd.Process.Pid)
 	if err := s.signIn(ctx); err != nil {
 		return s, s.explain(err)
 	}

@@ -188,7 +188,13 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, gctx := errgroup.WithContext(work)
-	g.Go(func() error { collect(gctx); return nil })
+	g.Go(func() error {
+		collect(gctx, func() (filling bool) {
+			store.View(func(s *license.State) { h := s.Head(); filling = !h.Filled && h.Cursor != "" })
+			return filling
+		})
+		return nil
+	})
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():
