@@ -26,6 +26,7 @@ type Caller struct {
 	Unverified bool
 	Issuer     string
 	Expires    time.Time
+	key        *keyMark // that the token is signed with; nil: not known
 }
 
 // The bounds of a token.
@@ -55,6 +56,7 @@ const (
 	tokenAudience  = "audience"
 	tokenKey       = "key"
 	tokenSignature = "signature"
+	tokenUser      = "user" // somebody else's, on a connection
 )
 
 func (e *authError) Error() string { return "the access token was not taken: " + e.why }
@@ -74,10 +76,12 @@ type auth struct {
 	mu     sync.Mutex
 	cached map[[sha256.Size]byte]Caller // verified tokens, by their digest
 	forgot uint64                       // how often they were dropped
+
+	withdrawn chan struct{} // holds one when a key was withdrawn since it was last taken
 }
 
 func newAuth(issuers []Issuer, dir string, log *slog.Logger, m *metrics) (*auth, error) {
-	a := &auth{issuers: map[string]*issuer{}, cached: map[[sha256.Size]byte]Caller{}}
+	a := &auth{issuers: map[string]*issuer{}, cached: map[[sha256.Size]byte]Caller{}, withdrawn: make(chan struct{}, 1)}
 	if len(issuers) > 0 {
 		if dir == "" {
 			return nil, errors.New("endpoint: KeysDir must be set: the issuers' keys are kept there")
@@ -103,8 +107,15 @@ func newAuth(issuers []Issuer, dir string, log *slog.Logger, m *metrics) (*auth,
 // must be verified, which costs; known tokens pass without.
 func (a *auth) identify(ctx context.Context, r *http.Request, before func() error) (Caller, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if token == "" || !strings.EqualFold(scheme, "Bearer") {
+	if !strings.EqualFold(scheme, "Bearer") {
+		return Caller{}, &authError{tokenMissing}
+	}
+	return a.check(ctx, strings.TrimSpace(token), before)
+}
+
+// check is identify for a token by itself.
+func (a *auth) check(ctx context.Context, token string, before func() error) (Caller, error) {
+	if token == "" {
 		return Caller{}, &authError{tokenMissing}
 	}
 	if len(token) > maxToken {
@@ -158,7 +169,7 @@ func (a *auth) verify(ctx context.Context, token string, now time.Time) (Caller,
 	if claimed.Expiry != nil && now.Add(-leeway).After(claimed.Expiry.Time()) {
 		return Caller{}, &authError{tokenExpired} // before a key is fetched for it
 	}
-	key, err := is.key(ctx, h.KeyID)
+	key, mark, err := is.key(ctx, h.KeyID)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -187,7 +198,7 @@ func (a *auth) verify(ctx context.Context, token string, now time.Time) (Caller,
 	case err != nil:
 		return Caller{}, &authError{tokenIssuer}
 	}
-	return Caller{User: license.UserID(claims.Subject), Email: claims.Email, Issuer: is.cfg.URL, Expires: claims.Expiry.Time(),
+	return Caller{User: license.UserID(claims.Subject), Email: claims.Email, Issuer: is.cfg.URL, Expires: claims.Expiry.Time(), key: mark,
 		Unverified: claims.EmailVerified == false || claims.EmailVerified == "false"}, nil
 }
 
@@ -219,4 +230,8 @@ func (a *auth) forget() {
 	defer a.mu.Unlock()
 	clear(a.cached)
 	a.forgot++
+	select {
+	case a.withdrawn <- struct{}{}:
+	default:
+	}
 }

@@ -212,10 +212,10 @@ func TestADeadIssuerHoldsNobodyUp(t *testing.T) {
 	defer func() { cancel(); <-ran }()
 
 	begun := time.Now()
-	if _, err := is.key(t.Context(), "k1"); err != nil || time.Since(begun) > time.Second {
+	if _, _, err := is.key(t.Context(), "k1"); err != nil || time.Since(begun) > time.Second {
 		t.Errorf("a known key took %v, %v", time.Since(begun), err)
 	}
-	if _, err := is.key(t.Context(), "k7"); err == nil || time.Since(begun) > keysWait+3*time.Second {
+	if _, _, err := is.key(t.Context(), "k7"); err == nil || time.Since(begun) > keysWait+3*time.Second {
 		t.Errorf("an unknown key took %v, %v; want refused after %v", time.Since(begun), err, keysWait)
 	}
 }

@@ -1,11 +1,11 @@
 package endpoint
 
 import (
-	"context"
+	"cmp"
 	"errors"
-	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -27,13 +27,14 @@ type conn struct {
 	ss      *sockets
 	s       socket
 	sub     *notice.Subscription
-	caller  Caller
-	user    license.UserID // as whom they are told
+	caller  atomic.Pointer[Caller] // as the latest access token says
+	user    license.UserID         // as whom they are told
 	machine license.Machine
 	lang    phrase.Lang
 	id      string // of the request that opened it
 	after   notice.Token
 	slot    int         // on the wheel
+	site    *siteFeed   // nil: the user's own notices
 	expiry  *time.Timer // of the access token
 
 	mu      sync.Mutex
@@ -49,8 +50,9 @@ type conn struct {
 
 // open greets a client and lets it listen. It returns once the reader is on its
 // way.
-func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.Token) {
-	c := &conn{ss: ss, s: s, caller: cl.caller, user: who.User, machine: who.Machine, lang: cl.lang, id: cl.id}
+func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.Token, site bool) {
+	c := &conn{ss: ss, s: s, user: who.User, machine: who.Machine, lang: cl.lang, id: cl.id}
+	c.caller.Store(&cl.caller)
 	c.writing = true // until the greeting is ready
 	who.Wake = c.wake
 	sub, err := ss.e.hub.Subscribe(who, since)
@@ -65,14 +67,18 @@ func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.
 		return
 	}
 	c.sub = sub
-	ss.e.metrics.accepted.WithLabelValues(strconv.FormatBool(sub.Recovered)).Inc()
-	c.greet()
-	c.expiry = time.AfterFunc(time.Until(c.caller.Expires)+tokenGrace, func() {
-		c.close(api.CloseUnauthorized, "the access token has expired: come back with a new one")
-	})
-	if ss.join(c) {
-		c.close(websocket.CloseServiceRestart, "this node is going: connect to another")
+	recovered, from := sub.Recovered, sub.From
+	if site {
+		c.site = newSiteFeed(ss.e.hub, since, c.wake)
+		recovered, from = c.site.sub.Recovered, c.site.sub.From
 	}
+	ss.e.metrics.accepted.WithLabelValues(strconv.FormatBool(recovered)).Inc()
+	c.greet(recovered, from)
+	c.expiry = time.AfterFunc(time.Until(cl.caller.Expires)+tokenGrace, c.expire)
+	if ss.join(c) {
+		c.close(websocket.CloseServiceRestart, goingText)
+	}
+	ss.judge([]*conn{c}) // what has changed since the caller was let in
 	go c.read()
 	c.mu.Lock()
 	c.writing = false
@@ -81,33 +87,22 @@ func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.
 }
 
 // greet puts hello, and the state where there is a gap, before everything else.
-// With a gap the token is the state's: what it already shows is not told again.
-func (c *conn) greet() {
-	e := c.ss.e
-	hello := e.hello(c.caller)
-	hello.Recovered = c.sub.Recovered
-	c.after = c.sub.From
-	var me *api.Me
-	e.gw.View(func(s *license.State) {
-		h := s.Head()
-		hello.Cluster, hello.BeatMS = h.Cluster, beat(h.Settings.TTL()).Milliseconds()
-		if !c.sub.Recovered {
-			c.after = notice.Token{Epoch: h.Epoch, Seq: h.Seq}
-			state := about(s, c.caller, c.lang)
-			me = &state
-		}
-	})
-	hello.Epoch, hello.Seq = c.after.Epoch, c.after.Seq
+func (c *conn) greet(recovered bool, from notice.Token) {
+	hello, me, after := c.ss.e.greeting(recovered, from, *c.caller.Load(), c.lang)
+	c.after = after
 	c.out = append(c.out, prepare(api.Frame{Type: api.FrameHello, Hello: &hello}))
 	if me != nil {
 		c.out = append(c.out, prepare(api.Frame{Type: api.FrameState, State: me}))
 	}
 }
 
-// hello is what every greeting says.
-func (e *Endpoint) hello(caller Caller) api.Hello {
-	return api.Hello{Time: e.gw.Now().Std(), Node: e.gw.Cluster().Node, Nodes: e.nodes(), PingMS: pingEvery.Milliseconds(),
-		ExpiresMS: max(0, time.Until(caller.Expires)).Milliseconds(), GraceMS: tokenGrace.Milliseconds(), Retry: e.sockets.retry()}
+// expire closes the connection, where no other token has come meanwhile.
+func (c *conn) expire() {
+	if left := time.Until(c.caller.Load().Expires) + tokenGrace; left > 0 {
+		c.expiry.Reset(left)
+		return
+	}
+	c.close(api.CloseUnauthorized, "the access token has expired: come back with a new one")
 }
 
 // read is the reader: it waits, hands over what comes, and cleans up at the end.
@@ -130,6 +125,9 @@ func (c *conn) read() {
 	}
 	c.expiry.Stop()
 	c.sub.Close()
+	if c.site != nil {
+		c.site.close()
+	}
 	c.ss.part(c)
 	c.mu.Lock()
 	c.over, c.writing = true, true
@@ -137,7 +135,7 @@ func (c *conn) read() {
 	c.mu.Unlock()
 	c.s.Drop()
 	c.ss.e.metrics.closed.WithLabelValues(strconv.Itoa(code)).Inc()
-	c.ss.e.log.Debug("notices closed", "id", c.id, "user", string(c.caller.User), "machine", c.machine.ID, "code", code)
+	c.ss.e.log.Debug("notices closed", "id", c.id, "user", string(c.user), "machine", c.machine.ID, "code", code)
 }
 
 // refuse ends the connection from its reader, which will not read another frame:
@@ -198,11 +196,21 @@ func (c *conn) start() {
 // again after a close or a failure.
 func (c *conn) write() {
 	for {
+		var site []*websocket.PreparedMessage
+		var over notice.End
+		if c.site != nil { // without the lock: it looks things up in the state
+			site, over = c.site.take(c)
+		}
 		c.mu.Lock()
 		out, ping, code, why := c.out, c.toPing, c.code, c.why
 		c.out, c.toPing = nil, false
 		notices, end := c.sub.Take()
-		if len(out) == 0 && len(notices) == 0 && !ping && code == 0 && end == notice.Open {
+		if c.site != nil { // it says those, too
+			notices, end = nil, cmp.Or(end, over)
+			out = append(out, site...)
+		}
+		again := c.site != nil && c.site.isDue() // meanwhile
+		if !again && len(out) == 0 && len(notices) == 0 && !ping && code == 0 && end == notice.Open {
 			c.writing = false
 			c.mu.Unlock()
 			return
@@ -256,100 +264,4 @@ func closeOf(end notice.End) (code int, why string) {
 		return api.CloseResume, "this node's state has jumped: resume"
 	}
 	return websocket.CloseNormalClosure, ""
-}
-
-// hand puts a frame into the inbox and makes sure that somebody looks.
-func (c *conn) hand(data []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.code != 0:
-	case len(c.inbox) == maxInbox:
-		c.code, c.why = api.CloseBudget, "too many frames wait for an answer"
-		c.start()
-	default:
-		c.inbox = append(c.inbox, data)
-		if !c.working {
-			c.working = true
-			c.ss.wg.Go(c.work)
-		}
-	}
-}
-
-// work deals with the inbox, one frame after the other.
-func (c *conn) work() {
-	for {
-		c.mu.Lock()
-		if len(c.inbox) == 0 || c.over {
-			c.working = false
-			c.mu.Unlock()
-			return
-		}
-		data := c.inbox[0]
-		c.inbox = c.inbox[1:]
-		c.mu.Unlock()
-
-		leases, err := c.beat(data)
-		if err != nil {
-			c.close(api.CloseBadFrame, err.Error())
-			continue
-		}
-		c.tell(prepare(api.Frame{Type: api.FrameLease, Lease: leases}))
-	}
-}
-
-// beat renews the sessions of a heartbeat. The answer is made only after the
-// leader has acknowledged, or could not be asked.
-func (c *conn) beat(data []byte) (*api.Leases, error) {
-	var f api.Frame
-	if err := unmarshal(data, &f); err != nil {
-		return nil, errors.New("a frame that cannot be read")
-	}
-	if f.Type != api.FrameBeat || f.Beat == nil || len(f.Beat.Sessions) > api.MaxBeatSessions ||
-		f.Hello != nil || f.Notice != nil || f.Lease != nil || f.State != nil || f.Nodes != nil {
-		return nil, errors.New("clients send beats, of at most 32 sessions")
-	}
-	renewals := make([]license.Renewal, len(f.Beat.Sessions))
-	for i, s := range f.Beat.Sessions {
-		id, err := license.ParseID(s)
-		if err != nil {
-			return nil, errors.New("a session that is no UUID")
-		}
-		renewals[i] = license.Renewal{Session: id, User: c.caller.User, Machine: c.machine}
-	}
-	out := &api.Leases{N: f.Beat.N, Leases: []api.BeatResult{}}
-	e := c.ss.e
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-	defer cancel()
-	leases, err := e.gw.Renew(ctx, renewals)
-	if err == nil && len(leases) != len(renewals) {
-		err = errLeases(len(leases), len(renewals))
-	}
-	e.metrics.beats.WithLabelValues(result(err)).Inc()
-	if err != nil {
-		out.Error = codeOf(err)
-		e.log.Warn("heartbeat was not acknowledged", "id", c.id, "user", string(c.caller.User), "err", err)
-		return out, nil
-	}
-	for i, l := range leases {
-		r := api.BeatResult{Session: renewals[i].Session.String(), TTLMS: l.TTL.Milliseconds(), Ending: ending(l.Notice)}
-		if l.Denial != nil {
-			r.TTLMS, r.Reason = 0, string(l.Denial.Reason)
-		}
-		out.Leases = append(out.Leases, r)
-	}
-	return out, nil
-}
-
-// nodes are the base URLs of all nodes, those of the configuration first.
-func (e *Endpoint) nodes() []string {
-	all := append([]string{}, e.cfg.Nodes...)
-	if e.cfg.OtherNodes != nil {
-		for _, url := range e.cfg.OtherNodes() {
-			if url != "" && !slices.Contains(all, url) {
-				all = append(all, url)
-			}
-		}
-	}
-	return all
 }

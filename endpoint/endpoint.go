@@ -82,6 +82,7 @@ type Config struct {
 	Issuers  []Issuer // whose access tokens are taken
 	KeysDir  string   // where the issuers' keys are kept; made if it is not there
 	Version  string   // of this program
+	URL      string   // the base URL of this node
 	Nodes    []string // base URLs of all nodes, told to clients
 	// OtherNodes are the base URLs of nodes that have come since, as they are known now;
 	// nil: none.

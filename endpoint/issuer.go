@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
@@ -55,10 +56,14 @@ type issuer struct {
 
 	mu      sync.Mutex
 	keys    map[string]jose.JSONWebKey // by key id
+	marks   map[string]*keyMark        // of the keys that tokens were verified with
 	fetched time.Time                  // the keys were read
 	tried   time.Time                  // the last reading ended, well or not
 	next    chan struct{}              // closed when the next reading ends
 }
+
+// keyMark tells whoever holds a token that its key was withdrawn.
+type keyMark struct{ withdrawn atomic.Bool }
 
 // kept is an issuer's file.
 type kept struct {
@@ -80,7 +85,7 @@ func newIssuer(cfg Issuer, dir string, log *slog.Logger, m *metrics, forget func
 	cfg.Client = &client
 	name := sha256.Sum256([]byte(cfg.URL))
 	is := &issuer{cfg: cfg, file: filepath.Join(dir, hex.EncodeToString(name[:8])+".json"), log: log.With("issuer", cfg.URL),
-		metrics: m, forget: forget, ring: make(chan struct{}, 1), next: make(chan struct{})}
+		metrics: m, forget: forget, marks: map[string]*keyMark{}, ring: make(chan struct{}, 1), next: make(chan struct{})}
 	if err := is.load(); err != nil {
 		is.log.Warn("the issuer's kept keys were not used", "err", err)
 	}
@@ -89,13 +94,13 @@ func newIssuer(cfg Issuer, dir string, log *slog.Logger, m *metrics, forget func
 
 // key returns the public key of an id. One that is not known makes the keys be
 // read again, at most once a minute for all, and the caller wait for a moment.
-func (is *issuer) key(ctx context.Context, id string) (jose.JSONWebKey, error) {
+func (is *issuer) key(ctx context.Context, id string) (jose.JSONWebKey, *keyMark, error) {
 	is.mu.Lock()
-	k, ok, err := is.look(id)
+	k, mark, err := is.look(id)
 	next, lately := is.next, time.Since(is.tried) < keysAtMost
 	is.mu.Unlock()
-	if ok || lately {
-		return k, err
+	if mark != nil || lately {
+		return k, mark, err
 	}
 	select {
 	case is.ring <- struct{}{}:
@@ -110,21 +115,25 @@ func (is *issuer) key(ctx context.Context, id string) (jose.JSONWebKey, error) {
 	}
 	is.mu.Lock()
 	defer is.mu.Unlock()
-	k, _, err = is.look(id)
-	return k, err
+	return is.look(id)
 }
 
-// look finds a key in memory. Without any keys that may be used, nobody's token
-// can be judged, and that is not the caller's fault.
-func (is *issuer) look(id string) (jose.JSONWebKey, bool, error) {
+// look finds a key in memory, and its mark. Without any keys that may be used, nobody's
+// token can be judged, and that is not the caller's fault.
+func (is *issuer) look(id string) (jose.JSONWebKey, *keyMark, error) {
 	if len(is.keys) == 0 || time.Since(is.fetched) > keysLife {
-		return jose.JSONWebKey{}, false, &trouble{code: api.CodeNotReady, detail: "the issuer's keys have not been read"}
+		return jose.JSONWebKey{}, nil, &trouble{code: api.CodeNotReady, detail: "the issuer's keys have not been read"}
 	}
 	k, ok := is.keys[id]
 	if !ok {
-		return k, false, &authError{tokenKey}
+		return k, nil, &authError{tokenKey}
 	}
-	return k, true, nil
+	mark := is.marks[id]
+	if mark == nil {
+		mark = &keyMark{}
+		is.marks[id] = mark
+	}
+	return k, mark, nil
 }
 
 // run reads the keys every quarter of an hour, sooner after a failure, and when
@@ -170,7 +179,14 @@ func (is *issuer) read(ctx context.Context) error {
 	if err == nil {
 		withdrawn := false
 		for id, k := range is.keys {
-			withdrawn = withdrawn || !sameKey(k, keys[id])
+			if sameKey(k, keys[id]) {
+				continue
+			}
+			withdrawn = true
+			if mark := is.marks[id]; mark != nil {
+				mark.withdrawn.Store(true)
+				delete(is.marks, id)
+			}
 		}
 		is.keys, is.fetched = keys, now
 		if withdrawn {

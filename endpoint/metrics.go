@@ -26,6 +26,7 @@ type metrics struct {
 	closed    *prometheus.CounterVec
 	sent      prometheus.Counter
 	beats     *prometheus.CounterVec
+	auths     *prometheus.CounterVec
 	tunnels   *prometheus.CounterVec
 	open      prometheus.Gauge
 	tunnelled *prometheus.CounterVec
@@ -47,6 +48,7 @@ func newMetrics(r prometheus.Registerer, connected func() int) (*metrics, error)
 		closed:        counter("sitegate_notices_closed_total", "Notice connections that ended, by close code; 0 is the client or the network.", "code"),
 		sent:          prometheus.NewCounter(prometheus.CounterOpts{Name: "sitegate_notices_sent_total", Help: "Notices written to connections."}),
 		beats:         counter("sitegate_notices_beats_total", "Heartbeats on notice connections, by result.", "result"),
+		auths:         counter("sitegate_notices_tokens_total", "Access tokens renewed on notice connections, by result.", "result"),
 		tunnels:       counter("sitegate_tunnels_total", "CONNECT requests, by result.", "result"),
 		open:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "sitegate_tunnels_open", Help: "Tunnels that are open."}),
 		tunnelled:     counter("sitegate_tunnel_bytes_total", "Bytes through tunnels, by direction as the client sees it.", "direction"),
@@ -55,7 +57,7 @@ func newMetrics(r prometheus.Registerer, connected func() int) (*metrics, error)
 		func() float64 { return float64(connected()) })
 	var errs []error
 	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.denials, m.refusedTokens, m.limited, m.keyReads,
-		m.accepted, m.closed, m.sent, m.beats, m.tunnels, m.open, m.tunnelled, gauge} {
+		m.accepted, m.closed, m.sent, m.beats, m.auths, m.tunnels, m.open, m.tunnelled, gauge} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -27,7 +27,7 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 	if e.gw.Cluster().Leader == "" {
 		return reply{}, gateway.ErrNoLeader // another node may know more
 	}
-	e.gw.View(func(s *license.State) { who.User, err = known(s, c.caller) })
+	site, err := e.allowed(c, &who)
 	if err != nil {
 		return reply{}, err
 	}
@@ -35,7 +35,7 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if !e.sockets.enter() {
-		return reply{}, &trouble{code: api.CodeNotReady, detail: "this node is going"}
+		return reply{}, going
 	}
 	s, err := e.sockets.upgrade(c.w, c.r)
 	if err != nil {
@@ -43,8 +43,30 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 		c.w.err, c.w.reason = err, "upgrade"
 		return reply{done: true}, nil // it has been answered
 	}
-	e.sockets.open(s, who, c, since)
+	e.sockets.open(s, who, c, since, site)
 	return reply{done: true}, nil
+}
+
+// going is the answer of a node that takes no more connections.
+var going = &trouble{code: api.CodeNotReady, detail: "this node is going: connect to another", after: time.Second}
+
+// allowed finds out as whom a caller is told, and whether of the whole site.
+func (e *Endpoint) allowed(c *call, who *notice.Subscriber) (site bool, err error) {
+	switch feed := c.r.URL.Query().Get("feed"); feed {
+	case "", api.FeedSite:
+		site = feed == api.FeedSite
+	default:
+		return false, malformed("feed is site, or left out")
+	}
+	administers := false
+	e.gw.View(func(s *license.State) {
+		who.User, err = known(s, c.caller)
+		administers = err == nil && license.Administers(s, who.User)
+	})
+	if err == nil && site && !administers {
+		err = &trouble{code: api.CodeForbidden, detail: "only who administers the account is told of the whole site"}
+	}
+	return site, err
 }
 
 // reached waits for this node to know what a client was told elsewhere, and returns
@@ -71,16 +93,19 @@ func (e *Endpoint) reached(c *call, since notice.Token) (notice.Token, error) {
 	return since, &trouble{code: api.CodeNotReady, detail: "this node has not heard yet of what you were told elsewhere", after: time.Second}
 }
 
-// subscriber reads who connects, and how far they know.
+// subscriber reads who connects by websocket, and how far they know.
 func (e *Endpoint) subscriber(c *call) (notice.Subscriber, notice.Token, error) {
-	var who notice.Subscriber
-	var since notice.Token
 	if !websocket.IsWebSocketUpgrade(c.r) {
-		return who, since, malformed("connect with a websocket")
+		return notice.Subscriber{}, notice.Token{}, malformed("connect with a websocket")
 	}
 	if !slices.Contains(websocket.Subprotocols(c.r), api.NoticesProtocol) {
-		return who, since, malformed("the subprotocol must be " + api.NoticesProtocol)
+		return notice.Subscriber{}, notice.Token{}, malformed("the subprotocol must be " + api.NoticesProtocol)
 	}
+	return e.listener(c)
+}
+
+// listener reads who listens, and how far they know.
+func (e *Endpoint) listener(c *call) (who notice.Subscriber, since notice.Token, err error) {
 	if !sameOrigin(c.r) {
 		return who, since, &trouble{code: api.CodeForbidden, detail: "another origin"}
 	}
@@ -95,6 +120,9 @@ func (e *Endpoint) subscriber(c *call) (notice.Subscriber, notice.Token, error) 
 	who = notice.Subscriber{Machine: m, Instance: q.Get("instance")}
 	if who.Instance == "" || !plain(who.Instance) {
 		return who, since, malformed("instance is missing or too long")
+	}
+	if !plain(q.Get("cluster")) {
+		return who, since, malformed("cluster is too long")
 	}
 	if tag := q.Get("lang"); tag != "" {
 		c.lang, _ = phrase.Parse(tag)

@@ -398,7 +398,7 @@ func TestASlowClientIsCutOff(t *testing.T) {
 		t.Fatal("no connections are taken")
 	}
 	r.e.sockets.open(stuck, notice.Subscriber{User: "ada", Machine: license.Machine{ID: "m-9"}, Instance: "i"},
-		&call{caller: Caller{User: "ada", Expires: time.Now().Add(time.Hour)}}, notice.Token{})
+		&call{caller: Caller{User: "ada", Expires: time.Now().Add(time.Hour)}}, notice.Token{}, false)
 	<-stuck.sent // it hangs in the first frame
 	quick, _, _ := r.join(t, "ada", nil)
 	for i := range notice.MaxQueue + 2 {

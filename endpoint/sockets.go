@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"context"
-	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -119,6 +118,10 @@ func (ss *sockets) run(ctx context.Context) {
 		case <-tick.C:
 			ss.turn()
 			ss.tellNodes()
+		case <-ss.e.hub.Mirrored():
+			ss.judge(ss.all())
+		case <-ss.e.auth.withdrawn:
+			ss.judge(ss.all())
 		case over := <-ss.away:
 			ss.sendAway(ctx, over)
 		case <-ctx.Done():
@@ -208,22 +211,52 @@ func (ss *sockets) turn() {
 	if len(due) == 0 {
 		return
 	}
-	barred, other := map[*conn]bool{}, map[*conn]bool{}
+	ss.judge(due)
+	for _, c := range due {
+		c.ping()
+	}
+}
+
+// all are the connections there are.
+func (ss *sockets) all() []*conn {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	var all []*conn
+	for _, slot := range ss.wheel {
+		for c := range slot {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// judge sends those away who may not be here any more: whose user is gone, blocked or
+// known by another id, who follows the site and does not administer it, and whose
+// token was withdrawn.
+func (ss *sockets) judge(conns []*conn) {
+	type end struct {
+		code int
+		why  string
+	}
+	ends := map[*conn]end{}
 	ss.e.gw.View(func(s *license.State) {
-		for _, c := range due {
-			user, err := known(s, c.caller)
-			barred[c], other[c] = err != nil, user != c.user
+		for _, c := range conns {
+			caller := c.caller.Load()
+			user, err := known(s, *caller)
+			switch {
+			case err != nil:
+				ends[c] = end{api.CloseBlocked, "this user may not connect"}
+			case user != c.user:
+				ends[c] = end{api.CloseResume, "this user is known by another id now: connect again"}
+			case c.site != nil && !license.Administers(s, user):
+				ends[c] = end{api.CloseBlocked, "this user does not administer the account any more"}
+			case caller.key != nil && caller.key.withdrawn.Load():
+				ends[c] = end{api.CloseUnauthorized, "the access token was withdrawn: come back with a new one"}
+			}
 		}
 	})
-	for _, c := range due {
-		switch {
-		case barred[c]:
-			c.close(api.CloseBlocked, "this user may not connect")
-		case other[c]:
-			c.close(api.CloseResume, "this user is known by another id now: connect again")
-		default:
-			c.ping()
-		}
+	for c, e := range ends {
+		c.close(e.code, e.why)
 	}
 }
 
@@ -282,11 +315,7 @@ func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Noti
 }
 
 func prepare(f api.Frame) *websocket.PreparedMessage {
-	b, err := json.Marshal(f)
-	if err != nil {
-		panic(err) // our own types
-	}
-	m, err := websocket.NewPreparedMessage(websocket.TextMessage, b)
+	m, err := websocket.NewPreparedMessage(websocket.TextMessage, streamed(f))
 	if err != nil {
 		panic(err) // a text frame can always be framed
 	}

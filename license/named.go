@@ -18,7 +18,9 @@ type mailed struct {
 
 // ByMail is as whom somebody is told whom the account names by this e-mail and who is
 // not one of its users.
-func ByMail(email string) UserID { return UserID("mailto:" + mailKey(email)) }
+func ByMail(email string) UserID { return UserID(mailPrefix + mailKey(email)) }
+
+const mailPrefix = "mailto:"
 
 func mailKey(email string) string { return strings.ToLower(email) }
 

@@ -61,6 +61,16 @@ func Contacts(s *State) []Contact {
 	return contacts
 }
 
+// Administers reports whether somebody administers the account (R22): a user, or who
+// is told by mail (ByMail).
+func Administers(s *State, id UserID) bool {
+	if u := s.User(id); u != nil {
+		return s.rolesOf(u)&administrators != 0 && !u.Blocked && !u.OtherAccount
+	}
+	mail, ok := strings.CutPrefix(string(id), mailPrefix)
+	return ok && Named(s, mail)&administrators != 0
+}
+
 // LicenseChanged: a license is new, gone, or has another product or term. Who
 // looks after the account's licenses is told.
 type LicenseChanged struct {

@@ -43,6 +43,9 @@ func (t Token) Before(u Token) bool {
 type Hub struct {
 	seed   maphash.Seed
 	shards [shards]shard
+	site   everyone
+	// mirrored holds one where the mirror has changed since it was last taken.
+	mirrored chan struct{}
 
 	mu      sync.Mutex // guards pos and waiting
 	pos     Token      // everything up to here has been published
@@ -59,7 +62,8 @@ type waiting struct {
 // New makes the hub of a node whose state, when it was loaded, stood at (epoch,
 // seq): what happened before is not known here.
 func New(epoch, seq uint64) *Hub {
-	h := &Hub{seed: maphash.MakeSeed(), pos: Token{epoch, seq}}
+	h := &Hub{seed: maphash.MakeSeed(), pos: Token{epoch, seq}, mirrored: make(chan struct{}, 1)}
+	h.site.start(Token{epoch, seq})
 	for i := range h.shards {
 		h.shards[i].start(Token{epoch, seq})
 	}
@@ -83,9 +87,16 @@ func (h *Hub) Publish(epoch uint64, events []license.Event) {
 			continue
 		}
 		pos = Token{epoch, e.Seq}
-		for _, n := range From(*e) {
-			n.Epoch = epoch
-			h.tell(&n)
+		ns := From(*e)
+		for i := range ns {
+			ns[i].Epoch = epoch
+			h.tell(&ns[i])
+		}
+		if len(ns) > 0 {
+			h.site.tell(ns)
+		}
+		if _, ok := e.Fact.(license.Mirrored); ok {
+			h.ring()
 		}
 	}
 	h.advance(pos)
@@ -97,7 +108,20 @@ func (h *Hub) Reset(epoch, seq uint64) {
 	for i := range h.shards {
 		h.subs.Add(-int64(h.shards[i].reset(Token{epoch, seq})))
 	}
+	h.site.reset(Token{epoch, seq})
+	h.ring()
 	h.advance(Token{epoch, seq})
+}
+
+// Mirrored gives one value when the mirror has changed since the last: whoever may be
+// here may not be any more. It is for one reader.
+func (h *Hub) Mirrored() <-chan struct{} { return h.mirrored }
+
+func (h *Hub) ring() {
+	select {
+	case h.mirrored <- struct{}{}:
+	default:
+	}
 }
 
 // Position is how far this node has published.

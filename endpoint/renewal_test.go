@@ -1,0 +1,101 @@
+package endpoint
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"sitegate/api"
+	"sitegate/license"
+)
+
+// authed brings a token on a live connection and reads the answer.
+func (d *desktop) authed(n int, token string) api.Authed {
+	d.t.Helper()
+	d.say(fmt.Sprintf(`{"type":"auth","auth":{"n":%d,"token":%q}}`, n, token))
+	f := d.next()
+	if f.Type != api.FrameAuthed || f.Authed == nil || f.Authed.N != uint64(n) {
+		d.t.Fatalf("a token was answered with %+v", f)
+	}
+	return *f.Authed
+}
+
+// A connection lives on with the next token of the same user, and of nobody else.
+func TestATokenIsRenewedOnALiveConnection(t *testing.T) {
+	r := newRig(t, filled(t))
+	d, hello, _ := r.join(t, "ada", nil)
+	if hello.ExpiresMS < 3_500_000 || hello.GraceMS != tokenGrace.Milliseconds() {
+		t.Errorf("greeted with %+v; want about an hour, and a grace", hello)
+	}
+	late := r.issuer.token(t, "ada", func(c *claims, _ *jose.SignerOptions, _ *jose.SigningKey) {
+		c.Expiry = jwt.NewNumericDate(time.Now().Add(-time.Hour))
+	})
+	for i, test := range []struct{ token, want string }{{"", "missing"}, {"x.y.z", "malformed"}, {late, "expired"}, {r.issuer.token(t, "ben"), "user"}} {
+		if a := d.authed(i, test.token); a.Error != test.want || a.ExpiresMS != 0 {
+			t.Errorf("token %d was answered with %+v; want %q", i, a, test.want)
+		}
+	}
+	if a := d.authed(9, r.issuer.token(t, "ada")); a.Error != "" || a.ExpiresMS < 3_500_000 {
+		t.Errorf("the next token was answered with %+v; want about an hour", a)
+	}
+	if got := r.metric(t, "sitegate_notices_tokens_total", "result=ok"); got != 1 {
+		t.Errorf("%v tokens were taken by the metrics; want 1", got)
+	}
+	// The first token's end comes, and then the second's.
+	c := r.e.sockets.all()[0]
+	c.expire()
+	d.say(`{"type":"beat","beat":{"n":10,"sessions":[]}}`)
+	if f := d.next(); f.Type != api.FrameLease {
+		t.Fatalf("got %+v; want the connection to go on", f)
+	}
+	over := *c.caller.Load()
+	over.Expires = time.Now().Add(-tokenGrace)
+	c.caller.Store(&over)
+	c.expire()
+	d.closed(api.CloseUnauthorized)
+}
+
+// A token whose issuer withdraws its key ends its connections at once, those of other
+// keys go on.
+func TestAWithdrawnKeyEndsItsConnectionsAtOnce(t *testing.T) {
+	r := newRig(t, filled(t))
+	old, _, _ := r.join(t, "ada", nil)
+	r.issuer.mu.Lock()
+	first := r.issuer.keys[0]
+	r.issuer.mu.Unlock()
+	r.issuer.rotate(t, "k2")
+	r.issuer.set(func() { r.issuer.keys = append(r.issuer.keys, first) })
+	is := r.e.auth.issuers[r.issuer.URL]
+	if err := is.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now, _, _ := r.join(t, "ada", map[string]string{"instance": "i-2"}) // signed with k2
+	r.issuer.set(func() { r.issuer.keys = r.issuer.keys[:1] })
+	if err := is.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old.closed(api.CloseUnauthorized)
+	r.node.do(t, license.Link{Up: true})
+	if n := now.notice(); n.Kind != api.KindLinkUp {
+		t.Errorf("the connection of the other key was told %+v", n)
+	}
+}
+
+// Who is blocked in the account, or taken out of it, is gone with the very change.
+func TestWhoIsBlockedOrGoneLeavesAtOnce(t *testing.T) {
+	r := newRig(t, filled(t))
+	ada, _, _ := r.join(t, "ada", nil)
+	ben, _, _ := r.join(t, "ben", nil)
+	eve, _, _ := r.join(t, "eve", nil)
+	r.node.do(t, license.Mirror{From: "c1", Cursor: "c2", Changes: []license.Change{{User: &license.User{ID: "ada", Blocked: true}}}})
+	ada.closed(api.CloseBlocked)
+	r.node.do(t, license.Mirror{From: "c2", Cursor: "c3", Changes: []license.Change{{DeleteUser: "ben"}}})
+	ben.closed(api.CloseBlocked)
+	r.node.do(t, license.Link{Up: true})
+	if n := eve.notice(); n.Kind != api.KindLinkUp {
+		t.Errorf("who may stay was told %+v", n)
+	}
+}
