@@ -12,4 +12,5 @@ const (
 	MissingState  = "state"  // it has no site yet
 	MissingLeader = "leader" // it knows no leader
 	MissingMirror = "mirror" // the licenses have not been read once
+	MissingStay   = "stay"   // it is going, and sends its clients elsewhere
 )

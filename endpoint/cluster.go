@@ -98,7 +98,3 @@ func (e *Endpoint) leave(c *call) (reply, error) {
 	e.log.InfoContext(c.ctx, "asked to leave the cluster", "id", c.id, "err", err)
 	return reply{status: http.StatusNoContent}, err
 }
-
-// Drain closes this node's websockets one after the other within that time, and takes
-// no new ones: their clients go to other nodes.
-func (e *Endpoint) Drain(over time.Duration) { e.sockets.drain(over) }

@@ -74,7 +74,9 @@ func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.
 	}
 	ss.e.metrics.accepted.WithLabelValues(strconv.FormatBool(recovered)).Inc()
 	c.greet(recovered, from)
+	c.mu.Lock()
 	c.expiry = time.AfterFunc(time.Until(cl.caller.Expires)+tokenGrace, c.expire)
+	c.mu.Unlock()
 	if ss.join(c) {
 		c.close(websocket.CloseServiceRestart, goingText)
 	}
@@ -99,6 +101,8 @@ func (c *conn) greet(recovered bool, from notice.Token) {
 // expire closes the connection, where no other token has come meanwhile.
 func (c *conn) expire() {
 	if left := time.Until(c.caller.Load().Expires) + tokenGrace; left > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.expiry.Reset(left)
 		return
 	}

@@ -23,6 +23,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -120,6 +121,7 @@ type Endpoint struct {
 	mux     *http.ServeMux
 	op      *http.ServeMux
 	sockets *sockets
+	streams atomic.Int64 // of events
 }
 
 // New checks the config, reads the keys that were kept, and makes the endpoint.

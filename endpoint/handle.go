@@ -181,9 +181,12 @@ func (e *Endpoint) serve(rt route) http.HandlerFunc {
 			limit, c.large = largeTimeout, true
 			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTimeout + largeTimeout + 10*time.Second))
 		}
-		ctx, cancel := context.WithTimeout(gateway.WithRequest(r.Context(), c.id), limit)
-		defer cancel()
-		c.ctx = ctx
+		c.ctx = gateway.WithRequest(r.Context(), c.id)
+		if !rt.long {
+			ctx, cancel := context.WithTimeout(c.ctx, limit)
+			defer cancel()
+			c.ctx = ctx
+		}
 		rep, err := rt.do(c)
 		switch {
 		case err != nil:

@@ -26,6 +26,9 @@ func (e *Endpoint) ready(*call) (reply, error) {
 	if e.gw.Cluster().Leader == "" {
 		out.Missing = append(out.Missing, api.MissingLeader)
 	}
+	if e.sockets.going() {
+		out.Missing = append(out.Missing, api.MissingStay)
+	}
 	if out.Ready = len(out.Missing) == 0; !out.Ready {
 		return reply{status: http.StatusServiceUnavailable, body: out}, nil
 	}

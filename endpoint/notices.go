@@ -35,7 +35,7 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if !e.sockets.enter() {
-		return reply{}, going
+		return reply{}, leaving()
 	}
 	s, err := e.sockets.upgrade(c.w, c.r)
 	if err != nil {
@@ -47,8 +47,10 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 	return reply{done: true}, nil
 }
 
-// going is the answer of a node that takes no more connections.
-var going = &trouble{code: api.CodeNotReady, detail: "this node is going: connect to another", after: time.Second}
+// leaving is the answer of a node that takes no more connections.
+func leaving() error {
+	return &trouble{code: api.CodeNotReady, detail: goingText, after: time.Second}
+}
 
 // allowed finds out as whom a caller is told, and whether of the whole site.
 func (e *Endpoint) allowed(c *call, who *notice.Subscriber) (site bool, err error) {
@@ -58,14 +60,11 @@ func (e *Endpoint) allowed(c *call, who *notice.Subscriber) (site bool, err erro
 	default:
 		return false, malformed("feed is site, or left out")
 	}
-	administers := false
-	e.gw.View(func(s *license.State) {
-		who.User, err = known(s, c.caller)
-		administers = err == nil && license.Administers(s, who.User)
-	})
-	if err == nil && site && !administers {
-		err = &trouble{code: api.CodeForbidden, detail: "only who administers the account is told of the whole site"}
+	if site {
+		who.User, err = e.administrator(c.caller)
+		return site, err
 	}
+	e.gw.View(func(s *license.State) { who.User, err = known(s, c.caller) })
 	return site, err
 }
 

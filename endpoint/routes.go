@@ -20,6 +20,7 @@ type route struct {
 	method, path string
 	who          who
 	quiet        bool // logged at debug: there are many of them and little to say
+	long         bool // waits for what happens: it bounds its own time
 	large        bool // takes a whole file, or the time to work through a lot
 	do           func(*call) (reply, error)
 }
@@ -45,6 +46,8 @@ func (e *Endpoint) routes() []route {
 		{method: "GET", path: api.PathMe, do: e.me},
 		{method: "POST", path: api.PathRefresh, do: e.refresh},
 		{method: "GET", path: api.PathNotices, do: e.notices},
+		{method: "GET", path: api.PathNotices + "/poll", quiet: true, long: true, do: e.poll},
+		{method: "GET", path: api.PathNotices + "/events", long: true, do: e.events},
 
 		{method: "GET", path: "/openapi.yaml", who: anyone, do: document(api.OpenAPI())},
 		{method: "GET", path: "/asyncapi.yaml", who: anyone, do: document(api.AsyncAPI())},

@@ -30,6 +30,7 @@ type sockets struct {
 
 	mu      sync.Mutex
 	closed  bool
+	gone    chan struct{} // closed with it
 	wheel   [slots]map[*conn]struct{}
 	at      int      // the slot that was pinged last
 	nodes   []string // that were told last
@@ -51,7 +52,7 @@ type frameKey struct {
 }
 
 func newSockets(e *Endpoint) *sockets {
-	ss := &sockets{e: e, away: make(chan time.Duration, 1), frames: map[frameKey]*websocket.PreparedMessage{}}
+	ss := &sockets{e: e, away: make(chan time.Duration, 1), gone: make(chan struct{}), frames: map[frameKey]*websocket.PreparedMessage{}}
 	ss.upgrader = websocket.Upgrader{
 		// Small buffers of our own: the server's 4 KiB would be pinned for as long as
 		// the connection lives, which is most of what an idle one costs.
@@ -123,18 +124,14 @@ func (ss *sockets) run(ctx context.Context) {
 		case <-ss.e.auth.withdrawn:
 			ss.judge(ss.all())
 		case over := <-ss.away:
-			ss.sendAway(ctx, over)
+			ss.sendAway(ctx, tick.C, over)
 		case <-ctx.Done():
 		}
 	}
-	ss.mu.Lock()
-	ss.closed = true
-	for _, slot := range ss.wheel {
-		for c := range slot {
-			c.close(websocket.CloseServiceRestart, goingText)
-		}
+	ss.close()
+	for _, c := range ss.all() {
+		c.close(websocket.CloseServiceRestart, goingText)
 	}
-	ss.mu.Unlock()
 	ss.wg.Wait()
 }
 
@@ -153,47 +150,6 @@ func (ss *sockets) tellNodes() {
 	for _, slot := range ss.wheel {
 		for c := range slot {
 			c.tell(f)
-		}
-	}
-}
-
-const goingText = "this node is going: connect to another"
-
-// drain sends everyone elsewhere within a time, and lets nobody in any more.
-func (ss *sockets) drain(over time.Duration) {
-	select {
-	case ss.away <- over:
-	default: // it has been asked to already
-	}
-}
-
-// sendAway closes the connections evenly over a time: their clients come to the
-// other nodes one after the other, and not all at once.
-func (ss *sockets) sendAway(ctx context.Context, over time.Duration) {
-	ss.mu.Lock()
-	ss.closed = true
-	var all []*conn
-	for _, slot := range ss.wheel {
-		for c := range slot {
-			all = append(all, c)
-		}
-	}
-	ss.mu.Unlock()
-	const step = 50 * time.Millisecond
-	steps := max(1, int(over/step))
-	tick := time.NewTicker(step)
-	defer tick.Stop()
-	for n, gone := 1, 0; gone < len(all); n++ {
-		for until := min(len(all), len(all)*n/steps); gone < until; gone++ {
-			all[gone].close(websocket.CloseServiceRestart, goingText)
-		}
-		if gone == len(all) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
 		}
 	}
 }

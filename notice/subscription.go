@@ -98,6 +98,9 @@ func (h *Hub) Subscribe(who Subscriber, since Token) (*Subscription, error) {
 	return sub, nil
 }
 
+// Who is the subscriber.
+func (s *Subscription) Who() Subscriber { return s.who }
+
 // Take returns what has come since the last call, in order, and whether it is
 // over: with a reason, after the notices, nothing more will come.
 func (s *Subscription) Take() ([]*Notice, End) {

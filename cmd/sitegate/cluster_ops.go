@@ -21,8 +21,11 @@ type clusterOps struct {
 	c     configs.Config
 	store *raftstore.Store
 	log   *slog.Logger
-	left  func()                   // hears that the node has left its cluster
-	drain func(over time.Duration) // sends the clients elsewhere
+	left  func() // hears that the node has left its cluster
+
+	leaving func(window time.Duration) // tells the clients to go elsewhere
+	staying func()                     // takes it back
+	drain   func(over time.Duration)   // sends away who has not gone
 }
 
 var _ endpoint.Cluster = (*clusterOps)(nil)
@@ -150,7 +153,9 @@ func (o *clusterOps) StepDown(ctx context.Context) (api.SteppedDown, error) {
 
 // Drain makes this node ready to be stopped.
 func (o *clusterOps) Drain(ctx context.Context, over time.Duration) error {
+	o.leaving(over - over/3)
 	if err := o.store.Drain(ctx); err != nil {
+		o.staying()
 		return whyNot(err)
 	}
 	o.drain(over)

@@ -182,7 +182,7 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	if err != nil {
 		return err
 	}
-	ops.drain = func(over time.Duration) { doors.drain(); ep.Drain(over) }
+	ops.leaving, ops.staying, ops.drain = ep.Leaving, ep.Staying, func(over time.Duration) { ep.Drain(over); doors.drain() }
 	defer doors.close()
 
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -199,7 +199,7 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 		select {
 		case <-ctx.Done():
 			log.Info("node is going down")
-			handOver(store, log) // first: until there is another leader, this one still answers
+			sendAway(ep, func() { handOver(store, log) })
 			stop()
 		case <-gctx.Done():
 		}
@@ -231,6 +231,21 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 		return nil
 	}
 	return err
+}
+
+// sendAway tells the clients to go elsewhere, hands over meanwhile (until there is
+// another leader, this one still answers), and gives the clients the time to go.
+func sendAway(ep *endpoint.Endpoint, handOver func()) {
+	window := ep.Window()
+	ep.Leaving(window)
+	handOver()
+	if window > 0 {
+		over := window + window/2
+		ep.Drain(over)
+		gone, cancel := context.WithTimeout(context.Background(), over+time.Second)
+		defer cancel()
+		ep.Gone(gone)
+	}
 }
 
 // handOverTime bounds looking for a successor.
@@ -299,7 +314,7 @@ func storeConfig(c configs.Config, p peering, log *slog.Logger, registry *promet
 
 func endpointConfig(c configs.Config, gw *gateway.Gateway, hub *notice.Hub, log *slog.Logger, registry *prometheus.Registry, dialer *egress.Dialer) endpoint.Config {
 	ec := endpoint.Config{Gateway: gw, Hub: hub, Logger: log, Registry: registry, KeysDir: filepath.Join(c.DataDir, "keys"),
-		Version: buildVersion(), Nodes: c.API.Nodes, MetricsAllow: c.API.MetricsFrom,
+		Version: buildVersion(), URL: c.API.URL, Nodes: c.API.Nodes, MetricsAllow: c.API.MetricsFrom,
 		Rate: endpoint.Rate{PerSecond: c.Limits.RequestsPerSecond, Burst: c.Limits.Burst}}
 	out := &http.Client{Transport: dialer.Transport(), Timeout: 15 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

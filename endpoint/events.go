@@ -1,0 +1,147 @@
+package endpoint
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"sitegate/api"
+	"sitegate/license"
+	"sitegate/notice"
+)
+
+// The bounds of event streams.
+const (
+	maxStreams    = 64               // of a node
+	eventsComment = 15 * time.Second // a sign of life
+)
+
+// events is GET /v1/notices/events: the whole site as server-sent events, for the
+// console of who administers the account. Each event is a frame of the websocket.
+func (e *Endpoint) events(c *call) (reply, error) {
+	if !sameOrigin(c.r) {
+		return reply{}, &trouble{code: api.CodeForbidden, detail: "another origin"}
+	}
+	user, err := e.administrator(c.caller)
+	if err != nil {
+		return reply{}, err
+	}
+	text := c.r.Header.Get("Last-Event-ID")
+	if text == "" {
+		text = c.r.URL.Query().Get("since")
+	}
+	var since notice.Token
+	if text != "" {
+		var ok bool
+		if since, ok = parseToken(text); !ok {
+			return reply{}, malformed("since, and Last-Event-ID, are epoch:seq")
+		}
+	}
+	if since, err = e.reached(c, since); err != nil {
+		return reply{}, err
+	}
+	if !e.sockets.enter() {
+		return reply{}, leaving()
+	}
+	defer e.sockets.leave()
+	if n := e.streams.Add(1); n > maxStreams {
+		e.streams.Add(-1)
+		return reply{}, &trouble{code: api.CodeTooMany, detail: "too many event streams on this node", after: 30 * time.Second}
+	}
+	defer e.streams.Add(-1)
+
+	woken := make(chan struct{}, 1)
+	feed := newSiteFeed(e.hub, since, func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	})
+	defer feed.close()
+	s := &stream{c: c, rc: http.NewResponseController(c.w)}
+	h := c.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-cache, no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	s.rc.SetReadDeadline(time.Time{})
+	c.w.WriteHeader(http.StatusOK)
+	s.write(":" + strings.Repeat(" ", 2048) + "\n\n") // who buffers the beginning lets go of it
+	hello, me, after := e.greeting(feed.sub.Recovered, feed.sub.From, c.caller, c.lang)
+	s.event(api.Frame{Type: api.FrameHello, Hello: &hello}, after)
+	if me != nil {
+		s.event(api.Frame{Type: api.FrameState, State: me}, after)
+	}
+	e.follow(c, s, feed, user, after, woken)
+	return reply{done: true}, nil
+}
+
+// administrator is as whom somebody is told who administers the account.
+func (e *Endpoint) administrator(caller Caller) (user license.UserID, err error) {
+	administers := false
+	e.gw.View(func(s *license.State) {
+		user, err = known(s, caller)
+		administers = err == nil && license.Administers(s, user)
+	})
+	if err == nil && !administers {
+		err = &trouble{code: api.CodeForbidden, detail: "only who administers the account is told of the whole site"}
+	}
+	return user, err
+}
+
+// follow writes what happens until the client, the node or its right to it goes.
+func (e *Endpoint) follow(c *call, s *stream, feed *siteFeed, user license.UserID, after notice.Token, woken <-chan struct{}) {
+	expired := time.NewTimer(time.Until(c.caller.Expires) + tokenGrace)
+	defer expired.Stop()
+	alive := time.NewTicker(eventsComment)
+	defer alive.Stop()
+	gone := e.sockets.left()
+	for s.err == nil {
+		frames, over := feed.news(e, c.lang, after)
+		for _, f := range frames {
+			s.event(f, notice.Token{Epoch: f.Site.Epoch, Seq: f.Site.Seq})
+		}
+		if over != notice.Open {
+			return // it comes back, with a gap
+		}
+		if feed.isDue() {
+			continue
+		}
+		select {
+		case <-woken:
+		case <-alive.C:
+			if now, err := e.administrator(c.caller); err != nil || now != user || c.caller.key != nil && c.caller.key.withdrawn.Load() {
+				return
+			}
+			s.write(":\n\n")
+		case <-expired.C:
+			return
+		case <-gone:
+			return
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+// stream is an event stream being written.
+type stream struct {
+	c   *call
+	rc  *http.ResponseController
+	err error
+}
+
+func (s *stream) event(f api.Frame, at notice.Token) {
+	s.write(fmt.Sprintf("event: %s\nid: %d:%d\ndata: %s\n\n", f.Type, at.Epoch, at.Seq, streamed(f)))
+}
+
+// write writes and flushes, within writeIn; who does not read that fast is let go.
+func (s *stream) write(text string) {
+	if s.err != nil {
+		return
+	}
+	s.rc.SetWriteDeadline(time.Now().Add(writeIn)) // a writer that knows none needs none
+	if _, s.err = s.c.w.Write([]byte(text)); s.err == nil {
+		s.err = s.rc.Flush()
+	}
+}
