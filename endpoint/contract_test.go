@@ -20,7 +20,6 @@ import (
 
 // contract is asyncapi.yaml, by the types of its frames.
 type contract struct {
-	frames map[string]*jsonschema.Schema // by name: HelloFrame
 	server map[string]*jsonschema.Schema // what a node may send, by type
 	client map[string]*jsonschema.Schema
 	poll   *jsonschema.Schema
