@@ -122,6 +122,15 @@ func (ns *nodes) learn(urls []string) {
 	ns.current = slices.IndexFunc(list, func(n *node) bool { return n.url == current })
 }
 
+// others takes the nodes that one names that is going, and reports whether there is
+// any other than that.
+func (ns *nodes) others(going string, urls []string) bool {
+	if len(urls) > 0 {
+		ns.learn(urls)
+	}
+	return slices.ContainsFunc(ns.all(), func(u string) bool { return u != going })
+}
+
 // pick chooses the node to ask now, and how long to wait before asking it.
 func (ns *nodes) pick() (url string, wait time.Duration) {
 	ns.mu.Lock()

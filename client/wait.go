@@ -231,9 +231,9 @@ func (w *Wait) renew(ctx context.Context) (over bool) {
 	return true
 }
 
-// up reports whether there is a connection.
+// up reports whether there is a connection, or polls that get through.
 func (l *link) up() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.conn != nil
+	return l.conn != nil || l.polling
 }

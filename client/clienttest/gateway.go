@@ -36,6 +36,9 @@ type Gateway struct {
 	// Before sees each request first. What it returns is the answer, if anything;
 	// it may also wait, or panic(http.ErrAbortHandler) to break the connection.
 	Before func(r *http.Request) *api.Problem
+	// Expires is how long an access token lasts from when it comes in; zero: hello does
+	// not say, and no auth frame is taken.
+	Expires time.Duration
 	// Mute leaves heartbeats on the websocket unanswered.
 	Mute func() bool
 
@@ -51,7 +54,9 @@ type Gateway struct {
 	waits     map[string]*wait // by e-mail
 	said      []said
 	conns     map[*conn]struct{}
-	asked     []string // "POST /v1/sessions", in order
+	asked     []string      // "POST /v1/sessions", in order
+	changed   chan struct{} // closed at the next notice
+	renewed   []string      // access tokens that auth frames brought
 }
 
 type session struct {
@@ -83,6 +88,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.TTL, g.Beat = cmp.Or(g.TTL, 180*time.Second), cmp.Or(g.Beat, 60*time.Second)
 		g.sessions, g.checkouts = map[string]*session{}, map[string]*checkout{}
 		g.waits, g.conns = map[string]*wait{}, map[*conn]struct{}{}
+		g.changed = make(chan struct{})
 		g.mux = http.NewServeMux()
 		g.mux.HandleFunc("POST "+api.PathSessions, g.user(g.start))
 		g.mux.HandleFunc("POST "+api.PathSessions+"/{id}/heartbeat", g.user(g.heartbeat))
@@ -99,6 +105,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.mux.HandleFunc("GET "+api.PathMe, g.user(g.me))
 		g.mux.HandleFunc("POST "+api.PathRefresh, g.user(g.me))
 		g.mux.HandleFunc("GET "+api.PathNotices, g.notices)
+		g.mux.HandleFunc("GET "+api.PathNotices+"/poll", g.poll)
 	})
 	g.mu.Lock()
 	g.asked = append(g.asked, r.Method+" "+r.URL.Path)

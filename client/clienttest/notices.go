@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -38,15 +40,23 @@ func (g *Gateway) say(email, to string, n api.Notice) {
 	for c := range g.conns {
 		c.tell(s)
 	}
+	close(g.changed)
+	g.changed = make(chan struct{})
 }
 
 func (c *conn) tell(s said) {
 	if s.user != c.user {
 		return
 	}
-	n := s.Notice
-	n.Mine = s.to != "" && s.to == c.machine
+	n := s.of(c.machine)
 	c.write(api.Frame{Type: api.FrameNotice, Notice: &n})
+}
+
+// of is a notice as a machine is told it.
+func (s said) of(machine string) api.Notice {
+	n := s.Notice
+	n.Mine = s.to != "" && s.to == machine
+	return n
 }
 
 // write sends a frame; a connection that cannot take it is closed.
@@ -86,12 +96,9 @@ func (g *Gateway) notices(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
-	var since api.Token
-	if s := q.Get("since"); s != "" {
-		if _, err := fmt.Sscanf(s, "%d:%d", &since.Epoch, &since.Seq); err != nil {
-			refuse(w, problem(api.CodeMalformed, http.StatusBadRequest, "since is not epoch:seq"))
-			return
-		}
+	since, ok := sinceOf(w, q)
+	if !ok {
+		return
 	}
 	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
@@ -115,11 +122,15 @@ func (g *Gateway) notices(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		var f api.Frame
-		if json.Unmarshal(data, &f) != nil || f.Type != api.FrameBeat || f.Beat == nil || len(f.Beat.Sessions) > api.MaxBeatSessions {
+		switch json.Unmarshal(data, &f); {
+		case f.Type == api.FrameBeat && f.Beat != nil && len(f.Beat.Sessions) <= api.MaxBeatSessions:
+			g.beat(c, *f.Beat)
+		case f.Type == api.FrameAuth && f.Auth != nil && g.Expires > 0:
+			g.auth(c, *f.Auth)
+		default:
 			ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(api.CloseBadFrame, ""), time.Now().Add(writeTimeout))
 			return
 		}
-		g.beat(c, *f.Beat)
 	}
 }
 
@@ -146,10 +157,9 @@ func (g *Gateway) greet(c *conn, since api.Token) {
 			delete(g.conns, old)
 		}
 	}
-	recovered := since.Epoch == g.epoch && since.Seq >= g.floor && since.Seq <= g.seq
-	c.write(api.Frame{Type: api.FrameHello, Hello: &api.Hello{Epoch: g.epoch, Seq: g.seq, Recovered: recovered, Node: "n1",
-		Nodes: g.Nodes, PingMS: pingEvery.Milliseconds(), BeatMS: g.Beat.Milliseconds()}})
-	if recovered {
+	hello := g.hello(since)
+	c.write(api.Frame{Type: api.FrameHello, Hello: &hello})
+	if hello.Recovered {
 		for _, s := range g.said {
 			if s.Seq > since.Seq {
 				c.tell(s)
@@ -160,6 +170,103 @@ func (g *Gateway) greet(c *conn, since api.Token) {
 		c.write(api.Frame{Type: api.FrameState, State: &me})
 	}
 	g.conns[c] = struct{}{}
+}
+
+// hello is the greeting of who knows of what was up to since. The caller holds the lock.
+func (g *Gateway) hello(since api.Token) api.Hello {
+	recovered := since.Epoch == g.epoch && since.Seq >= g.floor && since.Seq <= g.seq
+	return api.Hello{Cluster: "c1", Epoch: g.epoch, Seq: g.seq, Recovered: recovered, Node: "n1", Time: time.Now().UTC(),
+		Nodes: g.Nodes, PingMS: pingEvery.Milliseconds(), BeatMS: g.Beat.Milliseconds(), ExpiresMS: g.Expires.Milliseconds()}
+}
+
+// sinceOf is how far a client knows.
+func sinceOf(w http.ResponseWriter, q url.Values) (since api.Token, ok bool) {
+	s := q.Get("since")
+	if s == "" {
+		return since, true
+	}
+	if _, err := fmt.Sscanf(s, "%d:%d", &since.Epoch, &since.Seq); err != nil || q.Get("cluster") != "c1" {
+		refuse(w, problem(api.CodeMalformed, http.StatusBadRequest, "since is not epoch:seq, or cluster is missing"))
+		return since, false
+	}
+	return since, true
+}
+
+// poll is the long poll: at once where something is to be told, else within 25 s.
+func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
+	email, ok := g.caller(r)
+	if !ok {
+		refuse(w, problem(api.CodeUnauthorized, http.StatusUnauthorized, "There is no valid sign-in."))
+		return
+	}
+	q := r.URL.Query()
+	since, ok := sinceOf(w, q)
+	if !ok {
+		return
+	}
+	late := time.NewTimer(pingEvery)
+	defer late.Stop()
+	for {
+		g.mu.Lock()
+		p := api.Poll{Hello: g.hello(since), Notices: []api.Notice{}}
+		if p.Hello.Recovered {
+			for _, s := range g.said {
+				if s.Seq > since.Seq && s.user == email {
+					p.Notices = append(p.Notices, s.of(q.Get("machine")))
+				}
+			}
+		} else {
+			me := g.about(email)
+			p.State = &me
+		}
+		changed := g.changed
+		g.mu.Unlock()
+		if p.State != nil || len(p.Notices) > 0 {
+			answer(w, http.StatusOK, p)
+			return
+		}
+		select {
+		case <-changed:
+		case <-late.C:
+			answer(w, http.StatusOK, p)
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// auth takes the next access token of a user.
+func (g *Gateway) auth(c *conn, a api.Auth) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	said := api.Authed{N: a.N, ExpiresMS: g.Expires.Milliseconds()}
+	switch user := g.Users[a.Token]; {
+	case user == "":
+		said = api.Authed{N: a.N, Error: "signature"}
+	case user != c.user:
+		said = api.Authed{N: a.N, Error: "user"}
+	default:
+		g.renewed = append(g.renewed, a.Token)
+	}
+	c.write(api.Frame{Type: api.FrameAuthed, Authed: &said})
+}
+
+// Renewed are the access tokens that were brought on live websockets.
+func (g *Gateway) Renewed() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.renewed)
+}
+
+// Leave says on all websockets that the node is going, and to whom to go within the
+// window.
+func (g *Gateway) Leave(window time.Duration, nodes ...string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.conns {
+		c.write(api.Frame{Type: api.FrameReconnect, Reconnect: &api.Reconnect{WindowMS: window.Milliseconds(), Nodes: nodes}})
+	}
 }
 
 func (g *Gateway) beat(c *conn, b api.Beat) {
