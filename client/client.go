@@ -6,9 +6,9 @@
 // acknowledged was sent, by the larger of monotonic and wall time (laptops
 // sleep), and closes Lost before the license could be given to another machine.
 // It promises that a Watcher hears of every notice of its user, in order, or is
-// told that there is a gap, also where something in between lets no websocket live;
-// and that a request which may have been carried out
-// is asked again under the same id, on whichever node answers.
+// told that there is a gap, also where something in between lets no websocket
+// live; and that a request which may have been carried out is asked again under
+// the same id, on whichever node answers.
 //
 // It leaves to others: where access tokens come from (package signin is one
 // way), and what a program does when it is warned or has lost its right.
