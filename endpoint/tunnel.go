@@ -29,6 +29,10 @@ type Dialer interface {
 // zero limits take the defaults.
 type TunnelConfig struct {
 	Dialer Dialer
+	// Explain says what an error of Dialer's means for a target: a stable code, and a
+	// sentence for the person at the desktop, which names no account. An empty code: it
+	// cannot tell. Nil: it never can.
+	Explain func(err error, target string) (code, sentence string)
 	// Allow are the only targets: exact "host:port" pairs, names, not addresses.
 	Allow []string
 	// Clients are the networks the door is open to; nil: loopback.
@@ -103,6 +107,9 @@ func (t *Tunnel) Close() error {
 	return nil
 }
 
+// hostNotAllowed is the code of a target that is denied here, by the list or by a route.
+const hostNotAllowed = "host_not_allowed"
+
 // refusal is an answer of the door: a page for a person, and a word for a program.
 type refusal struct {
 	status int
@@ -132,15 +139,11 @@ func (t *Tunnel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stop()
 	cancel()
 	if err != nil {
-		no := &refusal{http.StatusBadGateway, "dial_failed", "The license gateway could not connect to " + target +
-			".\nAsk IT to look at the gateway's log for " + id + ": it tells which hop failed and why.\n"}
-		if errors.Is(err, context.DeadlineExceeded) {
-			no.status, no.code = http.StatusGatewayTimeout, "dial_timeout"
-		}
-		t.refuse(w, r, id, no, err)
+		t.refuse(w, r, id, t.blame(err, target, id), err)
 		return
 	}
 	defer up.Close()
+	dialled := time.Since(begun)
 	down, early, err := t.accept(w)
 	if err != nil {
 		t.metrics.tunnels.WithLabelValues("hijack_failed").Inc()
@@ -156,7 +159,28 @@ func (t *Tunnel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.metrics.tunnelled.WithLabelValues("up").Add(float64(p.sent))
 	t.metrics.tunnelled.WithLabelValues("down").Add(float64(p.received))
 	t.log.Info("tunnel closed", "id", id, "client", host(r.RemoteAddr), "host", target, "up", p.sent, "down", p.received,
-		"ms", time.Since(begun).Milliseconds(), "reason", p.reason)
+		"by", up.RemoteAddr().String(), "dial_ms", dialled.Milliseconds(), "ms", time.Since(begun).Milliseconds(), "reason", p.reason)
+}
+
+// blame is the answer to a client whose target could not be reached: which hop is to
+// blame, as far as the way out can tell, and whom to ask for what. The rest, accounts
+// and proxies among it, is in the log under id.
+func (t *Tunnel) blame(err error, target, id string) *refusal {
+	no := &refusal{http.StatusBadGateway, "dial_failed", "The license gateway could not connect to " + target + "."}
+	late := errors.Is(err, context.DeadlineExceeded)
+	if late {
+		no.status, no.code = http.StatusGatewayTimeout, "dial_timeout"
+	}
+	if t.cfg.Explain != nil {
+		if code, sentence := t.cfg.Explain(err, target); code != "" {
+			no.code, no.text = code, sentence
+		}
+	}
+	if no.code == hostNotAllowed {
+		no.status = http.StatusForbidden
+	}
+	no.text += "\nThe gateway's log tells which hop failed and why, under " + id + ".\n"
+	return no
 }
 
 // check looks at who asks, and for what.
@@ -171,10 +195,10 @@ func (t *Tunnel) check(r *http.Request) (target string, no *refusal) {
 	}
 	target, err := parseTarget(r.RequestURI)
 	if err != nil {
-		return "", &refusal{http.StatusForbidden, "host_not_allowed", "The license gateway connects to names on its list only: " + err.Error() + ".\n"}
+		return "", &refusal{http.StatusForbidden, hostNotAllowed, "The license gateway connects to names on its list only: " + err.Error() + ".\n"}
 	}
 	if !t.allow[target] {
-		return "", &refusal{http.StatusForbidden, "host_not_allowed", target + " is not on this license gateway's list.\n" +
+		return "", &refusal{http.StatusForbidden, hostNotAllowed, target + " is not on this license gateway's list.\n" +
 			"If the licensing client needs it, ask IT to add \"" + target + "\" to the gateway's allowed hosts.\n"}
 	}
 	return target, nil

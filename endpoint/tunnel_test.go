@@ -169,7 +169,7 @@ func TestATunnelCarriesEverything(t *testing.T) {
 		t.Errorf("%d bytes came back; want %d", len(got), len(want)+len(sum))
 	}
 	eventually(t, "one line at the close tells all", func() bool {
-		return strings.Contains(d.r.log.String(), fmt.Sprintf(`"host":"login.vendor.example:443","up":%d,"down":%d`, len(want), len(got))) &&
+		return strings.Contains(d.r.log.String(), fmt.Sprintf(`"host":"login.vendor.example:443","up":%d,"down":%d,"by":%q`, len(want), len(got), d.out.to)) &&
 			strings.Contains(d.r.log.String(), `"reason":"done"`)
 	})
 	if got := d.r.metric(t, "sitegate_tunnel_bytes_total", "direction=up"); got != float64(len(want)) {
@@ -243,6 +243,30 @@ func TestADialThatFailsIsTold(t *testing.T) {
 	slow := newDoor(t, &wayOut{hang: true}, func(c *TunnelConfig) { c.Handshake = 20 * time.Millisecond })
 	if _, _, status, h, _ = slow.knock(t, "CONNECT", "login.vendor.example:443", ""); status != "504 Gateway Timeout" || h.Get("X-Sitegate-Error") != "dial_timeout" {
 		t.Errorf("%s, %v", status, h)
+	}
+}
+
+// What the way out can tell of a failure is told: a code to programs, a sentence to
+// people, and the rest to the log.
+func TestTheHopToBlameIsTold(t *testing.T) {
+	for code, want := range map[string]string{"proxy_auth_rejected": "502 Bad Gateway", "proxy_no_answer": "504 Gateway Timeout", "host_not_allowed": "403 Forbidden"} {
+		cause := errors.New("proxy p1 refused with user svc")
+		if code == "proxy_no_answer" {
+			cause = fmt.Errorf("%w: %w", cause, context.DeadlineExceeded)
+		}
+		d := newDoor(t, &wayOut{err: cause}, func(c *TunnelConfig) {
+			c.Explain = func(err error, target string) (string, string) {
+				return code, fmt.Sprintf("Ask IT about %s (%t).", target, err == cause)
+			}
+		})
+		_, _, status, h, body := d.knock(t, "CONNECT", "login.vendor.example:443", "")
+		if status != want || h.Get("X-Sitegate-Error") != code || !strings.HasPrefix(body, "Ask IT about login.vendor.example:443 (true).\n") ||
+			!strings.Contains(body, h.Get("X-Request-Id")) || strings.Contains(body, "svc") {
+			t.Errorf("%s: got %s, %v, %q, want %s with the sentence", code, status, h, body, want)
+		}
+		if line := d.r.log.String(); !strings.Contains(line, `"reason":"`+code+`"`) || !strings.Contains(line, "user svc") || !strings.Contains(line, h.Get("X-Request-Id")) {
+			t.Errorf("%s: the log's line is %q, want the code, the cause and the id", code, line)
+		}
 	}
 }
 

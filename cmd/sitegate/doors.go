@@ -71,7 +71,7 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	ds = append(ds, newDoor(doorOperator, ln, operators, log))
 
 	if c.Connect != nil {
-		tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: dialFunc(out.DialContext), Allow: c.Connect.Allow, Clients: c.Connect.From})
+		tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: dialFunc(out.DialContext), Explain: blamed, Allow: c.Connect.Allow, Clients: c.Connect.From})
 		if err != nil {
 			return ds, fmt.Errorf("the door for sign-in pages (connect): %w", err)
 		}

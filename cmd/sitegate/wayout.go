@@ -48,6 +48,15 @@ func egressStatus(list []egress.ProxyStatus) []api.EgressStatus {
 	return out
 }
 
+// blamed is what a desktop is told of an error of the way out.
+func blamed(err error, target string) (code, sentence string) {
+	var e *egress.Error
+	if !errors.As(err, &e) {
+		return "", ""
+	}
+	return string(e.Code), e.ForDesktop(target)
+}
+
 // rereadWayOut takes the way out from the configuration anew, whenever hangups says so, until ctx ends. What is wrong with it changes nothing.
 func rereadWayOut(ctx context.Context, hangups <-chan os.Signal, again func() (configs.Config, error), dialer *egress.Dialer, log *slog.Logger) {
 	for {
