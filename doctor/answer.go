@@ -14,7 +14,8 @@ import (
 	"sitegate/upstream/egress"
 )
 
-// asks has the destination say that it is what it should be. No credential of the site's is shown to it.
+// asks has the destination say that it is what it should be. The sign-in is shown the site's secret, once in a run, after it has shown its certificate and that it is
+// the sign-in; nobody else is.
 func (x *examination) asks(d *destination, tell func(c Check, date time.Time)) func(context.Context, http.RoundTripper) {
 	if d.cloud == "" && d.issuer == "" {
 		return nil
@@ -27,15 +28,26 @@ func (x *examination) asks(d *destination, tell func(c Check, date time.Time)) f
 		if d.cloud != "" {
 			c, date = askCloud(ctx, over, d)
 		}
-		if d.issuer != "" && (d.cloud == "" || c.State == Pass) {
-			more, at := askIssuer(ctx, over, d)
-			if c.State == Pass {
+		cloud, tokens := c.State == Pass, ""
+		if d.issuer != "" && (d.cloud == "" || cloud) {
+			more, endpoint, at := askIssuer(ctx, over, d)
+			if cloud {
 				more.Found = c.Found + " " + more.Found
 			}
-			c, date = more, at
+			c, date, tokens = more, at, endpoint
 		}
 		c.Step = "answer"
 		tell(c, date)
+		if cl := x.Settings.Cloud; cl != nil && c.State == Pass && d.issuer == strings.TrimSuffix(cl.Issuer, "/") && !x.asked.Swap(true) {
+			c := askToken(ctx, over, d, tokens, cl)
+			c.Step = "token"
+			tell(c, time.Time{})
+		}
+		if cloud {
+			c := latency(ctx, over, d, x.Settings.Cloud.AskTimeout)
+			c.Step = "latency"
+			tell(c, time.Time{})
+		}
 	}
 }
 
@@ -57,46 +69,47 @@ func askCloud(ctx context.Context, over http.RoundTripper, d *destination) (Chec
 	return Check{State: Warn, Found: fmt.Sprintf("Something answers with status %d where the cloud would say 401.", resp.StatusCode), Action: "Check cloud.url with the vendor's letter."}, dateOf(resp.Header)
 }
 
-// askIssuer reads the discovery document and the keys that users' tokens are signed with.
-func askIssuer(ctx context.Context, over http.RoundTripper, d *destination) (Check, time.Time) {
+// askIssuer reads the discovery document and the keys that users' tokens are signed with. It tells where the sign-in says that tokens are given.
+func askIssuer(ctx context.Context, over http.RoundTripper, d *destination) (c Check, tokens string, date time.Time) {
 	resp, body, err := get(ctx, over, d.issuer+"/.well-known/openid-configuration")
 	if err != nil {
-		return silent(d), time.Time{}
+		return silent(d), "", time.Time{}
 	}
-	date := dateOf(resp.Header)
+	date = dateOf(resp.Header)
 	if c, bad := page(d, resp, body); bad {
-		return c, date
+		return c, "", date
 	}
 	var doc struct {
 		Issuer string `json:"issuer"`
 		Keys   string `json:"jwks_uri"`
+		Tokens string `json:"token_endpoint"`
 	}
 	wrong := Check{State: Fail, Code: string(egress.APIUnreachable), Action: "Check the issuer's address with the vendor's letter."}
 	switch {
 	case resp.StatusCode != http.StatusOK || json.Unmarshal(body, &doc) != nil:
 		wrong.Found = fmt.Sprintf("The sign-in's discovery document does not come: status %d.", resp.StatusCode)
-		return wrong, date
+		return wrong, "", date
 	case strings.TrimSuffix(doc.Issuer, "/") != d.issuer:
 		wrong.Found = "The sign-in calls itself by another address than the configuration."
-		return wrong, date
+		return wrong, "", date
 	}
 	keys, err := url.Parse(doc.Keys)
 	us, _ := url.Parse(d.issuer)
 	if err != nil || us == nil || !strings.EqualFold(keys.Host, us.Host) {
-		return Check{State: Warn, Found: fmt.Sprintf("The sign-in answers; its keys are at another host, %.100s.", hostOf(keys)), Action: "Have that host allowed, too."}, date
+		return Check{State: Warn, Found: fmt.Sprintf("The sign-in answers; its keys are at another host, %.100s.", hostOf(keys)), Action: "Have that host allowed, too."}, doc.Tokens, date
 	}
 	resp, body, err = get(ctx, over, keys.String())
 	if err != nil {
-		return silent(d), date
+		return silent(d), "", date
 	}
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if resp.StatusCode != http.StatusOK || json.Unmarshal(body, &set) != nil || len(set.Keys) == 0 {
 		wrong.Found, wrong.Action = fmt.Sprintf("The sign-in's keys do not come: status %d.", resp.StatusCode), "Ask the vendor, or whoever runs the sign-in."
-		return wrong, date
+		return wrong, "", date
 	}
-	return Check{State: Pass, Found: "The sign-in answers, with its keys."}, date
+	return Check{State: Pass, Found: "The sign-in answers, with its keys."}, doc.Tokens, date
 }
 
 func hostOf(u *url.URL) string {
@@ -127,12 +140,17 @@ func page(d *destination, resp *http.Response, body []byte) (Check, bool) {
 	return c, true
 }
 
-// get reads a small answer.
+// get asks for a page.
 func get(ctx context.Context, over http.RoundTripper, address string) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, nil, err
 	}
+	return send(over, req)
+}
+
+// send sends a request, and reads a small answer.
+func send(over http.RoundTripper, req *http.Request) (*http.Response, []byte, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "sitegate-doctor")
 	resp, err := over.RoundTrip(req)

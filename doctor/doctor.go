@@ -2,12 +2,12 @@
 //
 // It looks at the configuration and its files, this server's clock and addresses, the names of the proxies, the PAC file, each proxy (TCP, TLS, what it
 // asks for, each scheme that could answer), and through them at each destination of the vendor's: whether it lets through, whose certificate comes back, and
-// whether the vendor answers and not a sign-in page. What a step needs and did not work makes it SKIP, so that the first FAIL is the one to look at.
+// whether the vendor answers and not a sign-in page, takes this site's secret, and is quick enough. What a step needs and did not work makes it SKIP, so that the first FAIL is the one to look at.
 // At the end stands what a firewall team has to open.
 //
 // It promises to be harmless. It writes nothing but the bundle that it is asked for. A proxy is shown its secret once at most in a run: the first destination
 // that goes through it (Config.To) is asked with it, the others without, and what a proxy then does not answer is SKIP. A secret that the
-// running node has stopped sending is not sent. Every step and the whole have an end.
+// running node has stopped sending is not sent. The site's own secret is shown once, to the sign-in that the configuration names and nobody else. Every step and the whole have an end.
 //
 // It leaves to others how a hop is tried (upstream/egress), where the configuration and the node's status are from, and the exit status (cmd/sitegate).
 package doctor
@@ -17,6 +17,7 @@ import (
 	"context"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"sitegate/api"
@@ -53,7 +54,7 @@ const (
 
 // Check is one step and what it found.
 type Check struct {
-	Step   string `json:"step"`             // config, settings, clock, node, network, dns, pac, tcp, tls, asks, auth, connect, certificate, answer, listener, allow
+	Step   string `json:"step"`             // config, settings, clock, node, network, dns, pac, tcp, tls, asks, auth, connect, certificate, answer, token, latency, listener, allow
 	Of     string `json:"of,omitempty"`     // the proxy, the destination, or both
 	State  State  `json:"state"`            //
 	Code   string `json:"code,omitempty"`   // of a failure; see egress.Code
@@ -95,6 +96,7 @@ type examination struct {
 	dialer       *egress.Dialer
 	destinations []destination
 	clocks       []clockReading
+	asked        atomic.Bool // the sign-in has been shown the site's secret
 	report       Report
 }
 

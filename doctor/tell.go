@@ -164,9 +164,11 @@ func (x *examination) tellDestination(h *hop, d *destination) {
 	}
 	x.add(c)
 	x.add(certificate(of, d, f))
-	if failed == through && f.answer != nil {
-		f.answer.Of = of
-		x.add(*f.answer)
+	if failed == through {
+		for _, c := range f.answers {
+			c.Of = of
+			x.add(c)
+		}
 	}
 }
 

@@ -29,10 +29,10 @@ type hop struct {
 // finding is one attempt.
 type finding struct {
 	egress.Finding
-	err    error // the attempt made no sense
-	done   bool
-	answer *Check // what was asked behind TLS; nil: nothing
-	clocks []clockReading
+	err     error // the attempt made no sense
+	done    bool
+	answers []Check // what was asked behind TLS
+	clocks  []clockReading
 }
 
 func (h *hop) direct() bool { return h.name == egress.ViaDirect }
@@ -197,7 +197,7 @@ func (x *examination) try(ctx context.Context, h *hop, d *destination) finding {
 	f, begun := finding{done: true}, time.Now()
 	p := egress.Probe{Candidate: h.name, Address: d.addr, TLS: true, Withhold: d != h.first || !h.until.IsZero()}
 	p.Then = x.asks(d, func(c Check, date time.Time) {
-		f.answer = &c
+		f.answers = append(f.answers, c)
 		if !date.IsZero() {
 			f.clocks = append(f.clocks, clockReading{of: d.host(), ahead: outside(date, begun, time.Now())})
 		}

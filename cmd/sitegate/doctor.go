@@ -23,13 +23,13 @@ Usage: sitegate doctor [--config FILE] [--json] [--to HOST:PORT] [--bundle FILE]
 Goes along the way out step by step and says which hop is to blame, and whom to
 ask for what: configuration, clock, names, PAC file, each proxy (TCP, TLS, what it
 asks for, each scheme), each host of the vendor's (let through, certificate,
-answer). Rows are PASS, WARN, FAIL or SKIP; begin with the first FAIL. At the end is
+answer, this site's token, how long an answer takes). Rows are PASS, WARN, FAIL or SKIP; begin with the first FAIL. At the end is
 a table for the firewall team. It takes a minute at most.
 
 It reads the configuration as "serve" would. If the node runs, what that knows is
 used, too. Nothing is changed. A proxy is shown its secret once in a run, for the
 first host that goes through it or for --to; a secret that the node has stopped
-sending is not sent.
+sending is not sent. The site's own secret is shown to the sign-in once.
 
 --bundle writes a ZIP file to send to support: report, configuration, status and
 version, without secrets, names of accounts and people, and paths.

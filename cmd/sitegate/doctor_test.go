@@ -26,7 +26,7 @@ func writeDoctor(t *testing.T) (file string, p *proxy.Proxy) {
 		}
 		ports[i] = ln
 	}
-	cloud, err := emulator.Serve(ports[0], &emulator.Emulator{Issuer: "https://cloud.test"}, "cloud.test")
+	cloud, err := emulator.Serve(ports[0], &emulator.Emulator{Issuer: "https://cloud.test", Sites: map[string]string{"site-1": "s3cret-of-the-site"}}, "cloud.test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ egress:
 func TestDoctor(t *testing.T) {
 	file, p := writeDoctor(t)
 	status, stdout, stderr := sitegate(t, nil, "doctor", "--config", file)
-	if status != 0 || stderr != "" || !strings.Contains(stdout, "0 failed") || !strings.Contains(stdout, "PASS  answer cloud.test:443 by proxy") || !strings.Contains(stdout, "does not run on this machine") {
+	if status != 0 || stderr != "" || !strings.Contains(stdout, "0 failed") || !strings.Contains(stdout, "PASS  answer cloud.test:443 by proxy") || !strings.Contains(stdout, "PASS  token cloud.test:443 by proxy") || !strings.Contains(stdout, "does not run on this machine") {
 		t.Errorf("status %d, %s\n%s", status, stderr, stdout)
 	}
 	if lines := strings.Split(strings.TrimSpace(stdout), "\n"); !strings.HasPrefix(lines[len(lines)-1], "desktops") {
