@@ -285,7 +285,7 @@ func (x *examination) allowed() {
 		x.add(Check{Step: "allow", Of: cn.Listen, State: Fail, Code: string(egress.HostNotAllowed), Found: "Desktops may not reach the sign-in by the connect door: " + strings.Join(missing, ", ") + ".", Action: "Add it to connect.allow."})
 		return
 	}
-	x.add(Check{Step: "allow", Of: cn.Listen, State: Pass, Found: fmt.Sprintf("%d destinations, the sign-in among them.", len(cn.Allow))})
+	x.add(Check{Step: "allow", Of: cn.Listen, State: Pass, Found: fmt.Sprintf("The sign-in is among those that it leads to, which are %d.", len(cn.Allow))})
 }
 
 // sentence is s with a full stop.

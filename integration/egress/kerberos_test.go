@@ -21,7 +21,8 @@ type directory struct {
 	env    []string // of MIT's programs
 }
 
-func (w *world) directory(t *testing.T) directory {
+// directory starts a KDC, with more in its environment.
+func (w *world) directory(t *testing.T, more ...string) directory {
 	t.Helper()
 	d := directory{keytab: filepath.Join(w.dir, "gateway.keytab"), proxys: filepath.Join(w.dir, "http.keytab")}
 	d.krb5 = w.write(t, "krb5.conf", 0o644, `[libdefaults]
@@ -57,7 +58,7 @@ func (w *world) directory(t *testing.T) directory {
 		tool("kadmin.local", "-r", realm, "-q", q)
 	}
 	run(t, "chown", "proxy", d.proxys)
-	w.start(t, w.proxy, kdcAt, d.env, "krb5kdc", "-n", "-r", realm)
+	w.start(t, w.proxy, kdcAt, append(more, d.env...), "krb5kdc", "-n", "-r", realm)
 	return d
 }
 

@@ -55,7 +55,11 @@ func TestANodeBehindKerberos(t *testing.T) {
 func (w *world) node1(t *testing.T, egress string) (config string) {
 	t.Helper()
 	password := w.write(t, "unused.password", 0o600, "unused\n")
-	site := filepath.Join(w.dir, "site")
+	home, err := os.MkdirTemp(w.dir, "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := filepath.Join(home, "site")
 	run(t, integration.Program(t, "sitegate"), "cluster", "init", site, "node1=127.0.0.1:7001,api=127.0.0.1:8443,connect=127.0.0.1:8081",
 		"--cloud-url", "https://"+cloudHost, "--site-id", "site-7", "--cloud-secret", filepath.Join(w.dir, "cloud.secret"), "--issuer", "https://"+loginHost,
 		"--audience", "site-gateway", "--proxy", proxyHost+":3128", "--proxy-user", "unused", "--proxy-password", password, "--extra-ca", w.ca)

@@ -55,7 +55,7 @@ func TestThroughTLS(t *testing.T) {
 	w := newWorld(t, "haproxy", "squid", "openssl", "ss")
 	w.squid(t, nil, append(w.basicHelper(t), withPassword...)...)
 	const at = proxyIP + ":8443"
-	a := newAuthority(t)
+	a := newAuthority(t, "Corp Proxies")
 	ca := w.write(t, "proxy-ca.pem", 0o644, a.pem)
 	cert, key := a.issue(t, proxyHost)
 	front := w.write(t, "haproxy.pem", 0o600, cert+key)
@@ -112,14 +112,14 @@ type authority struct {
 	pem  string
 }
 
-func newAuthority(t *testing.T) authority {
+func newAuthority(t *testing.T, name string) authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Corp Proxies"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
 	if err != nil {

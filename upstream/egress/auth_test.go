@@ -194,7 +194,7 @@ func TestCheckTriesEachSchemeOnce(t *testing.T) {
 	for _, s := range f.Schemes {
 		got = append(got, fmt.Sprint(s.Scheme, " ", s.Tried, " ", s.Err != nil))
 	}
-	if want := "[negotiate true true ntlm true true basic false false]"; fmt.Sprint(got) != want || fmt.Sprint(f.Offers) != "[Negotiate NTLM Basic]" || f.Product != "Server: corporate" {
+	if want := "[negotiate true true ntlm true true basic false false]"; fmt.Sprint(got) != want || fmt.Sprint(f.Offers) != "[Negotiate NTLM Basic]" || f.Product != "Server: corporate (edge/5.7)" {
 		t.Errorf("got %v, want %v, with all that is offered: %+v", got, want, f)
 	}
 	if s := p.requests(); strings.Count(s, "NTLM") != 2 || strings.Contains(s, "Basic") {

@@ -164,7 +164,7 @@ func (p *proxy) check(ctx context.Context, f *Finding, addr string, withhold boo
 		c.Close()
 		return nil, p.answerError(ctx, addr, l, err)
 	}
-	f.Status, f.Product = printable(resp.Status, 80), strings.Trim(via(resp), " ()")
+	f.Status, f.Product = printable(resp.Status, 80), strings.TrimSuffix(strings.TrimPrefix(via(resp), " ("), ")")
 	f.Date, _ = http.ParseTime(resp.Header.Get("Date"))
 	if resp.StatusCode/100 == 2 {
 		return l.tunnel(), nil

@@ -136,7 +136,7 @@ func (p *corporate) serve(c net.Conn) {
 		if over {
 			h.WriteString("Connection: close\r\nProxy-Connection: close\r\n")
 		}
-		fmt.Fprintf(c, "HTTP/1.1 407 Proxy Authentication Required\r\nServer: corporate\r\n%sContent-Length: 9\r\n\r\nSign in.\n", h.String())
+		fmt.Fprintf(c, "HTTP/1.1 407 Proxy Authentication Required\r\nServer: corporate (edge/5.7)\r\n%sContent-Length: 9\r\n\r\nSign in.\n", h.String())
 		if over {
 			return
 		}
