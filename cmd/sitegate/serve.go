@@ -90,6 +90,7 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	if err != nil {
 		return fmt.Errorf("the way out (egress): %w", err)
 	}
+	registry.MustRegister(newWayOutMetrics(dialer))
 	var cloud gateway.Cloud
 	if c.Cloud != nil {
 		client, err := upstream.New(upstream.Config{API: c.Cloud.URL, Issuer: c.Cloud.Issuer, SiteID: c.Cloud.SiteID,

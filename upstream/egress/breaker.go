@@ -21,6 +21,8 @@ type breaker struct {
 	mu       sync.Mutex
 	accounts map[accountKey]*account
 	last     map[string]accountKey // by address of the proxy and user: what was sent or to be sent last
+	stopped  map[string]time.Time  // likewise: where a rejection was one too many and nothing was accepted since; until when nothing is sent
+	stops    uint64                // how often that was
 }
 
 // accountKey is an account with a password.
@@ -168,15 +170,47 @@ func (b *breaker) settle(c *credential, v verdict) (until time.Time, locked bool
 		t = &tally{}
 		a.at[c.proxy] = t
 	}
+	who := c.proxy + " " + accountOf(c.user)
 	if v == accepted {
 		t.proven, t.bad = true, 0
+		delete(b.stopped, who)
 		return time.Time{}, false
 	}
 	t.proven = false
 	t.bad++
 	t.until = time.Now().Add(lockout)
-	until = a.locked(c.proxy)
-	return until, !until.IsZero()
+	if until = a.locked(c.proxy); until.IsZero() {
+		return until, false
+	}
+	if b.stopped == nil || len(b.stopped) >= maxAccounts {
+		b.stopped = map[string]time.Time{}
+	}
+	b.stopped[who] = until
+	b.stops++
+	return until, true
+}
+
+// SecretState is what has become of the secret that is configured for a proxy.
+type SecretState string
+
+// The states. The zero state is that there is none, or that nothing is known of it yet.
+const (
+	SecretTaken   SecretState = "taken"   // the proxy, or the KDC, has accepted it
+	SecretStopped SecretState = "stopped" // it was rejected too often, and none was accepted since
+)
+
+// secretOf is what is known of a user's secret at a proxy, and of a stopped one until when it is not sent.
+func (b *breaker) secretOf(proxy, user string) (SecretState, time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	who := proxy + " " + accountOf(user)
+	if until, stopped := b.stopped[who]; stopped {
+		return SecretStopped, until
+	}
+	if a := b.accounts[b.last[who]]; a != nil && a.at[proxy] != nil && a.at[proxy].proven {
+		return SecretTaken, time.Time{}
+	}
+	return "", time.Time{}
 }
 
 // lockedAt is until when a user's password, as it was when it was last asked for, is not sent to a proxy.

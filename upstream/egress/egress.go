@@ -43,6 +43,7 @@ import (
 type Dialer struct {
 	log     *slog.Logger
 	creds   breaker // outlives a reload: a password stays rejected
+	tried   attempts
 	way     atomic.Pointer[way]
 	loading sync.Mutex // held by Reload
 }

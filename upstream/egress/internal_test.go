@@ -76,6 +76,9 @@ func TestBreaker(t *testing.T) {
 		if until, is := b.lockedAt("p:1", "svc", time.Now()); !is || time.Until(until) != lockout {
 			t.Errorf("got locked %v until %v, want ten minutes", is, until)
 		}
+		if state, until := b.secretOf("p:1", `CORP\Svc`); state != SecretStopped || time.Until(until) != lockout {
+			t.Errorf("got the secret %q until %v, want it stopped for ten minutes", state, until)
+		}
 		time.Sleep(lockout - time.Second)
 		if err := try("a", accepted); !errors.As(err, &locked) {
 			t.Fatalf("just before ten minutes: got %v, want it not to be sent", err)
@@ -87,11 +90,18 @@ func TestBreaker(t *testing.T) {
 		if err := try("a", accepted); !errors.As(err, &locked) {
 			t.Fatalf("after that try failed: got %v, want it not to be sent", err)
 		}
+		time.Sleep(2 * lockout)
+		if state, _ := b.secretOf("p:1", "svc"); state != SecretStopped {
+			t.Errorf("long after, with nothing accepted: got the secret %q, want it stopped", state)
+		}
 		if err := try("b", accepted); err != nil {
 			t.Fatalf("another secret: got %v, want it to be sent at once", err)
 		}
 		if _, is := b.lockedAt("p:1", "svc", time.Now()); is {
 			t.Error("got locked after the password was changed")
+		}
+		if state, _ := b.secretOf("p:1", "svc"); state != SecretTaken || b.stops != 2 {
+			t.Errorf("got the secret %q after %d stops, want it taken after 2", state, b.stops)
 		}
 
 		// One proxy that takes it and one that does not: the second is spared alone.

@@ -83,11 +83,22 @@ type ProxyStatus struct {
 	Name    string // the proxy's; of a PAC file: pac
 	Kind    Kind   // empty: a PAC file
 	Address string
+	Learned bool // only the PAC file names it
 	State   State
 	Since   time.Time // of Resting: when it began; of Well: when it last worked
 	Until   time.Time // of Resting and Locked: before then it is not used, or its password not sent
 	Scheme  Scheme    // what it was last answered with; empty: it asked for nothing
 	Err     error     // what went wrong last; nil: nothing
+	// Secret is what has become of its secret. It stays stopped when the time is over, until one is accepted.
+	Secret      SecretState
+	SecretUntil time.Time // of a stopped one: it is not sent before this
+}
+
+// Stops is how often a secret was rejected once too often, and was not sent for a while, since New.
+func (d *Dialer) Stops() uint64 {
+	d.creds.mu.Lock()
+	defer d.creds.mu.Unlock()
+	return d.creds.stops
 }
 
 // Status tells how all configured proxies are, those that the PAC file has named, and the PAC file itself.
@@ -107,8 +118,10 @@ func (d *Dialer) Status() []ProxyStatus {
 	})
 	list := make([]ProxyStatus, 0, len(all)+1)
 	now := time.Now()
-	for _, p := range all {
-		list = append(list, p.status(now))
+	for i, p := range all {
+		s := p.status(now)
+		s.Learned = i >= len(w.proxies)
+		list = append(list, s)
 	}
 	if f := w.pac; f != nil {
 		f.mu.Lock()
@@ -143,6 +156,9 @@ func (p *proxy) status(now time.Time) ProxyStatus {
 	for _, who := range []struct{ proxy, user string }{{p.addr, p.Username}, {kdc, p.principal()}} {
 		if who.user == "" {
 			continue
+		}
+		if state, until := p.w.d.creds.secretOf(who.proxy, who.user); s.Secret != SecretStopped && state != "" {
+			s.Secret, s.SecretUntil = state, until
 		}
 		if until, locked := p.w.d.creds.lockedAt(who.proxy, who.user, now); locked {
 			s.State, s.Until = Locked, until

@@ -164,6 +164,11 @@ func (w *way) named(kind Kind, addr string) (*proxy, error) {
 func (w *way) dial(ctx context.Context, host, port string) (net.Conn, error) {
 	list, err := w.chain(ctx, host, port)
 	if err != nil {
+		by := ViaPAC
+		if resultOf(err) == string(HostNotAllowed) {
+			by = ViaDeny
+		}
+		w.d.tried.add(by, err)
 		return nil, err
 	}
 	var failed []failure
@@ -197,6 +202,12 @@ func (w *way) dial(ctx context.Context, host, port string) (net.Conn, error) {
 
 // try dials by one candidate of so many that are left, which share the time there is.
 func (w *way) try(ctx context.Context, c candidate, left int, addr string) (net.Conn, error) {
+	conn, err := w.tryBy(ctx, c, left, addr)
+	w.d.tried.add(w.by(c), err)
+	return conn, err
+}
+
+func (w *way) tryBy(ctx context.Context, c candidate, left int, addr string) (net.Conn, error) {
 	if c.p == nil {
 		conn, err := w.net.DialContext(ctx, "tcp", addr)
 		if err != nil {

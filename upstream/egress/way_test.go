@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"sitegate/emulator/proxy"
 	"sitegate/upstream/egress"
 )
 
@@ -62,6 +64,26 @@ func TestFailover(t *testing.T) {
 }
 
 // Where all are bad the first is still tried, and comes back as soon as it works.
+// What came of each try is counted, by the proxy and the code; what a PAC file names goes under one name.
+func TestAttemptsAreCounted(t *testing.T) {
+	open := start(t, proxy.Config{Hosts: map[string]string{"a.test:1": listen(t).Addr().String()}})
+	pac := file(t, "function FindProxyForURL(u, h) { if (h == 'b.test') throw 'no'; return 'PROXY "+open.Addr()+"' }", 0o600)
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Name: "dead", Address: dead(t)}, {Name: "denies", Address: start(t, proxy.Config{}).Addr()}}, PAC: &egress.PAC{File: pac},
+		Routes: []egress.Route{{Hosts: []string{"d.test"}, Via: []string{"dead", "denies"}}, {Hosts: []string{"n.test"}, Via: []string{"deny"}}}})
+	for _, addr := range []string{"a.test:1", "a.test:1", "b.test:1", "d.test:1", "n.test:1"} {
+		if c, err := d.DialContext(t.Context(), "tcp", addr); err == nil {
+			c.Close()
+		}
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _ = d.DialContext(canceled, "tcp", "a.test:1")
+	want := "[{dead proxy_connect_refused 1} {denies proxy_denied 1} {deny host_not_allowed 1} {pac canceled 1} {pac ok 2} {pac pac_failed 1}]"
+	if got := fmt.Sprint(d.Attempts()); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestAllAreBad(t *testing.T) {
 	ln := listen(t)
 	addr := ln.Addr().String()
