@@ -56,7 +56,9 @@ func (c *clinic) blames(t *testing.T, step, of, code, words string, args ...stri
 	if first.Step != step || !strings.Contains(first.Of, of) || first.Code != code || first.Action == "" || !strings.Contains(first.Found+" "+first.Action, words) {
 		t.Errorf("the first failure is %+v, want %s of %s, %s, with %q", first, step, of, code, words)
 	}
-	if !strings.Contains(text, "For the firewall and proxy teams:") || !slices.ContainsFunc(r.Firewall, func(o doctor.Opening) bool { return strings.HasPrefix(o.Source, nodeIP) && strings.HasPrefix(o.Destination, proxyHost) }) {
+	if !strings.Contains(text, "For the firewall and proxy teams:") || !slices.ContainsFunc(r.Firewall, func(o doctor.Opening) bool {
+		return strings.HasPrefix(o.Source, nodeIP) && strings.HasPrefix(o.Destination, proxyHost)
+	}) {
 		t.Errorf("the table lacks this server's way to the proxy: %+v", r.Firewall)
 	}
 	return r
@@ -189,7 +191,9 @@ func TestDoctorAtKerberos(t *testing.T) {
 	}
 	t.Run("all is well", func(t *testing.T) {
 		status, r, _ := newClinic(t, w, by("")).visit(t)
-		if status != 0 || !slices.ContainsFunc(r.Checks, func(c doctor.Check) bool { return c.Step == "auth" && c.Of == "proxy negotiate" && c.State == doctor.Pass }) {
+		if status != 0 || !slices.ContainsFunc(r.Checks, func(c doctor.Check) bool {
+			return c.Step == "auth" && c.Of == "proxy negotiate" && c.State == doctor.Pass
+		}) {
 			t.Errorf("status %d, want 0 and the ticket taken", status)
 		}
 		if !slices.ContainsFunc(r.Firewall, func(o doctor.Opening) bool { return o.Destination == kdcAt && o.Purpose == "Kerberos KDC" }) {
