@@ -140,15 +140,18 @@ func TestBenchDrivesStores(t *testing.T) {
 		"closed loop":     {"store", "--clients", "64", "--users", "300", "--open", "100", "--time", "1s", "--warm", "100ms"},
 		"open loop":       {"store", "--rate", "500", "--nodes", "1", "--clients", "32", "--users", "100", "--time", "1s", "--warm", "0s"},
 		"no state":        {"store", "--noop", "--clients", "64", "--time", "1s", "--warm", "100ms"},
-		"so many at most": {"store", "--clients", "16", "--users", "100", "--commands", "500", "--time", "1m", "--warm", "0s"},
+		"so many at most": {"store", "--clients", "16", "--users", "100", "--commands", "500", "--rounds", "2", "--time", "1m", "--warm", "0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := benchRun(t, args...)
 			if l.CPU <= 0 || *l.Entries == 0 || l.More["log_mb"] <= 0 || l.More["state_mb"] <= 0 {
 				t.Errorf("got %+v, want processor time, log entries and sizes", l)
 			}
-			if name == "so many at most" && (l.Count < 450 || l.Count > 500) {
-				t.Errorf("%d commands, want about 500", l.Count)
+			if waiting, told := l.More["usage_waiting"]; !told || waiting > 0 {
+				t.Errorf("%v usage records wait after %d commands, want none: the cloud is there", waiting, l.Count)
+			}
+			if name == "so many at most" && l.Count != 500 {
+				t.Errorf("%d commands, want 500", l.Count)
 			}
 		})
 	}

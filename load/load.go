@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,6 +27,9 @@ type Load struct {
 	Rate float64
 	// Warm goes before Time; its calls are made and not counted.
 	Warm, Time time.Duration
+	// Most ends the run after so many calls, those of Warm among them, if that is before
+	// its time. Zero: no limit.
+	Most uint64
 	// Call makes one call for a caller. over is when the part of it that is timed
 	// was over; zero: when it returned. It may go on after ctx has ended.
 	Call func(ctx context.Context, caller int) (over time.Time, err error)
@@ -47,34 +51,36 @@ func (l Load) Run(ctx context.Context) *Result {
 	counted := begin.Add(l.Warm)
 	end := counted.Add(l.Time)
 	var callers sync.WaitGroup
+	var made atomic.Uint64
+	more := func() bool { return l.Most == 0 || made.Add(1) <= l.Most }
 	for i := range l.Callers {
 		callers.Go(func() {
 			if l.Rate > 0 {
-				l.open(ctx, r, i, begin, counted, end)
+				l.open(ctx, r, i, begin, counted, end, more)
 			} else {
-				l.closed(ctx, r, i, counted, end)
+				l.closed(ctx, r, i, counted, end, more)
 			}
 		})
 	}
 	callers.Wait()
 	r.Elapsed = max(time.Since(counted), 0)
-	if l.Rate > 0 {
+	if l.Rate > 0 && l.Most == 0 {
 		r.Elapsed = max(r.Elapsed, l.Time)
 	}
 	return r
 }
 
-func (l Load) closed(ctx context.Context, r *Result, caller int, counted, end time.Time) {
+func (l Load) closed(ctx context.Context, r *Result, caller int, counted, end time.Time, more func() bool) {
 	for ctx.Err() == nil {
 		due := time.Now()
-		if !due.Before(end) {
+		if !due.Before(end) || !more() {
 			return
 		}
 		l.call(ctx, r, caller, due, !due.Before(counted))
 	}
 }
 
-func (l Load) open(ctx context.Context, r *Result, caller int, begin, counted, end time.Time) {
+func (l Load) open(ctx context.Context, r *Result, caller int, begin, counted, end time.Time, more func() bool) {
 	each := time.Duration(float64(l.Callers) / l.Rate * float64(time.Second))
 	first := begin.Add(each * time.Duration(caller) / time.Duration(l.Callers))
 	giveUp := end.Add((patience - 1) * l.Time)
@@ -89,7 +95,7 @@ func (l Load) open(ctx context.Context, r *Result, caller int, begin, counted, e
 			case <-ctx.Done():
 			}
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || !more() {
 			return
 		}
 		if now.After(giveUp) {

@@ -55,6 +55,23 @@ func TestOpenLoopCountsWhatCouldNotBeSent(t *testing.T) {
 	})
 }
 
+// What was begun is finished, and nothing more is begun.
+func TestALoadEndsAfterSoManyCalls(t *testing.T) {
+	for name, rate := range map[string]float64{"closed": 0, "open": 100} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := Load{Callers: 3, Rate: rate, Time: time.Minute, Most: 50, Call: func(context.Context, int) (time.Time, error) {
+					time.Sleep(10 * time.Millisecond)
+					return time.Time{}, nil
+				}}.Run(t.Context())
+				if r.Count() != 50 || r.Failed() != 0 || r.Elapsed > time.Second {
+					t.Errorf("%d calls and %d failed in %v, want 50 and 0 within a second", r.Count(), r.Failed(), r.Elapsed)
+				}
+			})
+		})
+	}
+}
+
 func TestClosedLoopWaitsForEachCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all atomic.Int64

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,8 @@ Usage: sitegate bench store [--nodes N] [--clients N] [--rate N] [--noop] [FLAGS
 Puts commands straight into a replicated store: nodes in this one process, over
 TCP and TLS on loopback, every append to a log fsynced. Each client starts a
 session, stops it, and starts the next; both count. At the end all nodes must have
-the sessions that were granted and not stopped. --noop leaves out the state: the
+the sessions that were granted and not stopped. Usage is acknowledged once a second,
+as a cloud does that is there: usage_waiting is what is not. --noop leaves out the state: the
 log alone. --rate makes it an open loop.
 
 Example:
@@ -40,6 +42,7 @@ type storeFlags struct {
 	noop     bool
 	held     int
 	commands uint64
+	rounds   int
 	journal  uint64
 	profile  string
 }
@@ -53,6 +56,7 @@ func benchStore(ctx context.Context, p *program, args []string) error {
 	f.BoolVar(&o.noop, "noop", false, "replicate and fsync commands, and do nothing with them")
 	f.IntVar(&o.held, "open", 0, "sessions that are open all the time, of users of their own")
 	f.Uint64Var(&o.commands, "commands", 0, "end after so many commands, if that is before --time")
+	f.IntVar(&o.rounds, "rounds", 1, "measure so many times, one after the other, with the same stores")
 	f.Uint64Var(&o.journal, "journal", 0, "events that the journal keeps (default: as a node does)")
 	f.StringVar(&o.profile, "cpu-profile", "", "write a profile of the processor's time to this file")
 	if err := p.parseNone(f, args); err != nil {
@@ -62,8 +66,8 @@ func benchStore(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	switch {
-	case o.clients == 0:
-		return usagef("bench store: --clients must be at least 1")
+	case o.clients == 0 || o.rounds < 1:
+		return usagef("bench store: --clients and --rounds must be at least 1")
 	case o.held < 0 || o.held+o.clients > o.users && !o.noop:
 		return usagef("bench store: every client and every open session needs a user of its own: --users is at least %d", o.held+o.clients)
 	}
@@ -84,7 +88,7 @@ type benchStores struct {
 	leader atomic.Pointer[raftstore.Store]
 
 	callers []storeCaller
-	left    chan struct{} // a token for each command of --commands; nil: no limit
+	sending sync.Mutex // held while usage is acknowledged
 }
 
 // storeCaller is one client: it starts a session, then stops it.
@@ -255,28 +259,14 @@ func (s *benchStores) measure(ctx context.Context) (err error) {
 		}
 		s.callers = append(s.callers, c)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	run := func(d time.Duration) *load.Result {
-		return load.Load{Callers: o.clients, Rate: o.rate, Time: d, Call: func(ctx context.Context, i int) (time.Time, error) {
-			if s.left != nil {
-				select {
-				case s.left <- struct{}{}:
-				default:
-					cancel()
-					return time.Time{}, errEnough
-				}
-			}
-			return time.Time{}, s.call(ctx, i)
-		}}.Run(ctx)
-	}
 	if !o.noop {
-		sent := make(chan struct{})
-		go func() { defer close(sent); s.deliver(ctx) }()
-		defer func() { cancel(); <-sent }()
+		delivering, stop := context.WithCancel(ctx)
+		sent := make(chan error, 1)
+		go func() { sent <- s.delivering(delivering) }()
+		defer func() { stop(); err = errors.Join(err, <-sent) }()
 	}
 	o.tell("warming up for %v, measuring for %v", o.warm, o.time)
-	run(o.warm)
+	s.run(ctx, o.warm, 0)
 	if o.profile != "" {
 		f, err := os.Create(o.profile)
 		if err != nil {
@@ -288,13 +278,28 @@ func (s *benchStores) measure(ctx context.Context) (err error) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	if o.commands > 0 {
-		s.left = make(chan struct{}, o.commands)
+	for range o.rounds {
+		if err := s.round(ctx); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// run has the callers make commands for so long, or so many of them, if that is not 0.
+func (s *benchStores) run(ctx context.Context, d time.Duration, most uint64) *load.Result {
+	return load.Load{Callers: s.o.clients, Rate: s.o.rate, Time: d, Most: most, Call: func(ctx context.Context, i int) (time.Time, error) {
+		return time.Time{}, s.call(ctx, i)
+	}}.Run(ctx)
+}
+
+// round measures once, and prints it.
+func (s *benchStores) round(ctx context.Context) error {
+	o := s.o
 	cpu, index := selfCPU(), s.leader.Load().Cluster().Index
-	result := run(o.time)
+	result := s.run(ctx, o.time, o.commands)
 	cpu = selfCPU() - cpu
-	if ctx.Err() != nil && s.left == nil {
+	if ctx.Err() != nil {
 		return interrupted(ctx)
 	}
 	what := "store"
@@ -307,12 +312,15 @@ func (s *benchStores) measure(ctx context.Context) (err error) {
 	}
 	grown := s.leader.Load().Cluster().Index - index
 	l.LogEntries = &grown
-	ctx = context.WithoutCancel(ctx)
-	missing, err := s.missing(ctx)
-	if err != nil {
+	if !o.noop {
+		if err := s.deliver(ctx); err != nil {
+			return err
+		}
+	}
+	var err error
+	if l.Lost, err = s.missing(ctx); err != nil {
 		return err
 	}
-	l.Lost = missing
 	if l.More, err = s.sizes(ctx); err != nil {
 		return err
 	}
@@ -320,18 +328,32 @@ func (s *benchStores) measure(ctx context.Context) (err error) {
 	return o.print(l)
 }
 
-// deliver acknowledges all usage once a second, as a site's cloud does: what it has
+// delivering acknowledges all usage once a second, as a site's cloud does: what it has
 // the journal need not keep.
-func (s *benchStores) deliver(ctx context.Context) {
+func (s *benchStores) delivering(ctx context.Context) error {
 	for sleepFor(ctx, time.Second) {
-		var head license.Head
-		leader := s.leader.Load()
-		leader.View(func(st *license.State) { head = st.Head() })
-		_ = s.put(ctx, license.UsageSent{Through: head.Seq, Records: 1}) // it comes again
+		if err := s.deliver(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
 	}
+	return nil
 }
 
-var errEnough = errors.New("all commands were made")
+func (s *benchStores) deliver(ctx context.Context) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, benchStartIn)
+	defer cancel()
+	var sent license.UsageSent
+	s.leader.Load().View(func(st *license.State) {
+		head := st.Head()
+		sent = license.UsageSent{Through: head.Seq, After: head.UsageSent, Records: head.UsageMade - head.UsageKept}
+	})
+	if err := s.putSurely(ctx, sent); err != nil {
+		return fmt.Errorf("acknowledging usage: %w", err)
+	}
+	return nil
+}
 
 // call is a caller's next command.
 func (s *benchStores) call(ctx context.Context, i int) error {
@@ -377,12 +399,14 @@ func (s *benchStores) missing(ctx context.Context) (missing uint64, err error) {
 	return missing, nil
 }
 
-// sizes are those of the first node's folders, everything written.
+// sizes are those of the first node's folders, everything written, and how much usage
+// is not acknowledged.
 func (s *benchStores) sizes(ctx context.Context) (map[string]float64, error) {
 	sizes := map[string]float64{}
 	if err := s.nodes[0].Flush(ctx); err != nil {
 		return nil, err
 	}
+	s.nodes[0].View(func(st *license.State) { sizes["usage_waiting"] = float64(st.UsageWaiting()) })
 	for _, part := range []string{"log", "state"} {
 		size, err := folderSize(filepath.Join(s.dir, "node1", part))
 		if err != nil {
