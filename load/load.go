@@ -55,6 +55,8 @@ func (l Load) Run(ctx context.Context) *Result {
 	more := func() bool { return l.Most == 0 || made.Add(1) <= l.Most }
 	for i := range l.Callers {
 		callers.Go(func() {
+			ctx, cancel := context.WithCancel(ctx) // as requests have: all would wait for the lock of one
+			defer cancel()
 			if l.Rate > 0 {
 				l.open(ctx, r, i, begin, counted, end, more)
 			} else {

@@ -59,14 +59,10 @@ func (b *batcher) do(ctx context.Context, c license.Command) (license.Outcome, e
 		return license.Outcome{}, err
 	}
 	p := &proposal{command: encoded, answer: make(chan proposed, 1)}
-	select {
-	case b.queue <- p:
-	case <-ctx.Done():
-		return license.Outcome{}, fmt.Errorf("waiting to propose: %w", context.Cause(ctx))
-	case <-b.done:
-		return license.Outcome{}, ErrClosed
+	if err := b.put(ctx, p); err != nil {
+		return license.Outcome{}, err
 	}
-	select {
+	select { // run answers whatever is put before it ends
 	case a := <-p.answer:
 		return a.outcome, a.err
 	case <-ctx.Done():
@@ -74,25 +70,44 @@ func (b *batcher) do(ctx context.Context, c license.Command) (license.Outcome, e
 			return license.Outcome{}, fmt.Errorf("waiting to propose: %w", context.Cause(ctx))
 		}
 		return license.Outcome{}, errors.Join(ErrUnknown, context.Cause(ctx))
-	case <-b.done:
-		select {
-		case a := <-p.answer:
-			return a.outcome, a.err
-		default:
-		}
-		if !p.claimed.Swap(true) {
-			return license.Outcome{}, ErrClosed
-		}
-		return license.Outcome{}, errors.Join(ErrUnknown, ErrClosed)
 	}
 }
 
-// run batches until ctx ends, and returns when every entry under way has been
+// put queues a proposal, which is answered from then on.
+func (b *batcher) put(ctx context.Context, p *proposal) error {
+	select {
+	case b.queue <- p:
+	default: // to wait for three channels costs more than all of the rest
+		select {
+		case b.queue <- p:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting to propose: %w", context.Cause(ctx))
+		case <-b.done:
+			return ErrClosed
+		}
+	}
+	select {
+	case <-b.done: // the queue may have been emptied before
+		if !p.claimed.Swap(true) {
+			return ErrClosed
+		}
+	default:
+	}
+	return nil
+}
+
+// run batches until ctx ends, and returns when everything that was put has been
 // answered.
 func (b *batcher) run(ctx context.Context) {
-	defer close(b.done)
-	defer b.pending.Wait()
 	var held *proposal // did not fit into the last entry
+	defer func() {
+		b.pending.Wait()
+		close(b.done)
+		if held != nil {
+			held.answer <- proposed{err: ErrClosed}
+		}
+		b.empty()
+	}()
 	for {
 		select {
 		case b.flights <- struct{}{}:
@@ -118,6 +133,20 @@ func (b *batcher) run(ctx context.Context) {
 			b.metrics.committed(len(batch), time.Since(start))
 			<-b.flights
 		})
+	}
+}
+
+// empty answers what is queued and was not taken.
+func (b *batcher) empty() {
+	for {
+		select {
+		case p := <-b.queue:
+			if !p.claimed.Swap(true) {
+				p.answer <- proposed{err: ErrClosed}
+			}
+		default:
+			return
+		}
 	}
 }
 
