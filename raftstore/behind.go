@@ -51,12 +51,19 @@ func (s *sealed) take(st *license.State, c *codec) (err error) {
 	return err
 }
 
-// putRecords writes what take has encoded.
-func (s *sealed) putRecords(txn *badger.Txn) error {
-	for _, p := range s.puts {
+func putPairs(txn *badger.Txn, pairs []pair) error {
+	for _, p := range pairs {
 		if err := txn.Set(p.key, p.value); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// putRecords writes what take has encoded.
+func (s *sealed) putRecords(txn *badger.Txn) error {
+	if err := putPairs(txn, s.puts); err != nil {
+		return err
 	}
 	for _, key := range s.gone {
 		if err := txn.Delete(key); err != nil {
@@ -69,10 +76,12 @@ func (s *sealed) putRecords(txn *badger.Txn) error {
 	return txn.Set(endedKey(s.ended.until, s.ended.first), s.ended.value)
 }
 
-// Bounds of one transaction, well below Badger's own (15 % of a memtable, 9.6 MB).
+// The bounds of what is sealed at once, about, and of one transaction, well below
+// Badger's own (15 % of a memtable, 9.6 MB): each is a wait for the disk.
 const (
-	sealBytes   = 1 << 20
-	sealRecords = 5000
+	sealBytes   = 2 << 20
+	sealRecords = 10_000
+	txnBytes    = 4 << 20
 )
 
 // sealQueue is how many wait to be written: a second and a half at the ordinary pace.
@@ -159,14 +168,15 @@ func (b *behind) abandon() {
 	<-b.done
 }
 
-// write brings the database from its position to that of s. The events go
-// first where there are many: they are numbered by the log, so that writing them
+// write brings the database from its position to that of s. Where there are very many
+// events some of them go first: they are numbered by the log, so that writing them
 // again after a crash changes nothing, and no reader looks past the position.
 func (d *disk) write(s sealed) error {
 	last := s.head.Seq - uint64(len(s.events)) // before them
-	var key, value []byte
+	var packed []pair
+	bytes := s.bytes
 	var written uint64
-	for room := sealBytes - s.bytes; len(s.events) > 0; {
+	for len(s.events) > 0 {
 		b, n, err := d.codec.packEvents(s.events)
 		if err == nil {
 			err = d.digest.follow(b, n)
@@ -175,24 +185,26 @@ func (d *disk) write(s sealed) error {
 			return err
 		}
 		s.events, last = s.events[n:], last+uint64(n)
-		key, value = journalKey(last, uint64(n)), b
+		packed = append(packed, pair{journalKey(last, uint64(n)), b})
+		bytes += len(b)
 		written += journalCost(len(b))
-		if len(s.events) == 0 && len(b) <= room {
-			break
+		if bytes <= txnBytes {
+			continue
 		}
-		if err := d.writeTxn(func(txn *badger.Txn) error { return txn.Set(key, value) }); err != nil {
+		if err := d.writeTxn(func(txn *badger.Txn) error { return putPairs(txn, packed) }); err != nil {
 			return err
 		}
-		key = nil
+		packed, bytes = nil, s.bytes
 	}
 	s.pos.Digest = d.digest.now()
 	var old [][]byte
 	waits := d.backlog()
 	err := d.writeTxn(func(txn *badger.Txn) (err error) {
-		if key != nil {
-			if err := txn.Set(key, value); err != nil {
-				return err
-			}
+		if old, err = d.old(txn, s.head); err != nil { // first: who looks for keys sorts what is set before
+			return err
+		}
+		if err := putPairs(txn, packed); err != nil {
+			return err
 		}
 		if err := s.putRecords(txn); err != nil {
 			return err
@@ -201,9 +213,6 @@ func (d *disk) write(s sealed) error {
 			return err
 		}
 		s.pos.Backlog = waits.bytes + 1
-		if old, err = d.old(txn, s.head); err != nil {
-			return err
-		}
 		for _, key := range old {
 			if err := txn.Delete(key); err != nil {
 				return err

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -176,5 +177,35 @@ func TestLargeAndManyEventsArePacked(t *testing.T) {
 		if err := c.unpackEvents(last, uint64(n)+1, b, func(license.Event) {}); err == nil && n > 0 {
 			t.Errorf("%d events are read as %d", n, n+1)
 		}
+	}
+}
+
+// More events than go into one transaction are written in several, and all are there.
+func TestVeryManyEventsAreWrittenInSeveralTransactions(t *testing.T) {
+	s := single(t, t.TempDir())
+	do(t, s, fill(1))
+	if err := s.Flush(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	pos, head := s.disk.position()
+	const many = 30_000
+	reason := license.Reason(strings.Repeat("x", 500))
+	one := sealed{pos: pos, head: license.Head{Seq: head + many}}
+	for n := range many {
+		one.events = append(one.events, license.Event{Seq: head + uint64(n) + 1, At: 5, Fact: license.WaitEnded{Reason: reason}})
+	}
+	if err := s.disk.write(one); err != nil {
+		t.Fatal(err)
+	}
+	var after uint64
+	for after < head+many {
+		events, err := s.disk.journal(after, MaxJournal)
+		if err != nil || len(events) == 0 || events[0].Seq != after+1 {
+			t.Fatalf("%d events after %d, %v", len(events), after, err)
+		}
+		after = events[len(events)-1].Seq
+	}
+	if got := s.disk.backlog().bytes; got < many*500 {
+		t.Errorf("%d bytes are counted, want all of the events, more than %d", got, many*500)
 	}
 }
