@@ -83,9 +83,6 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, begin func(Backup)) (Ba
 func (s *Store) catchUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, catchUpLimit)
 	defer cancel()
-	if len(s.others()) == 0 {
-		return s.Fresh(ctx)
-	}
 	return s.atLeader(ctx, true, s.Fresh, func(ctx context.Context, p *peer) error {
 		var c committed
 		if err := p.ask(ctx, methodCommitted, struct{}{}, &c); err != nil {

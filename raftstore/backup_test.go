@@ -116,6 +116,22 @@ func TestABackupUnderLoadIsOneMoment(t *testing.T) {
 }
 
 // Where no leader can be asked, a node still gives what it has, and says so.
+// As a node's schedule may want it: the node leads a moment after it was opened.
+func TestABackupRightAtTheStartWaitsForTheLeader(t *testing.T) {
+	dir := t.TempDir()
+	s := single(t, dir)
+	do(t, s, fill(1))
+	closeStore(t, s)
+	s, err := Open(Config{Dir: dir, Node: "n1", Logger: testLog(t, "n1"), segment: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, s)
+	if info, err := s.Backup(limited(t), io.Discard, nil); err != nil || !info.Current {
+		t.Errorf("got %+v, %v; want a backup that a leader has confirmed", info, err)
+	}
+}
+
 func TestABackupWithoutALeaderSaysThatItMayLackSomething(t *testing.T) {
 	c := newCluster(t, nil)
 	c.do(fill(1))

@@ -94,8 +94,8 @@ func (b *backups) run(ctx context.Context) error {
 	if err := b.look(); err != nil {
 		b.fail(err)
 	}
-	retry, alarmed := retryFirst, time.Time{}
-	var tried time.Time
+	var retry time.Duration
+	var tried, alarmed time.Time
 	for {
 		wait := b.untilDue()
 		if b.problem() != nil {
@@ -120,10 +120,10 @@ func (b *backups) run(ctx context.Context) error {
 			return nil
 		} else if err != nil {
 			b.fail(err)
-			retry = min(2*retry, retryMax)
+			retry = min(max(2*retry, retryFirst), retryMax)
 			continue
 		}
-		retry = retryFirst
+		retry = 0
 	}
 }
 
