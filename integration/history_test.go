@@ -91,7 +91,7 @@ func TestTorture(t *testing.T) {
 	seed := nemesisSeed()
 	for i, end := 0, time.Now().Add(*torture); time.Now().Before(end); i++ {
 		r := round{s: s, name: fmt.Sprintf("t%d", i), users: 4, each: 3, length: 3 * time.Minute, lease: license.DefaultLeaseTTL / 60, seed: seed + uint64(i),
-			faults: slices.Concat(faults, memberFaults)}
+			faults: slices.Concat(faults, faultsOfFive, memberFaults)}
 		if err := errors.Join(r.run(t), s.awaitEqual(t)); err != nil {
 			t.Fatal(err)
 		}

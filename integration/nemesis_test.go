@@ -45,7 +45,10 @@ var faults = []fault{
 	{"nobody hears the leader", func(n *nemesis) func() { l := n.leader(); return n.silence([]int{l}, n.others(l)) }},
 	{"the leader hears nobody", func(n *nemesis) func() { l := n.leader(); return n.silence(n.others(l), []int{l}) }},
 	{"one node does not hear another", func(n *nemesis) func() { o := n.shuffled(); return n.silence(o[:1], o[1:2]) }},
-	{"two nodes have only a third in common", func(n *nemesis) func() { o := n.shuffled(); return n.apart(o[:1], o[1:2]) }},
+	{"two halves have only one node in common", func(n *nemesis) func() {
+		o := n.shuffled()
+		return n.apart(o[:len(o)/2], o[len(o)/2+1:])
+	}},
 	{"the leader's disk is slow", func(n *nemesis) func() {
 		return n.broken(n.leader(), func(f *Faults) { f.DiskMS = 20 + n.dice.Int64N(400) })
 	}},
@@ -68,6 +71,12 @@ var faults = []fault{
 			}
 		}
 	}},
+}
+
+// faultsOfFive make a difference where nodes are more than three.
+var faultsOfFive = []fault{
+	{"a minority is apart", func(n *nemesis) func() { o := n.shuffled(); return n.apart(o[:len(o)/2], o[len(o)/2:]) }},
+	{"a minority hears nobody", func(n *nemesis) func() { o := n.shuffled(); return n.silence(o[len(o)/2:], o[:len(o)/2]) }},
 }
 
 // only is the faults of these names.
