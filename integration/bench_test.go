@@ -1,11 +1,15 @@
 package integration
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -205,5 +209,42 @@ func TestBenchCanBeInterrupted(t *testing.T) {
 	}
 	if len(left) > 0 {
 		t.Errorf("it left %v behind", left)
+	}
+}
+
+// Who reads the results may go: the cluster is taken down all the same.
+func TestBenchOutlivesItsReader(t *testing.T) {
+	dir := benchDir(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(Program(t, "sitegate"), "bench", "starts", "--users", "50", "--clients", "4", "--time", "1s", "--warm", "0s")
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	cmd.Stdout, cmd.Stderr = w, w
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with its children
+	if err := errors.Join(cmd.Start(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what a failed test has left
+	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(2 * time.Minute):
+		t.Fatal("it still runs after two minutes")
+	}
+	if status := cmd.ProcessState.ExitCode(); status != 1 {
+		t.Errorf("it ended with %v, want status 1: nobody has read the result", cmd.ProcessState)
+	}
+	if err := syscall.Kill(-cmd.Process.Pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("its nodes have outlived it: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it left %v behind, %v", left, err)
 	}
 }

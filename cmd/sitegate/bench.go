@@ -15,6 +15,7 @@ import (
 )
 
 func bench(ctx context.Context, p *program, args []string) error {
+	outliveReaders()
 	return p.dispatch(ctx, "sitegate bench", []command{
 		{"starts", "start and stop sessions, as fast as they are granted", benchStarts},
 		{"denials", "ask for what another machine holds, at a rate", benchDenials},

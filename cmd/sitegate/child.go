@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -26,6 +27,10 @@ type childNode struct {
 	cmd    *exec.Cmd
 	done   chan struct{}
 }
+
+// outliveReaders has this process end its children in good order where whoever reads
+// its output is gone: else its next line would end it at once, and not them.
+func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
 
 // freePorts finds addresses that nothing listens on.
 func freePorts(n int) ([]string, error) {

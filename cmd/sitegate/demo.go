@@ -51,6 +51,7 @@ func demo(ctx context.Context, p *program, args []string) error {
 	}
 	defer os.RemoveAll(dir)
 
+	outliveReaders()
 	began := time.Now()
 	if !*asJSON {
 		fmt.Fprintf(p.stdout, "A cloud, a proxy that is the only way to it, three nodes and five desktops, on this machine.\n\n")
