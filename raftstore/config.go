@@ -127,6 +127,9 @@ type Config struct {
 	// fewEvents is how many events that a snapshot has skipped are still told: a
 	// page of the journal, or fewer in tests.
 	fewEvents uint64
+	// finish is how long a hand-over waits for what is under way: finishLimit, or longer
+	// in tests.
+	finish time.Duration
 }
 
 // Peer is a member of the first cluster.
@@ -207,6 +210,7 @@ func (c *Config) complete() error {
 	def(&c.Stalls.StepDown, 2*time.Second)
 	def(&c.Stalls.Halt, 10*time.Second)
 	def(&c.JournalEvents, 10_000_000)
+	def(&c.finish, finishLimit)
 	def(&c.fewEvents, MaxJournal)
 	def(&c.SpaceEvery, 3*time.Second)
 	if c.statfs == nil {

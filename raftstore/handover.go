@@ -15,8 +15,9 @@ const (
 	// askSuccessors is how long the other voters have to say how far they are.
 	askSuccessors = 100 * time.Millisecond
 	// finishLimit is how long what is under way has to finish before the leadership
-	// is handed over. What has not finished by then may be answered with ErrUnknown.
-	finishLimit = 200 * time.Millisecond
+	// is handed over. What has not finished by then may be answered with ErrUnknown, which
+	// on a machine that is only busy costs more than to lead for a moment longer.
+	finishLimit = time.Second
 )
 
 // StepDown hands the leadership to the voter that has most of the log, and to one
@@ -33,7 +34,7 @@ func (s *Store) StepDown(ctx context.Context) error {
 		return err
 	}
 	term := s.raft.CurrentTerm()
-	release := s.batcher.hold(ctx, finishLimit)
+	release := s.batcher.hold(ctx, s.cfg.finish)
 	defer release()
 	for _, m := range heirs {
 		err = s.transfer(ctx, m.member)
