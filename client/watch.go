@@ -75,6 +75,14 @@ func (w *Watcher) State() (api.Me, api.Token, bool) {
 	return *w.l.state, w.l.stateAt, true
 }
 
+// Polls reports whether notices come by long poll now, since something in between lets
+// no websocket live.
+func (w *Watcher) Polls() bool {
+	w.l.mu.Lock()
+	defer w.l.mu.Unlock()
+	return w.l.polling
+}
+
 // Err is why the watcher ended: its context's error, ErrClosed, ErrReplaced or
 // ErrUserBlocked; nil while it has not.
 func (w *Watcher) Err() error {

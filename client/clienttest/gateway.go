@@ -104,6 +104,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.mux.HandleFunc("POST "+api.PathSignOut, g.user(g.signOut))
 		g.mux.HandleFunc("GET "+api.PathMe, g.user(g.me))
 		g.mux.HandleFunc("POST "+api.PathRefresh, g.user(g.me))
+		g.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, api.Ready{Ready: true}) })
 		g.mux.HandleFunc("GET "+api.PathNotices, g.notices)
 		g.mux.HandleFunc("GET "+api.PathNotices+"/poll", g.poll)
 	})

@@ -147,3 +147,20 @@ func Revoke(ctx context.Context, cfg Config, refresh string) error {
 	}
 	return nil
 }
+
+// Offers is what an issuer that can be reached offers.
+type Offers struct {
+	Device bool // the device flow
+	Form   bool // authorization code
+	Revoke bool // tokens can be taken back
+}
+
+// Look asks an issuer what it offers, and sends nothing that is a secret.
+func Look(ctx context.Context, cfg Config) (Offers, error) {
+	s, err := open(ctx, cfg)
+	if err != nil {
+		return Offers{}, err
+	}
+	defer s.close()
+	return Offers{Device: s.device != "", Form: s.auth != "", Revoke: s.revoke != ""}, nil
+}

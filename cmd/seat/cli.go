@@ -63,6 +63,10 @@ func commands() []command {
 			"seat checkouts", jsonFlag, checkouts},
 		{"login", "[--issuer URL]", "sign in with a browser, here or elsewhere, and keep the token",
 			"seat login --issuer https://ims.example --proxy http://sitegate.example:8080", loginFlags, login},
+		{"doctor", "", "look at what keeps you from working: clock, ways, names, versions, sign-in, licenses",
+			"seat doctor", doctorFlags, examine},
+		{"version", "", "show the version of this program",
+			"seat version", nil, showVersion},
 		{"logout", "", "end what you run on this machine, and forget the sign-in",
 			"seat logout", logoutFlags, logout},
 	}

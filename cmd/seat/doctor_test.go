@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/api"
+	"sitegate/desktop"
+	"sitegate/emulator"
+)
+
+// found is the check of a step, which there must be.
+func (f *findings) found(t *testing.T, step string) check {
+	t.Helper()
+	for _, c := range f.Checks {
+		if c.Step == step {
+			return c
+		}
+	}
+	t.Fatalf("no check of %s in %+v", step, f.Checks)
+	return check{}
+}
+
+func TestDoctorFindsAllWell(t *testing.T) {
+	r := newRig(t)
+	e, flags := issuer(t, r)
+	r.expect(r.seat(append(flags, "--password-file", r.file("pw", emulator.Password(emulator.UserA)))...), 0)
+	path := filepath.Join(r.dir, "kept", "token.json")
+	token, err := (&tokenFile{path: path}).Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.g.Users[token] = ann
+	r.env["SITEGATE_TOKEN_FILE"] = path
+	r.expect(r.seat("doctor", "--client-version", "23.00.01.25"), 0, "0 failed", "is ready, its certificate is good until", "signed in: as "+ann, "come by websocket",
+		"agrees with the gateway's", "sign-in "+e.Issuer+": reached through", "license 3101", "Ada Admin <ada@site.example>", "client 23.00.01.25: is new enough")
+	var f findings
+	if err := json.Unmarshal([]byte(r.seat("doctor", "--json").out), &f); err != nil || len(f.Checks) < 8 || f.found(t, "signed in").State != pass {
+		t.Errorf("doctor --json: %v, %+v; want the checks", err, f)
+	}
+	if n := r.g.Asked("POST"); n != 0 {
+		t.Errorf("the doctor sent %d requests that change something, want none", n)
+	}
+}
+
+func TestDoctorSaysWhatIsWrong(t *testing.T) {
+	r := newRig(t)
+	r.file("token", "old-token")
+	r.expect(r.seat("doctor"), 1, "FAIL  signed in: There is no valid sign-in.", "Sign in again")
+
+	r = newRig(t)
+	delete(r.env, "SITEGATE_CA")
+	r.expect(r.seat("doctor", "--timeout", "2s"), 1, "FAIL  node", "--ca FILE", "inspects the connection")
+
+	r = newRig(t)
+	r.expect(r.seat("doctor", "--gateway", "https://127.0.0.1:1", "--timeout", "300ms"), 1, "FAIL  node https://127.0.0.1:1", "whether a firewall lets you there")
+
+	r = newRig(t)
+	r.without("SITEGATE_GATEWAY", "SITEGATE_CA")
+	r.expect(r.seat("doctor"), 1, "FAIL  gateway: where is the gateway?", "SKIP  clock")
+
+	portal := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>Welcome to our hotel")) }))
+	defer portal.Close()
+	r = newRig(t) // httptest's servers share a certificate
+	r.expect(r.seat("doctor", "--gateway", portal.URL, "--timeout", "1s"), 1, "what answers there is not a license gateway")
+
+	r = newRig(t)
+	r.etc("sign_in:\n  issuer: https://127.0.0.1:1\n")
+	r.expect(r.seat("doctor", "--timeout", "2s"), 1, "FAIL  sign-in https://127.0.0.1:1", "CONNECT door")
+}
+
+func TestDoctorTellsOfANodeThatIsNotReady(t *testing.T) {
+	r := newRig(t)
+	r.g.Before = func(req *http.Request) *api.Problem { return nil }
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		json.NewEncoder(w).Encode(api.Ready{Missing: []string{api.MissingLeader}})
+	}))
+	defer srv.Close()
+	got := r.seat("doctor", "--gateway", srv.URL+","+r.srv.URL)
+	r.expect(got, 0, "WARN  node "+srv.URL+": answers, and is not ready (it lacks: leader)", "PASS  node "+r.srv.URL)
+}
+
+func TestClockIsCompared(t *testing.T) {
+	for ahead, want := range map[time.Duration]string{0: pass, 30 * time.Second: pass, -90 * time.Second: warn, 6 * time.Minute: fail, -time.Hour: fail} {
+		var f findings
+		checkClock(ahead, true, &f)
+		c := f.found(t, "clock")
+		if c.State != want || want != pass && !strings.Contains(c.Found, ahead.Abs().String()) {
+			t.Errorf("%v: %+v, want %s and by how much", ahead, c, want)
+		}
+		if ahead < 0 && !strings.Contains(c.Found, "is "+ahead.Abs().String()+" ahead of") {
+			t.Errorf("%v: %q, want that this computer is ahead", ahead, c.Found)
+		}
+	}
+}
+
+func TestLicensesNeedTheirOwnEmail(t *testing.T) {
+	var f findings
+	checkEmail(&api.Me{SignedIn: "ann@home.example", Email: ann}, &f)
+	if c := f.found(t, "signed in"); c.State != fail || !strings.Contains(c.Action, "do not delete the user") {
+		t.Errorf("%+v, want a failure and R11's advice", c)
+	}
+	f = findings{}
+	checkEmail(&api.Me{SignedIn: "Ann@site.example", Email: ann}, &f)
+	if c := f.found(t, "signed in"); c.State != pass {
+		t.Errorf("%+v, want case to make no difference", c)
+	}
+}
+
+func TestSystemIsWhatTheVendorsClientNeeds(t *testing.T) {
+	ok := desktop.System{OS: "windows", Major: 10, Build: 19045, User: "ann", DotNet: 528040, InternetExplorer: "11.0.9600", ConnectionClient: "23.0.1.25"}
+	for name, c := range map[string]struct {
+		change func(*desktop.System)
+		step   string
+		want   string
+		says   string
+	}{
+		"all well":       {func(*desktop.System) {}, "system", pass, "NT 10.0"},
+		"Windows 7":      {func(s *desktop.System) { s.Major, s.Minor = 6, 1 }, "system", fail, "older version"},
+		"a space":        {func(s *desktop.System) { s.User = "Ann Cole" }, "user name", warn, "updated"},
+		"special":        {func(s *desktop.System) { s.User = "abc#&123" }, "user name", warn, "installed"},
+		"an accent":      {func(s *desktop.System) { s.User = "zoë.k" }, "user name", pass, ""},
+		"old client":     {func(s *desktop.System) { s.ConnectionClient = "10.00.17.99" }, "client", fail, "Practitioner"},
+		"nameless":       {func(s *desktop.System) { s.ConnectionClient = "23.00.00.12" }, "client", warn, "does not name"},
+		"first of them":  {func(s *desktop.System) { s.ConnectionClient = "10.00.18.0" }, "client", warn, ""},
+		"no client":      {func(s *desktop.System) { s.ConnectionClient = "" }, "client", skip, ""},
+		"another system": {func(s *desktop.System) { s.OS = "linux" }, "system", skip, "Windows only"},
+	} {
+		s := ok
+		c.change(&s)
+		var f findings
+		checkSystem(s, "", &f)
+		if got := f.found(t, c.step); got.State != c.want || !strings.Contains(got.Found+got.Action, c.says) {
+			t.Errorf("%s: %+v, want %s and %q", name, got, c.want, c.says)
+		}
+	}
+	for name, change := range map[string]func(*desktop.System){
+		".NET":              func(s *desktop.System) { s.DotNet = 378389 },
+		"Internet Explorer": func(s *desktop.System) { s.InternetExplorer = "8.0.7601" },
+	} {
+		s := ok
+		change(&s)
+		var f findings
+		checkSystem(s, "", &f)
+		if f.count(fail) != 1 {
+			t.Errorf("old %s: %+v, want one failure", name, f.Checks)
+		}
+	}
+}
