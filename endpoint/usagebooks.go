@@ -36,9 +36,13 @@ func (e *Endpoint) resendUsage(c *call, in api.ResendRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", "resend", "kind", "usage", "by", in.By, "repeat", a.Outcome.Repeat)
+	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", "resend", "kind", "usage", "by", in.By, "pending", a.Pending)
 	e.caughtUp(c.ctx, a.Seq)
-	return e.refusedUsage(c)
+	r, err := e.refusedUsage(c)
+	if a.Pending {
+		r.status = http.StatusAccepted
+	}
+	return r, err
 }
 
 // caughtUp waits a moment until this node has applied an event that the leader has.

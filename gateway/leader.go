@@ -38,6 +38,7 @@ type Gateway struct {
 	holds    *holds
 	asks     *breaker // of holds
 	resend   again    // usage
+	aside    aside    // usage that was refused for good
 	reread   again    // the feed
 }
 
@@ -50,7 +51,7 @@ func New(cfg Config) *Gateway {
 		cfg.AskTimeout = defaultAskTimeout
 	}
 	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost,
-		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), reread: newAgain()}
+		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), aside: newAside(), reread: newAgain()}
 	g.link, g.asks = newLink(g), &breaker{}
 	g.holds = newHolds(g)
 	return g
@@ -72,7 +73,7 @@ func (g *Gateway) lead(ctx context.Context) {
 	}
 	g.begin()
 	if g.cloud != nil {
-		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox, g.reclaim)
+		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox, g.resendAsides, g.reclaim)
 	}
 	var wg sync.WaitGroup
 	for _, errand := range errands {

@@ -13,7 +13,6 @@ const (
 	outboxMax   = 30 * time.Second // between tries of what is not taken
 	outboxRead  = 1000             // events looked through at a time
 	outboxNote  = 10_000           // events without usage after which the log is told so
-	asideEvery  = time.Hour        // between tries of what was set aside
 )
 
 // outbox delivers usage in the order of the journal, while this node leads. What
@@ -22,7 +21,7 @@ const (
 func (g *Gateway) outbox(ctx context.Context) {
 	var at uint64
 	g.log.View(func(s *license.State) { at = s.Head().UsageSent })
-	delay, aside := outboxEvery, time.Now()
+	delay := outboxEvery
 	var asking []chan error
 	defer func() { answerAll(append(asking, g.resend.take()...), ErrNotLeader) }()
 	for g.resend.pause(ctx, delay) {
@@ -58,12 +57,6 @@ func (g *Gateway) outbox(ctx context.Context) {
 		}
 		answerAll(asking, failed)
 		asking = nil
-		if time.Since(aside) >= asideEvery && g.link.up() {
-			aside = time.Now()
-			if _, err := g.resendAside(ctx, ""); err != nil && ctx.Err() == nil {
-				g.logger.Warn("usage that was set aside could not be sent again", "err", err)
-			}
-		}
 	}
 }
 
@@ -128,58 +121,4 @@ func (g *Gateway) send(ctx context.Context, head license.Head, usage []license.U
 func (g *Gateway) setAside() (n int) {
 	g.log.View(func(s *license.State) { n = len(license.AllSetAside(s)) })
 	return n
-}
-
-// resendAside sends what was set aside once more, and notes what the cloud takes
-// now. by is who wants it so; empty: nobody but this node.
-func (g *Gateway) resendAside(ctx context.Context, by string) (license.Outcome, error) {
-	var all []license.SetAside
-	g.log.View(func(s *license.State) { all = license.AllSetAside(s) })
-	var usage []license.Usage
-	for _, x := range all {
-		usage = append(usage, x.Usage)
-	}
-	out := license.Outcome{Repeat: true}
-	for len(usage) > 0 {
-		d, err := g.send(ctx, g.head(), usage)
-		if err != nil {
-			return license.Outcome{}, fmt.Errorf("%w: %w", ErrCloud, err)
-		}
-		var taken []string
-		refused := map[string]bool{}
-		for _, x := range d.SetAside {
-			refused[x.Usage.Record] = true
-		}
-		for _, u := range usage[:d.Done] {
-			if !refused[u.Record] {
-				taken = append(taken, u.Record)
-			}
-		}
-		usage = usage[d.Done:]
-		if len(taken) == 0 {
-			continue
-		}
-		if out, err = g.log.Propose(ctx, license.SettleUsage{Records: taken, By: by}); err != nil {
-			return license.Outcome{}, err
-		}
-	}
-	return out, nil
-}
-
-// ResendUsage sends once more, by an administrator, what the cloud has refused for
-// good. ErrCloud: it could not be reached.
-func (g *Gateway) ResendUsage(ctx context.Context, by string) (Answer, error) {
-	return g.ask(ctx, request{ResendUsage: &resendUsage{By: by}})
-}
-
-// resendUsage is a request to send what was set aside.
-type resendUsage struct {
-	By string `json:"by"`
-}
-
-func (g *Gateway) resendNow(ctx context.Context, r resendUsage) (license.Outcome, error) {
-	if g.cloud == nil || !g.link.sure(ctx) {
-		return license.Outcome{}, ErrCloud
-	}
-	return g.resendAside(ctx, r.By)
 }

@@ -133,3 +133,46 @@ func TestACloudThatRefusesEverythingIsWaitedFor(t *testing.T) {
 		}
 	})
 }
+
+// Who has much sent again hears soon that it goes on, and it does, by and by; usage that
+// was never refused does not wait for it.
+func TestMuchThatWasRefusedIsSentAgainWithoutAnybodyWaiting(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.others(t, 101)
+		s.books.set(func() {
+			for n := range 100 {
+				s.books.never[license.UserID(fmt.Sprintf("u%03d", n))] = true
+			}
+		})
+		for id := range byte(license.MaxSetAside / 100) {
+			for n := range 100 {
+				s.used(t, n, id+1)
+			}
+			s.wait(time.Minute)
+		}
+		if _, _, waiting, aside := s.outboxState(); len(aside) != license.MaxSetAside || waiting != 0 {
+			t.Fatalf("%d are set aside and %d wait, want %d and none", len(aside), waiting, license.MaxSetAside)
+		}
+		s.books.set(func() {
+			delete(s.books.never, "u007")
+			s.books.posting = func() { time.Sleep(20 * time.Second) } // a hundred refusals take the cloud as long
+		})
+		begun := time.Now()
+		a, err := s.ResendUsage(context.Background(), "ida")
+		if took := time.Since(begun); err != nil || !a.Pending || took > Patience {
+			t.Fatalf("got %+v, %v after %v, want to hear within %v that it goes on", a, err, took, Patience)
+		}
+		s.used(t, 100, 1)
+		s.wait(time.Minute)
+		if _, _, waiting, _ := s.outboxState(); waiting != 0 {
+			t.Errorf("a minute later %d records wait that nobody has refused", waiting)
+		}
+		s.wait(10 * time.Minute)
+		if _, _, _, aside := s.outboxState(); len(aside) != license.MaxSetAside-license.MaxSetAside/100 {
+			t.Errorf("in the end %d are set aside, want %d", len(aside), license.MaxSetAside-license.MaxSetAside/100)
+		}
+		if n := s.facts(func(f license.Fact) bool { x, ok := f.(license.UsageSettled); return ok && x.By == "ida" }); n == 0 {
+			t.Error("it is not known who had them sent")
+		}
+	})
+}

@@ -16,6 +16,8 @@ type Answer struct {
 	Outcome license.Outcome
 	Epoch   uint64
 	Seq     uint64
+	// Pending: it is not done yet, and goes on.
+	Pending bool `json:",omitempty"`
 }
 
 // The times of a request.
@@ -121,6 +123,7 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		return Answer{}, ErrNotLeader
 	}
 	var out license.Outcome
+	var pending bool
 	var err error
 	switch {
 	case r.Start != nil:
@@ -164,7 +167,7 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 	case r.ReceiveUsage != nil:
 		out, err = g.log.Propose(ctx, *r.ReceiveUsage)
 	case r.ResendUsage != nil:
-		out, err = g.resendNow(ctx, *r.ResendUsage)
+		pending, err = g.resendNow(ctx, *r.ResendUsage)
 	case r.Import != nil:
 		out, err = g.log.Propose(ctx, *r.Import)
 	case r.AcceptShrink != nil:
@@ -178,7 +181,7 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	a := Answer{Outcome: out}
+	a := Answer{Outcome: out, Pending: pending}
 	g.log.View(func(s *license.State) { a.Epoch, a.Seq = s.Head().Epoch, s.Head().Seq })
 	return a, nil
 }

@@ -20,7 +20,7 @@ import (
 
 const (
 	operatorTimeout = 10 * time.Second
-	maxAnswer       = 1 << 20 // bytes of an operator's answer
+	maxAnswer       = 16 << 20 // bytes of an operator's answer: a thousand records, and more
 )
 
 // operator asks the node whose configuration c is, over the socket in its data
@@ -38,7 +38,12 @@ func patientOperator(ctx context.Context, c configs.Config, method, path string,
 		return err
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return readAnswer(resp.Body, out)
+}
+
+// readAnswer reads the node's answer into out, which may be nil.
+func readAnswer(body io.Reader, out any) error {
+	data, err := io.ReadAll(io.LimitReader(body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("reading the node's answer: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"sitegate/api"
+	"sitegate/configs"
 )
 
 const usageRefusedHelp = `
@@ -14,7 +15,8 @@ Usage: sitegate usage refused [--resend [--by WHO]] [--json] [--config FILE]
 
 Lists usage records that the cloud has refused for good. They are kept apart so that
 they do not keep back those behind them, and are sent again every hour. Ask the
-vendor what is wrong with them; --resend sends them now.
+vendor what is wrong with them; --resend sends them now. Where that takes longer than
+a few seconds the node goes on with it, and what is listed is not taken yet.
 
 Example:
   sitegate usage refused
@@ -35,13 +37,13 @@ func usageRefused(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	var list api.List[api.RefusedUsage]
+	pending := false
 	if *resend {
 		who, err := asker(*by)
 		if err != nil {
 			return usagef("usage refused: %w", err)
 		}
-		err = patientOperator(ctx, c, http.MethodPost, api.PathRefused+"/resend", api.ResendRequest{By: who}, &list)
-		if err != nil {
+		if pending, err = resendRefused(ctx, c, who, &list); err != nil {
 			return err
 		}
 	} else if err := patientOperator(ctx, c, http.MethodGet, api.PathRefused, nil, &list); err != nil {
@@ -54,6 +56,9 @@ func usageRefused(ctx context.Context, p *program, args []string) error {
 		fmt.Fprintln(p.stdout, "The cloud refuses no usage record.")
 		return nil
 	}
+	if pending {
+		fmt.Fprintf(p.stdout, "They are being sent. By now %s not taken; see sitegate usage refused again in a minute.\n", count(len(list.Items), "record"))
+	}
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "REFUSED (GMT)\tKIND\tUSER\tMACHINE\tPRODUCT\tFROM\tTO\tWHY")
 	layout := "2006-01-02 15:04"
@@ -62,6 +67,17 @@ func usageRefused(ctx context.Context, p *program, args []string) error {
 			moment(r.Started, layout, "-"), moment(r.Ended, layout, "-"), shown(r.Why))
 	}
 	return t.Flush()
+}
+
+// resendRefused has what the cloud refuses sent again, and lists what it has not taken.
+// pending: not all of that has been sent by now.
+func resendRefused(ctx context.Context, c configs.Config, by string, list *api.List[api.RefusedUsage]) (pending bool, err error) {
+	resp, err := askOperator(ctx, c, http.MethodPost, api.PathRefused+"/resend", api.ResendRequest{By: by})
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusAccepted, readAnswer(resp.Body, list)
 }
 
 // shown is text from elsewhere as a terminal may show it.

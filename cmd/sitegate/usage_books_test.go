@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sitegate/api"
+	"sitegate/license"
 )
 
 func TestAuditAndRefusedUsageAreShown(t *testing.T) {
@@ -23,6 +24,11 @@ func TestAuditAndRefusedUsageAreShown(t *testing.T) {
 	m.HandleFunc("GET "+api.PathRefused, func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(list) })
 	m.HandleFunc("POST "+api.PathRefused+"/resend", func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewDecoder(r.Body).Decode(&resent)
+		if resent.By == "ina" { // a cloud that takes its time
+			w.WriteHeader(http.StatusAccepted)
+			_ = json.NewEncoder(w).Encode(list)
+			return
+		}
 		_ = json.NewEncoder(w).Encode(api.List[api.RefusedUsage]{Items: []api.RefusedUsage{}})
 	})
 	answerAt(t, file, m)
@@ -58,5 +64,15 @@ No gap, and nothing twice.
 	}
 	if out, _ = run(0, "refused", "--resend", "--by", "ida"); resent.By != "ida" || !strings.Contains(out, "refuses no usage") {
 		t.Errorf("sent again by %q: %s", resent.By, out)
+	}
+	if out, _ = run(0, "refused", "--resend", "--by", "ina"); !strings.Contains(out, "They are being sent. By now 1 record not taken") || !strings.Contains(out, "no such user") {
+		t.Errorf("while it is sent again: %s", out)
+	}
+	for range license.MaxSetAside { // with the longest texts that there can be
+		long := strings.Repeat("\x01", license.MaxName)
+		list.Items = append(list.Items, api.RefusedUsage{Record: long, Kind: "session", User: long, Machine: long, Product: long, Why: long})
+	}
+	if out, _ = run(0, "refused"); strings.Count(out, "session") != 1+license.MaxSetAside {
+		t.Errorf("of many only %d are listed", strings.Count(out, "session"))
 	}
 }
