@@ -37,13 +37,18 @@ func check(_ context.Context, p *program, args []string) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("writing the settings: %w", err)
 	}
-	switch _, joined, err := readMembership(c); {
+	_, joined, err := readMembership(c)
+	switch {
 	case err != nil:
 		return err
 	case !c.Cluster.Made() && joined:
 		fmt.Fprintln(p.stdout, "\nNo cluster is set: its data folder says which one it has joined, or began.")
 	case !c.Cluster.Made():
 		fmt.Fprintln(p.stdout, "\nNo cluster is set: this node stands alone, until others join it.")
+	}
+	if (joined || c.Cluster.Made()) && c.Privacy.Hashes() && c.Privacy.KeyFile == "" {
+		fmt.Fprintf(p.stdout, "\nThe key for hashed names is this node's own (%s): other nodes of the cluster write other hashes of the same name, "+
+			"unless they have a copy of it there, or privacy.key_file names the same key on all.\n", privacyKey(c))
 	}
 	if c.Cloud == nil {
 		fmt.Fprintln(p.stdout, "\nNo cloud is set: nothing is mirrored, so nobody can be granted anything yet.")

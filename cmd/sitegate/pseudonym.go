@@ -41,7 +41,7 @@ func openPseudonyms(c configs.Config) (*pseudonyms, error) {
 	p := &pseudonyms{all: c.Privacy.Names == "hashed", countries: c.Privacy.Countries}
 	file := c.Privacy.KeyFile
 	if file == "" {
-		file = filepath.Join(c.DataDir, "privacy.key")
+		file = privacyKey(c)
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 			if err := siteca.WriteFile(file, []byte(rand.Text()+rand.Text()+"\n")); err != nil {
 				return nil, fmt.Errorf("making the key for hashed names: %w", err)
@@ -60,6 +60,9 @@ func openPseudonyms(c configs.Config) (*pseudonyms, error) {
 }
 
 const minPrivacyKey = 20
+
+// privacyKey is the file of a node's own key for hashed names.
+func privacyKey(c configs.Config) string { return filepath.Join(c.DataDir, "privacy.key") }
 
 // name is what a user or a machine is called. kind is user or machine; of other kinds
 // it is as it was.

@@ -100,3 +100,32 @@ func TestTheKeyMakesTheHashes(t *testing.T) {
 		t.Errorf("with a weak key: %v", err)
 	}
 }
+
+// With several nodes and a key of each, what one log says cannot be found in another.
+func TestCheckTellsThatEachNodeHasAKeyOfItsOwn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	if status, _, stderr := sitegate(t, nil, initLine(t, dir)...); status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(strings.Repeat("k", minPrivacyKey)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cluster, alone := filepath.Join(dir, "gw1", "sitegate.yaml"), writeSingle(t)
+	for name, test := range map[string]struct {
+		config string
+		env    []string
+		told   bool
+	}{
+		"in the clear":          {cluster, nil, false},
+		"hashed":                {cluster, []string{"SITEGATE_PRIVACY_NAMES=hashed"}, true},
+		"hashed in a country":   {cluster, []string{"SITEGATE_PRIVACY_COUNTRIES=DE"}, true},
+		"hashed, the same key":  {cluster, []string{"SITEGATE_PRIVACY_NAMES=hashed", "SITEGATE_PRIVACY_KEY_FILE=" + key}, false},
+		"hashed by a lone node": {alone, []string{"SITEGATE_PRIVACY_NAMES=hashed"}, false},
+	} {
+		status, stdout, stderr := sitegate(t, test.env, "check", "--config", test.config)
+		if told := strings.Contains(stdout, "privacy.key_file names the same key on all"); status != 0 || told != test.told {
+			t.Errorf("%s: status %d, told of it %t, want %t\n%s%s", name, status, told, test.told, stdout, stderr)
+		}
+	}
+}
