@@ -284,16 +284,20 @@ func (s *Site) HTTP() *http.Client {
 // Status asks a node over its operator's socket.
 func (s *Site) Status(n *Node) (api.Status, error) {
 	var st api.Status
-	c := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.Config), "data", "operator.sock"))
-		}}}
-	resp, err := c.Get("http://operator" + api.PathStatus)
+	resp, err := s.operator(n).Get("http://operator" + api.PathStatus)
 	if err != nil {
 		return st, err
 	}
 	defer resp.Body.Close()
 	return st, json.NewDecoder(resp.Body).Decode(&st)
+}
+
+// operator is a client of a node's operator's socket.
+func (s *Site) operator(n *Node) *http.Client {
+	return &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(filepath.Dir(n.Config), "data", "operator.sock"))
+		}}}
 }
 
 // Leader is the index of the node that leads, by the word of one that answers.

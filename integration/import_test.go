@@ -1,0 +1,182 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/api"
+	"sitegate/emulator"
+	"sitegate/upstream/cloudapi"
+)
+
+// portal writes what the cloud's portal would export: its users, and its licenses of
+// named users.
+func (s *Site) portal(t *testing.T) (users, licenses string) {
+	t.Helper()
+	var u, l strings.Builder
+	u.WriteString("User ID;Email;Full name;Country\r\n")
+	for _, x := range s.Cloud.Users() {
+		fmt.Fprintf(&u, "%s;%s;%s;%s\r\n", x.ID, x.Email, x.Name, x.Country)
+	}
+	l.WriteString("Virtuoso ID,Product ID,Application,Start date,End date,Email,Capped\n")
+	products, mail := map[string]cloudapi.Product{}, map[string]string{}
+	for _, p := range s.Cloud.Products() {
+		products[p.ID] = p
+	}
+	for _, x := range s.Cloud.Users() {
+		mail[x.ID] = strings.ToUpper(x.Email)
+	}
+	for _, x := range s.Cloud.Licenses() {
+		p := products[x.ProductID]
+		if x.Kind != cloudapi.LicenseVirtuoso {
+			continue
+		}
+		capped := string(p.Capped)
+		if p.Capped == cloudapi.CappedUnknown {
+			capped = ""
+		}
+		fmt.Fprintf(&l, "%s,%s,%q,%s,%s,%s,%s\n", x.ID, x.ProductID, p.Name, x.StartsAt.UTC().Format(time.DateOnly), x.EndsAt.UTC().Format(time.DateOnly), mail[x.AssignedTo], capped)
+	}
+	users, licenses = filepath.Join(t.TempDir(), "users.csv"), filepath.Join(t.TempDir(), "licenses.csv")
+	for file, text := range map[string]string{users: u.String(), licenses: l.String()} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return users, licenses
+}
+
+// records are those that a node has mirrored.
+func (s *Site) records(t *testing.T, n *Node) (list api.List[api.MirrorRecord]) {
+	t.Helper()
+	resp, err := s.operator(n).Get("http://operator" + api.PathMirror + "/records")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("reading the records: %s, %v", resp.Status, err)
+	}
+	return list
+}
+
+// A site whose cloud offers no feed works by what an administrator has exported from the
+// portal, on any node; where a feed begins, it is what counts.
+func TestASiteWithoutAFeedIsFilledFromFiles(t *testing.T) {
+	t.Parallel()
+	s := &Site{Dir: t.TempDir(), direct: true}
+	s.openCloud(t, 30)
+	s.Cloud.SetFault(emulator.Fault{Prefix: cloudapi.PathChanges, Status: http.StatusNotFound, Body: `{"reason":"` + cloudapi.ReasonNotOffered + `"}`, Type: "application/json"})
+	s.write(t, 3)
+	for i := range s.Nodes {
+		s.Start(t, i)
+	}
+	leader := s.Leader(t)
+	other := (leader + 1) % 3
+	users, licenses := s.portal(t)
+	tool := func(want int, args ...string) (stdout, stderr string) {
+		t.Helper()
+		status, stdout, stderr := s.toolAlone(t, s.Nodes[other], append(args, "--config", s.Nodes[other].Config)...)
+		if status != want {
+			t.Fatalf("sitegate %q: status %d, want %d\n%s%s", args, status, want, stdout, stderr)
+		}
+		return stdout, stderr
+	}
+	Eventually(t, 30*time.Second, "the leader finds no feed", func() error {
+		if st, err := s.Status(s.Nodes[other]); err != nil || !st.Link.Up || s.Cloud.Requests(cloudapi.PathChanges) == 0 {
+			return fmt.Errorf("%+v, %v, asked %d times", st.Link, err, s.Cloud.Requests(cloudapi.PathChanges))
+		}
+		return nil
+	})
+
+	// It shows what would be, and does nothing.
+	out, _ := tool(0, "mirror", "import", users, licenses, "--by", "ida")
+	if want := fmt.Sprintf("new user: %d, new product: ", len(s.Cloud.Users())); !strings.Contains(out, want) || !strings.Contains(out, "Nothing was changed") {
+		t.Errorf("want %q in\n%s", want, out)
+	}
+	if n := len(s.records(t, s.Nodes[other]).Items); n != 0 {
+		t.Errorf("%d records are in the mirror", n)
+	}
+
+	// Files that are none, or wrong, change nothing.
+	dir := t.TempDir()
+	huge := filepath.Join(dir, "huge.csv")
+	for name, text := range map[string]string{"columns.csv": "name,colour\nada,red\n", "broken.csv": "User ID,Country\nu1,DE\nu2,\"D\nE\n", "binary.csv": "User ID,Country\nu\x00,DE\n", "huge.csv": "User ID,Country\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Truncate(huge, 2<<30); err != nil { // takes no room
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"columns.csv": "line 1: the first line names neither", "broken.csv": "line 4: a quotation mark is in the wrong place", "binary.csv": "it is no text file", "huge.csv": "it has more than 64 MB", "missing.csv": "no such file",
+	} {
+		if _, stderr := tool(1, "mirror", "import", filepath.Join(dir, name), "--yes", "--by", "ida"); !strings.Contains(stderr, want) {
+			t.Errorf("%s: want %q in %s", name, want, stderr)
+		}
+	}
+	if _, stderr := tool(1, "mirror", "import", licenses, "--yes", "--by", "ida"); !strings.Contains(stderr, "who is no user by id or e-mail") {
+		t.Errorf("licenses without users: %s", stderr)
+	}
+	if n := len(s.records(t, s.Nodes[other]).Items); n != 0 {
+		t.Fatalf("%d records are in the mirror", n)
+	}
+
+	out, _ = tool(0, "mirror", "import", users, licenses, "--yes", "--by", "ida", "--note", "portal of today")
+	if !strings.Contains(out, "Imported by ida.") {
+		t.Errorf("importing says\n%s", out)
+	}
+	for _, n := range s.Nodes {
+		s.AwaitReady(t, n)
+		for _, r := range s.records(t, n).Items {
+			if r.Source != "file" || time.Since(r.AsOf) > time.Hour || r.Capped == string(cloudapi.CappedNo) {
+				t.Fatalf("%s: %s %s is from %q as of %v, capped %q", n.Name, r.Kind, r.ID, r.Source, r.AsOf, r.Capped)
+			}
+		}
+	}
+	if out, _ = tool(0, "mirror", "status"); !strings.Contains(out, "files, imported ") {
+		t.Errorf("the status says\n%s", out)
+	}
+	if out, _ = tool(0, "mirror", "import", users, licenses); !strings.Contains(out, "the site knows all of it already") {
+		t.Errorf("the same again:\n%s", out)
+	}
+	ctx := deadline(t, 2*time.Minute)
+	ws101 := s.Client(t, emulator.UserA, "WS-101", other)
+	session, err := ws101.Start(ctx, emulator.ProductCapped)
+	if err != nil {
+		t.Fatalf("a start by what was imported: %v", err)
+	}
+
+	// A feed: what it says replaces what was imported, and nothing is imported any more.
+	s.Cloud.ClearFaults()
+	if _, err := ws101.Refresh(ctx); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, 30*time.Second, "the mirror follows the feed", func() error {
+		if st, err := s.Status(s.Nodes[other]); err != nil || st.Mirror.Source != "feed" || st.Mirror.Cursor == "" {
+			return fmt.Errorf("%+v, %v", st.Mirror, err)
+		}
+		for _, r := range s.records(t, s.Nodes[other]).Items {
+			if r.Source != "feed" {
+				return fmt.Errorf("%s %s is from %q", r.Kind, r.ID, r.Source)
+			}
+		}
+		return nil
+	})
+	if _, stderr := tool(1, "mirror", "import", users, licenses, "--yes", "--by", "ida"); !strings.Contains(stderr, "this site follows the cloud's feed") {
+		t.Errorf("importing beside a feed: %s", stderr)
+	}
+	if e := session.Ending(); e != nil {
+		t.Errorf("the session that began before is to end: %+v", e)
+	}
+	if err := session.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
