@@ -20,10 +20,11 @@
 // seen to have happened.
 //
 // An operation whose answer was lost may have happened at any time after it was
-// asked, or never. It is Unknown, and Close leaves it open until the end of the
+// asked, or never. It is Unknown, and Operations leaves it open until the end of the
 // history: at the very end it is as good as never. Each of them doubles what there
-// is to search: a history wants few, a client that repeats its request with the
-// same id until it is answered has none.
+// is to search, so that it is closed where the end of its session or checkout is
+// known: a client that repeats its request with the same id until it is answered
+// leaves none open.
 //
 // Requests that certainly did not reach the rules (no quorum, rate limited, not
 // signed in) are no part of a history. A wait changes nothing here: what is then

@@ -3,8 +3,6 @@ package model
 import (
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +29,7 @@ func Begin() *History { return &History{began: time.Now()} }
 func (h *History) Now() time.Duration { return time.Since(h.began) }
 
 // Do asks and writes down what was asked and answered, by a client of this
-// number. Where ask returns an Unknown output, Close sees to the rest.
+// number. Where ask returns an Unknown output, Operations sees to the rest.
 func (h *History) Do(client int, in Input, ask func() Output) Output {
 	call := h.Now()
 	out := ask()
@@ -78,23 +76,12 @@ func (h *History) passed(client int, in Input, from, seen time.Duration) {
 }
 
 // Operations returns what was written down, closed: an operation whose outcome is
-// unknown is open until the end of the history.
+// unknown is open until after all others, unless the end of its session or checkout
+// is known, and is left out where it changed nothing.
 func (h *History) Operations() []porcupine.Operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return Close(h.ops)
-}
-
-// Close returns a copy of the history in which the operations whose outcome is
-// unknown are open until after all others.
-func Close(ops []porcupine.Operation) []porcupine.Operation {
-	closed := slices.Clone(ops)
-	for i := range closed {
-		if closed[i].Output.(Output).Unknown {
-			closed[i].Return = math.MaxInt64
-		}
-	}
-	return closed
+	return settle(h.ops)
 }
 
 // ErrImpossible says that no order of a history's operations gives its answers.
