@@ -65,6 +65,10 @@ func commands() []command {
 			"seat login --issuer https://ims.example --proxy http://sitegate.example:8080", loginFlags, login},
 		{"doctor", "", "look at what keeps you from working: clock, ways, names, versions, sign-in, licenses",
 			"seat doctor", doctorFlags, examine},
+		{"completion", "SHELL", "print a script that completes what is typed: for bash, zsh, fish or powershell",
+			shells[0][1], nil, completion},
+		{"manual", "", "print the manual page, for man",
+			"seat manual | man -l -", nil, manual},
 		{"version", "", "show the version of this program",
 			"seat version", nil, showVersion},
 		{"logout", "", "end what you run on this machine, and forget the sign-in",
@@ -248,10 +252,10 @@ func (s *seat) help(global *pflag.FlagSet) {
 		fmt.Fprintf(&b, "  %s\n      %s\n      e.g.  %s\n\n", strings.TrimSpace("seat "+c.name+" "+c.args), c.brief, c.example)
 	}
 	b.WriteString("Flags of all commands:\n\n" + global.FlagUsages())
-	b.WriteString(`
-Exit status: 0, or that of the program that was run (128 and n for signal n);
-64 the command line is wrong, 69 no gateway answers, 77 refused.
-`)
+	b.WriteString("\nExit status:\n\n")
+	for _, x := range statuses {
+		fmt.Fprintf(&b, "  %-8s  %s\n", x[0], x[1])
+	}
 	fmt.Fprint(s.stdout, b.String())
 }
 
