@@ -158,6 +158,9 @@ type Notice struct {
 	Times int `json:"times,omitempty"`
 	// Reminders are how much there is to see to, by the kinds of Reminder.
 	Reminders *ReminderCounts `json:"reminders,omitempty"`
+	// Node and Proxy are of what is told of a node's way out.
+	Node  string `json:"node,omitempty"`
+	Proxy string `json:"proxy,omitempty"`
 }
 
 // ReminderCounts are how many reminders there are of each kind.
@@ -198,19 +201,21 @@ const (
 	KindMaintenance = "maintenance"  // work on the gateway, from then until then; reason over: there is none
 
 	// To administrators of the account.
-	KindCheckoutFlagged = "checkout-flagged"  // the right to a checkout is gone
-	KindUserNotFound    = "user-not-found"    // a user is gone though a license is assigned
-	KindLicenseChanged  = "license-changed"   // to fulfillment contacts, too
-	KindSiteEnds        = "site-license-ends" // a license of the account ends soon
-	KindReminders       = "reminders"         // once a week: how much there is to see to
-	KindMirrorHeld      = "mirror-held"       // the cloud's list has shrunk by more than half; nothing is taken away
-	KindMirrorResumed   = "mirror-resumed"    // the site follows the cloud's list again
-	KindLevelRaised     = "level-raised"      // older programs are of no use to this site any more
-	KindUsageRefused    = "usage-refused"     // the cloud refuses usage records for good; they are kept apart
-	KindUsageBacklog    = "usage-backlog"     // usage waits for the cloud; the reason is how full its room is
-	KindQuarantined     = "mirror-malformed"  // some of the cloud's records cannot be understood
-	KindLinkSlow        = "link-slow"         // the cloud answers slowly, or (reason over) does so no more
-	KindLinkStale       = "link-stale"        // there was no contact with the cloud for two hours
+	KindCheckoutFlagged = "checkout-flagged"     // the right to a checkout is gone
+	KindUserNotFound    = "user-not-found"       // a user is gone though a license is assigned
+	KindLicenseChanged  = "license-changed"      // to fulfillment contacts, too
+	KindSiteEnds        = "site-license-ends"    // a license of the account ends soon
+	KindReminders       = "reminders"            // once a week: how much there is to see to
+	KindMirrorHeld      = "mirror-held"          // the cloud's list has shrunk by more than half; nothing is taken away
+	KindMirrorResumed   = "mirror-resumed"       // the site follows the cloud's list again
+	KindLevelRaised     = "level-raised"         // older programs are of no use to this site any more
+	KindUsageRefused    = "usage-refused"        // the cloud refuses usage records for good; they are kept apart
+	KindSecretStopped   = "proxy-secret-stopped" // a proxy rejects a node's secret, which is not sent before until
+	KindSecretResumed   = "proxy-secret-resumed" // the proxy takes one again, or is not used any more
+	KindUsageBacklog    = "usage-backlog"        // usage waits for the cloud; the reason is how full its room is
+	KindQuarantined     = "mirror-malformed"     // some of the cloud's records cannot be understood
+	KindLinkSlow        = "link-slow"            // the cloud answers slowly, or (reason over) does so no more
+	KindLinkStale       = "link-stale"           // there was no contact with the cloud for two hours
 
 	// Of a checkout.
 	KindOutEnding  = "checkout-ending" // it ends in three days, or in one

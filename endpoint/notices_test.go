@@ -518,7 +518,7 @@ func TestTheKindsAreTheAPIs(t *testing.T) {
 	want := []string{api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 		api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
 		api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindPolicy, api.KindMaintenance, api.KindCheckoutFlagged, api.KindUserNotFound,
-		api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindQuarantined, api.KindLinkSlow, api.KindLinkStale, api.KindLevelRaised, api.KindUsageRefused, api.KindUsageBacklog, api.KindOutEnding, api.KindWrittenOff}
+		api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindQuarantined, api.KindLinkSlow, api.KindLinkStale, api.KindLevelRaised, api.KindUsageRefused, api.KindUsageBacklog, api.KindSecretStopped, api.KindSecretResumed, api.KindOutEnding, api.KindWrittenOff}
 	var got []string
 	for _, k := range notice.Kinds() {
 		got = append(got, string(k))

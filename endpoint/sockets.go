@@ -252,7 +252,7 @@ func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Noti
 	}
 	out := &api.Notice{Epoch: n.Epoch, Seq: n.Seq, At: n.At.Std(), Kind: string(n.Kind), Mine: mine, Reason: n.Reason,
 		Product: string(n.Product), License: string(n.License), Machine: machineName(n.Machine), By: n.By, Note: n.Note,
-		From: n.From.Std(), Until: n.Until.Std(), About: string(n.About), Provisional: n.Provisional}
+		From: n.From.Std(), Until: n.Until.Std(), About: string(n.About), Provisional: n.Provisional, Node: n.Node, Proxy: n.Proxy}
 	if n.Until != 0 {
 		left := max(0, n.Until.Sub(n.At)).Milliseconds()
 		out.LeftMS = &left
@@ -266,7 +266,7 @@ func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Noti
 			NeverUsed: int(c.NeverUsed), Pooled: int(c.Pooled), PooledDays: int(c.PooledDays)}
 	}
 	out.Text = phrase.Notice(lang, phrase.Told{Kind: out.Kind, Reason: n.Reason, Mine: mine, Product: product,
-		Machine: n.Machine, By: n.By, Note: n.Note, From: n.From, Until: n.Until, About: about, Counts: n.Counts})
+		Machine: n.Machine, By: n.By, Note: n.Note, From: n.From, Until: n.Until, About: about, Counts: n.Counts, Node: n.Node, Proxy: n.Proxy})
 	return out
 }
 

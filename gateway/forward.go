@@ -47,6 +47,8 @@ type request struct {
 	ReceiveUsage *license.ReceiveUsage `json:"receive_usage,omitempty"`
 
 	Import *license.Import `json:"import,omitempty"`
+
+	NoteLockout *license.NoteLockout `json:"note_lockout,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.

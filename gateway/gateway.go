@@ -139,6 +139,18 @@ type Config struct {
 	// zero: as many as there are. Nil: it is not known.
 	Backlog     func() uint64
 	BacklogMost uint64
+	// Secrets are those that this node is configured to show to proxies; nil: there are
+	// none. The administrators are told of one that is not sent any more.
+	Secrets func() []Secret
+}
+
+// Secret is what has become of the secret that a node shows to a proxy. It is neither
+// stopped nor taken where nothing is known of it yet.
+type Secret struct {
+	Proxy   string // its name
+	Stopped bool   // rejected too often; none was taken since
+	Taken   bool
+	Until   time.Time // of a stopped one: not sent before this
 }
 
 // Disk is the room in a node's data folder.

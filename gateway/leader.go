@@ -25,6 +25,7 @@ type Gateway struct {
 
 	backlog     func() uint64 // may be nil
 	backlogMost uint64
+	secrets     func() []Secret // may be nil
 
 	begun sync.Mutex
 	term  uint64 // the last leadership that was begun; begun guards it
@@ -50,7 +51,7 @@ func New(cfg Config) *Gateway {
 	if cfg.AskTimeout == 0 {
 		cfg.AskTimeout = defaultAskTimeout
 	}
-	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost,
+	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets,
 		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), aside: newAside(), reread: newAgain()}
 	g.link, g.asks = newLink(g), &breaker{}
 	g.holds = newHolds(g)
@@ -62,6 +63,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { g.observed.run(ctx, g.tellObserved) })
+	if g.secrets != nil {
+		wg.Go(func() { g.watchSecrets(ctx) })
+	}
 	return g.log.Lead(ctx, g.lead)
 }
 

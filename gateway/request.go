@@ -166,6 +166,8 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.ExportUsage)
 	case r.ReceiveUsage != nil:
 		out, err = g.log.Propose(ctx, *r.ReceiveUsage)
+	case r.NoteLockout != nil:
+		out, err = g.log.Propose(ctx, *r.NoteLockout)
 	case r.ResendUsage != nil:
 		pending, err = g.resendNow(ctx, *r.ResendUsage)
 	case r.Import != nil:

@@ -359,7 +359,7 @@ func (s *script) aboutNodes() Command {
 	secret := Digest{byte(1 + s.pick(24)), byte(s.page % 4)} // more than may be open, or are kept
 	name := oneOf(s, "gw1", "gw2", "GW1", "gw3", "")
 	folder := oneOf(s, "f1", "f2", "f3", "")
-	switch s.pick(9) {
+	switch s.pick(11) {
 	case 0, 1:
 		return IssueToken{Secret: secret, By: oneOf(s, "root", "root", ""), NotAfter: s.notAfter(),
 			Until: s.at.Add(oneOf(s, time.Minute, time.Hour, 5*24*time.Hour, 8*24*time.Hour, -time.Second))}
@@ -369,6 +369,8 @@ func (s *script) aboutNodes() Command {
 		return Enroll{Node: name, Instance: folder, Generation: uint64(s.pick(2))}
 	case 7:
 		return RaiseLevel{Level: oneOf[uint32](s, Level, Level, 0, Level+1), Program: oneOf(s, "v2", "v3")}
+	case 8, 9:
+		return NoteLockout{Node: name, Proxy: oneOf(s, "north", "north", "south", "\xff", ""), Until: oneOf(s, 0, s.at.Add(10*time.Minute))}
 	default:
 		return RemoveNode{Node: name, By: oneOf(s, "root", ""), Note: "lost"}
 	}

@@ -321,6 +321,7 @@ func (c RemoveNode) do(s *State, at Time) Outcome {
 	}
 	n.Removed, n.By, n.Note = at, c.By, c.Note
 	s.setNode(n)
+	s.forgetLockouts(n.Name)
 	s.emit(NodeRemoved{Node: n})
 	return Outcome{Node: &n}
 }

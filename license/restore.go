@@ -51,6 +51,7 @@ func (s *State) Restore(b Beginning) {
 	h := &s.head
 	h.Epoch, h.Cluster, h.Now = b.Epoch, b.Cluster, max(h.Now, b.At)
 	h.Restored = Restoration{Seq: h.Seq, Recovered: b.Recovered, Pending: true}
+	h.Lockouts = nil // who is left says it anew
 	s.changed.head = true
 	for _, name := range b.Members {
 		if s.Node(name) == nil {

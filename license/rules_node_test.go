@@ -25,6 +25,17 @@ func (s *story) nodes(verb string, w *words) (license.Command, error) {
 		return license.Join{Node: long(w.next()), Instance: folder, Secret: token, Key: key}, nil
 	case "enroll":
 		return license.Enroll{Node: long(w.next()), Instance: folder}, nil
+	case "lockout":
+		c := license.NoteLockout{Proxy: long(w.after("of"))}
+		if !w.flag("over") {
+			d, err := duration(w.after("for"))
+			if err != nil {
+				return nil, err
+			}
+			c.Until = s.now.Add(d)
+		}
+		c.Node = long(w.next())
+		return c, nil
 	case "remove-node":
 		return license.RemoveNode{Node: long(w.next()), By: by, Note: note}, nil
 	}
@@ -70,6 +81,9 @@ func sayNodes(s *license.State) []string {
 	for _, t := range license.Tokens(s) {
 		answer = append(answer, "token "+sayToken(t))
 	}
+	for _, l := range s.Head().Lockouts {
+		answer = append(answer, fmt.Sprintf("lockout of %s by %s, since %s", l.Node, l.Proxy, sayTime(l.Since)))
+	}
 	return answer
 }
 
@@ -84,6 +98,10 @@ func sayNodeFact(f license.Fact) string {
 		return "enrolled " + sayNode(f.Node)
 	case license.NodeRemoved:
 		return "removed " + sayNode(f.Node)
+	case license.SecretStopped:
+		return fmt.Sprintf("%s sends its secret to %s no more before %s, told %v", f.Lockout.Node, f.Lockout.Proxy, sayTime(f.Lockout.Until), f.To)
+	case license.SecretResumed:
+		return fmt.Sprintf("%s is taken by %s again, since %s, told %v", f.Lockout.Node, f.Lockout.Proxy, sayTime(f.Lockout.Since), f.To)
 	}
 	return ""
 }

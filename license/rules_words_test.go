@@ -237,7 +237,7 @@ func (s *story) command(w *words) (license.Command, error) {
 		}
 		c.Cluster = w.next()
 		return c, nil
-	case "token", "join", "enroll", "remove-node":
+	case "token", "join", "enroll", "remove-node", "lockout":
 		return s.nodes(verb, w)
 	}
 	return s.admin(verb, w)

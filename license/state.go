@@ -42,6 +42,8 @@ type Head struct {
 	Imported Time `cbor:"150,keyasint,omitempty"`
 	// Program is a version that can do Level, since that was raised.
 	Program string `cbor:"130,keyasint,omitempty"`
+	// Lockouts are in the order of nodes and proxies. The list is replaced as a whole.
+	Lockouts []Lockout `cbor:"170,keyasint,omitempty"`
 }
 
 // State is everything the rules decide from, in memory and indexed: people by

@@ -126,6 +126,7 @@ func (w *twin) removeNode(c RemoveNode) Outcome {
 		return Outcome{Repeat: true}
 	}
 	n.Removed, n.By, n.Note = w.now(), c.By, c.Note
+	w.nodeGone(n.Name)
 	w.tell(NodeRemoved{Node: *n})
 	copied := *n
 	return Outcome{Node: &copied}

@@ -21,6 +21,7 @@ func (c atRest) do(s *State, at Time) Outcome {
 
 func (w *twin) restore(c atRest) Outcome {
 	w.head.Epoch = c.epoch
+	w.head.Lockouts = nil
 	w.head.Restored = Restoration{Seq: w.head.Seq, Recovered: true, Pending: true}
 	self := Node{Name: "gw1", Instance: fmt.Sprint("f", c.epoch), Generation: c.epoch % 3, Since: w.now()}
 	for _, name := range []string{"GW1", "gw2", "gw7"} {

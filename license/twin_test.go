@@ -188,6 +188,8 @@ func (w *twin) command(c Command) Outcome {
 		return w.raiseLevel(c)
 	case SettleUsage:
 		return w.settleUsage(c)
+	case NoteLockout:
+		return w.noteLockout(c)
 	case NoteBacklog:
 		return w.noteBacklog(c)
 	case ExportUsage:

@@ -144,6 +144,34 @@ func TestABlockEndsSessionsWithItsReason(t *testing.T) {
 	}
 }
 
+// That a proxy rejects a node's secret is told to administrators, once, and that it is over.
+func TestFromTellsOfSecretsThatAreNotSent(t *testing.T) {
+	s, now := license.NewState(), license.TimeOf(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	apply(t, s, now, license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
+		{User: &license.User{ID: "ida", Roles: license.RoleAdministrator}}, {User: &license.User{ID: "ann"}}}})
+	until := now.Add(10 * time.Minute)
+	for i, step := range []struct {
+		command license.Command
+		want    []Notice
+	}{
+		{license.NoteLockout{Node: "gw2", Proxy: "north", Until: until}, []Notice{{Kind: SecretStopped, User: "ida", Node: "gw2", Proxy: "north", Until: until}}},
+		{license.NoteLockout{Node: "gw2", Proxy: "north", Until: until.Add(time.Hour)}, nil},
+		{license.NoteLockout{Node: "gw2", Proxy: "north"}, []Notice{{Kind: SecretResumed, User: "ida", Node: "gw2", Proxy: "north"}}},
+		{license.NoteLockout{Node: "gw2", Proxy: "north"}, nil},
+	} {
+		var got []Notice
+		for _, e := range apply(t, s, now, step.command) {
+			for _, n := range From(e) {
+				n.Seq, n.At = 0, 0
+				got = append(got, n)
+			}
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("step %d, %+v:\n got %+v\nwant %+v", i, step.command, got, step.want)
+		}
+	}
+}
+
 // What becomes of usage is told to administrators: that the cloud refuses some of it,
 // and how full its room is.
 func TestFromTellsOfUsageThatDoesNotArrive(t *testing.T) {

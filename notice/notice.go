@@ -59,6 +59,9 @@ const (
 	UsageRefused    Kind = "usage-refused"     // the cloud refuses usage records for good; they are kept apart
 	UsageBacklog    Kind = "usage-backlog"     // usage waits for the cloud; the reason is how full its room is
 
+	SecretStopped Kind = "proxy-secret-stopped" // a proxy rejects a node's secret, which is not sent for a while
+	SecretResumed Kind = "proxy-secret-resumed" // the proxy takes one again, or is not used any more
+
 	// Of a checkout.
 	OutEnding  Kind = "checkout-ending" // it ends in three days, or in one
 	WrittenOff Kind = "written-off"     // it was given up for lost, and still blocks
@@ -68,7 +71,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
 		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, Requested, Declined, LinkUp, LinkDown, Policy, Maintenance,
-		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, Quarantined, LinkSlow, LinkStale, LevelRaised, UsageRefused, UsageBacklog, OutEnding, WrittenOff}
+		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, Quarantined, LinkSlow, LinkStale, LevelRaised, UsageRefused, UsageBacklog, SecretStopped, SecretResumed, OutEnding, WrittenOff}
 }
 
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
@@ -115,6 +118,8 @@ type Notice struct {
 	Until   license.Time           // kept, renewed or checked out until then; of LinkStale, the last contact
 	About   license.UserID         // whom administrators are told of
 	Counts  license.ReminderCounts // of Reminders
+	Node    string                 // of SecretStopped and SecretResumed, with Proxy
+	Proxy   string                 // as the node's configuration calls it
 	// Provisional: the site granted it alone.
 	Provisional bool
 }
@@ -257,6 +262,12 @@ func From(e license.Event) []Notice {
 		return n.each(f.To)
 	case license.BacklogChanged:
 		n.Kind, n.Reason = UsageBacklog, f.Level.String()
+		return n.each(f.To)
+	case license.SecretStopped:
+		n.Kind, n.Node, n.Proxy, n.Until = SecretStopped, f.Lockout.Node, f.Lockout.Proxy, f.Lockout.Until
+		return n.each(f.To)
+	case license.SecretResumed:
+		n.Kind, n.Node, n.Proxy = SecretResumed, f.Lockout.Node, f.Lockout.Proxy
 		return n.each(f.To)
 	case license.MirrorQuarantined:
 		n.Kind = Quarantined

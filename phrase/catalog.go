@@ -51,13 +51,13 @@ type facts struct {
 	product, holding, machine      string
 	until, since, from             license.Time
 	by, note, person, about, email string
-	node                           string
+	node, proxy                    string
 	admins                         []string
 	limit                          int
 }
 
 // names are those of the facts in a sentence, in the order of facts.args.
-var names = []string{"product", "holding", "machine", "until", "since", "by", "note", "person", "about", "email", "version", "admins", "node", "from", "limit"}
+var names = []string{"product", "holding", "machine", "until", "since", "by", "note", "person", "about", "email", "version", "admins", "node", "from", "proxy", "limit"}
 
 func (f facts) args(b *book) []any {
 	machine := b.theMachine
@@ -66,7 +66,7 @@ func (f facts) args(b *book) []any {
 	}
 	return []any{or(f.product, b.theProduct), or(f.holding, b.theProduct), machine, clock(f.until), clock(f.since),
 		or(f.by, b.someone), f.note, or(f.person, b.thePerson), or(f.about, b.thePerson), f.email,
-		license.PractitionerFrom, or(strings.Join(f.admins, ", "), b.admins), f.node, clock(f.from), f.limit}
+		license.PractitionerFrom, or(strings.Join(f.admins, ", "), b.admins), f.node, clock(f.from), f.proxy, f.limit}
 }
 
 // voice says sentences of one language about the same facts.

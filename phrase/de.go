@@ -451,6 +451,8 @@ var german = book{
 		"mirror-resumed/accepted":        "Der Standort folgt wieder der Liste der Cloud; was {by} angenommen hat, ist weggenommen.",
 		"level-raised":                   "Alle Knoten dieses Standorts haben jetzt eine neuere Version und arbeiten von nun an nach ihren Regeln: Eine ältere Version von sitegate startet mit den Daten dieses Standorts nicht mehr.",
 		"usage-refused":                  "Die Cloud nimmt Nutzungsdaten dieses Standorts endgültig nicht an. Sie sind beiseitegelegt, die übrigen gehen weiter: Sehen Sie mit sitegate usage refused nach, und fragen Sie den Hersteller.",
+		"proxy-secret-stopped":           "Der Proxy {proxy} weist Benutzername und Passwort des Knotens {node} zurück. Sie werden vor {until} nicht mehr gesendet, damit das Konto nicht gesperrt wird. Lassen Sie sie berichtigen: sitegate doctor auf {node} sagt mehr.",
+		"proxy-secret-resumed":           "Der Proxy {proxy} nimmt Benutzername und Passwort des Knotens {node} wieder an oder wird von ihm nicht mehr benutzt.",
 		"usage-backlog":                  "Für Nutzungsdaten, die auf die Cloud warten, ist wieder Platz.",
 		"usage-backlog/half":             "Nutzungsdaten warten auf die Cloud, und die Hälfte des Platzes dafür ist belegt. Ist er voll, kann nichts Neues gestartet werden: Sehen Sie nach der Verbindung zur Cloud, oder exportieren Sie mit sitegate usage export.",
 		"usage-backlog/high":             "Nutzungsdaten warten auf die Cloud, und vier Fünftel des Platzes dafür sind belegt. Ist er voll, kann nichts Neues gestartet werden: Sehen Sie jetzt nach der Verbindung zur Cloud, oder exportieren Sie mit sitegate usage export.",

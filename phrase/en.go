@@ -452,6 +452,8 @@ var english = book{
 		"mirror-resumed/accepted":        "The site follows the cloud's list again, with what {by} has accepted taken away.",
 		"level-raised":                   "All nodes of this site run a newer version now, and work by its rules from here on: an older version of sitegate does not start with this site's data any more.",
 		"usage-refused":                  "The cloud refuses usage records of this site for good. They are kept apart, and the others go on: see sitegate usage refused, and ask the vendor.",
+		"proxy-secret-stopped":           "The proxy {proxy} rejects the user name and password of the node {node}. They are not sent before {until}, so that the account is not locked. Have them corrected: sitegate doctor on {node} says more.",
+		"proxy-secret-resumed":           "The proxy {proxy} takes the user name and password of the node {node} again, or is not used by it any more.",
 		"usage-backlog":                  "There is room again for usage that waits for the cloud.",
 		"usage-backlog/half":             "Usage waits for the cloud, and half of the room for it is taken. When it is full, nothing new can be started: see to the link to the cloud, or export it with sitegate usage export.",
 		"usage-backlog/high":             "Usage waits for the cloud, and four fifths of the room for it are taken. When it is full, nothing new can be started: see to the link to the cloud now, or export it with sitegate usage export.",

@@ -451,6 +451,8 @@ var french = book{
 		"mirror-resumed/accepted":        "Le site suit de nouveau la liste du cloud ; ce que {by} a accepté est retiré.",
 		"level-raised":                   "Tous les nœuds de ce site ont maintenant une version plus récente et suivent désormais ses règles : une version plus ancienne de sitegate ne démarre plus avec les données de ce site.",
 		"usage-refused":                  "Le cloud refuse définitivement des relevés d’utilisation de ce site. Ils sont mis de côté et les autres continuent : voyez sitegate usage refused et demandez à l’éditeur.",
+		"proxy-secret-stopped":           "Le proxy {proxy} rejette le nom d’utilisateur et le mot de passe du nœud {node}. Ils ne seront pas envoyés avant {until}, afin que le compte ne soit pas verrouillé. Faites-les corriger : sitegate doctor sur {node} en dit plus.",
+		"proxy-secret-resumed":           "Le proxy {proxy} accepte de nouveau le nom d’utilisateur et le mot de passe du nœud {node}, ou n’est plus utilisé par celui-ci.",
 		"usage-backlog":                  "Il y a de nouveau de la place pour les relevés d’utilisation qui attendent le cloud.",
 		"usage-backlog/half":             "Des relevés d’utilisation attendent le cloud et occupent la moitié de la place prévue. Quand elle sera pleine, rien ne pourra plus être démarré : vérifiez la liaison avec le cloud ou exportez-les avec sitegate usage export.",
 		"usage-backlog/high":             "Des relevés d’utilisation attendent le cloud et occupent les quatre cinquièmes de la place prévue. Quand elle sera pleine, rien ne pourra plus être démarré : vérifiez maintenant la liaison avec le cloud ou exportez-les avec sitegate usage export.",

@@ -120,6 +120,8 @@ type Told struct {
 	From    license.Time
 	About   string // the user it is about, where that is not the reader
 	Counts  license.ReminderCounts
+	Node    string
+	Proxy   string
 }
 
 // Notice is the sentence of a notice. An unknown kind has none.
@@ -137,7 +139,7 @@ func Notice(lang Lang, t Told) string {
 			id = k + "/mine"
 		}
 	}
-	v := lang.about(facts{product: t.Product, machine: Machine(t.Machine), until: t.Until, from: t.From, by: t.By, note: t.Note, about: t.About})
+	v := lang.about(facts{product: t.Product, machine: Machine(t.Machine), until: t.Until, from: t.From, by: t.By, note: t.Note, about: t.About, node: t.Node, proxy: t.Proxy})
 	sentence := v.say("notice/"+id) + toSeeTo(lang, t.Counts)
 	if t.Note != "" {
 		sentence += v.say("notice/note")

@@ -65,6 +65,7 @@ func commandKinds() map[uint64]license.Command {
 		141: license.NoteBacklog{},
 		142: license.ExportUsage{},
 		143: license.ReceiveUsage{},
+		170: license.NoteLockout{},
 	}
 }
 
@@ -137,6 +138,8 @@ func factKinds() map[uint64]license.Fact {
 		142: license.BacklogChanged{},
 		143: license.UsageExported{},
 		144: license.UsageReceived{},
+		170: license.SecretStopped{},
+		171: license.SecretResumed{},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/gateway"
 	"sitegate/upstream/egress"
 )
 
@@ -46,6 +47,17 @@ func egressStatus(list []egress.ProxyStatus) []api.EgressStatus {
 		out = append(out, e)
 	}
 	return out
+}
+
+// secretsOf are the secrets of the ways out, as the gateway watches them.
+func secretsOf(list []egress.ProxyStatus) []gateway.Secret {
+	var secrets []gateway.Secret
+	for _, s := range list {
+		if s.HasSecret {
+			secrets = append(secrets, gateway.Secret{Proxy: s.Name, Stopped: s.Secret == egress.SecretStopped, Taken: s.Secret == egress.SecretTaken, Until: s.SecretUntil})
+		}
+	}
+	return secrets
 }
 
 // blamed is what a desktop is told of an error of the way out.

@@ -89,7 +89,8 @@ type ProxyStatus struct {
 	Until   time.Time // of Resting and Locked: before then it is not used, or its password not sent
 	Scheme  Scheme    // what it was last answered with; empty: it asked for nothing
 	Err     error     // what went wrong last; nil: nothing
-	// Secret is what has become of its secret. It stays stopped when the time is over, until one is accepted.
+	// Secret is what has become of its secret, if HasSecret. It stays stopped when the time is over, until one is accepted.
+	HasSecret   bool
 	Secret      SecretState
 	SecretUntil time.Time // of a stopped one: it is not sent before this
 }
@@ -157,6 +158,7 @@ func (p *proxy) status(now time.Time) ProxyStatus {
 		if who.user == "" {
 			continue
 		}
+		s.HasSecret = true
 		if state, until := p.w.d.creds.secretOf(who.proxy, who.user); s.Secret != SecretStopped && state != "" {
 			s.Secret, s.SecretUntil = state, until
 		}
