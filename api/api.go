@@ -14,26 +14,27 @@ import "time"
 
 // The paths of the API.
 const (
-	PathSessions  = "/v1/sessions"
-	PathCheckouts = "/v1/checkouts"
-	PathWaits     = "/v1/waits"
-	PathRequests  = "/v1/requests"
-	PathMe        = "/v1/me"
-	PathRefresh   = "/v1/me/refresh"
-	PathNotices   = "/v1/notices"
-	PathSignOut   = "/v1/sign-out"
-	PathStatus    = "/v1/status"
-	PathLicenses  = "/v1/licenses"
-	PathUsers     = "/v1/users"
-	PathMachines  = "/v1/machines"
-	PathBlocks    = "/v1/blocks"
-	PathReminders = "/v1/reminders"
-	PathRestore   = "/v1/restore"
-	PathMirror    = "/v1/mirror"
-	PathTime      = "/v1/time"
-	PathPeaks     = "/v1/usage/peaks"
-	PathRefused   = "/v1/usage/refused"
-	PathAudit     = "/v1/usage/audit"
+	PathSessions    = "/v1/sessions"
+	PathCheckouts   = "/v1/checkouts"
+	PathWaits       = "/v1/waits"
+	PathRequests    = "/v1/requests"
+	PathMe          = "/v1/me"
+	PathRefresh     = "/v1/me/refresh"
+	PathNotices     = "/v1/notices"
+	PathSignOut     = "/v1/sign-out"
+	PathStatus      = "/v1/status"
+	PathLicenses    = "/v1/licenses"
+	PathUsers       = "/v1/users"
+	PathMachines    = "/v1/machines"
+	PathBlocks      = "/v1/blocks"
+	PathReminders   = "/v1/reminders"
+	PathRestore     = "/v1/restore"
+	PathMirror      = "/v1/mirror"
+	PathMaintenance = "/v1/maintenance"
+	PathTime        = "/v1/time"
+	PathPeaks       = "/v1/usage/peaks"
+	PathRefused     = "/v1/usage/refused"
+	PathAudit       = "/v1/usage/audit"
 )
 
 // Machine is the computer a request speaks of.
@@ -185,6 +186,8 @@ type Me struct {
 	Waiting        []Wait          `json:"waiting"`        // what waits, then what is free and kept
 	Administrators []Administrator `json:"administrators"` // whom to ask (R23)
 	Link           LinkState       `json:"link"`
+	// Maintenance is announced and not over; absent: none.
+	Maintenance *Maintenance `json:"maintenance,omitempty"`
 }
 
 // MyLicense is a license assigned to the caller.

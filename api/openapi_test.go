@@ -25,7 +25,7 @@ func structs() map[string]reflect.Type {
 		"RefusedUsageList": reflect.TypeFor[api.List[api.RefusedUsage]](), "MemberList": reflect.TypeFor[api.List[api.ClusterMember]]()}
 	for _, v := range []any{api.Machine{}, api.StartRequest{}, api.Session{}, api.Token{}, api.Ending{}, api.MachineRequest{}, api.Lease{},
 		api.CheckoutRequest{}, api.Checkout{}, api.WaitRequest{}, api.Wait{}, api.Me{}, api.MyLicense{}, api.MyProduct{}, api.Warning{}, api.Administrator{}, api.LinkState{},
-		api.Frame{}, api.Hello{}, api.Retry{}, api.Auth{}, api.Authed{}, api.Reconnect{}, api.SiteNotices{}, api.Poll{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
+		api.Frame{}, api.Hello{}, api.Retry{}, api.Auth{}, api.Authed{}, api.Reconnect{}, api.SiteNotices{}, api.Poll{}, api.Maintenance{}, api.MaintenanceRequest{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
 		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.MalformedRecord{}, api.MirrorRecord{}, api.ImportRequest{}, api.HeldMirror{}, api.AcceptedTime{}, api.Peak{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
 		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}, api.ReminderCounts{},
 		api.RefusedUsage{}, api.ResendRequest{}, api.UsageAudit{}, api.UsageWay{}, api.UsageFinding{},

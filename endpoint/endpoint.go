@@ -56,6 +56,7 @@ type Gateway interface {
 	SignOut(context.Context, license.SignOut) (gateway.Answer, error)
 	AcceptShrink(context.Context, license.AcceptShrink) (gateway.Answer, error)
 	Import(context.Context, license.Import) (gateway.Answer, error)
+	Maintain(context.Context, license.Maintain) (gateway.Answer, error)
 	AcceptTime(context.Context, license.AcceptTime) (gateway.Answer, error)
 	Peaks(ctx context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error)
 	Refresh(context.Context) (gateway.Answer, error)

@@ -206,6 +206,10 @@ func (n *oneNode) Import(_ context.Context, c license.Import) (gateway.Answer, e
 	return n.apply(c)
 }
 
+func (n *oneNode) Maintain(_ context.Context, c license.Maintain) (gateway.Answer, error) {
+	return n.apply(c)
+}
+
 func (n *oneNode) AcceptTime(_ context.Context, c license.AcceptTime) (gateway.Answer, error) {
 	return n.apply(c)
 }

@@ -81,6 +81,7 @@ func (e *Endpoint) routes() []route {
 		{method: "GET", path: api.PathRefused, who: operator, do: e.refusedUsage},
 		{method: "POST", path: api.PathRefused + "/resend", who: operator, large: true, do: body(e.resendUsage)},
 		{method: "GET", path: api.PathAudit, who: operator, large: true, do: e.auditUsage},
+		{method: "POST", path: api.PathMaintenance, who: operator, do: body(e.maintain)},
 		{method: "POST", path: api.PathTime + "/accept", who: operator, do: body(e.acceptTime)},
 		{method: "GET", path: api.PathMirror + "/records", who: operator, large: true, do: e.mirrorRecords},
 		{method: "POST", path: api.PathMirror + "/import", who: operator, large: true, do: body(e.importMirror)},

@@ -266,7 +266,7 @@ func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Noti
 			NeverUsed: int(c.NeverUsed), Pooled: int(c.Pooled), PooledDays: int(c.PooledDays)}
 	}
 	out.Text = phrase.Notice(lang, phrase.Told{Kind: out.Kind, Reason: n.Reason, Mine: mine, Product: product,
-		Machine: n.Machine, By: n.By, Note: n.Note, From: n.From, Until: n.Until, About: about, Counts: n.Counts, Node: n.Node, Proxy: n.Proxy})
+		Machine: n.Machine, By: n.By, Note: n.Note, From: n.From, Until: n.Until, Now: n.Until != 0 && n.Until <= n.At, About: about, Counts: n.Counts, Node: n.Node, Proxy: n.Proxy})
 	return out
 }
 

@@ -47,6 +47,11 @@ func (g *Gateway) Import(ctx context.Context, c license.Import) (Answer, error) 
 	return g.ask(ctx, request{Import: &c})
 }
 
+// Maintain announces maintenance, or takes it back.
+func (g *Gateway) Maintain(ctx context.Context, c license.Maintain) (Answer, error) {
+	return g.ask(ctx, request{Maintain: &c})
+}
+
 // AcceptTime takes the time of the nodes' clocks for the site's.
 func (g *Gateway) AcceptTime(ctx context.Context, c license.AcceptTime) (Answer, error) {
 	return g.ask(ctx, request{AcceptTime: &c})

@@ -49,6 +49,8 @@ type request struct {
 	Import *license.Import `json:"import,omitempty"`
 
 	NoteLockout *license.NoteLockout `json:"note_lockout,omitempty"`
+
+	Maintain *license.Maintain `json:"maintain,omitempty"`
 }
 
 // reply carries an answer, or the error that the asking node goes on from.

@@ -170,6 +170,8 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.NoteLockout)
 	case r.ResendUsage != nil:
 		pending, err = g.resendNow(ctx, *r.ResendUsage)
+	case r.Maintain != nil:
+		out, err = g.log.Propose(ctx, *r.Maintain)
 	case r.Import != nil:
 		out, err = g.log.Propose(ctx, *r.Import)
 	case r.AcceptShrink != nil:

@@ -34,7 +34,7 @@ func TestATakeoverRunsItsCourse(t *testing.T) {
 		}
 		wantDenied(t, a.Outcome, license.TakeoverUnderWay)
 		warned := func() int {
-			return s.facts(func(f license.Fact) bool { _, ok := f.(license.TakeoverWarned); return ok })
+			return s.facts(func(f license.Fact) bool { _, ok := f.(license.EndingWarned); return ok })
 		}
 		for _, step := range []struct {
 			after time.Duration

@@ -88,7 +88,7 @@ func (s *State) seeToEnd(x *Session) {
 	case until == 0 || until.Add(-TermWarning) > now:
 		if n != nil {
 			s.touch(Key{KeyActive, string(x.User)})
-			x.Notice = nil
+			x.Notice, x.Warned = nil, 0
 			s.emit(TermExtended{Session: *x})
 		}
 		return

@@ -124,7 +124,7 @@ func (s *State) dueOf(user UserID, at Time) []Command {
 	}
 	for i := range a.Sessions {
 		if a.Sessions[i].warns(at) {
-			commands = append(commands, WarnTakeover{Session: a.Sessions[i].ID})
+			commands = append(commands, WarnEnding{Session: a.Sessions[i].ID})
 		}
 	}
 	if s.offers(a, at) {
@@ -150,7 +150,7 @@ func (s *State) settle(user UserID) {
 		s.endReservation(a, i)
 		settled = true
 	}
-	s.warnTakeovers(a)
+	s.warnEndings(a)
 	if settled || s.offers(a, s.head.Now) {
 		s.offer(user)
 	}

@@ -190,13 +190,13 @@ func (s *script) command(state *State) Command {
 	case 43:
 		x := state.Session(s.running(state))
 		if x == nil {
-			return WarnTakeover{Session: s.id()}
+			return WarnEnding{Session: s.id()}
 		}
 		c := Decline{ID: s.id(), User: x.User, Machine: x.Machine}
 		if a := state.Active(x.User); len(a.Waiters) > 0 {
 			c.ID = a.Waiters[s.pick(len(a.Waiters))].ID
 		}
-		return oneOf[Command](s, c, c, LetGo{Session: x.ID, User: x.User, Machine: x.Machine}, WarnTakeover{Session: x.ID},
+		return oneOf[Command](s, c, c, LetGo{Session: x.ID, User: x.User, Machine: x.Machine}, WarnEnding{Session: x.ID},
 			LetGo{Session: x.ID, User: s.user(), Machine: s.machine()}, Offer{User: x.User})
 	case 44:
 		return Configure{Settings: Settings{Takeover: TakeoverPolicy(s.pick(4)), SessionScope: Scope(s.pick(3)),
@@ -454,6 +454,9 @@ func (s *script) shrink(state *State) Command {
 	case 7:
 		return AcceptShrink{By: oneOf(s, "root", "root", ""), Note: "meant"}
 	case 8:
+		if s.pick(3) == 0 {
+			return Maintain{Maintenance{From: oneOf(s, 0, s.at, s.at+Time(n)), Until: oneOf(s, 0, s.at+Time(n), s.at+Time(n)*1000), By: oneOf(s, "root", "root", ""), Note: "work"}}
+		}
 		return AcceptTime{From: Time(n), By: oneOf(s, "root", "root", ""), Note: "meant"}
 	default:
 		c.Last = true

@@ -10,10 +10,10 @@ type Entry struct {
 // CheckOut, Return, EndCheckout, RemindCheckout, WriteOff, CheckInConfirmed,
 // Release, Wait, EndWait, EndReservation, Mirror, Link, Configure, Confirm,
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
-// RemindTerm, Remind, Request, WarnTakeover, LetGo, Decline, Offer, WouldRefuse,
+// RemindTerm, Remind, Request, WarnEnding, LetGo, Decline, Offer, WouldRefuse,
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
 // HoldBack, AcceptShrink, AcceptTime, RaiseLevel, SettleUsage,
-// NoteBacklog, ExportUsage, ReceiveUsage, Import, NoteLockout.
+// NoteBacklog, ExportUsage, ReceiveUsage, Import, NoteLockout, Maintain.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -88,7 +88,7 @@ func (TermExtended) fact()      {}
 func (Reminded) fact()          {}
 func (Requested) fact()         {}
 func (TakeoverBegan) fact()     {}
-func (TakeoverWarned) fact()    {}
+func (EndingWarned) fact()      {}
 func (TakeoverLifted) fact()    {}
 func (GivenUp) fact()           {}
 func (Declined) fact()          {}

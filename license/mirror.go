@@ -50,6 +50,8 @@ type Mirrored struct {
 	Changes int    `cbor:"2,keyasint,omitempty"`
 	Full    bool   `cbor:"3,keyasint,omitempty"`
 	Last    bool   `cbor:"4,keyasint,omitempty"`
+	// Policy: the account's terms, or what is known of a product, are other ones.
+	Policy bool `cbor:"190,keyasint,omitempty"`
 }
 
 // Assigned: a license was assigned to a user (R2).
@@ -135,8 +137,9 @@ func (c Mirror) do(s *State, at Time) Outcome {
 	if s.head.Filled {
 		s.shrink(Losing(s, c.Changes), at)
 	}
-	products, empty, bad := false, len(s.quarantined) == 0, 0
+	products, policy, empty, bad := false, false, len(s.quarantined) == 0, 0
 	for i := range c.Changes {
+		policy = policy || s.head.Filled && s.otherPolicy(&c.Changes[i])
 		s.change(&c.Changes[i], c.Full)
 		if s.quarantine(&c.Changes[i], at) {
 			bad++
@@ -151,7 +154,7 @@ func (c Mirror) do(s *State, at Time) Outcome {
 	s.head.Cursor = c.Cursor
 	s.head.Refilling = !c.Last && (s.head.Refilling || anew)
 	if len(c.Changes) > 0 {
-		s.emit(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last})
+		s.emit(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last, Policy: policy})
 	}
 	if bad > 0 {
 		f := MirrorQuarantined{Records: bad}
@@ -165,6 +168,21 @@ func (c Mirror) do(s *State, at Time) Outcome {
 		s.head.Filled = true
 	}
 	return Outcome{}
+}
+
+// otherPolicy reports whether a change is one of the terms that clients go by, and not
+// only of who is who and who has what.
+func (s *State) otherPolicy(c *Change) bool {
+	switch {
+	case c.Account != nil:
+		was, is := s.head.Account, *c.Account
+		return was.AutonomyCapped != is.AutonomyCapped || was.AutonomyUncapped != is.AutonomyUncapped || was.CheckoutMax != is.CheckoutMax ||
+			!slices.Equal(was.CountryPolicies, is.CountryPolicies)
+	case c.Product != nil:
+		p := s.products[c.Product.ID]
+		return p == nil || p.Capped != c.Product.Capped || p.V8i != c.Product.V8i || p.NeedsFeature != c.Product.NeedsFeature
+	}
+	return c.DeleteProduct != "" && s.products[c.DeleteProduct] != nil
 }
 
 func (s *State) change(c *Change, quiet bool) {

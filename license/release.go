@@ -34,6 +34,7 @@ func (c Release) do(s *State, at Time) Outcome {
 	}
 	s.touch(Key{KeyActive, string(x.User)})
 	x.Notice = &Ending{Reason: EndReleased, By: c.By, Note: c.Note, Until: at}
+	s.planWarnings(x)
 	copied := *x
 	s.emit(Released{Session: copied})
 	return Outcome{Session: &copied}
@@ -125,5 +126,6 @@ func (s *State) putOnNotice(x *Session, e Ending) Session {
 	}
 	s.touch(Key{KeyActive, string(x.User)})
 	x.Notice = &e
+	s.planWarnings(x)
 	return *x
 }

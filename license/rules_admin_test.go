@@ -1,9 +1,11 @@
 package license_test
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"sitegate/license"
 )
@@ -45,6 +47,17 @@ func (s *story) admin(verb string, w *words) (license.Command, error) {
 		return license.RaiseLevel{Level: uint32(level), Program: long(w.after("program"))}, err
 	case "accept-time":
 		return license.AcceptTime{From: s.state.Head().Now, By: by, Note: note}, nil
+	case "maintenance":
+		m := license.Maintenance{By: by, Note: note}
+		if w.flag("over") {
+			return license.Maintain{Maintenance: m}, nil
+		}
+		var in, lasts time.Duration
+		if err := errors.Join(w.duration("in", &in), w.duration("for", &lasts)); err != nil {
+			return nil, err
+		}
+		m.From, m.Until = s.now.Add(in), s.now.Add(in+lasts)
+		return license.Maintain{Maintenance: m}, nil
 	case "accept-shrink":
 		return license.AcceptShrink{By: by, Note: note}, nil
 	case "sign-out":

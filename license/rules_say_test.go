@@ -181,6 +181,12 @@ func sayFact(f license.Fact) string {
 		return sayResumed(f)
 	case license.LevelRaised:
 		return fmt.Sprintf("level raised from %d to %d by program %s, told %v", f.From, f.Level, f.Program, f.To)
+	case license.MaintenanceTold:
+		m := f.Maintenance
+		if f.Over {
+			return fmt.Sprintf("no maintenance, by %s %q", m.By, m.Note)
+		}
+		return fmt.Sprintf("maintenance from %s until %s, by %s %q", sayTime(m.From), sayTime(m.Until), m.By, m.Note)
 	case license.TimeAccepted:
 		return strings.TrimSpace(fmt.Sprintf("time accepted by %s %q, from %s", f.By, f.Note, sayTime(f.From)))
 	case license.WaitBegan:
@@ -189,7 +195,7 @@ func sayFact(f license.Fact) string {
 		return fmt.Sprintf("asked %s to let go of %s for %s", sayMachine(f.Session.Machine), idName(f.Session.ID), sayWaiter(&f.Waiter))
 	case license.TakeoverBegan:
 		return "being taken over " + saySession(&f.Session)
-	case license.TakeoverWarned:
+	case license.EndingWarned:
 		return fmt.Sprintf("warned %s on %s: ends for %s in %v", idName(f.Session.ID), sayMachine(f.Session.Machine),
 			sayMachine(f.Session.Notice.Machine), f.Left)
 	case license.TakeoverLifted:
@@ -218,7 +224,11 @@ func sayFact(f license.Fact) string {
 		return fmt.Sprintf("kept no more %s: %s %s on %s", idName(f.Reservation.Wait), f.User, f.Reservation.Product,
 			sayMachine(f.Reservation.Machine))
 	case license.Mirrored:
-		return fmt.Sprintf("mirrored %d to %q", f.Changes, f.Cursor)
+		said := fmt.Sprintf("mirrored %d to %q", f.Changes, f.Cursor)
+		if f.Policy {
+			said += ", other terms"
+		}
+		return said
 	case license.Assigned:
 		return fmt.Sprintf("assigned %s (%s) to %s", f.License, f.Product, f.User)
 	case license.Unassigned:
@@ -274,7 +284,7 @@ func sayDue(commands []license.Command) []string {
 			answer = append(answer, "due: remind of checkout "+idName(c.ID))
 		case license.EndReservation:
 			answer = append(answer, "due: end reservation of "+string(c.User))
-		case license.WarnTakeover:
+		case license.WarnEnding:
 			answer = append(answer, "due: warn "+idName(c.Session))
 		case license.Offer:
 			answer = append(answer, "due: see to who waits of "+string(c.User))

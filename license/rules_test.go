@@ -272,7 +272,7 @@ func (s *story) restart() error {
 func isDue(c license.Command) bool {
 	switch c.(type) {
 	case license.EndCheckout, license.RemindCheckout, license.EndReservation, license.RemindTerm,
-		license.WarnTakeover, license.Offer:
+		license.WarnEnding, license.Offer:
 		return true
 	}
 	return false

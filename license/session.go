@@ -55,7 +55,7 @@ type Session struct {
 	// Fences: its client stops by itself before its lease is over; only such a one
 	// can be taken over.
 	Fences bool `cbor:"50,keyasint,omitempty"`
-	// Warned is how many of the warnings of a takeover were given.
+	// Warned is how many of the warnings of its end were given.
 	Warned uint8 `cbor:"51,keyasint,omitempty"`
 }
 

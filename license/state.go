@@ -44,6 +44,8 @@ type Head struct {
 	Program string `cbor:"130,keyasint,omitempty"`
 	// Lockouts are in the order of nodes and proxies. The list is replaced as a whole.
 	Lockouts []Lockout `cbor:"170,keyasint,omitempty"`
+	// Maintenance is what was announced; none: its Until is zero.
+	Maintenance Maintenance `cbor:"190,keyasint,omitzero"`
 }
 
 // State is everything the rules decide from, in memory and indexed: people by

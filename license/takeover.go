@@ -29,10 +29,6 @@ const (
 	EndLetGo    = "let-go"   // the user gave it up on the session's own machine
 )
 
-// takeoverWarnings are when a session that is taken over is warned, before its
-// end.
-var takeoverWarnings = [...]time.Duration{5 * time.Minute, time.Minute, 0}
-
 // Request asks the user's active machine to let go of what keeps the product from
 // starting on this one. The asking machine waits; whatever the policy, nothing is
 // granted to it before the active machine's sessions have stopped or expired.
@@ -55,19 +51,6 @@ type Requested struct {
 // time.
 type TakeoverBegan struct {
 	Session Session `cbor:"1,keyasint"`
-}
-
-// WarnTakeover warns a session that is being taken over: 5 min and 1 min before
-// its end, and at its end. Due lists it.
-type WarnTakeover struct {
-	Session ID `cbor:"1,keyasint"`
-}
-
-// TakeoverWarned: the session has been warned. Left is how long it had at that
-// moment; zero: it is renewed no more.
-type TakeoverWarned struct {
-	Session Session       `cbor:"1,keyasint"`
-	Left    time.Duration `cbor:"2,keyasint,omitempty"`
 }
 
 // TakeoverLifted: the request was given up in time, and the session goes on.
@@ -251,46 +234,8 @@ func (s *State) takeOver(x *Session, w Waiter, until Time) {
 	}
 	s.touch(Key{KeyActive, string(x.User)})
 	x.Notice = &Ending{Reason: EndTakeover, By: string(w.User), Machine: w.Machine, Until: until}
-	x.Warned = 0
-	for int(x.Warned) < len(takeoverWarnings) && x.nextWarning() <= now {
-		x.Warned++
-	}
-	if next := x.nextWarning(); next != 0 {
-		s.plan(next, x.User)
-	}
+	s.planWarnings(x)
 	s.emit(TakeoverBegan{Session: *x})
-}
-
-// nextWarning is when a session that is taken over is warned next; zero: no more.
-func (x *Session) nextWarning() Time {
-	if x.Notice == nil || x.Notice.Reason != EndTakeover || int(x.Warned) >= len(takeoverWarnings) {
-		return 0
-	}
-	return x.Notice.Until.Add(-takeoverWarnings[x.Warned])
-}
-
-func (x *Session) warns(at Time) bool {
-	next := x.nextWarning()
-	return next != 0 && next <= at
-}
-
-// warnTakeovers warns the user's sessions that are to be warned. Of several
-// warnings that are due at once, the last is given.
-func (s *State) warnTakeovers(a *Active) {
-	for i := range a.Sessions {
-		x := &a.Sessions[i]
-		if !x.warns(s.head.Now) {
-			continue
-		}
-		s.touch(Key{KeyActive, string(a.User)})
-		for x.warns(s.head.Now) {
-			x.Warned++
-		}
-		if next := x.nextWarning(); next != 0 {
-			s.plan(next, a.User)
-		}
-		s.emit(TakeoverWarned{Session: *x, Left: max(0, x.Notice.Until.Sub(s.head.Now))})
-	}
 }
 
 // endTakeover lets go on what was to end for a machine that does not ask any more,
@@ -343,14 +288,6 @@ func (a *Active) takenFor(lic *License, m Machine, at Time, scope Scope) *Denial
 	}
 	return nil
 }
-
-// decide always lets WarnTakeover pass: what is due was settled before, and what
-// is not due stays.
-func (c WarnTakeover) decide(*State, Time) *Denial { return nil }
-
-func (c WarnTakeover) subject(s *State) UserID { return s.runner(c.Session) }
-
-func (c WarnTakeover) do(*State, Time) Outcome { return Outcome{Repeat: true} }
 
 func (c LetGo) subject(*State) UserID { return c.User }
 

@@ -275,7 +275,7 @@ func (w *twin) letGo(meant func(*Session) bool, e Ending) (n int) {
 		}
 		notice := e
 		notice.Until = w.byThen(x, e.Until)
-		x.Notice = &notice
+		w.ends(x, notice)
 		w.tell(Released{Session: *x})
 		n++
 	}

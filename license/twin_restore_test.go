@@ -88,7 +88,7 @@ func (w *twin) reread(c Reread) Outcome {
 			y := &w.sessions[i]
 			if y.User == x.User && w.oneMachine(y) && !sameMachine(y.Machine, x.Machine) && (w.checkoutsHoldUser() || y.License == x.License) &&
 				(y.Notice == nil || y.Notice.Until > w.now()) {
-				y.Notice = &Ending{Reason: "conflict", Machine: x.Machine, Until: w.byThen(y, w.now())}
+				w.ends(y, Ending{Reason: "conflict", Machine: x.Machine, Until: w.byThen(y, w.now())})
 				w.tell(Conflicted{Session: *y})
 			}
 		}

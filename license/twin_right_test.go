@@ -247,7 +247,7 @@ func (w *twin) seeToEnd(x *Session) {
 	}
 	if ends == 0 || w.now() < ends-twinHour {
 		if x.Notice != nil {
-			x.Notice = nil
+			x.Notice, x.Warned = nil, 0
 			w.tell(TermExtended{Session: *x})
 		}
 		return
@@ -260,7 +260,7 @@ func (w *twin) seeToEnd(x *Session) {
 	} else if ofTerm && x.Notice.Until == ends {
 		return
 	}
-	x.Notice = &Ending{Reason: why, Until: w.byThen(x, ends)}
+	w.ends(x, Ending{Reason: why, Until: w.byThen(x, ends)})
 	w.tell(Conflicted{Session: *x})
 }
 

@@ -1,6 +1,7 @@
 package license
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -31,9 +32,11 @@ func (w *twin) mirror(c Mirror) Outcome {
 		t := &w.head.Shrinkage.Taken
 		t.Users, t.Licenses, t.Assignments = t.Users+gone.Users, t.Licenses+gone.Licenses, t.Assignments+gone.Assignments
 	}
-	none, odd := len(w.odd) == 0, 0
+	none, odd, policy := len(w.odd) == 0, 0, false
 	for _, change := range c.Changes {
+		terms := w.terms()
 		w.change(change, c.Full)
+		policy = policy || w.head.Filled && !reflect.DeepEqual(terms, w.terms())
 		if w.strange(change) {
 			odd++
 		}
@@ -42,7 +45,7 @@ func (w *twin) mirror(c Mirror) Outcome {
 	began := anew && (w.head.Filled || w.head.Cursor != "")
 	w.head.Cursor = c.Cursor
 	if len(c.Changes) > 0 {
-		w.tell(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last})
+		w.tell(Mirrored{Cursor: c.Cursor, Changes: len(c.Changes), Full: c.Full, Last: c.Last, Policy: policy})
 	}
 	if odd > 0 && none {
 		w.tell(MirrorQuarantined{Records: odd, To: w.with(twinLookAfter)})
@@ -56,6 +59,17 @@ func (w *twin) mirror(c Mirror) Outcome {
 		w.head.Refilling = true
 	}
 	return Outcome{}
+}
+
+// terms are what clients go by: of the account, and of each product.
+func (w *twin) terms() any {
+	a := w.head.Account
+	products := map[ProductID]Product{}
+	for _, p := range w.products {
+		p.Name, p.Source = "", 0
+		products[p.ID] = p
+	}
+	return []any{a.AutonomyCapped, a.AutonomyUncapped, a.CheckoutMax, append([]CountryPolicy{}, a.CountryPolicies...), products}
 }
 
 // twinChange: one thing is said, of something that has an id.
@@ -209,7 +223,7 @@ func (w *twin) rightIsGone(user UserID, lic LicenseID) {
 	for i := range w.sessions {
 		x := &w.sessions[i]
 		if x.User == user && w.yields(x) && (lic == "" || lic == x.License) {
-			x.Notice = &Ending{Reason: "unassigned", Until: w.byThen(x, w.now()+w.grace())}
+			w.ends(x, Ending{Reason: "unassigned", Until: w.byThen(x, w.now()+w.grace())})
 			w.tell(Conflicted{Session: *x})
 		}
 	}

@@ -198,9 +198,13 @@ func (w *twin) takeOver(x *Session, by Waiter, until Time) {
 	case n != nil && (n.Reason != "license-ended" || n.Until <= until):
 		return
 	}
-	x.Notice = &Ending{Reason: "takeover", By: string(x.User), Machine: by.Machine, Until: until}
-	x.Warned = w.warnedBy(until)
+	w.ends(x, Ending{Reason: "takeover", By: string(x.User), Machine: by.Machine, Until: until})
 	w.tell(TakeoverBegan{Session: *x})
+}
+
+// ends puts a session on notice, which is a warning itself.
+func (w *twin) ends(x *Session, e Ending) {
+	x.Notice, x.Warned = &e, w.warnedBy(e.Until)
 }
 
 // warnedBy is how many of the warnings of an end are past.
@@ -216,13 +220,13 @@ func (w *twin) warnedBy(until Time) (n uint8) {
 func (w *twin) warn(user UserID) {
 	for i := range w.sessions {
 		x := &w.sessions[i]
-		if x.User != user || x.Notice == nil || x.Notice.Reason != "takeover" {
+		if x.User != user || x.Notice == nil {
 			continue
 		}
 		if n := w.warnedBy(x.Notice.Until); n > x.Warned {
 			x.Warned = n
 			left := time.Duration(max(0, x.Notice.Until-w.now())) * time.Millisecond
-			w.tell(TakeoverWarned{Session: *x, Left: left})
+			w.tell(EndingWarned{Session: *x, Left: left})
 		}
 	}
 }
@@ -254,7 +258,7 @@ func (w *twin) givesUp(c LetGo) Outcome {
 	}
 	over := x.Notice != nil && x.Notice.Until <= w.now()
 	if !over {
-		x.Notice = &Ending{Reason: "let-go", By: string(c.User), Until: w.byThen(x, w.now())}
+		w.ends(x, Ending{Reason: "let-go", By: string(c.User), Until: w.byThen(x, w.now())})
 		w.tell(GivenUp{Session: *x})
 	}
 	copied := *x

@@ -115,7 +115,7 @@ func (w *twin) command(c Command) Outcome {
 	case Offer:
 		w.settle(c.User)
 		return Outcome{Repeat: true}
-	case WarnTakeover:
+	case WarnEnding:
 		w.settle(w.runner(c.Session))
 		return Outcome{Repeat: true}
 	case WouldRefuse:
@@ -184,6 +184,8 @@ func (w *twin) command(c Command) Outcome {
 		return w.acceptShrink(c)
 	case AcceptTime:
 		return w.acceptTime(c)
+	case Maintain:
+		return w.maintain(c.Maintenance)
 	case RaiseLevel:
 		return w.raiseLevel(c)
 	case SettleUsage:
@@ -386,7 +388,7 @@ func (w *twin) uncover(over Checkout) {
 			x.UnderCheckout = ID{}
 			x.Holds = true
 		case x.Notice == nil || w.now() < x.Notice.Until:
-			x.Notice = &Ending{Reason: "checkout-over", Machine: other.Machine, Until: w.byThen(x, w.now())}
+			w.ends(x, Ending{Reason: "checkout-over", Machine: other.Machine, Until: w.byThen(x, w.now())})
 			w.tell(Conflicted{Session: *x})
 		}
 	}

@@ -161,7 +161,7 @@ func (w *twin) release(c Release) Outcome {
 	}
 	released := x.Notice != nil && x.Notice.Reason == "released"
 	if !released {
-		x.Notice = &Ending{Reason: "released", By: c.By, Note: c.Note, Until: w.now()}
+		w.ends(x, Ending{Reason: "released", By: c.By, Note: c.Note, Until: w.now()})
 		w.tell(Released{Session: *x})
 	}
 	copied := *x
@@ -200,7 +200,7 @@ func (w *twin) conflict(c Conflict) Outcome {
 		if c.Machine.ID == "" && c.Machine.Name == "" {
 			why = "unassigned"
 		}
-		x.Notice = &Ending{Reason: why, Machine: c.Machine, Until: w.byThen(x, w.now()+w.grace())}
+		w.ends(x, Ending{Reason: why, Machine: c.Machine, Until: w.byThen(x, w.now()+w.grace())})
 		w.tell(Conflicted{Session: *x})
 	}
 	copied := *x

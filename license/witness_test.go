@@ -145,7 +145,7 @@ func (w *witness) dueIsAccepted(at Time) {
 			w.fail("Due does not name all that is due at %v: left is %s", at, text(a))
 		}
 		for i := range a.Sessions {
-			if n := a.Sessions[i].Notice; n != nil && n.Reason == EndTakeover && n.Until <= at && int(a.Sessions[i].Warned) < len(takeoverWarnings) {
+			if n := a.Sessions[i].Notice; n != nil && n.Until <= at && int(a.Sessions[i].Warned) < len(endWarnings) {
 				w.fail("Due does not warn at %v of %s", at, text(a.Sessions[i]))
 			}
 		}

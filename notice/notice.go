@@ -77,7 +77,7 @@ func Kinds() []Kind {
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
 const (
 	ReasonExpired = "expired" // no heartbeat came in time
-	ReasonOver    = "over"    // the checkout's date has come; the link is slow no more
+	ReasonOver    = "over"    // the checkout's date has come; the link is slow no more; there is no maintenance
 	// ReasonCheckedIn: the cloud has confirmed the check-in of what was written off.
 	ReasonCheckedIn = "checked-in"
 )
@@ -91,9 +91,6 @@ const (
 // ReasonAccepted is the reason of a MirrorResumed notice where an administrator has
 // accepted what was held back.
 const ReasonAccepted = "accepted"
-
-// ReasonTimeUp is the reason of an Ending notice at the end of a takeover's grace.
-const ReasonTimeUp = "time-up"
 
 // Notice is one thing to tell. Its token is (Epoch, Seq).
 type Notice struct {
@@ -191,11 +188,9 @@ func From(e license.Event) []Notice {
 		n.Machine = f.Machine
 	case license.TakeoverBegan:
 		n.takeover(&f.Session)
-	case license.TakeoverWarned:
-		n.takeover(&f.Session)
-		if f.Left == 0 {
-			n.Reason = ReasonTimeUp
-		}
+	case license.EndingWarned:
+		n.session(Ending, &f.Session)
+		n.other(f.Session.Notice)
 	case license.TakeoverLifted:
 		n.session(Extended, &f.Session)
 		n.Reason = license.EndTakeover
@@ -281,12 +276,23 @@ func From(e license.Event) []Notice {
 	case license.LinkStaled:
 		n.Kind, n.Until = LinkStale, f.Contact
 		return n.each(f.To)
+	case license.MaintenanceTold:
+		m := f.Maintenance
+		n.Kind, n.From, n.Until, n.By, n.Note = Maintenance, m.From, m.Until, m.By, m.Note
+		if f.Over {
+			n.Reason, n.From, n.Until = ReasonOver, 0, 0
+		}
 	case license.LinkChanged:
 		n.Kind = LinkDown
 		if f.Up {
 			n.Kind = LinkUp
 		}
 	case license.Configured:
+		n.Kind = Policy
+	case license.Mirrored:
+		if !f.Policy {
+			return nil
+		}
 		n.Kind = Policy
 	default:
 		return nil

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -224,5 +225,47 @@ func TestFromTellsWhatBecomesOfAProvisionalStart(t *testing.T) {
 	n := told(license.Conflict{Session: id(1), Machine: home})
 	if n.Kind != Ending || n.Reason != license.EndConflict || n.Machine != home || !n.Mine(ws101) || n.Until != now.Add(license.DefaultSaveGrace) {
 		t.Errorf("that the cloud knows another machine is told as %+v; want its name, and until when to save", n)
+	}
+	// 5 min and 1 min before, and at the end, it is said again, whether or not anybody does
+	// anything.
+	var left []time.Duration
+	for at, end := *now, n.Until.Add(time.Minute); at <= end; at = at.Add(30 * time.Second) {
+		for _, c := range license.Due(s, at) {
+			for _, e := range apply(t, s, at, c) {
+				for _, w := range From(e) {
+					if w.Kind != Ending || w.Reason != license.EndConflict || w.Machine != home || w.Until != n.Until {
+						t.Errorf("warned of %+v; want what was said first", w)
+					}
+					left = append(left, w.Until.Sub(w.At))
+				}
+			}
+		}
+	}
+	if want := []time.Duration{5 * time.Minute, time.Minute, 0}; !slices.Equal(left, want) {
+		t.Errorf("warned %v before the end; want %v", left, want)
+	}
+}
+
+// Other terms of the account and another kind of product are told to everyone, so that
+// clients read anew at once; who is who is not.
+func TestFromTellsOfOtherTerms(t *testing.T) {
+	s, now := site(t)
+	for i, step := range []struct {
+		change license.Change
+		told   bool
+	}{
+		{license.Change{Account: &license.Account{ID: "a", CheckoutMax: time.Hour}}, true},
+		{license.Change{Account: &license.Account{ID: "a", CheckoutMax: time.Hour, Name: "Example"}}, false},
+		{license.Change{Product: &license.Product{ID: "road", Name: "Road", Capped: license.CappedYes}}, false},
+		{license.Change{Product: &license.Product{ID: "road", Capped: license.CappedNo}}, true},
+		{license.Change{User: &license.User{ID: "ben"}}, false},
+	} {
+		var got []Notice
+		for _, e := range apply(t, s, *now, license.Mirror{From: fmt.Sprint(i + 1), Cursor: fmt.Sprint(i + 2), Changes: []license.Change{step.change}}) {
+			got = append(got, From(e)...)
+		}
+		if told := len(got) == 1 && got[0].Kind == Policy && got[0].User == ""; told != step.told || len(got) > 1 {
+			t.Errorf("%d: told %+v; want it told: %t", i, got, step.told)
+		}
 	}
 }

@@ -31,11 +31,11 @@ func TestFromTellsOfATakeover(t *testing.T) {
 		{*now, license.EndWait{ID: id(2), User: "ada"}, []Notice{{Kind: WaitEnded, ID: id(2), Machine: ws202, To: ws202}}},
 		{*now, license.Configure{Settings: license.Settings{Takeover: license.TakeoverGrace, TakeoverGrace: 7 * time.Minute}}, []Notice{{Kind: Policy}}},
 		{*now, license.Request{ID: id(3), User: "ada", Product: "road", Machine: ws202}, []Notice{ending(license.EndTakeover, end)}},
-		{minute(2), license.WarnTakeover{Session: id(1)}, []Notice{ending(license.EndTakeover, end)}},
+		{minute(2), license.WarnEnding{Session: id(1)}, []Notice{ending(license.EndTakeover, end)}},
 		{minute(3), license.EndWait{ID: id(3), User: "ada"}, []Notice{{Kind: WaitEnded, ID: id(3), Machine: ws202, To: ws202},
 			{Kind: Extended, ID: id(1), License: "l-1", Reason: license.EndTakeover, Machine: ws101, To: ws101}}},
 		{minute(3), license.Request{ID: id(4), User: "ada", Product: "road", Machine: ws202}, []Notice{ending(license.EndTakeover, minute(10))}},
-		{minute(10), license.WarnTakeover{Session: id(1)}, []Notice{ending(ReasonTimeUp, minute(10))}},
+		{minute(10), license.WarnEnding{Session: id(1)}, []Notice{ending(license.EndTakeover, minute(10))}},
 		{minute(11), license.Stop{ID: id(1), User: "ada", Machine: ws101}, []Notice{
 			{Kind: Free, ID: id(1), License: "l-1", Machine: ws101, To: ws101},
 			{Kind: Yours, ID: id(4), Machine: ws202, To: ws202, Until: minute(11).Add(license.ReservationTime)}}},

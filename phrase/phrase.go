@@ -118,6 +118,7 @@ type Told struct {
 	Note    string
 	Until   license.Time
 	From    license.Time
+	Now     bool   // until is now
 	About   string // the user it is about, where that is not the reader
 	Counts  license.ReminderCounts
 	Node    string
@@ -129,6 +130,9 @@ func Notice(lang Lang, t Told) string {
 	keys := []string{t.Kind}
 	if t.Reason != "" {
 		keys = append(keys, t.Kind+"/"+t.Reason)
+	}
+	if last := lang.book().notices[keys[len(keys)-1]]; t.Now && (last == "" || strings.Contains(last, "{until}")) {
+		keys = append(keys, t.Kind+"/now", t.Kind+"/"+t.Reason+"/now") // what says until when does not do
 	}
 	id := ""
 	for _, k := range keys { // the most particular one there is

@@ -372,3 +372,18 @@ func TestAdministratorsReadHowMuchThereIsToSeeTo(t *testing.T) {
 		}
 	}
 }
+
+// What ends now is not said to end by a time; what says no time reads as always.
+func TestWhatEndsNowIsSaidSo(t *testing.T) {
+	for _, lang := range Langs() {
+		for _, reason := range append(license.Endings(), "") {
+			for _, mine := range []bool{true, false} {
+				told := Told{Kind: "ending", Reason: reason, Mine: mine, Product: "Road Designer", Machine: license.Machine{Name: "WS-101"}, Until: monday, Now: true}
+				got := Notice(lang, told)
+				if got == "" || strings.Contains(got, "2026") || !strings.Contains(got, "Road Designer") {
+					t.Errorf("%v, %s, mine %t: %q; want it said without a time", lang, reason, mine, got)
+				}
+			}
+		}
+	}
+}

@@ -43,7 +43,7 @@ func commandKinds() map[uint64]license.Command {
 		40: license.RemindTerm{},
 		41: license.Remind{},
 		70: license.Request{},
-		71: license.WarnTakeover{},
+		71: license.WarnEnding{},
 		72: license.LetGo{},
 		73: license.Decline{},
 		74: license.Offer{},
@@ -66,6 +66,7 @@ func commandKinds() map[uint64]license.Command {
 		142: license.ExportUsage{},
 		143: license.ReceiveUsage{},
 		170: license.NoteLockout{},
+		190: license.Maintain{},
 	}
 }
 
@@ -109,7 +110,7 @@ func factKinds() map[uint64]license.Fact {
 		42: license.Reminded{},
 		70: license.Requested{},
 		71: license.TakeoverBegan{},
-		72: license.TakeoverWarned{},
+		72: license.EndingWarned{},
 		73: license.TakeoverLifted{},
 		74: license.GivenUp{},
 		75: license.Declined{},
@@ -140,6 +141,7 @@ func factKinds() map[uint64]license.Fact {
 		144: license.UsageReceived{},
 		170: license.SecretStopped{},
 		171: license.SecretResumed{},
+		190: license.MaintenanceTold{},
 	}
 }
 

@@ -39,6 +39,7 @@ func commands() []command {
 		{"usage", "show peaks of usage, audit it, carry it to the vendor", usageReports},
 		{"mirror", "accept that the cloud's list has shrunk by more than half", mirror},
 		{"time", "take the time of the nodes' clocks, which are off from the site's", siteTime},
+		{"maintenance", "tell everybody when to expect work on the gateway", maintenance},
 		{"cluster", "make a cluster's certificates and configurations; leave a cluster", cluster},
 		{"backup", "write a backup of the whole site, or look into one", backup},
 		{"restore", "build this machine's node from a backup", restore},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os/user"
 	"strings"
 	"time"
 
@@ -48,12 +47,8 @@ func timeAccept(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *by == "" {
-		u, err := user.Current()
-		if err != nil {
-			return usagef("time accept: say who accepts it, with --by: the user who asks has no name on this machine (%w)", err)
-		}
-		*by = u.Username
+	if err := named(by); err != nil {
+		return err
 	}
 	var accepted api.AcceptedTime
 	if err := operator(ctx, c, http.MethodPost, api.PathTime+"/accept", api.ReleaseRequest{By: *by, Note: *note}, &accepted); err != nil {
