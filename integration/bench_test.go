@@ -133,8 +133,8 @@ func TestBenchLosesLeadersAndBringsThemBack(t *testing.T) {
 }
 
 func TestBenchRestartsANode(t *testing.T) {
-	l := benchRun(t, "restart", "--users", "300", "--open", "100", "--tries", "2", "--kill")
-	if l.Count != 2 || l.More["rss_mb"] < 5 || l.More["data_mb"] <= 0 {
+	l := benchRun(t, "restart", "--users", "300", "--open", "100", "--tries", "2", "--kill", "--idle", "100ms")
+	if l.Count != 2 || l.More["rss_mb"] < 5 || l.More["rss_idle_mb"] < 5 || l.More["data_mb"] <= 0 {
 		t.Errorf("got %+v, want two restarts, and the sizes of memory and disk", l)
 	}
 }

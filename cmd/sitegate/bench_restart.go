@@ -12,12 +12,12 @@ import (
 )
 
 const benchRestartHelp = `
-Usage: sitegate bench restart [--users N] [--open N] [--tries N] [--kill] [--json]
+Usage: sitegate bench restart [--users N] [--open N] [--tries N] [--kill] [--idle TIME] [--json]
 
 Gives one node as many users, each with a license, and open sessions, ends it, and
 starts it again: the time that counts is until it has granted another session. It
-also tells the node's resident memory, a moment after it serves, and the size of
-its data.
+also tells the node's resident memory, a moment after it serves and again after
+--idle, and the size of its data.
 
 Example:
   sitegate bench restart --users 1000000 --open 100000
@@ -30,6 +30,7 @@ func benchRestart(ctx context.Context, p *program, args []string) error {
 	open := f.Int("open", 10_000, "sessions that are open")
 	tries := f.Int("tries", 3, "how often the node is started again")
 	kill := f.Bool("kill", false, "end it with kill -9")
+	idle := f.Duration("idle", 0, "look at the node's memory again after so long without a request")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	if err := p.parseNone(f, args); err != nil {
 		return err
@@ -86,6 +87,12 @@ func benchRestart(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	l.More = map[string]float64{"rss_mb": float64(processRSS(n.cmd.Process.Pid)) / 1e6, "data_mb": float64(size) / 1e6}
+	if *idle > 0 {
+		if !sleepFor(ctx, *idle) {
+			return interrupted(ctx)
+		}
+		l.More["rss_idle_mb"] = float64(processRSS(n.cmd.Process.Pid)) / 1e6
+	}
 	return o.print(l)
 }
 

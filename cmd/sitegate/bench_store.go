@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync"
 	"sync/atomic"
@@ -71,10 +72,9 @@ func benchStore(ctx context.Context, p *program, args []string) error {
 	case o.held < 0 || o.held+o.clients > o.users && !o.noop:
 		return usagef("bench store: every client and every open session needs a user of its own: --users is at least %d", o.held+o.clients)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	collected := make(chan struct{})
-	go func() { defer close(collected); collect(ctx, func() bool { return false }) }() // as in a node that has its mirror
-	defer func() { cancel(); <-collected }()
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent(0))) // as in a node; several share this process
+	}
 	s, err := newBenchStores(ctx, &o)
 	defer s.close()
 	if err != nil {
