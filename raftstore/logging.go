@@ -90,13 +90,23 @@ func (s *sinkTo) Accept(_ string, level hclog.Level, msg string, args ...any) {
 	s.l.Log(ctx, to, "raft: "+msg, args...)
 }
 
-// badgerLog makes Badger's lines ours, one level lower than they call themselves.
+// badgerLog makes Badger's lines ours, those that tell what it does one level lower
+// than they call themselves.
 type badgerLog struct{ l *slog.Logger }
 
 func (b badgerLog) Errorf(f string, args ...any)   { b.line(slog.LevelError, f, args) }
-func (b badgerLog) Warningf(f string, args ...any) { b.line(slog.LevelWarn, f, args) }
+func (b badgerLog) Warningf(f string, args ...any) { b.line(badgerWarning(f), f, args) }
 func (b badgerLog) Infof(f string, args ...any)    { b.line(slog.LevelDebug, f, args) }
 func (b badgerLog) Debugf(string, ...any)          {}
+
+// badgerWarning is the level of a warning. That its cache of blocks is small is meant:
+// the state is read once and is in memory from then on.
+func badgerWarning(f string) slog.Level {
+	if strings.HasSuffix(f, " might be too small. Metrics: %s\n") || strings.HasPrefix(f, "Cache life expectancy") {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
 
 func (b badgerLog) line(level slog.Level, f string, args []any) {
 	ctx := context.Background()

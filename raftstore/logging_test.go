@@ -36,3 +36,18 @@ func TestRaftSaysTheSameAboutAPeerOnlyNowAndThen(t *testing.T) {
 		}
 	})
 }
+
+// An operator can do nothing about a cache that is small on purpose.
+func TestBadgerDoesNotComplainOfItsCache(t *testing.T) {
+	var out bytes.Buffer
+	log := badgerLog{slog.New(slog.NewTextHandler(&out, nil))}
+	log.Warningf("%s might be too small. Metrics: %s\n", "Block cache", "hit: 1")
+	log.Warningf("Cache life expectancy (in seconds): %+v\n", 2)
+	if out.Len() != 0 {
+		t.Errorf("got %q, want nothing", out.String())
+	}
+	log.Warningf("a table could not be removed: %v", "why")
+	if !strings.Contains(out.String(), "a table could not be removed: why") {
+		t.Errorf("got %q, want any other warning", out.String())
+	}
+}
