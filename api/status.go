@@ -8,6 +8,7 @@ type Status struct {
 	Version   string         `json:"version"`
 	Cluster   ClusterStatus  `json:"cluster"`
 	Link      LinkState      `json:"link"`
+	Cloud     CloudOffers    `json:"cloud"`
 	Mirror    MirrorStatus   `json:"mirror"`
 	Counts    Counts         `json:"counts"`
 	Usage     UsageStatus    `json:"usage"`
@@ -24,6 +25,24 @@ type Status struct {
 	Disk *DiskStatus `json:"disk,omitempty"`
 	// Egress is how this node's ways out are, its proxies and PAC file; empty where it goes out directly.
 	Egress []EgressStatus `json:"egress,omitempty"`
+}
+
+// CloudOffers are what the vendor's cloud offers to a site beside its public services, as far as the leader has found out: each is
+// nil before anybody has asked for it.
+type CloudOffers struct {
+	Feed  *Offer `json:"feed,omitempty"`  // of changes; without one, lists are imported
+	Holds *Offer `json:"holds,omitempty"` // it confirms starts and checkouts; else the account's terms decide
+	Moves *Offer `json:"moves,omitempty"` // licenses can be assigned here; else in the vendor's portal
+	Books *Offer `json:"books,omitempty"` // it lists what the site has checked out
+	// UsageWay is how usage goes to the vendor: site, realtime or csv; empty: it is not known yet.
+	UsageWay   string    `json:"usage_way,omitempty"`
+	UsageSince time.Time `json:"usage_since,omitzero"`
+}
+
+// Offer is whether a cloud offers something, and when it was found to be so.
+type Offer struct {
+	Offered bool      `json:"offered"`
+	Since   time.Time `json:"since"`
 }
 
 // EgressStatus is how a proxy, or the PAC file, is.

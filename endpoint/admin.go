@@ -29,7 +29,7 @@ func (e *Endpoint) status(*call) (reply, error) {
 	e.gw.View(func(s *license.State) {
 		h, n := s.Head(), s.Counts()
 		st.Cluster.ID, st.Cluster.Level, st.Cluster.Program = h.Cluster, uint64(h.Level), h.Program
-		st.Link = link(h.Link)
+		st.Link, st.Cloud = link(h.Link), cloudOffers(h.Cloud)
 		st.Mirror = api.MirrorStatus{Filled: h.Filled, Cursor: h.Cursor, Held: held(h.Held), Read: h.Link.Read.Std(), Malformed: s.QuarantinedCount(), Imported: h.Imported.Std()}
 		if h.Filled {
 			st.Mirror.Source = mirrorSource(h).String()

@@ -55,6 +55,21 @@ func recordKind(k license.KeyKind) string {
 	return "account"
 }
 
+// cloudOffers is what the cloud offers.
+func cloudOffers(c license.Capabilities) api.CloudOffers {
+	offer := func(x license.Capability) *api.Offer {
+		if x.Offered == license.OfferUnknown {
+			return nil
+		}
+		return &api.Offer{Offered: x.Offered == license.OfferYes, Since: x.Since.Std()}
+	}
+	out := api.CloudOffers{Feed: offer(c.Feed), Holds: offer(c.Holds), Moves: offer(c.Moves), Books: offer(c.Books)}
+	if c.UsageHow != 0 {
+		out.UsageWay, out.UsageSince = c.Usage.String(), c.UsageHow.Std()
+	}
+	return out
+}
+
 // link is the state of the link to the cloud.
 func link(l license.LinkState) api.LinkState {
 	return api.LinkState{Up: l.Up, State: l.Condition(), Since: l.Since.Std(), Contact: l.Contact.Std()}

@@ -129,5 +129,7 @@ func TestMetricsTellOfTheLinkAndTheMirror(t *testing.T) {
 	has(`sitegate_link_state{state="down"} 1`, `sitegate_link_state{state="up"} 0`, `sitegate_mirror_malformed 0`, `sitegate_mirror_held 0`, `sitegate_sessions{provisional="true"} 0`)
 	node.do(t, license.Link{Up: true, Slow: true, Contact: license.TimeOf(time.Now().Add(-time.Minute))})
 	node.do(t, license.Mirror{From: "c1", Cursor: "c2", Last: true, Changes: []license.Change{{DeleteUser: "zoe", Malformed: "another id is in it"}}})
-	has(`sitegate_link_state{state="slow"} 1`, `sitegate_link_state{state="down"} 0`, `sitegate_mirror_malformed 1`)
+	node.do(t, license.NoteCloud{Feed: license.OfferYes, Holds: license.OfferNo})
+	has(`sitegate_link_state{state="slow"} 1`, `sitegate_link_state{state="down"} 0`, `sitegate_mirror_malformed 1`,
+		`sitegate_cloud_offers{what="feed"} 1`, `sitegate_cloud_offers{what="holds"} 0`)
 }

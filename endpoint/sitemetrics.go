@@ -23,6 +23,7 @@ func newSiteMetrics(r prometheus.Registerer, view func(func(*license.State))) er
 	add("link_state", "The link to the cloud: 1 for the state it is in, 0 for the others.", "state")
 	add("link_contact_timestamp_seconds", "When the cloud last answered, in seconds since 1970; 0 is never.")
 	add("link_since_timestamp_seconds", "When the link came into its state, in seconds since 1970; 0 is never.")
+	add("cloud_offers", "What the cloud offers to the site: 1 where it does, 0 where it does not; what nobody has asked for is not there.", "what")
 	add("mirror_read_timestamp_seconds", "When the cloud's list was last read to its end, in seconds since 1970; 0 is never.")
 	add("mirror_records", "Records of the mirror.", "kind")
 	add("mirror_malformed", "Records of the cloud's that could not be understood.")
@@ -66,6 +67,11 @@ func (m *siteMetrics) Collect(to chan<- prometheus.Metric) {
 	tell("usage_backlog_level", float64(h.Backlog.Level))
 	for _, state := range license.LinkConditions() {
 		tell("link_state", is(h.Link.Condition() == state), state)
+	}
+	for what, x := range map[string]license.Capability{"feed": h.Cloud.Feed, "holds": h.Cloud.Holds, "moves": h.Cloud.Moves, "books": h.Cloud.Books} {
+		if x.Offered != license.OfferUnknown {
+			tell("cloud_offers", is(x.Offered == license.OfferYes), what)
+		}
 	}
 	tell("link_contact_timestamp_seconds", seconds(h.Link.Contact))
 	tell("link_since_timestamp_seconds", seconds(h.Link.Since))

@@ -100,6 +100,11 @@ func (g *Gateway) move(ctx context.Context, c license.Move) (license.Outcome, er
 		ask, cancel := context.WithTimeout(ctx, g.askTimeout)
 		defer cancel()
 		d, err := mover.Move(ask, c)
+		if d == nil || d.Reason != license.CloudCannot {
+			g.offers.heard(ofMoves, err)
+		} else {
+			g.offers.heard(ofMoves, errNotOffered{})
+		}
 		switch {
 		case err != nil:
 			g.logger.Warn("the cloud was not heard on a move", "id", requestOf(ctx), "license", string(c.License), "err", err)

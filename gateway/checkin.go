@@ -30,6 +30,7 @@ func (h *holds) checkedIn(ctx context.Context, list []license.CloudHold) []licen
 	ask, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	held, err := lister.HeldCheckouts(ask)
+	h.g.offers.heard(ofBooks, err)
 	if err != nil {
 		if ctx.Err() == nil {
 			h.g.logger.Warn("the cloud could not be asked for the check-in of what was written off", "err", err)

@@ -139,6 +139,8 @@ type Config struct {
 	// zero: as many as there are. Nil: it is not known.
 	Backlog     func() uint64
 	BacklogMost uint64
+	// UsageWay is how this node sends usage to the cloud while it leads.
+	UsageWay license.UsageWay
 	// Secrets are those that this node is configured to show to proxies; nil: there are
 	// none. The administrators are told of one that is not sent any more.
 	Secrets func() []Secret

@@ -238,6 +238,7 @@ func (h *holds) renew(ctx context.Context) bool {
 	ask, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	conflicts, err := h.g.cloud.RenewHolds(ask, fence, list)
+	h.g.offers.heard(ofHolds, err)
 	if isNotOffered(err) {
 		h.notOffered()
 		h.g.link.heard()

@@ -40,7 +40,9 @@ type Gateway struct {
 	asks     *breaker // of holds
 	resend   again    // usage
 	aside    aside    // usage that was refused for good
-	reread   again    // the feed
+	offers   offers
+	way      license.UsageWay
+	reread   again // the feed
 }
 
 // atOnce is how many proposals an errand has under way.
@@ -51,8 +53,8 @@ func New(cfg Config) *Gateway {
 	if cfg.AskTimeout == 0 {
 		cfg.AskTimeout = defaultAskTimeout
 	}
-	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets,
-		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), aside: newAside(), reread: newAgain()}
+	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets, way: cfg.UsageWay,
+		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), aside: newAside(), offers: offers{wake: make(chan struct{}, 1)}, reread: newAgain()}
 	g.link, g.asks = newLink(g), &breaker{}
 	g.holds = newHolds(g)
 	return g
@@ -77,7 +79,7 @@ func (g *Gateway) lead(ctx context.Context) {
 	}
 	g.begin()
 	if g.cloud != nil {
-		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox, g.resendAsides, g.reclaim)
+		errands = append(errands, g.link.run, g.mirror, g.holds.run, g.outbox, g.resendAsides, g.reclaim, g.tellOffers)
 	}
 	var wg sync.WaitGroup
 	for _, errand := range errands {
@@ -100,6 +102,7 @@ func (g *Gateway) begin() bool {
 		g.link.begin()
 		g.holds.lead()
 		g.asks.begin()
+		g.offers.begin(g.way)
 	}
 	return true
 }

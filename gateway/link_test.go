@@ -140,6 +140,10 @@ func TestACloudWithoutHolds(t *testing.T) {
 				t.Errorf("asked %d times, want %d: it keeps none", s.books.asked, asked)
 			}
 		})
+		none := s.head().Cloud
+		if none.Holds.Offered != license.OfferNo || none.Feed.Offered != license.OfferYes || none.Moves.Offered != license.OfferUnknown || none.Holds.Since == 0 {
+			t.Errorf("what the cloud offers is known as %+v, want a feed, no holds, and nothing of moves, which nobody has asked for", none)
+		}
 		// It says so again, without terms: a capped start needs the cloud (R6).
 		s.books.set(func() { s.books.feed = append(s.books.feed, license.Change{Account: &license.Account{ID: "firm"}}) })
 		s.stop(t, 3, ws202)
@@ -149,6 +153,10 @@ func TestACloudWithoutHolds(t *testing.T) {
 		s.books.set(func() { s.books.noHolds = false })
 		s.wait(2 * holdsAnew)
 		wantGranted(t, s.start(t, 5, ws101), false)
+		synctest.Wait()
+		if c := s.head().Cloud; c.Holds.Offered != license.OfferYes || c.Holds.Since <= none.Holds.Since || c.Feed != none.Feed {
+			t.Errorf("what the cloud offers is known as %+v, want holds since now", c)
+		}
 	})
 }
 
@@ -160,6 +168,9 @@ func TestACloudWithoutAFeed(t *testing.T) {
 		s.wait(time.Hour)
 		if h := s.head(); h.Filled || h.Link.Condition() != license.LinkUp {
 			t.Fatalf("filled %t, link %s; want nothing yet of a cloud that answers", h.Filled, h.Link.Condition())
+		}
+		if c := s.head().Cloud; c.Feed.Offered != license.OfferNo || c.UsageHow == 0 || c.Usage != license.WaySite {
+			t.Errorf("what the cloud offers is known as %+v, want no feed", c)
 		}
 		s.books.set(func() {
 			if s.books.polls > 20 {

@@ -67,6 +67,9 @@ func (g *Gateway) mirror(ctx context.Context) {
 		if err == errNotAhead {
 			page, interrupted, err = g.changes(ctx, r.cursor, wait)
 		}
+		if !interrupted {
+			g.offers.heard(ofFeed, err)
+		}
 		switch {
 		case interrupted:
 			p.delay = 0

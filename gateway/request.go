@@ -351,6 +351,7 @@ func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, ho
 	defer cancel()
 	asked := time.Now()
 	d, err := g.holds.ask(ask, would)
+	g.offers.heard(ofHolds, err)
 	g.heardOfHold(ctx, time.Since(asked), err)
 	if isNotOffered(err) {
 		g.holds.notOffered()

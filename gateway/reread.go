@@ -55,6 +55,7 @@ func (g *Gateway) reclaimOnce(ctx context.Context, lister HoldLister) error {
 	ctx, cancel := context.WithTimeout(ctx, rereadLimit)
 	defer cancel()
 	held, err := lister.HeldCheckouts(ctx)
+	g.offers.heard(ofBooks, err)
 	if err != nil {
 		return err
 	}

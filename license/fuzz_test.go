@@ -277,6 +277,10 @@ func (s *script) command(state *State) Command {
 			Refused{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}}, Found{Cluster: oneOf(s, "here", "there"), Level: oneOf[uint32](s, Level, 0, Level+1)})
 	case 25:
 		up := s.pick(2) > 0
+		if s.pick(4) == 0 {
+			offer := func() Offered { return Offered(s.pick(4)) }
+			return NoteCloud{Feed: offer(), Holds: offer(), Moves: oneOf(s, OfferUnknown, OfferNo), Books: OfferYes, Usage: UsageWay(s.pick(5))}
+		}
 		return Link{Up: up, Slow: s.pick(4) == 0, Contact: s.at, Read: s.at.Add(oneOf(s, 0, -time.Minute, time.Minute))}
 	case 26:
 		return s.mirror(state)

@@ -13,7 +13,8 @@ type Entry struct {
 // RemindTerm, Remind, Request, WarnEnding, LetGo, Decline, Offer, WouldRefuse,
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
 // HoldBack, AcceptShrink, AcceptTime, RaiseLevel, SettleUsage,
-// NoteBacklog, ExportUsage, ReceiveUsage, Import, NoteLockout, Maintain.
+// NoteBacklog, ExportUsage, ReceiveUsage, Import, NoteLockout, Maintain,
+// NoteCloud.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.

@@ -274,6 +274,21 @@ func sayFact(f license.Fact) string {
 	return sayAdmin(f)
 }
 
+func sayOffers(c license.Capabilities) (lines []string) {
+	for _, x := range []struct {
+		what string
+		of   license.Capability
+	}{{"feed", c.Feed}, {"holds", c.Holds}, {"moves", c.Moves}, {"books", c.Books}} {
+		if x.of.Offered != license.OfferUnknown {
+			lines = append(lines, fmt.Sprintf("%s %t, since %s", x.what, x.of.Offered == license.OfferYes, sayTime(x.of.Since)))
+		}
+	}
+	if c.UsageHow != 0 {
+		lines = append(lines, fmt.Sprintf("usage by %s, since %s", c.Usage, sayTime(c.UsageHow)))
+	}
+	return append(lines, "no more is known")
+}
+
 func sayDue(commands []license.Command) []string {
 	answer := make([]string, 0, len(commands)+1)
 	for _, c := range commands {

@@ -179,6 +179,8 @@ func (s *story) run(line string) ([]string, error) {
 		return lines, nil
 	case "held":
 		return s.sayHeld(), nil
+	case "offers":
+		return sayOffers(s.state.Head().Cloud), nil
 	case "outbox":
 		return s.sayOutbox(), nil
 	case "restart":

@@ -220,6 +220,20 @@ func (s *story) command(w *words) (license.Command, error) {
 			c.Contact = s.now
 		}
 		return c, nil
+	case "cloud":
+		c := license.NoteCloud{}
+		for word, found := range map[string]*license.Offered{"feed": &c.Feed, "holds": &c.Holds, "moves": &c.Moves, "books": &c.Books} {
+			switch {
+			case w.flag("no-" + word):
+				*found = license.OfferNo
+			case w.flag(word):
+				*found = license.OfferYes
+			}
+		}
+		if w.flag("realtime") {
+			c.Usage = license.WayRealtime
+		}
+		return c, nil
 	case "usage-sent", "settle-usage", "backlog", "export", "receive":
 		return s.usageCommand(verb, w)
 	case "configure":

@@ -40,6 +40,8 @@ type Head struct {
 	Exported Exported `cbor:"141,keyasint,omitzero"`
 	// Imported is when the last file was imported, by which the mirror is filled.
 	Imported Time `cbor:"150,keyasint,omitempty"`
+	// Cloud is what the vendor's cloud offers to the site.
+	Cloud Capabilities `cbor:"180,keyasint,omitzero"`
 	// Program is a version that can do Level, since that was raised.
 	Program string `cbor:"130,keyasint,omitempty"`
 	// Lockouts are in the order of nodes and proxies. The list is replaced as a whole.

@@ -254,6 +254,27 @@ func (w *twin) link(c Link) Outcome {
 	return Outcome{}
 }
 
+func (w *twin) noteCloud(c NoteCloud) Outcome {
+	k := w.head.Cloud
+	if c.Feed > 2 || c.Holds > 2 || c.Moves > 2 || c.Books > 2 || c.Usage > 3 {
+		return refuse(BadCommand)
+	}
+	news := false
+	see := func(found Offered, known Capability) Capability {
+		if found == 0 || found == known.Offered {
+			return known
+		}
+		news = true
+		return Capability{Offered: found, Since: w.now()}
+	}
+	k.Feed, k.Holds, k.Moves, k.Books = see(c.Feed, k.Feed), see(c.Holds, k.Holds), see(c.Moves, k.Moves), see(c.Books, k.Books)
+	if k.UsageHow == 0 || k.Usage != c.Usage {
+		k.Usage, k.UsageHow, news = c.Usage, w.now(), true
+	}
+	w.head.Cloud = k
+	return Outcome{Repeat: !news}
+}
+
 func (w *twin) configure(c Configure) Outcome {
 	x := c.Settings
 	bad := x.SessionScope > ScopeLicense || x.CheckoutScope > ScopeLicense ||

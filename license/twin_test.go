@@ -198,6 +198,8 @@ func (w *twin) command(c Command) Outcome {
 		return w.exportUsage(c)
 	case ReceiveUsage:
 		return w.receiveUsage(c)
+	case NoteCloud:
+		return w.noteCloud(c)
 	}
 	panic("the twin does not know this command yet")
 }

@@ -67,6 +67,7 @@ func commandKinds() map[uint64]license.Command {
 		143: license.ReceiveUsage{},
 		170: license.NoteLockout{},
 		190: license.Maintain{},
+		180: license.NoteCloud{},
 	}
 }
 

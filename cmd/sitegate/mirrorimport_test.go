@@ -146,6 +146,25 @@ func TestMirrorStatusListsWhatCannotBeUnderstood(t *testing.T) {
 	}
 }
 
+func TestStatusTellsWhatTheCloudOffers(t *testing.T) {
+	file := writeSingle(t)
+	offered := api.Status{Time: at, Link: api.LinkState{Up: true, State: api.LinkUp, Contact: at}, Mirror: api.MirrorStatus{Filled: true, Source: "feed"},
+		Cloud: api.CloudOffers{Feed: &api.Offer{Offered: true, Since: at}, Holds: &api.Offer{Since: at.Add(-time.Hour)}, UsageWay: "csv", UsageSince: at}}
+	m := http.NewServeMux()
+	m.Handle("GET /v1/status", statusOf(offered))
+	answerAt(t, file, m)
+	_, stdout, stderr := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file))
+	since := ", since " + at.UTC().Format("2006-01-02 15:04:05 UTC") + "\n"
+	for _, want := range []string{"tells of changes as they are made" + since, "CONFIRMS NOTHING: the account's terms decide, since ", "usage goes in the vendor's CSV files, at least once" + since} {
+		if !strings.Contains(stdout, want) || stderr != "" {
+			t.Errorf("got\n%s%s\nwant in it %q", stdout, stderr, want)
+		}
+	}
+	if strings.Contains(stdout, "moves") || strings.Contains(stdout, "lists what") {
+		t.Errorf("it tells of what nobody has asked for:\n%s", stdout)
+	}
+}
+
 func TestMirrorStatusOfASiteThatHasJustBegun(t *testing.T) {
 	file := writeSingle(t)
 	m := http.NewServeMux()

@@ -108,7 +108,8 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	node := &nodeLog{}
 	hub := notice.New(0, 0)
 	gw := gateway.New(gateway.Config{Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.Rules.Settings(), Disk: node.disk, Diverged: node.diverged,
-		Backlog: node.backlog, BacklogMost: c.Usage.Room(), Secrets: func() []gateway.Secret { return secretsOf(dialer.Status()) }})
+		Backlog: node.backlog, BacklogMost: c.Usage.Room(), UsageWay: c.Usage.UsageWay(),
+		Secrets: func() []gateway.Secret { return secretsOf(dialer.Status()) }})
 
 	// Who this node is to others, and the log and its state.
 	peers, err := openPeering(c, log)

@@ -73,6 +73,9 @@ func (p *program) showStatus(s api.Status) error {
 			row("", "%s", more)
 		}
 	}
+	for _, words := range cloudWords(s.Cloud) {
+		row("  cloud", "%s", words)
+	}
 	if s.Mirror.Filled {
 		row("mirror", "%s, %s, %s, %d of them assigned",
 			count(s.Counts.Users, "user"), count(s.Counts.Products, "product"), count(s.Counts.Licenses, "license"), s.Counts.Assigned)
@@ -151,10 +154,7 @@ func roomWords(u api.UsageStatus) string {
 }
 
 func linkWords(s api.Status) string {
-	since := ""
-	if !s.Link.Since.IsZero() {
-		since = ", since " + s.Link.Since.UTC().Format("2006-01-02 15:04:05 UTC")
-	}
+	since := sinceWords(s.Link.Since)
 	switch {
 	case s.Link.Up && s.Link.State == api.LinkSlow:
 		return fmt.Sprintf("slow, the cloud answered %s, but takes too long or not every question%s", ago(s.Time, s.Link.Contact), since)
@@ -166,6 +166,41 @@ func linkWords(s api.Status) string {
 		return fmt.Sprintf("STALE, the cloud last answered %s%s: see to the network, or ask the vendor", ago(s.Time, s.Link.Contact), since)
 	}
 	return fmt.Sprintf("down, the cloud last answered %s%s", ago(s.Time, s.Link.Contact), since)
+}
+
+// cloudWords tell what the cloud offers, and what follows where it does not; nothing
+// of what nobody has asked for.
+func cloudWords(c api.CloudOffers) (lines []string) {
+	for _, x := range []struct {
+		offer    *api.Offer
+		yes, not string
+	}{
+		{c.Feed, "tells of changes as they are made", "NO LIST OF CHANGES: sitegate mirror import"},
+		{c.Holds, "confirms starts and checkouts", "CONFIRMS NOTHING: the account's terms decide"},
+		{c.Moves, "takes moves of licenses from here", "takes no moves from here: they are made in the vendor's portal"},
+		{c.Books, "lists what is checked out", "does not list what is checked out: after a restore see sitegate restore accept"},
+	} {
+		if x.offer == nil {
+			continue
+		}
+		words := x.not
+		if x.offer.Offered {
+			words = x.yes
+		}
+		lines = append(lines, words+sinceWords(x.offer.Since))
+	}
+	if c.UsageWay != "" {
+		ways := map[string]string{"site": "usage goes by the site API, each record once", "realtime": "usage goes by the vendor's real-time posts, at least once", "csv": "usage goes in the vendor's CSV files, at least once"}
+		lines = append(lines, cmp.Or(ways[c.UsageWay], "usage goes by "+c.UsageWay)+sinceWords(c.UsageSince))
+	}
+	return lines
+}
+
+func sinceWords(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return ", since " + t.UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
 // egressWords tells of a way out, and what to do about it.
