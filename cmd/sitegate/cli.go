@@ -37,7 +37,7 @@ func commands() []command {
 		{"doctor", "go along the way out and say which hop is to blame", runDoctor},
 		{"status", "show the cluster, the link to the cloud, and counts", status},
 		{"usage", "show peaks of usage, audit it, carry it to the vendor", usageReports},
-		{"mirror", "accept that the cloud's list has shrunk by more than half", mirror},
+		{"mirror", "show how fresh the mirror is, fill it from files, accept that it shrinks", mirror},
 		{"time", "take the time of the nodes' clocks, which are off from the site's", siteTime},
 		{"maintenance", "tell everybody when to expect work on the gateway", maintenance},
 		{"cluster", "make a cluster's certificates and configurations; leave a cluster", cluster},
