@@ -14,7 +14,7 @@ import (
 func TestNothingInANoticeIsObeyed(t *testing.T) {
 	for in, want := range map[string]string{
 		`WS-202 has tried to start.`: `WS-202 has tried to start.`,
-		`<b>x</b> & "y" 'z'`:         `‹b›x‹/b› + ”y” ’z’`,
+		`<b>x</b> & "y" 'z'`:         `‹b›x‹/b› + “y” ’z’`,
 		"--help\x1b[2J\nbye":         `help[2J bye`,
 		"a\u202eb `rm` $(id) %s \\n": `ab ’rm’  (id)  s  n`,
 		"Größe à l’écran":            "Größe à l’écran",

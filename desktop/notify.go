@@ -103,6 +103,7 @@ func (n *Notifier) Flush(ctx context.Context) {
 // notification servers read markup, and on some systems a script or a command line
 // carries it.
 func harmless(s string) string {
+	open := true
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
@@ -118,6 +119,10 @@ func harmless(s string) string {
 		case '&':
 			return '+'
 		case '"':
+			open = !open
+			if !open {
+				return '“'
+			}
 			return '”'
 		case '\'', '`':
 			return '’'

@@ -3,13 +3,20 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"sitegate/client"
 )
 
-// watch prints notices until it is interrupted.
+// lookAgain is how often is looked whether the user is still signed in here.
+const lookAgain = 5 * time.Second
+
+// watch prints notices until it is interrupted, or the user has signed
+// out.
 func watch(ctx context.Context, s *seat, o *options, args []string) error {
 	if len(args) > 0 {
 		return usagef("watch takes no arguments")
@@ -37,8 +44,15 @@ func watch(ctx context.Context, s *seat, o *options, args []string) error {
 		defer cancel()
 		screen.Flush(ending)
 	}()
+	signedIn := time.NewTicker(lookAgain)
+	defer signedIn.Stop()
 	for {
 		select {
+		case <-signedIn.C:
+			if _, err := os.Stat(o.tokenFile); errors.Is(err, fs.ErrNotExist) {
+				s.sayf("signed out")
+				return nil
+			}
 		case <-ready:
 			ready = nil
 			if me, _, ok := w.State(); ok {
