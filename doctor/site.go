@@ -102,7 +102,7 @@ func (x *examination) node() {
 	}
 	x.add(c)
 	if old := x.unlike(); old != "" {
-		x.add(Check{Step: "node", Of: s.Node, State: Warn, Found: old, Action: "Reload it: systemctl reload sitegate, or kill -HUP and its process."})
+		x.add(Check{Step: "node", Of: s.Node, State: Warn, Found: old, Action: "Have it read anew: sitegate reload --config " + x.File + "."})
 	}
 	silent := []string{}
 	for _, m := range s.Cluster.Members {

@@ -35,6 +35,7 @@ func commands() []command {
 		{"bench", "measure what a cluster does on this machine, or one that runs", bench},
 		{"check", "say what is wrong with a configuration, or what it comes to", check},
 		{"doctor", "go along the way out and say which hop is to blame", runDoctor},
+		{"reload", "have the node take the way out from its configuration anew", reload},
 		{"status", "show the cluster, the link to the cloud, and counts", status},
 		{"usage", "show peaks of usage, audit it, carry it to the vendor", usageReports},
 		{"mirror", "show how fresh the mirror is, fill it from files, accept that it shrinks", mirror},

@@ -43,7 +43,7 @@ const (
 
 // openDoors listens on all of the node's addresses, or on none. certificate is asked
 // for each connection.
-func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate func() *tls.Certificate, out *egress.Dialer, usage *usageDoor, log *slog.Logger) (ds doors, err error) {
+func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate func() *tls.Certificate, out *egress.Dialer, usage *usageDoor, again *reloading, log *slog.Logger) (ds doors, err error) {
 	room := newCrowd(log)
 	defer func() {
 		if err != nil {
@@ -67,6 +67,7 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	operators := http.NewServeMux()
 	operators.HandleFunc("GET "+pathBackup, giveBackup(store, log))
 	usage.install(operators)
+	operators.Handle("POST "+pathReload, again)
 	operators.Handle("/", ep.Operator())
 	ds = append(ds, newDoor(doorOperator, ln, operators, log))
 

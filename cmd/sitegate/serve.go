@@ -91,6 +91,7 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 		return fmt.Errorf("the way out (egress): %w", err)
 	}
 	registry.MustRegister(newWayOutMetrics(dialer))
+	rereads := &reloading{again: again, dialer: dialer, log: log}
 	var cloud gateway.Cloud
 	if c.Cloud != nil {
 		client, err := upstream.New(upstream.Config{API: c.Cloud.URL, Issuer: c.Cloud.Issuer, SiteID: c.Cloud.SiteID,
@@ -180,7 +181,7 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	if err != nil {
 		return err
 	}
-	doors, err := openDoors(c, ep, store, certificate, dialer, carried, log)
+	doors, err := openDoors(c, ep, store, certificate, dialer, carried, rereads, log)
 	if err != nil {
 		return err
 	}
@@ -209,7 +210,7 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	})
 	g.Go(func() error { return untilDone(gctx, gw.Run(gctx)) })
 	g.Go(func() error { return untilDone(gctx, dialer.Run(gctx)) })
-	g.Go(func() error { rereadWayOut(gctx, hangups, again, dialer, log); return nil })
+	g.Go(func() error { rereads.run(gctx, hangups); return nil })
 	g.Go(func() error { return untilDone(gctx, ep.Run(gctx)) })
 	if scheduled != nil {
 		g.Go(func() error { return scheduled.run(gctx) })

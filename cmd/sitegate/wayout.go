@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 
 	"sitegate/api"
 	"sitegate/configs"
@@ -67,24 +65,4 @@ func blamed(err error, target string) (code, sentence string) {
 		return "", ""
 	}
 	return string(e.Code), e.ForDesktop(target)
-}
-
-// rereadWayOut takes the way out from the configuration anew, whenever hangups says so, until ctx ends. What is wrong with it changes nothing.
-func rereadWayOut(ctx context.Context, hangups <-chan os.Signal, again func() (configs.Config, error), dialer *egress.Dialer, log *slog.Logger) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangups:
-		}
-		c, err := again()
-		if err == nil {
-			err = dialer.Reload(wayOut(c, log))
-		}
-		if err != nil {
-			log.Error("the configuration was read anew and is wrong: the way out stays as it was", "err", err)
-			continue
-		}
-		log.Info("the way out is as the configuration now says", "proxies", len(c.Egress.Way().Proxies), "pac", c.Egress.PAC != nil, "direct", c.Egress.Direct)
-	}
 }

@@ -79,7 +79,7 @@ func TestHangupTakesTheWayOutAnew(t *testing.T) {
 	hangups := make(chan os.Signal)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); rereadWayOut(ctx, hangups, again, d, log) }()
+	go func() { defer close(done); (&reloading{again: again, dialer: d, log: log}).run(ctx, hangups) }()
 	hangups <- syscall.SIGHUP
 	<-asked
 	next <- way("no port")
