@@ -145,6 +145,9 @@ func (l *link) probe(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // the leadership has ended, not the link
 	}
+	if isBusy(err) {
+		return // it asks to be left alone for a while, which is no silence
+	}
 	l.mu.Lock()
 	was := l.answers
 	l.answers = false

@@ -70,6 +70,30 @@ func TestTheLinkIsUpSlowDownAndStale(t *testing.T) {
 	})
 }
 
+// A cloud that asks to be left alone for a while is no cloud that does not answer: nobody
+// is told that the link is down, and it is found to be down when it is.
+func TestABusyCloudIsNotDown(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.books.set(func() { s.books.busy = true })
+		wantGranted(t, s.start(t, 1, ws101), true)
+		s.wait(5 * time.Minute)
+		s.wantLink(t, license.LinkUp)
+		if n := s.facts(func(f license.Fact) bool { l, ok := f.(license.LinkChanged); return ok && !l.Up }); n != 0 {
+			t.Errorf("told %d times that the link is down", n)
+		}
+		s.books.set(func() { s.books.busy = false })
+		s.wait(2 * time.Minute)
+		s.log.View(func(st *license.State) {
+			if x := st.Session(license.ID{1}); x == nil || x.Provisional {
+				t.Errorf("got %+v, want it confirmed once the cloud takes questions again", x)
+			}
+		})
+		s.books.set(func() { s.books.down = true })
+		s.wait(time.Minute)
+		s.wantLink(t, license.LinkDown)
+	})
+}
+
 // A slow answer long ago says nothing of now.
 func TestASlowLinkThatIsNotAskedIsSlowForAWhileOnly(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {

@@ -19,6 +19,13 @@ func isNotOffered(err error) bool {
 	return errors.As(err, &n) && n.NotOffered()
 }
 
+// isBusy reports whether a cloud was not asked, or has not answered, because it is asked
+// too much. Such an error has a method Busy.
+func isBusy(err error) bool {
+	var b interface{ Busy() bool }
+	return errors.As(err, &b) && b.Busy()
+}
+
 // errNotOffered is such an error.
 type errNotOffered struct{}
 

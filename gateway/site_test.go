@@ -190,7 +190,15 @@ type books struct {
 	hangs   bool                    // holds are not answered
 	noFeed  bool                    // it has none
 	noHolds bool
+	busy    bool // it asks to come back later, whatever it is asked
 }
+
+// errBusy is a cloud's answer that it is asked too much.
+type errBusy struct{ error }
+
+func (errBusy) Busy() bool { return true }
+
+var errTooMuch = errBusy{errors.New("the cloud asks to come back later")}
 
 // errNone is a cloud's answer that it has no such thing.
 type errNone struct{ error }
@@ -298,6 +306,9 @@ func (b *books) Hold(ctx context.Context, _ license.Fence, h license.CloudHold) 
 	if b.noHolds {
 		return nil, errNoSuch
 	}
+	if b.busy {
+		return nil, errTooMuch
+	}
 	if b.down || b.deaf {
 		b.deaf = false
 		return nil, errCut
@@ -393,6 +404,9 @@ func (b *books) Ping(context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pings++
+	if b.busy {
+		return errTooMuch
+	}
 	if b.down {
 		return errCut
 	}
