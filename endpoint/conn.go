@@ -52,7 +52,8 @@ type conn struct {
 // way.
 func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.Token, site bool) {
 	c := &conn{ss: ss, s: s, user: who.User, machine: who.Machine, lang: cl.lang, id: cl.id}
-	c.caller.Store(&cl.caller)
+	caller := cl.caller // a copy: the request, with its buffers, is not to live as long
+	c.caller.Store(&caller)
 	c.writing = true // until the greeting is ready
 	who.Wake = c.wake
 	sub, err := ss.e.hub.Subscribe(who, since)
@@ -124,6 +125,10 @@ func (c *conn) read() {
 			c.refuse(api.CloseBadFrame, "one JSON object a text frame")
 		case errors.Is(err, errNotUTF8):
 			c.refuse(websocket.CloseInvalidFramePayloadData, "not UTF-8")
+		case errors.Is(err, websocket.ErrReadLimit):
+			c.refuse(websocket.CloseMessageTooBig, "a frame that is too large")
+		case notWebsocket(err):
+			c.refuse(websocket.CloseProtocolError, "not the websocket protocol")
 		}
 		break
 	}

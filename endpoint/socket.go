@@ -3,6 +3,8 @@ package endpoint
 import (
 	"errors"
 	"io"
+	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -45,6 +47,15 @@ var (
 	errNotUTF8 = errors.New("text that is not UTF-8")
 	errBudget  = errors.New("too many frames")
 )
+
+// notWebsocket reports whether Receive has failed since the client broke the protocol, of
+// which the library tells in words alone; it has said so to the client.
+func notWebsocket(err error) bool {
+	var closed *websocket.CloseError
+	var broken net.Error
+	return !errors.As(err, &closed) && !errors.As(err, &broken) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) &&
+		strings.HasPrefix(err.Error(), "websocket: ")
+}
 
 // wsSocket is a socket of gorilla/websocket. Any frame counts as a sign of life
 // and against the budget.

@@ -22,6 +22,9 @@ type Line struct {
 	Lost    uint64  `json:"lost"` // acknowledged, and not there afterwards
 	Count   uint64  `json:"count"`
 	Seconds float64 `json:"seconds"`
+	// Clients are connected meanwhile, and RSS is the memory of a node for each of them.
+	Clients int     `json:"clients,omitempty"`
+	RSS     float64 `json:"rss_kb_per_conn,omitempty"`
 	// CPU is the processor time of what was measured, for each call, in
 	// microseconds; Driver is that of the program that measured. Zero: not known.
 	CPU    float64 `json:"cpu_us_per_op,omitempty"`
@@ -83,6 +86,12 @@ func (l Line) Print(w io.Writer, asJSON bool) error {
 	}
 	if l.Driver > 0 {
 		fmt.Fprintf(&b, "   (and %.1f µs/op of the driver)", l.Driver)
+	}
+	if l.Clients > 0 {
+		fmt.Fprintf(&b, "   clients %d", l.Clients)
+	}
+	if l.RSS > 0 {
+		fmt.Fprintf(&b, "   RSS %.1f kB/client", l.RSS)
 	}
 	if l.LogEntries != nil {
 		fmt.Fprintf(&b, "   log entries %d", *l.LogEntries)

@@ -20,6 +20,8 @@ func bench(ctx context.Context, p *program, args []string) error {
 		{"starts", "start and stop sessions, as fast as they are granted", benchStarts},
 		{"denials", "ask for what another machine holds, at a rate", benchDenials},
 		{"heartbeats", "keep sessions alive, by HTTP or websockets, at a rate", benchHeartbeats},
+		{"notices", "hold websockets, tell them things, and let them reconnect", benchNotices},
+		{"hub", "serve notices alone, for bench notices", benchHub},
 		{"failover", "kill or pause the leader, and wait for the next grant", benchFailover},
 		{"store", "put commands straight into a replicated store", benchStore},
 		{"mirror", "fill a site, change its cloud, and see how starts go on meanwhile", benchMirror},

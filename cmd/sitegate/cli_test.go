@@ -91,7 +91,7 @@ func TestCommandLines(t *testing.T) {
 // Every command has help with an example, and a row that says what it is for.
 func TestEveryCommandHelps(t *testing.T) {
 	names := [][]string{{"cluster", "init"}, {"cluster", "leave"}, {"mirror", "accept"}, {"time", "accept"}, {"usage", "peaks"}, {"maintenance", "announce"}, {"maintenance", "over"}}
-	for _, what := range []string{"starts", "denials", "heartbeats", "failover", "store", "restart"} {
+	for _, what := range []string{"starts", "denials", "heartbeats", "failover", "store", "restart", "notices", "hub"} {
 		names = append(names, []string{"bench", what})
 	}
 	for _, c := range commands() {
