@@ -261,3 +261,31 @@ func TestStopGivesBackAndIsNoLoss(t *testing.T) {
 		}
 	})
 }
+
+// TestOverdueUntilAHeartbeatIsAcknowledged: a third of the lease without one is a
+// warning, and it is over with the next.
+func TestOverdueUntilAHeartbeatIsAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		newGateway(t, w)
+		s := start(t, desktop(t, w, "WS-101"))
+		if s.Overdue() {
+			t.Error("Overdue at the start")
+		}
+		w.sever(true)
+		time.Sleep(ttl/3 + 2*time.Second)
+		if !s.Overdue() || s.Err() != nil || s.EndsIn() != s.Left() {
+			t.Errorf("Overdue = %v, Err = %v, EndsIn = %v of %v; want it overdue, alive, and as long as it has left", s.Overdue(), s.Err(), s.EndsIn(), s.Left())
+		}
+		w.mend()
+		time.Sleep(40 * time.Second)
+		if s.Overdue() || s.Err() != nil {
+			t.Errorf("Overdue = %v, Err = %v after the gateway is back; want neither", s.Overdue(), s.Err())
+		}
+		w.sever(true)
+		<-s.Lost()
+		if s.Overdue() {
+			t.Error("Overdue though it is lost")
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -75,6 +76,9 @@ func commands() []command {
 			"seat logout", logoutFlags, logout},
 	}
 }
+
+// unsettled are commands that need no settings, and work where those are wrong.
+var unsettled = []string{"completion", "manual", "version"}
 
 // seat is what surrounds a command.
 type seat struct {
@@ -212,8 +216,10 @@ func (s *seat) dispatch(ctx context.Context, args []string) error {
 			return parsed(err)
 		}
 		flagged := func(name string) bool { return global.Changed(name) || fs.Changed(name) }
-		if err := s.settle(&o, flagged); err != nil {
-			return err
+		if !slices.Contains(unsettled, c.name) {
+			if err := s.settle(&o, flagged); err != nil {
+				return err
+			}
 		}
 		// What runs a program hears of signals itself; for all else they are the end.
 		if c.name != "run" {

@@ -3,9 +3,13 @@
 package main
 
 import (
+	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"sitegate/api"
 )
 
 func TestCountdownSaysEachMarkOnce(t *testing.T) {
@@ -51,6 +55,27 @@ func TestRunCountsDownToTheEnd(t *testing.T) {
 			t.Errorf("the desktop shows %q, want %q among it", r.screen.shown, want)
 		}
 	}
+}
+
+// TestRunWithoutAGatewayEndsInTime: it stops by itself before the license could be given
+// to another machine.
+func TestRunWithoutAGatewayEndsInTime(t *testing.T) {
+	r := newRig(t)
+	r.g.TTL, r.g.Beat = 4*time.Second, time.Second
+	var gone atomic.Bool
+	r.g.Mute = gone.Load
+	r.g.Before = func(*http.Request) *api.Problem {
+		if gone.Load() {
+			return &api.Problem{Code: api.CodeNoQuorum, Status: http.StatusServiceUnavailable, Detail: "Most nodes cannot be reached."}
+		}
+		return nil
+	}
+	b := r.background(runArgs(nil, sh(`trap 'echo saved; exit 5' TERM; echo running; while :; do sleep 0.05; done`))...)
+	b.await("running")
+	gone.Store(true)
+	b.await("the license is lost: The license gateway has not confirmed this session in time")
+	b.await("saved")
+	b.end(5)
 }
 
 func TestAProgramThatDoesNotEndIsKilledOnlyWhereThatIsWanted(t *testing.T) {

@@ -43,6 +43,11 @@ func logout(ctx context.Context, s *seat, o *options, args []string) error {
 		s.sayf("%v", err)
 		ended = "what still runs here ends with its lease"
 	}
+	unlock, err := lock(ctx, f.path+".lock") // a renewal would write the file anew
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	s.takeBack(ctx, o, f)
 	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing the token file: %w", err)

@@ -198,6 +198,7 @@ func (s *seat) supervise(ctx context.Context, o *options, cmd *exec.Cmd, session
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	p := &supervised{s: s, o: o, cmd: cmd, session: session, screen: s.screen(o)}
+	defer flush(ctx, p.screen)
 	told, lost, cancelled := notices.Notices(), session.Lost(), ctx.Done()
 	clock := time.NewTicker(time.Second)
 	defer clock.Stop()

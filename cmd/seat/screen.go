@@ -1,6 +1,9 @@
 package main
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // notifier shows texts on the desktop. desktop.Notifier is the system's.
 type notifier interface {
@@ -14,6 +17,14 @@ func (s *seat) screen(o *options) notifier {
 		return nowhere{}
 	}
 	return s.desktop("sitegate")
+}
+
+// flush has a desktop show what was said last, if it is quick about it, before seat
+// ends.
+func flush(ctx context.Context, n notifier) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	n.Flush(ctx)
 }
 
 // nowhere is the desktop of who wants to see nothing.

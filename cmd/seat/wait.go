@@ -42,7 +42,7 @@ func (s *seat) untilFree(ctx context.Context, o *options, ask func(*client.Clien
 	screen := s.screen(o)
 	screen.Show("sitegate", o.product+": "+said)
 	fmt.Fprintln(s.stdout, said)
-	screen.Flush(ctx)
+	flush(ctx, screen)
 	return nil
 }
 

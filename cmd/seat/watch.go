@@ -39,11 +39,7 @@ func watch(ctx context.Context, s *seat, o *options, args []string) error {
 	w := c.Watch(ctx)
 	ready := w.Ready()
 	screen := s.screen(o)
-	defer func() {
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		screen.Flush(ending)
-	}()
+	defer flush(ctx, screen)
 	signedIn := time.NewTicker(lookAgain)
 	defer signedIn.Stop()
 	for {

@@ -56,6 +56,7 @@ func TestSettingsThatAreWrongSayWhere(t *testing.T) {
 		path := r.etc(text)
 		r.expect(r.seat("status"), 64, want, path)
 	}
+	r.expect(r.seat("version"), 0, "seat ")
 	r.expect(r.seat("status", "--config", filepath.Join(r.dir, "none.yaml")), 64, "none.yaml")
 	r.etc("")
 	r.expect(r.seat("status"), 0, ann)
