@@ -46,6 +46,9 @@ var connecting = map[string]string{
 	"cmd/sitegate/operator.go": "it opens the socket of the node on this machine",
 	"cmd/sitegate/recover.go":  "it asks whether the other nodes of the site still answer",
 	"cmd/sitegate/child.go":    "it starts this program again, for the demonstration and for bench",
+
+	"cmd/sitegate/bench_hub.go":     "it is a node to be measured, and asks the sign-in that is measured with it",
+	"cmd/sitegate/bench_hubsite.go": "it starts this program again, to measure it",
 }
 
 // libraries that connect by themselves, and the one package that may use each.
