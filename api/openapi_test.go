@@ -29,7 +29,7 @@ func structs() map[string]reflect.Type {
 		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.MalformedRecord{}, api.MirrorRecord{}, api.ImportRequest{}, api.HeldMirror{}, api.AcceptedTime{}, api.Peak{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
 		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}, api.ReminderCounts{},
 		api.CloudOffers{}, api.Offer{}, api.RefusedUsage{}, api.ResendRequest{}, api.UsageAudit{}, api.UsageWay{}, api.UsageFinding{},
-		api.RestoredStatus{}, api.BackupStatus{}, api.DiskStatus{}, api.EgressStatus{},
+		api.RestoredStatus{}, api.BackupStatus{}, api.DiskStatus{}, api.EgressStatus{}, api.Lockout{},
 		api.CheckoutForRequest{}, api.WriteOff{}, api.BulkCheckoutRequest{}, api.BulkProduct{}, api.BulkReport{}, api.BulkRow{},
 		api.ClusterMember{}, api.TokenRequest{}, api.JoinToken{}, api.RemoveRequest{}, api.SteppedDown{}, api.DrainRequest{}} {
 		types[reflect.TypeOf(v).Name()] = reflect.TypeOf(v)

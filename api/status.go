@@ -25,6 +25,15 @@ type Status struct {
 	Disk *DiskStatus `json:"disk,omitempty"`
 	// Egress is how this node's ways out are, its proxies and PAC file; empty where it goes out directly.
 	Egress []EgressStatus `json:"egress,omitempty"`
+	// Lockouts are the proxies that reject the secret of one of the site's nodes; empty: none.
+	Lockouts []Lockout `json:"lockouts,omitempty"`
+}
+
+// Lockout: a proxy has rejected a node's secret too often, and has taken none since.
+type Lockout struct {
+	Node  string    `json:"node"`
+	Proxy string    `json:"proxy"` // as that node's configuration calls it
+	Since time.Time `json:"since"`
 }
 
 // CloudOffers are what the vendor's cloud offers to a site beside its public services, as far as the leader has found out: each is

@@ -43,6 +43,9 @@ func (e *Endpoint) status(*call) (reply, error) {
 			st.Time = max(h.Now, e.gw.Now()).Std()
 		}
 		st.TimeHeld = cl.TimeHeld
+		for _, l := range h.Lockouts {
+			st.Lockouts = append(st.Lockouts, api.Lockout{Node: l.Node, Proxy: l.Proxy, Since: l.Since.Std()})
+		}
 		if r := h.Restored; !r.Over(max(h.Now, e.gw.Now())) {
 			st.Restored = &api.RestoredStatus{Epoch: h.Epoch, Recovered: r.Recovered, Since: r.At.Std(), Until: r.Until.Std(), Read: r.Read}
 		}

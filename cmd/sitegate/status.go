@@ -76,6 +76,9 @@ func (p *program) showStatus(s api.Status) error {
 	for _, words := range cloudWords(s.Cloud) {
 		row("  cloud", "%s", words)
 	}
+	for _, l := range s.Lockouts {
+		row("", "the proxy %s HAS REJECTED THE SECRET of %s, %s, and taken none since: see sitegate doctor on %s", l.Proxy, l.Node, ago(s.Time, l.Since), l.Node)
+	}
 	if s.Mirror.Filled {
 		row("mirror", "%s, %s, %s, %d of them assigned",
 			count(s.Counts.Users, "user"), count(s.Counts.Products, "product"), count(s.Counts.Licenses, "license"), s.Counts.Assigned)

@@ -50,6 +50,7 @@ func TestStatusOfAClusterWithoutTheCloud(t *testing.T) {
 			{Name: "gw3", Address: "10.0.0.3:7443", Voter: true, Reached: at.Add(-5 * time.Minute)},
 		}},
 		Link:     api.LinkState{Contact: at.Add(-3 * time.Hour)},
+		Lockouts: []api.Lockout{{Node: "gw2", Proxy: "north", Since: at.Add(-3 * time.Hour)}},
 		Mirror:   api.MirrorStatus{Filled: true},
 		Counts:   api.Counts{Users: 1000, Products: 10, Licenses: 2000, Assigned: 1800, Sessions: 12, Checkouts: 1, Provisional: 2},
 		Usage:    api.UsageStatus{Seq: 90, Sent: 70, Waiting: 3},
@@ -63,6 +64,7 @@ cluster   blue, led by gw2 (term 7, index 1234), level 2, which takes version v2
   gw2     10.0.0.2:7443, leader, heard of just now
   gw3     10.0.0.3:7443, voter, heard of 5 min ago
 link      down, the cloud last answered 3 h ago
+          the proxy north HAS REJECTED THE SECRET of gw2, 3 h ago, and taken none since: see sitegate doctor on gw2
 mirror    1000 users, 10 products, 2000 licenses, 1800 of them assigned
 running   12 sessions, 2 of them provisional; 1 checkout
 usage     3 records waiting to be delivered

@@ -140,6 +140,6 @@ func (p *proxy) lockedError(user string, locked *lockedError) error {
 // settle gives back the leave to use a password, and tells administrators when it is not sent any more.
 func (p *proxy) settle(c *credential, v verdict) {
 	if until, locked := p.w.d.creds.settle(c, v); locked {
-		p.w.d.log.Error("a proxy rejects the configured password: it is not sent for a while, so that the account is not locked", "proxy", p.name(), "user", c.user, "until", until)
+		p.w.d.log.Error("a proxy rejects the configured password: it is not sent for a while, so that the account is not locked", "proxy", p.name(), "account", c.user, "until", until)
 	}
 }
