@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -273,13 +274,8 @@ type receiptAnswer struct {
 	Repeat   bool   `json:"repeat"` // it had been taken before
 }
 
-// clipped bounds what the vendor says of a record.
-func clipped(s string) string {
-	if len(s) > 200 {
-		s = s[:200]
-	}
-	return s
-}
+// clipped bounds what the vendor says of a record, which is kept as text.
+func clipped(s string) string { return strings.ToValidUTF8(s[:min(len(s), 200)], "?") }
 
 // maxDocument bounds what comes in on these paths.
 const maxDocument = 1 << 20

@@ -289,7 +289,7 @@ func usageReceipt(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	data, err := os.ReadFile(rest[0])
+	data, err := readBounded(rest[0], maxDocument)
 	if err != nil {
 		return usagef("usage import-receipt: %w", err)
 	}

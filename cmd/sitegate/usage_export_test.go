@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"sitegate/configs"
 	"sitegate/emulator"
@@ -288,6 +289,16 @@ func TestReceiptsOfOthersAreNotTaken(t *testing.T) {
 	s.run(t, 64, "export", stick, "--until", "yesterday")
 	s.run(t, 64, "export")
 	s.run(t, 0, "import-receipt", good, "--by", "ida")
+}
+
+// What the vendor says of a record is kept, however it is written and as far as there is
+// room for it.
+func TestWhatTheVendorSaysOfARefusalCanBeKept(t *testing.T) {
+	for _, detail := range []string{"", "no such user", strings.Repeat("é", 150), "a" + strings.Repeat("é", 150), strings.Repeat("\xff", 300)} {
+		if got := clipped(detail); len(got) > license.MaxName || !utf8.ValidString(got) || len(detail) < 200 && got != detail {
+			t.Errorf("of %q %q is kept", detail, got)
+		}
+	}
 }
 
 // A day is up to its beginning: what ended later is not in the file.
