@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -90,16 +89,11 @@ func (g *Gateway) Connected() int {
 var upgrader = websocket.Upgrader{Subprotocols: []string{api.NoticesProtocol}, ReadBufferSize: 1024, WriteBufferSize: 1024}
 
 func (g *Gateway) notices(w http.ResponseWriter, r *http.Request) {
-	email, ok := g.caller(r)
+	email, since, ok := g.listener(w, r)
 	if !ok {
-		refuse(w, problem(api.CodeUnauthorized, http.StatusUnauthorized, "There is no valid sign-in."))
 		return
 	}
 	q := r.URL.Query()
-	since, ok := sinceOf(w, q)
-	if !ok {
-		return
-	}
 	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return // the upgrader has answered
@@ -179,31 +173,32 @@ func (g *Gateway) hello(since api.Token) api.Hello {
 		Nodes: g.Nodes, PingMS: pingEvery.Milliseconds(), BeatMS: g.Beat.Milliseconds(), ExpiresMS: g.Expires.Milliseconds()}
 }
 
-// sinceOf is how far a client knows.
-func sinceOf(w http.ResponseWriter, q url.Values) (since api.Token, ok bool) {
+// listener is who wants to be told, and how far they know; false: that was answered.
+func (g *Gateway) listener(w http.ResponseWriter, r *http.Request) (email string, since api.Token, ok bool) {
+	email, ok = g.caller(r)
+	if !ok {
+		refuse(w, problem(api.CodeUnauthorized, http.StatusUnauthorized, "There is no valid sign-in."))
+		return email, since, false
+	}
+	q := r.URL.Query()
 	s := q.Get("since")
 	if s == "" {
-		return since, true
+		return email, since, true
 	}
 	if _, err := fmt.Sscanf(s, "%d:%d", &since.Epoch, &since.Seq); err != nil || q.Get("cluster") != "c1" {
 		refuse(w, problem(api.CodeMalformed, http.StatusBadRequest, "since is not epoch:seq, or cluster is missing"))
-		return since, false
+		return email, since, false
 	}
-	return since, true
+	return email, since, true
 }
 
 // poll is the long poll: at once where something is to be told, else within 25 s.
 func (g *Gateway) poll(w http.ResponseWriter, r *http.Request) {
-	email, ok := g.caller(r)
+	email, since, ok := g.listener(w, r)
 	if !ok {
-		refuse(w, problem(api.CodeUnauthorized, http.StatusUnauthorized, "There is no valid sign-in."))
 		return
 	}
 	q := r.URL.Query()
-	since, ok := sinceOf(w, q)
-	if !ok {
-		return
-	}
 	late := time.NewTimer(pingEvery)
 	defer late.Stop()
 	for {
