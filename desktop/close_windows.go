@@ -14,7 +14,7 @@ const wmClose = 0x0010
 var postMessage = windows.NewLazySystemDLL("user32.dll").NewProc("PostMessageW")
 
 // ErrNoWindow: the program has no window that could be closed.
-var ErrNoWindow = errors.New("the program has no window that could be asked to close")
+var ErrNoWindow = errors.New("it has no window that could be closed")
 
 // AskToClose asks a program to end, so that it can ask its user to save: WM_CLOSE to
 // the windows of it and of what it has started, as a click on their corner does. What

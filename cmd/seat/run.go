@@ -275,7 +275,7 @@ func (p *supervised) remind() {
 func (p *supervised) finish() {
 	p.s.sayf("ending %s", p.cmd.Args[0])
 	if err := desktop.AskToClose(p.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		p.s.sayf("%s could not be asked: %v", p.cmd.Args[0], err)
+		p.tell(fmt.Sprintf("%s could not be asked to end (%v): save your work and close it", p.cmd.Args[0], err))
 	}
 	p.asked = time.Now()
 	if p.kill == nil && p.o.killAfter > 0 {
