@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/user"
 	"slices"
 	"strings"
 
@@ -61,12 +60,9 @@ func mirrorImport(ctx context.Context, p *program, args []string) error {
 	if *encoding != "utf-8" && *encoding != "windows-1252" {
 		return usagef("mirror import: --encoding is utf-8 or windows-1252")
 	}
-	if *by == "" {
-		u, err := user.Current()
-		if err != nil {
-			return usagef("mirror import: say who imports it, with --by: the user who asks has no name on this machine (%w)", err)
-		}
-		*by = u.Username
+	who, err := asker(*by)
+	if err != nil {
+		return usagef("mirror import: %w", err)
 	}
 	read, err := readPortals(files, *encoding)
 	if err != nil {
@@ -96,10 +92,10 @@ func mirrorImport(ctx context.Context, p *program, args []string) error {
 		fmt.Fprintln(p.stdout, "Nothing was changed. To do it: the same with --yes")
 		return nil
 	}
-	if err := d.send(ctx, c, *by, *note); err != nil {
+	if err := d.send(ctx, c, who, *note); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "Imported by %s.\n", *by)
+	fmt.Fprintf(p.stdout, "Imported by %s.\n", who)
 	return nil
 }
 

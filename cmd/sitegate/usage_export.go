@@ -177,7 +177,7 @@ func writeExport(ctx context.Context, c configs.Config, dir string, x exportedUs
 		fresh = true
 	}
 	manifest := filepath.Join(dir, usageManifestName(x.Number))
-	if _, err := os.Stat(manifest); err == nil {
+	if isManifestOf(manifest, x) {
 		return fresh, nil
 	}
 	var signed cloudapi.Signed
@@ -190,6 +190,18 @@ func writeExport(ctx context.Context, c configs.Config, dir string, x exportedUs
 	}
 	_, err = writeWhole(manifest, func(w io.Writer) error { _, err := w.Write(append(b, '\n')); return err })
 	return true, err
+}
+
+// isManifestOf reports whether a file is the manifest of what was exported: a stick may
+// have one of an earlier file of that number.
+func isManifestOf(file string, x exportedUsage) bool {
+	b, err := readBounded(file, maxDocument)
+	if err != nil || len(b) > maxDocument {
+		return false
+	}
+	var signed cloudapi.Signed
+	var m cloudapi.UsageManifest
+	return json.Unmarshal(b, &signed) == nil && json.Unmarshal(signed.Document, &m) == nil && m.Number == x.Number && m.SHA256 == x.SHA256
 }
 
 // sumOf is the SHA-256 of a file; empty: it is not there.

@@ -184,6 +184,20 @@ func TestUsageIsCarriedToTheVendorAndAcknowledged(t *testing.T) {
 		}
 	}
 
+	// So is a manifest, also where there is one of another file.
+	other, err := os.ReadFile(filepath.Join(stick, usageManifestName(2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, is := range [][]byte{nil, []byte("x"), other} {
+		if err := os.WriteFile(filepath.Join(stick, usageManifestName(1)), is, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, _ := s.run(t, 0, "export", stick, "--by", "ida"); !strings.Contains(out, "1 file written") {
+			t.Errorf("with a manifest of %d bytes that is not its own:\n%s", len(is), out)
+		}
+	}
+
 	// The vendor takes them in their order; the receipts come back in any.
 	if _, err := s.carry(t, stick, 2); err == nil {
 		t.Error("the vendor takes the second file without the first")
