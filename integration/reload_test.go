@@ -50,8 +50,8 @@ func (x *tunnelled) line() (string, error) {
 	return strings.TrimSpace(s), err
 }
 
-// tunnel opens one, and reads who greets.
-func (n *Node) tunnel(t *testing.T) (x *tunnelled, greeting string, err error) {
+// knock asks a node's door for a tunnel to the sign-in, and reads the first line of what it says.
+func (n *Node) knock(t *testing.T) (x *tunnelled, status string, err error) {
 	t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(n.Door, "http://"))
 	if err != nil {
@@ -62,7 +62,14 @@ func (n *Node) tunnel(t *testing.T) (x *tunnelled, greeting string, err error) {
 	if _, err := fmt.Fprintf(c, "CONNECT %s:443 HTTP/1.1\r\nHost: %s\r\n\r\n", LoginHost, LoginHost); err != nil {
 		return nil, "", err
 	}
-	status, err := x.line()
+	status, err = x.line()
+	return x, status, err
+}
+
+// tunnel opens one, and reads who greets.
+func (n *Node) tunnel(t *testing.T) (x *tunnelled, greeting string, err error) {
+	t.Helper()
+	x, status, err := n.knock(t)
 	if err != nil || !strings.Contains(status, " 200 ") {
 		return nil, "", fmt.Errorf("the door says %q, %w", status, err)
 	}
