@@ -243,5 +243,15 @@ func TestGatewaysClockCountsForItsTimes(t *testing.T) {
 		if got, want := s.EndsIn(), 10*time.Minute-margin-time.Second; got != want {
 			t.Errorf("EndsIn = %v, want %v", got, want)
 		}
+		other := desktop(t, w, "WS-202", with(k))
+		wait, err := other.Wait(t.Context(), cad)
+		if err != nil || wait.Left() != 0 {
+			t.Fatalf("Wait: %v, %v left; want nothing kept yet", err, wait.Left())
+		}
+		s.Stop(t.Context())
+		<-wait.Done()
+		if got := wait.Left(); got != 30*time.Second {
+			t.Errorf("it is kept for %v, want 30 s", got)
+		}
 	})
 }

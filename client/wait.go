@@ -105,6 +105,16 @@ func (w *Wait) Until() time.Time {
 	return w.until
 }
 
+// Left is how long what is free is still kept for this machine, by the gateway's clock;
+// zero: not kept.
+func (w *Wait) Left() time.Duration {
+	until := w.Until()
+	if until.IsZero() {
+		return 0
+	}
+	return max(0, w.c.until(until))
+}
+
 // Cancel gives the wait up, and what was kept for it.
 func (w *Wait) Cancel(ctx context.Context) error {
 	w.end(context.Canceled)

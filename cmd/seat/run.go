@@ -150,20 +150,20 @@ func (s *seat) startOrWait(ctx context.Context, c *client.Client, o *options) (*
 	}
 }
 
-// await waits as ask has it. until is how long what is free is kept; zero: it is not.
-func (s *seat) await(ctx context.Context, o *options, ask func(context.Context, string) (*client.Wait, error)) (until time.Time, _ error) {
+// await waits as ask has it. left is how long what is free is kept; zero: it is not.
+func (s *seat) await(ctx context.Context, o *options, ask func(context.Context, string) (*client.Wait, error)) (left time.Duration, _ error) {
 	asking, cancel := context.WithTimeout(ctx, o.timeout)
 	w, err := ask(asking, o.product)
 	cancel()
 	if err != nil {
-		return until, err
+		return 0, err
 	}
 	s.sayAsked(w.Asks())
 	declined := w.Declined()
 	for {
 		select {
 		case <-w.Done():
-			return w.Until(), w.Err()
+			return w.Left(), w.Err()
 		case <-declined:
 			declined = nil
 			s.sayf("the other machine does not let go; waiting until it is free")
@@ -171,7 +171,7 @@ func (s *seat) await(ctx context.Context, o *options, ask func(context.Context, 
 			leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 			defer cancel()
 			w.Cancel(leaving) // else it ends by itself, unused
-			return until, ctx.Err()
+			return 0, ctx.Err()
 		}
 	}
 }

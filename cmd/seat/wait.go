@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -31,13 +30,13 @@ func (s *seat) untilFree(ctx context.Context, o *options, ask func(*client.Clien
 		return err
 	}
 	defer c.Close()
-	until, err := s.await(ctx, o, func(ctx context.Context, product string) (*client.Wait, error) { return ask(c, ctx, product) })
+	left, err := s.await(ctx, o, func(ctx context.Context, product string) (*client.Wait, error) { return ask(c, ctx, product) })
 	if err != nil {
 		return err
 	}
 	said := "Free: start now."
-	if left := time.Until(until).Round(time.Second); left > 0 {
-		said = fmt.Sprintf("Free, and kept for this machine for %v: start now.", left)
+	if left > 0 {
+		said = fmt.Sprintf("Free, and kept for this machine for %s: start now.", span(left))
 	}
 	screen := s.screen(o)
 	screen.Show("sitegate", o.product+": "+said)
