@@ -143,3 +143,34 @@ func ExampleClient_Watch() {
 	// granted 1000 runs on WS-101.
 	// attempted WS-202 has tried to start.
 }
+
+// Token is asked before each request and each connection, and for the next token of a
+// connection that is up: whoever keeps a sign-in renews it there.
+func ExampleConfig_token() {
+	srv, machine := site()
+	defer srv.Close()
+	cfg := machine("WS-101")
+	signedIn := false
+	cfg.Token = func(context.Context) (string, error) {
+		if !signedIn {
+			return "", errors.New("nobody has signed in")
+		}
+		return "ann-token", nil
+	}
+	c := open(cfg)
+	defer c.Close()
+
+	ctx := context.Background()
+	if _, err := c.Me(ctx); errors.Is(err, client.ErrUnauthorized) {
+		fmt.Println(err)
+	}
+	signedIn = true
+	me, err := c.Me(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("signed in as", me.Email)
+	// Output:
+	// There is no valid sign-in. (nobody has signed in)
+	// signed in as ann@site.example
+}
