@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sitegate/api"
+	"sitegate/client"
 	"sitegate/emulator"
 	"sitegate/upstream/cloudapi"
 )
@@ -149,17 +150,18 @@ func TestASiteWithoutAFeedIsFilledFromFiles(t *testing.T) {
 	}
 	ctx := deadline(t, 2*time.Minute)
 	ws101 := s.Client(t, emulator.UserA, "WS-101", other)
-	session, err := ws101.Start(ctx, emulator.ProductCapped)
-	if err != nil {
-		t.Fatalf("a start by what was imported: %v", err)
-	}
+	var session *client.Session
+	Eventually(t, time.Minute, "a start by what was imported", func() (err error) { // files bring no terms: it needs the cloud's answer in time
+		session, err = ws101.Start(ctx, emulator.ProductCapped)
+		return err
+	})
 
 	// A feed: what it says replaces what was imported, and nothing is imported any more.
 	s.Cloud.ClearFaults()
-	if _, err := ws101.Refresh(ctx); err != nil {
-		t.Fatal(err)
-	}
-	Eventually(t, 30*time.Second, "the mirror follows the feed", func() error {
+	Eventually(t, time.Minute, "the mirror follows the feed", func() error {
+		if _, err := ws101.Refresh(ctx); err != nil { // it would be found by itself in five minutes
+			return err
+		}
 		if st, err := s.Status(s.Nodes[other]); err != nil || st.Mirror.Source != "feed" || st.Mirror.Cursor == "" {
 			return fmt.Errorf("%+v, %v", st.Mirror, err)
 		}
