@@ -86,6 +86,7 @@ type seat struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
+	lang     string // of the user: en, fr, de
 	computer string // folder of settings for all users; may be empty
 	keys     keyring
 	lookup   func(ctx context.Context, name string) (at string, _ []*net.SRV, _ error)

@@ -33,13 +33,13 @@ func (c *countdown) due(left time.Duration) bool {
 	return false
 }
 
-// left is how long a program may go on, and why not for ever. Nothing counts down
-// where no heartbeat is overdue and no end was told.
-func left(s *client.Session) (_ time.Duration, why string, counting bool) {
-	if e := s.Ending(); e != nil {
-		return s.EndsIn(), "this session has lost its license (" + e.Reason + ")", true
+// left is how long a program may go on. Nothing counts down where no heartbeat is
+// overdue and no end was told.
+func left(s *client.Session) (_ time.Duration, counting bool) {
+	if s.Ending() != nil {
+		return s.EndsIn(), true
 	}
-	return s.Left(), "the license gateway does not answer", s.Overdue()
+	return s.Left(), s.Overdue()
 }
 
 // span is a duration as it is said to a person.

@@ -230,7 +230,7 @@ func (s *seat) supervise(ctx context.Context, o *options, cmd *exec.Cmd, session
 			p.remind()
 		case <-lost:
 			lost = nil
-			p.tell(fmt.Sprintf("the license is lost: %v", session.Err()))
+			p.tell(s.textf("the license is lost: %v", session.Err()))
 			p.finish()
 		case <-cancelled:
 			cancelled = nil
@@ -253,19 +253,23 @@ func (p *supervised) remind() {
 	if !p.asked.IsZero() {
 		if time.Since(p.asked) >= still {
 			p.asked = time.Now()
-			p.tell(p.cmd.Args[0] + " still runs, and has no license any more: save your work and close it")
+			p.tell(p.s.textf("%s still runs, and has no license any more: save your work and close it", p.cmd.Args[0]))
 		}
 		return
 	}
-	d, why, counting := left(p.session)
+	d, counting := left(p.session)
 	if was := p.overdue; was != p.session.Overdue() {
 		p.overdue, p.count = !was, countdown{}
 		if was && p.session.Err() == nil {
-			p.tell("the license gateway answers again")
+			p.tell(p.s.textf("the license gateway answers again"))
 		}
 	}
 	if counting && p.session.Err() == nil && p.count.due(d) {
-		p.tell(fmt.Sprintf("%s; %s is asked to end in %s: save your work", why, p.cmd.Args[0], span(d)))
+		if e := p.session.Ending(); e != nil {
+			p.tell(p.s.textf("this session has lost its license (%s); %s is asked to end in %s: save your work", e.Reason, p.cmd.Args[0], span(d)))
+		} else {
+			p.tell(p.s.textf("the license gateway does not answer; %s is asked to end in %s: save your work", p.cmd.Args[0], span(d)))
+		}
 	}
 }
 
@@ -275,7 +279,7 @@ func (p *supervised) remind() {
 func (p *supervised) finish() {
 	p.s.sayf("ending %s", p.cmd.Args[0])
 	if err := desktop.AskToClose(p.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		p.tell(fmt.Sprintf("%s could not be asked to end (%v): save your work and close it", p.cmd.Args[0], err))
+		p.tell(p.s.textf("%s could not be asked to end (%v): save your work and close it", p.cmd.Args[0], err))
 	}
 	p.asked = time.Now()
 	if p.kill == nil && p.o.killAfter > 0 {
@@ -285,7 +289,7 @@ func (p *supervised) finish() {
 
 // sayf writes a line on stderr, beside what the program writes.
 func (s *seat) sayf(format string, args ...any) {
-	fmt.Fprintf(s.stderr, "seat: %s\n", plain(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(s.stderr, "seat: %s\n", plain(s.textf(format, args...)))
 }
 
 // isTerminal reports whether somebody's keyboard is behind r.

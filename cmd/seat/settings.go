@@ -148,6 +148,7 @@ func (s *seat) settle(o *options, flagged func(name string) bool) error {
 		}
 		*x.to = first(env, x.set, x.usual)
 	}
+	s.lang = o.lang
 	if !flagged("gateway") {
 		if v := s.getenv("SITEGATE_GATEWAY"); v != "" {
 			o.gateways = strings.Split(v, ",")

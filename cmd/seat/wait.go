@@ -34,9 +34,9 @@ func (s *seat) untilFree(ctx context.Context, o *options, ask func(*client.Clien
 	if err != nil {
 		return err
 	}
-	said := "Free: start now."
+	said := s.textf("Free: start now.")
 	if left > 0 {
-		said = fmt.Sprintf("Free, and kept for this machine for %s: start now.", span(left))
+		said = s.textf("Free, and kept for this machine for %s: start now.", span(left))
 	}
 	screen := s.screen(o)
 	screen.Show("sitegate", o.product+": "+said)

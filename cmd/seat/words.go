@@ -1,0 +1,51 @@
+package main
+
+import "fmt"
+
+// words are what seat itself says while people work, by language and by what it is in
+// English. What the gateway says comes in their language already; what is wrong with a
+// command line, or a network, is said in English.
+var words = map[string]map[string]string{
+	"fr": {
+		"this session has lost its license (%s); %s is asked to end in %s: save your work": "cette session a perdu sa licence (%s) ; la fermeture de %s sera demandée dans %s : enregistrez votre travail",
+		"the license gateway does not answer; %s is asked to end in %s: save your work":    "la passerelle de licences ne répond pas ; la fermeture de %s sera demandée dans %s : enregistrez votre travail",
+		"the license gateway answers again":                                                "la passerelle de licences répond de nouveau",
+		"the license is lost: %v":                                                          "la licence est perdue : %v",
+		"ending %s":                                                                        "fermeture de %s",
+		"%s still runs, and has no license any more: save your work and close it":          "%s est encore ouvert et n’a plus de licence : enregistrez votre travail et fermez-le",
+		"%s could not be asked to end (%v): save your work and close it":                   "la fermeture de %s n’a pas pu être demandée (%v) : enregistrez votre travail et fermez-le",
+		"waiting until it is free":                                                         "attente jusqu’à ce qu’elle soit libre",
+		"the other machine is asked to let go":                                             "l’autre poste est prié de céder la licence",
+		"the other machine has until %s":                                                   "l’autre poste a jusqu’à %s",
+		"the other machine does not let go; waiting until it is free":                      "l’autre poste ne cède pas la licence ; attente jusqu’à ce qu’elle soit libre",
+		"Free: start now.":                                                                 "Libre : démarrez maintenant.",
+		"Free, and kept for this machine for %s: start now.":                               "Libre, et réservée à ce poste pendant %s : démarrez maintenant.",
+		"listening for %s":                                                                 "à l’écoute pour %s",
+		"signed out":                                                                       "déconnecté",
+	},
+	"de": {
+		"this session has lost its license (%s); %s is asked to end in %s: save your work": "diese Sitzung hat ihre Lizenz verloren (%s); %s wird in %s zum Beenden aufgefordert: speichern Sie Ihre Arbeit",
+		"the license gateway does not answer; %s is asked to end in %s: save your work":    "das Lizenz-Gateway antwortet nicht; %s wird in %s zum Beenden aufgefordert: speichern Sie Ihre Arbeit",
+		"the license gateway answers again":                                                "das Lizenz-Gateway antwortet wieder",
+		"the license is lost: %v":                                                          "die Lizenz ist verloren: %v",
+		"ending %s":                                                                        "%s wird beendet",
+		"%s still runs, and has no license any more: save your work and close it":          "%s läuft noch und hat keine Lizenz mehr: speichern Sie Ihre Arbeit und schließen Sie es",
+		"%s could not be asked to end (%v): save your work and close it":                   "%s konnte nicht zum Beenden aufgefordert werden (%v): speichern Sie Ihre Arbeit und schließen Sie es",
+		"waiting until it is free":                                                         "es wird gewartet, bis sie frei ist",
+		"the other machine is asked to let go":                                             "der andere Rechner wird gebeten, sie freizugeben",
+		"the other machine has until %s":                                                   "der andere Rechner hat bis %s Zeit",
+		"the other machine does not let go; waiting until it is free":                      "der andere Rechner gibt sie nicht frei; es wird gewartet, bis sie frei ist",
+		"Free: start now.":                                                                 "Frei: starten Sie jetzt.",
+		"Free, and kept for this machine for %s: start now.":                               "Frei und für diesen Rechner noch %s reserviert: starten Sie jetzt.",
+		"listening for %s":                                                                 "Meldungen für %s",
+		"signed out":                                                                       "abgemeldet",
+	},
+}
+
+// textf is a sentence in the user's language.
+func (s *seat) textf(english string, args ...any) string {
+	if there, ok := words[s.lang][english]; ok {
+		english = there
+	}
+	return fmt.Sprintf(english, args...)
+}
