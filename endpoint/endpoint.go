@@ -92,6 +92,9 @@ type Config struct {
 	// MetricsAllow are the networks /metrics is for; nil: loopback.
 	MetricsAllow []netip.Prefix
 	Rate         Rate // of one identity's requests
+	// MaxNotices is how many notice connections this node takes, so that requests still get
+	// in; zero: any number.
+	MaxNotices int
 	// Backups tells of this node's scheduled backups; nil: it makes none.
 	Backups func() *api.BackupStatus
 	// Pseudonym is what reports call a user or a machine; nil: by name.

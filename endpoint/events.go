@@ -41,8 +41,8 @@ func (e *Endpoint) events(c *call) (reply, error) {
 	if since, err = e.reached(c, since); err != nil {
 		return reply{}, err
 	}
-	if !e.sockets.enter() {
-		return reply{}, leaving()
+	if err := e.room(); err != nil {
+		return reply{}, err
 	}
 	defer e.sockets.leave()
 	if n := e.streams.Add(1); n > maxStreams {

@@ -34,8 +34,8 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 	if since, err = e.reached(c, since); err != nil {
 		return reply{}, err
 	}
-	if !e.sockets.enter() {
-		return reply{}, leaving()
+	if err := e.room(); err != nil {
+		return reply{}, err
 	}
 	s, err := e.sockets.upgrade(c.w, c.r)
 	if err != nil {
@@ -45,6 +45,17 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 	}
 	e.sockets.open(s, who, c, since, site)
 	return reply{done: true}, nil
+}
+
+// room counts a connection that is about to be made, or says why there is none.
+func (e *Endpoint) room() error {
+	if most := e.cfg.MaxNotices; most > 0 && e.hub.Len() >= most {
+		return &trouble{code: api.CodeNotReady, detail: "this node has as many connections as it can bear: connect to another", after: 5 * time.Second}
+	}
+	if !e.sockets.enter() {
+		return leaving()
+	}
+	return nil
 }
 
 // leaving is the answer of a node that takes no more connections.

@@ -390,6 +390,21 @@ func TestConnectionsOfAMachineAreBounded(t *testing.T) {
 	d.closed(api.CloseBudget)
 }
 
+// A node that has as many as it can bear sends others elsewhere, and says when to come.
+func TestConnectionsOfANodeAreBounded(t *testing.T) {
+	r := newRig(t, filled(t), func(c *Config) { c.MaxNotices = 1 })
+	first, _, _ := r.join(t, "ada", nil)
+	if d, resp := r.dial(t, "ben", nil); d != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("one too many was answered %s; want 503 and Retry-After", resp.Status)
+	}
+	if a := r.call(t, "ben", "GET", "/v1/notices/poll?machine=m&instance=i", nil); a.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a poll too many was answered %d", a.StatusCode)
+	}
+	first.Close()
+	eventually(t, "the first has gone", func() bool { return r.node.hub.Len() == 0 })
+	r.join(t, "ben", nil)
+}
+
 // Who does not read is cut off and told to resume; nobody else waits meanwhile.
 func TestASlowClientIsCutOff(t *testing.T) {
 	r := newRig(t, filled(t))

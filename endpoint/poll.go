@@ -33,8 +33,8 @@ func (e *Endpoint) poll(c *call) (reply, error) {
 	if since, err = e.reached(c, since); err != nil {
 		return reply{}, err
 	}
-	if !e.sockets.enter() {
-		return reply{}, leaving()
+	if err := e.room(); err != nil {
+		return reply{}, err
 	}
 	defer e.sockets.leave()
 	woken := make(chan struct{}, 1)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +55,16 @@ func (c *listeners) open(ctx context.Context, addr string, conf *tls.Config, n i
 			for i := k; i < n && gctx.Err() == nil; i += atOnce {
 				c.all[i].l.TLS = conf
 				began := time.Now()
-				if err := c.all[i].l.Dial(gctx, addr); err != nil {
+				err := c.all[i].l.Dial(gctx, addr)
+				for tries := 0; tries < 50 && turnedAway(err); tries++ { // an election, say
+					select {
+					case <-time.After(200 * time.Millisecond):
+					case <-gctx.Done():
+						return gctx.Err()
+					}
+					err = c.all[i].l.Dial(gctx, addr)
+				}
+				if err != nil {
 					return fmt.Errorf("opening websocket %d: %w", i, err)
 				}
 				times.Add(time.Since(began))
@@ -63,6 +73,12 @@ func (c *listeners) open(ctx context.Context, addr string, conf *tls.Config, n i
 		})
 	}
 	return &times, group.Wait()
+}
+
+// turnedAway reports whether a node has said to come again later.
+func turnedAway(err error) bool {
+	var no *desk.Refusal
+	return errors.As(err, &no) && no.Status == http.StatusServiceUnavailable
 }
 
 // listen has all of them read.

@@ -19,6 +19,7 @@ import (
 type crowd struct {
 	max, each int
 	log       *slog.Logger
+	pace      *pace // nil: as fast as they come
 
 	mu   sync.Mutex
 	open int
@@ -33,12 +34,17 @@ const (
 
 // newCrowd takes three quarters of the files this process may have open.
 func newCrowd(log *slog.Logger) *crowd {
+	most := mostFiles()
+	return &crowd{max: most, each: most / 2, log: log, pace: newPace(), from: map[netip.Addr]int{}}
+}
+
+// mostFiles is how many connections from outside there may be.
+func mostFiles() int {
 	files := unix.Rlimit{}
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
 		files.Cur = fewFiles
 	}
-	most := int(min(max(files.Cur, fewFiles/4), 1<<20)) * 3 / 4
-	return &crowd{max: most, each: most / 2, log: log, from: map[netip.Addr]int{}}
+	return int(min(max(files.Cur, fewFiles/4), 1<<20)) * 3 / 4
 }
 
 // limit is ln without those that are too many.
@@ -59,7 +65,15 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if !ok {
 			return conn, nil
 		}
-		if from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap(); l.crowd.enter(from) {
+		from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+		if p := l.crowd.pace; p != nil && !p.admits(from, time.Now()) {
+			conn.Close()
+			continue
+		}
+		if l.crowd.enter(from) {
+			if p := l.crowd.pace; p != nil {
+				p.turn()
+			}
 			return &countedConn{TCPConn: tcp, leave: sync.OnceFunc(func() { l.crowd.leave(from) })}, nil
 		}
 		conn.Close()

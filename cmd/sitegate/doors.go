@@ -56,8 +56,8 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	}
 	// HTTP/1.1 only: the websocket needs it, and one dead connection then takes
 	// one request with it.
-	ln = tls.NewListener(room.limit(ln), &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil }})
+	ln = tls.NewListener(room.limit(ln), newHandshakes().limit(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil }}))
 	ds = append(ds, newDoor("api", ln, ep.Handler(), log))
 
 	socket := c.OperatorSocket()

@@ -161,6 +161,7 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	if names != nil {
 		ec.Pseudonym = names.name
 	}
+	ec.MaxNotices = mostFiles() * 7 / 8
 	ec.Egress = func() []api.EgressStatus { return egressStatus(dialer.Status()) }
 	var scheduled *backups
 	if c.Backup != nil {

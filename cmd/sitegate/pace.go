@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// pace bounds how fast connections are let in, before anything is computed for them: a
+// TLS handshake costs more than most requests. Who comes from one address too often is
+// closed at once; all others wait for their turn, in the order in which they came, so
+// that a whole site may come back together. The zero value lets everybody in.
+type pace struct {
+	all  *rate.Limiter
+	each Pace
+
+	mu    sync.Mutex
+	from  map[netip.Addr]*visits
+	swept time.Time // when those who need not be remembered were last forgotten
+}
+
+// Pace is how often, and how many at once.
+type Pace struct {
+	PerSecond float64
+	Burst     int
+}
+
+// visits are those of one address.
+type visits struct {
+	left float64 // of the burst, when it last came
+	at   time.Time
+}
+
+// The paces of a node. An address can be a whole building behind NAT.
+const (
+	acceptsPerCore = 500
+	acceptsBurst   = 1000
+	fromOne        = 250
+	fromOneBurst   = 4000
+	maxVisitors    = 16_384 // addresses that are remembered
+)
+
+func newPace() *pace {
+	return &pace{all: rate.NewLimiter(rate.Limit(acceptsPerCore*runtime.GOMAXPROCS(0)), acceptsBurst), each: Pace{fromOne, fromOneBurst}, from: map[netip.Addr]*visits{}}
+}
+
+// admits reports whether one more may come from an address now.
+func (p *pace) admits(from netip.Addr, now time.Time) bool {
+	if p.from == nil {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := p.from[from]
+	if v == nil {
+		if len(p.from) >= maxVisitors && !p.forget(now) {
+			return true // more addresses than one can remember: the pace of all still holds
+		}
+		v = &visits{left: float64(p.each.Burst), at: now}
+		p.from[from] = v
+	}
+	v.left = min(float64(p.each.Burst), v.left+now.Sub(v.at).Seconds()*p.each.PerSecond)
+	v.at = now
+	if v.left < 1 {
+		return false
+	}
+	v.left--
+	return true
+}
+
+// forget drops who could come as often as if never seen, at most once a second. False:
+// there is nobody. The lock is held.
+func (p *pace) forget(now time.Time) bool {
+	if now.Sub(p.swept) < time.Second {
+		return false
+	}
+	p.swept = now
+	before := len(p.from)
+	for a, v := range p.from {
+		if v.left+now.Sub(v.at).Seconds()*p.each.PerSecond >= float64(p.each.Burst) {
+			delete(p.from, a)
+		}
+	}
+	return len(p.from) < before
+}
+
+// turn waits for one's turn.
+func (p *pace) turn() {
+	if p.all != nil {
+		time.Sleep(p.all.Reserve().Delay())
+	}
+}
+
+// handshakes bounds how many TLS handshakes are computed at once.
+type handshakes chan struct{}
+
+// The bounds of handshakes.
+const (
+	handshakesPerCore = 4
+	handshakeTime     = 200 * time.Millisecond // after which one waits for its client, and not for a processor
+)
+
+func newHandshakes() handshakes {
+	return make(handshakes, handshakesPerCore*runtime.GOMAXPROCS(0))
+}
+
+// limit is a configuration whose handshakes wait for a place, from when the client has
+// said hello until they are over or have had the time to compute.
+func (h handshakes) limit(c *tls.Config) *tls.Config {
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		select {
+		case h <- struct{}{}:
+		case <-hello.Context().Done():
+			return nil, errors.New("the handshake took too long")
+		}
+		leave := sync.OnceFunc(func() { <-h })
+		late := time.AfterFunc(handshakeTime, leave)
+		context.AfterFunc(hello.Context(), func() { late.Stop(); leave() })
+		return nil, nil
+	}
+	return c
+}
