@@ -45,7 +45,7 @@ func TestRunCountsDownToTheEnd(t *testing.T) {
 	b := r.background(runArgs(nil, sh(`trap 'echo saved; exit 5' TERM; echo running; while :; do sleep 0.05; done`))...)
 	b.await("running")
 	r.listens()
-	r.g.Release(ann, "Ada Admin", "needed in the yard", 17*time.Second) // of which 15 s are kept for what may be late
+	r.g.Release(ann, "Ada Admin", "needed in the yard", 23*time.Second) // of which 15 s are kept for what may be late
 	b.await("this session has lost its license (released); sh is asked to end in")
 	b.await("the license is lost")
 	b.await("saved")
@@ -61,7 +61,7 @@ func TestRunCountsDownToTheEnd(t *testing.T) {
 // to another machine.
 func TestRunWithoutAGatewayEndsInTime(t *testing.T) {
 	r := newRig(t)
-	r.g.TTL, r.g.Beat = 4*time.Second, time.Second
+	r.g.TTL, r.g.Beat = 8*time.Second, time.Second
 	var gone atomic.Bool
 	r.g.Mute = gone.Load
 	r.g.Before = func(*http.Request) *api.Problem {
