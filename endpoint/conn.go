@@ -110,27 +110,34 @@ func (c *conn) expire() {
 	c.close(api.CloseUnauthorized, "the access token has expired: come back with a new one")
 }
 
-// read is the reader: it waits, hands over what comes, and cleans up at the end.
-func (c *conn) read() {
-	defer c.ss.leave()
+// read is the reader: it waits and hands over what comes. It waits for hours, and does
+// nothing else, so that its stack stays as small as a stack can be.
+func (c *conn) read() { c.ended(c.receive()) }
+
+func (c *conn) receive() error {
 	for {
 		data, err := c.s.Receive()
-		switch {
-		case err == nil:
-			c.hand(data)
-			continue
-		case errors.Is(err, errBudget):
-			c.refuse(api.CloseBudget, "too many frames: wait")
-		case errors.Is(err, errNotText):
-			c.refuse(api.CloseBadFrame, "one JSON object a text frame")
-		case errors.Is(err, errNotUTF8):
-			c.refuse(websocket.CloseInvalidFramePayloadData, "not UTF-8")
-		case errors.Is(err, websocket.ErrReadLimit):
-			c.refuse(websocket.CloseMessageTooBig, "a frame that is too large")
-		case notWebsocket(err):
-			c.refuse(websocket.CloseProtocolError, "not the websocket protocol")
+		if err != nil {
+			return err
 		}
-		break
+		c.hand(data)
+	}
+}
+
+// ended says why to the client, where it is the client's doing, and cleans up.
+func (c *conn) ended(err error) {
+	defer c.ss.leave()
+	switch {
+	case errors.Is(err, errBudget):
+		c.refuse(api.CloseBudget, "too many frames: wait")
+	case errors.Is(err, errNotText):
+		c.refuse(api.CloseBadFrame, "one JSON object a text frame")
+	case errors.Is(err, errNotUTF8):
+		c.refuse(websocket.CloseInvalidFramePayloadData, "not UTF-8")
+	case errors.Is(err, websocket.ErrReadLimit):
+		c.refuse(websocket.CloseMessageTooBig, "a frame that is too large")
+	case notWebsocket(err):
+		c.refuse(websocket.CloseProtocolError, "not the websocket protocol")
 	}
 	c.expiry.Stop()
 	c.sub.Close()

@@ -103,7 +103,9 @@ type handshakes chan struct{}
 // The bounds of handshakes.
 const (
 	handshakesPerCore = 4
-	handshakeTime     = 200 * time.Millisecond // after which one waits for its client, and not for a processor
+	// handshakeTime is long beside what one computes, and short beside what a client may
+	// take: who waits for a busy client keeps nobody else waiting.
+	handshakeTime = 20 * time.Millisecond
 )
 
 func newHandshakes() handshakes {
