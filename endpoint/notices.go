@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,7 +25,7 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if e.gw.Cluster().Leader == "" {
+	if !e.led(c.ctx) {
 		return reply{}, gateway.ErrNoLeader // another node may know more
 	}
 	site, err := e.allowed(c, &who)
@@ -45,6 +46,28 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 	}
 	e.sockets.open(s, who, c, since, site)
 	return reply{done: true}, nil
+}
+
+// ledIn is how long a client waits while a leader is elected: who were sent away by the
+// thousand when there is none for a moment would all be back a moment later.
+const ledIn = 2 * time.Second
+
+// led waits until there is a leader, and reports whether there is.
+func (e *Endpoint) led(ctx context.Context) bool {
+	late := time.NewTimer(ledIn)
+	defer late.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for e.gw.Cluster().Leader == "" {
+		select {
+		case <-tick.C:
+		case <-late.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // room counts a connection that is about to be made, or says why there is none.

@@ -144,7 +144,7 @@ func (c *listeners) fanOut(ctx context.Context, h *hubSite, rounds, size int, re
 // reconnect has everybody come to one of the addresses, once they notice that their
 // node has gone, as its greeting has told them: the first time at random within
 // first_ms, then with growing pauses.
-func (c *listeners) reconnect(ctx context.Context, addrs []string, began time.Time) (*load.Times, uint64, uint64, error) {
+func (c *listeners) reconnect(ctx context.Context, addrs []string, began time.Time, said func(error)) (*load.Times, uint64, uint64, error) {
 	var times load.Times
 	var recovered, tries atomic.Uint64
 	group, gctx := errgroup.WithContext(ctx)
@@ -169,6 +169,7 @@ func (c *listeners) reconnect(ctx context.Context, addrs []string, began time.Ti
 				if err == nil {
 					break
 				}
+				said(err)
 				if time.Since(began) > 2*time.Minute {
 					return fmt.Errorf("a client has not come back within 2 minutes: %w", err)
 				}

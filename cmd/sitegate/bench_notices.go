@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -341,7 +342,19 @@ func (b *noticesBench) storm(ctx context.Context, s *benchSite, others int) erro
 	work.Go(func() { s.startNowAndThen(over, s.users[b.clients:b.clients+others], &starts, &failed) })
 	victim.kill()
 	began := time.Now()
-	back, recovered, tries, err := c.reconnect(ctx, rest, began)
+	var saying sync.Mutex
+	said := map[string]uint64{}
+	back, recovered, tries, err := c.reconnect(ctx, rest, began, func(err error) {
+		text := err.Error()
+		if i := strings.LastIndex(text, ": "); i >= 0 { // without addresses, which are of each alone
+			text = text[i+2:]
+		}
+		saying.Lock()
+		defer saying.Unlock()
+		if _, known := said[text]; known || len(said) < 20 {
+			said[text]++
+		}
+	})
 	took := time.Since(began)
 	stop()
 	work.Wait()
@@ -354,7 +367,7 @@ func (b *noticesBench) storm(ctx context.Context, s *benchSite, others int) erro
 		return err
 	}
 	return b.say("storm", b.clients, back, took, func(l *load.Line) {
-		l.Lost = uint64(lost)
+		l.Lost, l.Said = uint64(lost), said
 		l.More = map[string]float64{"recovered": float64(recovered), "tries": float64(tries), "starts": float64(starts.Count()), "starts_failed": float64(failed.Load()),
 			"starts_p50_ms": load.MS(starts.Quantile(.5)), "starts_p99_ms": load.MS(starts.Quantile(.99)), "starts_max_ms": load.MS(starts.Max())}
 	})
