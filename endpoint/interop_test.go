@@ -28,6 +28,11 @@ func TestOtherClientsAreUnderstood(t *testing.T) {
 	r := newRig(t, filled(t))
 	for kind, want := range map[string][]string{"ws": {"hello", "state", "pong", "lease", "closed 1000"}, "node": {"hello", "state", "lease", "closed 1000"}} {
 		t.Run(kind, func(t *testing.T) {
+			if kind == "node" {
+				if out, err := exec.CommandContext(ctx, "node", "--experimental-websocket", "-e", "new WebSocket('ws://127.0.0.1:1').onerror = () => 0").CombinedOutput(); err != nil {
+					t.Skipf("this Node has no websocket of its own: %v\n%s", err, out)
+				}
+			}
 			url := "ws" + strings.TrimPrefix(r.URL, "http") + "/v1/notices?machine=m-1&instance=" + kind
 			node := exec.CommandContext(ctx, "node", "--experimental-websocket", "testdata/interop.mjs", kind, url, r.issuer.token(t, "ada"), api.NoticesProtocol, folder)
 			out, err := node.CombinedOutput()
