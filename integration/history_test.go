@@ -90,7 +90,7 @@ func TestTorture(t *testing.T) {
 	s := NewFaultySite(t, 5, 10, Faults{LeasePart: 60}, historyEnv...)
 	seed := nemesisSeed()
 	for i, end := 0, time.Now().Add(*torture); time.Now().Before(end); i++ {
-		r := round{s: s, name: fmt.Sprintf("t%d", i), users: 4, each: 3, length: nemesisRound, lease: license.DefaultLeaseTTL / 60, seed: seed + uint64(i),
+		r := round{s: s, name: fmt.Sprintf("t%d", i), users: 4, each: 3, length: 2 * nemesisRound, lease: license.DefaultLeaseTTL / 60, seed: seed + uint64(i),
 			faults: slices.Concat(faults, faultsOfFive, memberFaults)}
 		if err := errors.Join(r.run(t), s.awaitEqual(t)); err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ var errNoRevision = errors.New("the history does not have the last release's com
 
 // agreed is what nodes of two versions must agree on, and their cloud with them. Before
 // the first release it changes without a new level.
-var agreed = []string{"license", "upstream", "emulator", "raftstore/kinds.go", "raftstore/testdata"}
+var agreed = []string{"license", "upstream", "emulator", "raftstore/kinds.go", "raftstore/digest.go", "raftstore/testdata"}
 
 // earlierSource puts the tree of the commit that upgrade/FROM names into a folder, or,
 // where nothing was released since, of the latest that changed what must be agreed on.

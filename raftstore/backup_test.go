@@ -115,7 +115,6 @@ func TestABackupUnderLoadIsOneMoment(t *testing.T) {
 	load.Wait()
 }
 
-// Where no leader can be asked, a node still gives what it has, and says so.
 // As a node's schedule may want it: the node leads a moment after it was opened.
 func TestABackupRightAtTheStartWaitsForTheLeader(t *testing.T) {
 	dir := t.TempDir()
@@ -132,6 +131,7 @@ func TestABackupRightAtTheStartWaitsForTheLeader(t *testing.T) {
 	}
 }
 
+// Where no leader can be asked, a node still gives what it has, and says so.
 func TestABackupWithoutALeaderSaysThatItMayLackSomething(t *testing.T) {
 	c := newCluster(t, nil)
 	c.do(fill(1))

@@ -16,7 +16,9 @@ import (
 //     that was seen to end, or changes nothing any more: an id that has ended stays
 //     so. It is over when the end was answered;
 //   - of a stop that was asked again and again the first is enough, and of the
-//     expiry that could have come instead, if it could have come before.
+//     expiry that could have come instead, if it could have come before. In a
+//     history a session or checkout is stopped by its own machine alone, and no
+//     two of them share an id.
 func settle(ops []porcupine.Operation) []porcupine.Operation {
 	type thing struct {
 		user license.UserID

@@ -39,13 +39,16 @@ func TestSettlingChangesNothingOfWhatIsPossible(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var ops []porcupine.Operation
 		for range 3 + r.IntN(7) {
-			n := r.IntN(3)
+			n := r.IntN(4) // the last two are checkouts
 			in := Input{User: "ann", ID: license.ID{byte(n), 1}, Machine: machines[n%2]}
 			in.Op = []Op{Start, Stop, Beat, Expire, Wait, Start, Stop}[r.IntN(7)]
+			if n >= 2 {
+				in.Op = []Op{CheckOut, Return, End, CheckOut, Return}[r.IntN(5)]
+			}
 			switch in.Op {
-			case Start, Wait:
+			case Start, Wait, CheckOut:
 				in.Product = "micro"
-			case Expire:
+			case Expire, End:
 				in.Machine = license.Machine{}
 			}
 			if in.Op == Wait {
@@ -55,7 +58,7 @@ func TestSettlingChangesNothingOfWhatIsPossible(t *testing.T) {
 			switch k := r.IntN(8); {
 			case k < 4:
 				out = Unknown()
-			case k == 4 && in.Op == Start:
+			case k == 4 && (in.Op == Start || in.Op == CheckOut):
 				out = Denied(license.MachineActive)
 			}
 			call := r.Int64N(20)

@@ -63,7 +63,6 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// Where all are bad the first is still tried, and comes back as soon as it works.
 // What came of each try is counted, by the proxy and the code; what a PAC file names goes under one name.
 func TestAttemptsAreCounted(t *testing.T) {
 	open := start(t, proxy.Config{Hosts: map[string]string{"a.test:1": listen(t).Addr().String()}})
@@ -84,6 +83,7 @@ func TestAttemptsAreCounted(t *testing.T) {
 	}
 }
 
+// Where all are bad the first is still tried, and comes back as soon as it works.
 func TestAllAreBad(t *testing.T) {
 	ln := listen(t)
 	addr := ln.Addr().String()
