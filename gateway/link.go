@@ -9,17 +9,20 @@ import (
 )
 
 // link is what the leader knows of the way to the cloud. It is up from the first
-// answer and down once the cloud did not answer and a probe failed too; slow while it
-// is up and most questions about holds take too long, and stale without contact for
-// two hours. Every change goes through the log, so that every node tells its clients.
+// answer and down once the cloud did not answer and a probe failed too, or has done
+// nothing but ask to be left alone for busyMax; slow while it is up and most questions
+// about holds take too long, and stale without contact for two hours. Every change goes
+// through the log, so that every node tells its clients.
 type link struct {
 	g    *Gateway
 	wake chan struct{}
 
-	asking  sync.Mutex // one asks for all, see sure
+	asking  chan struct{} // one asks for all, see sure
 	mu      sync.Mutex
 	answers bool      // mu guards these
-	contact time.Time // of the last answer
+	contact time.Time // of the last answer; zero while it is in doubt whether there would be one now
+	last    time.Time // of the last answer, also while that is in doubt
+	busy    time.Time // when a probe was last asked to come back later
 	read    time.Time // when the feed was last read to its end, in this leadership
 }
 
@@ -29,17 +32,26 @@ const (
 	probeDownMax  = 5 * time.Second
 	probeTimeout  = 3 * time.Second
 	contactPeriod = time.Minute // how often the log is told that the link is still up
+	// busyMax is how long a cloud that asks to be left alone is not taken for one that is
+	// down: a front door says so in an outage, too.
+	busyMax   = 10 * time.Minute
+	busyPause = time.Second // in which sure does not ask such a cloud again
 )
 
-func newLink(g *Gateway) *link { return &link{g: g, wake: make(chan struct{}, 1)} }
+func newLink(g *Gateway) *link {
+	return &link{g: g, wake: make(chan struct{}, 1), asking: make(chan struct{}, 1)}
+}
 
 // begin starts a leadership: the link is taken to be as the site knew it last,
 // until the first probe.
 func (l *link) begin() {
-	var last license.LinkState
-	l.g.log.View(func(s *license.State) { last = s.Head().Link })
+	known, last := l.g.head().Link, time.Time{}
+	if known.Contact != 0 {
+		last = time.Now().Add(-l.g.log.Now().Sub(known.Contact))
+	}
 	l.mu.Lock()
-	l.answers, l.contact, l.read = last.Up, time.Time{}, time.Time{}
+	l.answers, l.last = known.Up, last
+	l.contact, l.busy, l.read = time.Time{}, time.Time{}, time.Time{}
 	l.mu.Unlock()
 }
 
@@ -49,25 +61,39 @@ func (l *link) up() bool {
 	return l.answers
 }
 
-// sure is up, but of an answer: a leadership that has not heard the cloud yet asks
-// it first.
+// sure reports whether the cloud answers: where that is in doubt, it is asked first, by
+// one for all who want to know. A cloud that asks to be left alone has agreed to nothing.
 func (l *link) sure(ctx context.Context) bool {
-	l.asking.Lock()
-	defer l.asking.Unlock()
-	l.mu.Lock()
-	unheard := l.answers && l.contact.IsZero()
-	l.mu.Unlock()
-	if unheard {
+	if sure, ask := l.doubt(); !ask {
+		return sure
+	}
+	select {
+	case l.asking <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	defer func() { <-l.asking }()
+	if _, ask := l.doubt(); ask { // nobody has asked meanwhile
 		l.probe(ctx)
 	}
-	return l.up()
+	sure, _ := l.doubt()
+	return sure
+}
+
+// doubt reports whether the cloud is known to answer, and if not, whether to ask it.
+func (l *link) doubt() (sure, ask bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sure = l.answers && !l.contact.IsZero()
+	return sure, l.answers && !sure && time.Since(l.busy) >= busyPause
 }
 
 // heard notes an answer of the cloud.
 func (l *link) heard() {
 	l.mu.Lock()
 	was := l.answers
-	l.answers, l.contact = true, time.Now()
+	l.answers, l.contact, l.busy = true, time.Now(), time.Time{}
+	l.last = l.contact
 	l.mu.Unlock()
 	if !was {
 		l.poke()
@@ -145,14 +171,15 @@ func (l *link) probe(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // the leadership has ended, not the link
 	}
-	if isBusy(err) {
-		return // it asks to be left alone for a while, which is no silence
-	}
 	l.mu.Lock()
-	was := l.answers
-	l.answers = false
+	was, stays := l.answers, false
+	if isBusy(err) { // which is no silence at first, and no answer either
+		l.contact, l.busy = time.Time{}, time.Now()
+		stays = was && time.Since(l.last) < busyMax
+	}
+	l.answers = stays
 	l.mu.Unlock()
-	if was {
+	if was && !stays {
 		l.g.logger.Warn("the link to the cloud is down", "err", err)
 	}
 }
@@ -169,7 +196,9 @@ func (l *link) tell(ctx context.Context, up, slow bool) bool {
 	if up {
 		now := l.g.log.Now()
 		l.mu.Lock()
-		c.Contact = now.Add(-time.Since(l.contact)) // heard since the last probe was due
+		if !l.last.IsZero() {
+			c.Contact = now.Add(-time.Since(l.last))
+		}
 		if !l.read.IsZero() {
 			c.Read = now.Add(-time.Since(l.read))
 		}

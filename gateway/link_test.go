@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,6 +92,116 @@ func TestABusyCloudIsNotDown(t *testing.T) {
 		s.books.set(func() { s.books.down = true })
 		s.wait(time.Minute)
 		s.wantLink(t, license.LinkDown)
+	})
+}
+
+// viewers gives n users a license each of a product that is not capped.
+func (s *site) viewers(t *testing.T, n int) {
+	t.Helper()
+	s.books.set(func() {
+		s.books.feed = append(s.books.feed, license.Change{Product: &license.Product{ID: "view", Name: "Viewer", Capped: license.CappedNo}})
+		for i := range n {
+			u := license.UserID(fmt.Sprintf("v%03d", i))
+			s.books.feed = append(s.books.feed, license.Change{User: &license.User{ID: u, Country: "DE"}},
+				license.Change{License: &license.License{ID: license.LicenseID("V-" + u), Product: "view", Assignee: u}})
+		}
+	})
+	s.wait(time.Minute)
+}
+
+func (s *site) view(t *testing.T, i int) license.Outcome {
+	t.Helper()
+	return s.run(t, byte(i+1), license.UserID(fmt.Sprintf("v%03d", i)), "view", ws101)
+}
+
+// A front door that answers for a cloud that has an outage asks to come back later, too.
+// Nothing is agreed to by that: the account's terms decide, until they end, and who
+// administers it hears of it as of any cloud that does not answer.
+func TestACloudThatIsOnlyBusyAgreesToNothing(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.viewers(t, 10)
+		s.books.set(func() {
+			s.books.feed = append(s.books.feed, license.Change{Account: &license.Account{ID: "firm", AutonomyUncapped: 5 * time.Minute}})
+		})
+		s.wait(time.Minute)
+		wantGranted(t, s.view(t, 0), false)
+		s.books.set(func() { s.books.busy = true })
+		s.wait(3 * time.Minute)
+		s.wantLink(t, license.LinkUp)
+		wantGranted(t, s.view(t, 1), false)
+		if n := told[license.GrantedAlone](s); n != 1 {
+			t.Errorf("%d grants without the cloud are in the journal as such, want that of the one who started meanwhile", n)
+		}
+		s.wait(4 * time.Minute)
+		s.wantLink(t, license.LinkUp)
+		wantDenied(t, s.view(t, 2), license.CloudNeeded)
+		s.elect(t) // who leads next has not heard it either
+		wantDenied(t, s.view(t, 3), license.CloudNeeded)
+		s.wait(time.Minute)
+		s.wantLink(t, license.LinkUp)
+		s.wait(3 * time.Minute)
+		s.wantLink(t, license.LinkDown)
+		wantDenied(t, s.view(t, 4), license.CloudNeeded)
+		s.wait(license.StaleAfter)
+		s.wantLink(t, license.LinkStale)
+		s.books.set(func() { s.books.busy = false })
+		s.wait(time.Minute)
+		s.wantLink(t, license.LinkUp)
+		wantGranted(t, s.view(t, 5), false)
+		downs := s.facts(func(f license.Fact) bool { l, ok := f.(license.LinkChanged); return ok && !l.Up })
+		if n := told[license.LinkStaled](s); downs != 1 || n != 1 {
+			t.Errorf("told %d times that it is down and %d times that it is stale, want once each", downs, n)
+		}
+	})
+}
+
+// Who starts does not ask a busy cloud one after the other whether it is there.
+func TestABusyCloudKeepsNobodyWaitingInLine(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		const many = 100
+		s.viewers(t, many)
+		s.books.set(func() { s.books.busy, s.books.pinging = true, func() { time.Sleep(time.Second) } })
+		s.wait(2 * time.Minute)
+		pings := 0
+		s.books.set(func() { pings = s.books.pings })
+		begun := time.Now()
+		for i := range many {
+			wantGranted(t, s.view(t, i), false)
+		}
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("%d starts took %v, one after the other", many, took)
+		}
+		s.books.set(func() {
+			if n := s.books.pings - pings; n > 5 {
+				t.Errorf("the cloud was asked %d times whether it is there", n)
+			}
+		})
+		if n := told[license.GrantedAlone](s); n != many {
+			t.Errorf("%d of %d grants without the cloud are in the journal as such", n, many)
+		}
+	})
+}
+
+// Who has gone waits for no probe of another's.
+func TestAProbeIsNotWaitedForByWhoHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBooks()
+		l := newLink(New(Config{Log: newSoloLog(), Cloud: b, Logger: slog.New(slog.DiscardHandler)}))
+		l.heard()
+		l.suspect()
+		b.pinging = func() { time.Sleep(2 * time.Second) }
+		first := make(chan bool)
+		go func() { first <- l.sure(context.Background()) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		begun := time.Now()
+		if l.sure(ctx) || time.Since(begun) > time.Second {
+			t.Errorf("got an answer after %v, want none after %v", time.Since(begun), 100*time.Millisecond)
+		}
+		if !<-first {
+			t.Error("the cloud has answered, and is not known to")
+		}
 	})
 }
 

@@ -178,6 +178,7 @@ type books struct {
 	asking  func()                     // before a hold is looked at, without the lock
 	listing func()                     // before a full list is taken in, without the lock
 	posting func()                     // before usage is taken in, without the lock
+	pinging func()                     // before a probe is answered, without the lock
 	page    int                        // changes in a page; zero: all there are
 	pages   func(cursor string) (license.Page, error)
 	polls   int // questions to the feed
@@ -229,13 +230,16 @@ func (b *books) Changes(ctx context.Context, cursor string, wait time.Duration) 
 		b.reset, at = false, 0
 	}
 	b.polls++
-	down, n, pages, noFeed := b.down, len(b.feed), b.pages, b.noFeed
+	down, busy, n, pages, noFeed := b.down, b.busy, len(b.feed), b.pages, b.noFeed
 	more := b.page > 0 && n-at > b.page
 	if more {
 		n = at + b.page
 	}
 	changes := b.feed[at:n]
 	b.mu.Unlock()
+	if busy {
+		return license.Page{}, errTooMuch
+	}
 	if down {
 		return license.Page{}, errCut
 	}
@@ -324,6 +328,9 @@ func (b *books) Release(_ context.Context, _ license.Fence, h license.CloudHold)
 	time.Sleep(b.slow)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.busy {
+		return errTooMuch
+	}
 	if b.down {
 		return errCut
 	}
@@ -336,6 +343,8 @@ func (b *books) RenewHolds(_ context.Context, _ license.Fence, holds []license.C
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
+	case b.busy:
+		return nil, errTooMuch
 	case b.down:
 		return nil, errCut
 	case b.noHolds:
@@ -376,6 +385,9 @@ func (b *books) SendUsage(_ context.Context, _ string, usage []license.Usage) (l
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.posts++
+	if b.busy {
+		return license.Delivery{}, errTooMuch
+	}
 	if b.down {
 		return license.Delivery{}, errCut
 	}
@@ -401,6 +413,7 @@ func (b *books) SendUsage(_ context.Context, _ string, usage []license.Usage) (l
 }
 
 func (b *books) Ping(context.Context) error {
+	call(b, &b.pinging)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pings++
