@@ -209,6 +209,34 @@ func TestReleaseIsToldAtOnceAndEndsTheSession(t *testing.T) {
 	})
 }
 
+// TestReleasedAndThenTheGatewayIsGone: the lease ends long before the grace does, and
+// that is what is counted down to, and why.
+func TestReleasedAndThenTheGatewayIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		g := newGateway(t, w)
+		c := desktop(t, w, "WS-101")
+		s := start(t, c)
+		<-c.Watch(t.Context()).Ready()
+		g.Release(ann, "Ada Admin", "", 10*time.Minute)
+		<-s.Warnings()
+		if in := s.EndsIn(); in < 9*time.Minute {
+			t.Errorf("EndsIn = %v with ten minutes of grace and a gateway that answers, want nearly all of them", in)
+		}
+		w.sever(true)
+		for !s.Overdue() {
+			time.Sleep(time.Second)
+		}
+		if in, left := s.EndsIn(), s.Left(); in != left || in == 0 {
+			t.Errorf("EndsIn = %v with no gateway, want %v: what is left of the lease", in, left)
+		}
+		<-s.Lost()
+		if !errors.Is(s.Err(), client.ErrLeaseLost) {
+			t.Errorf("Err = %v, want %v: the grace was not over", s.Err(), client.ErrLeaseLost)
+		}
+	})
+}
+
 func TestRefusedHeartbeatLosesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}

@@ -134,7 +134,8 @@ func (s *Session) Ending() *api.Ending {
 
 // EndsIn is how long the session goes on at most, where the gateway has said that it
 // is not renewed for ever (Ending), by the gateway's clock: the countdown of who must
-// save. Without an ending it is Left.
+// save. Without an ending it is Left; and it is no longer than Left while heartbeats
+// are overdue, since a gateway that does not answer renews nothing until then.
 func (s *Session) EndsIn() time.Duration {
 	left := s.Left()
 	e := s.Ending()
@@ -144,7 +145,11 @@ func (s *Session) EndsIn() time.Duration {
 	s.mu.Lock()
 	stop := min(margin, s.lease.full/4)
 	s.mu.Unlock()
-	return max(0, s.c.until(e.Until)-stop)
+	in := max(0, s.c.until(e.Until)-stop)
+	if s.Overdue() {
+		in = min(in, left)
+	}
+	return in
 }
 
 // Overdue reports whether no heartbeat was acknowledged for a third of the lease.
@@ -207,7 +212,7 @@ func (s *Session) guard() {
 
 // over is why a lease is over that ran out. The caller holds the lock.
 func (s *Session) over() *Error {
-	if s.ending != nil { // the gateway has shortened it
+	if s.ending != nil && s.lease.ttl < s.lease.full { // the gateway has shortened it
 		return refusedBeat("", api.BeatResult{Session: s.ID, Reason: string(ErrAlreadyEnded), Ending: s.ending})
 	}
 	return leaseLost()

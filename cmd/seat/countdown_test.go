@@ -5,6 +5,7 @@ package main
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -60,9 +61,40 @@ func TestRunCountsDownToTheEnd(t *testing.T) {
 // TestRunWithoutAGatewayEndsInTime: it stops by itself before the license could be given
 // to another machine.
 func TestRunWithoutAGatewayEndsInTime(t *testing.T) {
+	t.Parallel() // it takes a lease's time
+	b, gone := losesItsGateway(t)
+	b.await("running")
+	gone.Store(true)
+	b.await("the license is lost: The license gateway has not confirmed this session in time")
+	b.await("saved")
+	b.end(5)
+}
+
+// TestRunReleasedWithoutAGatewayCountsTheLease: a grace is no longer than the lease where
+// nobody renews it.
+func TestRunReleasedWithoutAGatewayCountsTheLease(t *testing.T) {
+	t.Parallel()
+	b, gone := losesItsGateway(t)
+	b.await("running")
+	b.r.listens()
+	b.r.g.Release(ann, "Ada Admin", "", 10*time.Minute)
+	b.await("this session has lost its license (released); sh is asked to end in 10 min")
+	gone.Store(true)
+	b.await("the license gateway does not answer; sh is asked to end in")
+	b.await("the license is lost: The license gateway has not confirmed this session in time")
+	b.end(5)
+	said := b.text.String()
+	if then := said[strings.LastIndex(said, "does not answer"):]; strings.Contains(then, "10 min") {
+		t.Errorf("it said, with no gateway to renew the lease:\n%s\nwant no ten minutes", then)
+	}
+}
+
+// losesItsGateway runs a program on a lease of seconds that is not renewed any more once
+// gone is set.
+func losesItsGateway(t *testing.T) (_ *background, gone *atomic.Bool) {
 	r := newRig(t)
-	r.g.TTL, r.g.Beat = 8*time.Second, time.Second
-	var gone atomic.Bool
+	r.g.TTL, r.g.Beat = 12*time.Second, time.Second
+	gone = new(atomic.Bool)
 	r.g.Mute = gone.Load
 	r.g.Before = func(*http.Request) *api.Problem {
 		if gone.Load() {
@@ -70,12 +102,7 @@ func TestRunWithoutAGatewayEndsInTime(t *testing.T) {
 		}
 		return nil
 	}
-	b := r.background(runArgs(nil, sh(`trap 'echo saved; exit 5' TERM; echo running; while :; do sleep 0.05; done`))...)
-	b.await("running")
-	gone.Store(true)
-	b.await("the license is lost: The license gateway has not confirmed this session in time")
-	b.await("saved")
-	b.end(5)
+	return r.background(runArgs(nil, sh(`trap 'echo saved; exit 5' TERM; echo running; while :; do sleep 0.05; done`))...), gone
 }
 
 func TestAProgramThatDoesNotEndIsKilledOnlyWhereThatIsWanted(t *testing.T) {

@@ -202,6 +202,7 @@ func (r *rig) startOn(name string) *client.Session {
 // background is seat in this process, whose output can be waited for.
 type background struct {
 	t      *testing.T
+	r      *rig
 	cancel context.CancelFunc
 	done   chan int
 	text   *transcript
@@ -251,7 +252,7 @@ func newTranscript() *transcript { return &transcript{new: make(chan struct{})} 
 
 func (r *rig) background(args ...string) *background {
 	ctx, cancel := context.WithCancel(r.t.Context())
-	b := &background{t: r.t, cancel: cancel, done: make(chan int, 1), text: newTranscript()}
+	b := &background{t: r.t, r: r, cancel: cancel, done: make(chan int, 1), text: newTranscript()}
 	s := r.build(b.text, b.text)
 	go func() { b.done <- s.main(ctx, args) }()
 	r.t.Cleanup(cancel)

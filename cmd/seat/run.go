@@ -265,7 +265,7 @@ func (p *supervised) remind() {
 		}
 	}
 	if counting && p.session.Err() == nil && p.count.due(d) {
-		if e := p.session.Ending(); e != nil {
+		if e := p.session.Ending(); e != nil && !p.overdue {
 			p.tell(p.s.textf("this session has lost its license (%s); %s is asked to end in %s: save your work", e.Reason, p.cmd.Args[0], span(d)))
 		} else {
 			p.tell(p.s.textf("the license gateway does not answer; %s is asked to end in %s: save your work", p.cmd.Args[0], span(d)))
