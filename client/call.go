@@ -93,7 +93,10 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) (se
 		case last.Code == api.CodeUnauthorized && !renewed:
 			renewed = true
 			old := token
-			if token, err = c.token(ctx); err != nil || token == old {
+			if token, err = c.token(ctx); errors.Is(err, ErrSignIn) {
+				return s, err
+			}
+			if err != nil || token == old {
 				return s, last
 			}
 		case !last.retry():
@@ -132,10 +135,7 @@ func (c *Client) token(ctx context.Context) (string, error) {
 		err = errors.New("the token is empty")
 	}
 	if err != nil {
-		return "", &Error{Cause: err, Problem: api.Problem{
-			Type: api.ProblemBase + api.CodeUnauthorized, Code: api.CodeUnauthorized, Status: http.StatusUnauthorized,
-			Title: "Not signed in", Detail: "There is no valid sign-in.", Next: []string{"Sign in again."},
-		}}
+		return "", notSignedIn(err)
 	}
 	return t, nil
 }

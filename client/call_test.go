@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -252,6 +254,14 @@ func TestTokenErrorIsTold(t *testing.T) {
 		})
 		if _, err := c.Me(t.Context()); !errors.Is(err, client.ErrUnauthorized) || !errors.Is(err, gone) {
 			t.Errorf("Me = %v, want %v because %v", err, client.ErrUnauthorized, gone)
+		}
+		for _, silent := range []error{&net.OpError{Op: "dial", Err: errors.New("no route")}, context.DeadlineExceeded, context.Canceled} {
+			c := desktop(t, &wire{}, "WS-101", func(c *client.Config) {
+				c.Token = func(context.Context) (string, error) { return "", fmt.Errorf("renewing: %w", silent) }
+			})
+			if _, err := c.Me(t.Context()); !errors.Is(err, client.ErrSignIn) || errors.Is(err, client.ErrUnauthorized) || client.Denied(err) || !errors.Is(err, silent) {
+				t.Errorf("Me = %v, want %v because %v: the sign-in may hold", err, client.ErrSignIn, silent)
+			}
 		}
 	})
 }

@@ -44,7 +44,9 @@ type Config struct {
 	Roots *x509.CertPool
 
 	// Token gives an access token that is good now. It is asked before each request
-	// and each connection, at once from many goroutines.
+	// and each connection, at once from many goroutines. Its error is told as
+	// ErrSignIn where it is a net.Error or the context's, which say nothing about the
+	// sign-in; as ErrUnauthorized else.
 	Token func(ctx context.Context) (string, error)
 
 	Machine api.Machine // this computer; its ID stays the same for ever

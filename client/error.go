@@ -1,8 +1,10 @@
 package client
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
 	"slices"
 
@@ -44,6 +46,7 @@ const (
 	ErrDiskLow      Reason = api.CodeDiskLow      // the gateway's disk is nearly full, and nothing new is granted
 	ErrCloud        Reason = api.CodeCloud        // the vendor's cloud does not answer
 	ErrUnauthorized Reason = api.CodeUnauthorized // no token, or one that does not hold
+	ErrSignIn       Reason = codeSignIn           // the access token cannot be renewed now
 	ErrTooMany      Reason = api.CodeTooMany      // asked too often
 	ErrUnreachable  Reason = "unreachable"        // no node answers
 	ErrLeaseLost    Reason = "lease-lost"         // no heartbeat was acknowledged in time
@@ -90,7 +93,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 var notDenials = []string{
 	api.CodeNoQuorum, api.CodeUnknown, api.CodeNotReady, api.CodeDiskLow, api.CodeDiverged, api.CodeCloud, api.CodeUnauthorized, api.CodeForbidden, api.CodeNotFound,
 	api.CodeMethod, api.CodeTooLarge, api.CodeMediaType, api.CodeMalformed, api.CodeTooMany, api.CodeInternal,
-	string(ErrUnreachable), string(ErrReplaced), string(ErrClosed), codeUnexpected, "",
+	string(ErrUnreachable), string(ErrReplaced), string(ErrClosed), codeSignIn, codeUnexpected, "",
 }
 
 // Denied reports whether the rules refused: asking again changes nothing until
@@ -162,5 +165,24 @@ func leaseLost() *Error {
 	}}
 }
 
-// codeUnexpected is an answer that is none of a gateway's.
-const codeUnexpected = "unexpected"
+// notSignedIn is what the client says where it was given no access token. An issuer
+// that cannot be asked has not said that the sign-in is over.
+func notSignedIn(cause error) *Error {
+	_, network := errors.AsType[net.Error](cause)
+	if network || errors.Is(cause, context.Canceled) {
+		return &Error{Cause: cause, Problem: api.Problem{
+			Type: api.ProblemBase + codeSignIn, Code: codeSignIn, Status: http.StatusServiceUnavailable,
+			Title: "The sign-in cannot be renewed", Detail: "Your sign-in is to be renewed, and that cannot be done now.",
+			Next: []string{"Check that this computer reaches the sign-in, and try again.", "Ask IT whether the sign-in can be reached from here."},
+		}}
+	}
+	return &Error{Cause: cause, Problem: api.Problem{
+		Type: api.ProblemBase + api.CodeUnauthorized, Code: api.CodeUnauthorized, Status: http.StatusUnauthorized,
+		Title: "Not signed in", Detail: "There is no valid sign-in.", Next: []string{"Sign in again."},
+	}}
+}
+
+const (
+	codeUnexpected = "unexpected"          // an answer that is none of a gateway's
+	codeSignIn     = "sign-in-unreachable" // see notSignedIn
+)

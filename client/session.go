@@ -54,7 +54,7 @@ func WithID(id string) StartOption { return func(r *api.StartRequest) { r.ID = i
 // Start asks for a product on this machine and keeps the session alive until
 // Stop. Refusals are *Error: ErrActiveElsewhere, ErrReserved, ErrNotAssigned,
 // ErrCloudNeeded and others. ErrUnreachable and ErrNoQuorum come only when ctx
-// ends: until then it keeps asking.
+// ends: until then it keeps asking. ErrUnauthorized and ErrSignIn come at once.
 func (c *Client) Start(ctx context.Context, product string, opts ...StartOption) (*Session, error) {
 	id, err := newID()
 	if err != nil {

@@ -32,11 +32,23 @@ import (
 
 // What goes wrong.
 var (
-	// ErrRefused: the issuer does not take the e-mail address and password.
+	// ErrRefused: the issuer does not take the e-mail address and password, or this program.
 	ErrRefused = errors.New("the sign-in was refused")
 	// ErrExpired: the refresh token is not good any more; sign in again.
 	ErrExpired = errors.New("the sign-in has expired: sign in again")
 )
+
+// NotRenewedError: a sign-in could not be renewed, and may hold all the same, as where
+// the issuer does not answer. It is a net.Error, by which client.Client tells it from
+// not being signed in.
+type NotRenewedError struct{ Err error }
+
+func (e *NotRenewedError) Error() string {
+	return "the sign-in cannot be renewed now: " + e.Err.Error()
+}
+func (e *NotRenewedError) Unwrap() error   { return e.Err }
+func (e *NotRenewedError) Timeout() bool   { return errors.Is(e.Err, context.DeadlineExceeded) }
+func (e *NotRenewedError) Temporary() bool { return true }
 
 const (
 	defaultClient = "desktop"
@@ -263,14 +275,20 @@ func (s *session) code(back page, state string) (string, error) {
 	return q.Get("code"), nil
 }
 
-// Renew gets new tokens for a refresh token, which may be good once only.
+// Renew gets new tokens for a refresh token, which may be good once only. Errors:
+// ErrExpired; ErrRefused, where the issuer does not take this program any more; and
+// *NotRenewedError, after which it may be tried again.
 func Renew(ctx context.Context, cfg Config, refresh string) (Tokens, error) {
 	s, err := open(ctx, cfg)
 	if err != nil {
-		return Tokens{}, err
+		return Tokens{}, &NotRenewedError{err}
 	}
 	defer s.close()
-	return s.exchange(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})
+	t, err := s.exchange(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})
+	if err != nil && !errors.Is(err, ErrExpired) && !errors.Is(err, ErrRefused) {
+		err = &NotRenewedError{err}
+	}
+	return t, err
 }
 
 // exchange asks the token endpoint.
@@ -287,6 +305,8 @@ func (s *session) exchange(ctx context.Context, form url.Values) (Tokens, error)
 		return Tokens{}, err
 	case code == "invalid_grant" && form.Get("grant_type") == "refresh_token":
 		return Tokens{}, ErrExpired
+	case code == "invalid_client" || code == "unauthorized_client": // RFC 6749, 5.2
+		return Tokens{}, fmt.Errorf("%w: %w", ErrRefused, refusedToken(a.status, code))
 	case code != "":
 		return Tokens{}, refusedToken(a.status, code)
 	}

@@ -167,7 +167,7 @@ func (s *seat) explain(err error) (status int, said string) {
 	case e.Denied() || errors.Is(err, client.ErrUnauthorized):
 		return exitDenied, b.String()
 	case errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrNoQuorum), errors.Is(err, client.ErrNotReady), errors.Is(err, client.ErrDiskLow), errors.Is(err, client.ErrDiverged), errors.Is(err, client.ErrCloud),
-		errors.Is(err, client.ErrUnknown), errors.Is(err, client.ErrTooMany):
+		errors.Is(err, client.ErrUnknown), errors.Is(err, client.ErrTooMany), errors.Is(err, client.ErrSignIn):
 		return exitUnavailable, b.String()
 	}
 	return exitFailed, b.String()

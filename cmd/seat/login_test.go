@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sitegate/client/signin"
 	"sitegate/emulator"
 )
 
@@ -201,6 +203,95 @@ func TestLogoutWithoutAGateway(t *testing.T) {
 	r.expect(r.seat("logout", "--timeout", "200ms", "--anyway"), 0, "ends with its lease")
 	if _, err := os.Stat(r.env["SITEGATE_TOKEN_FILE"]); err == nil {
 		t.Error("the token file is still there")
+	}
+}
+
+// signedIn signs in, and leaves behind a token file whose access token is over.
+func signedIn(t *testing.T, r *rig) (e *emulator.Emulator, path string, k kept) {
+	t.Helper()
+	e, flags := issuer(t, r)
+	r.expect(r.seat(append(flags, "--password-file", r.file("pw", emulator.Password(emulator.UserA)))...), 0)
+	path = filepath.Join(r.dir, "kept", "token.json")
+	k, err := (&tokenFile{path: path}).load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.env["SITEGATE_TOKEN_FILE"] = path
+	k.Expires = time.Now().Add(-time.Minute)
+	if err := k.save(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	return e, path, k
+}
+
+// TestLogoutWithoutTheIssuer: that a sign-in cannot be renewed now does not say that it is
+// over, and what runs here was not ended (R8).
+func TestLogoutWithoutTheIssuer(t *testing.T) {
+	r := newRig(t)
+	_, path, k := signedIn(t, r)
+	k.Proxy = "http://127.0.0.1:1"
+	if err := k.save(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(r.seat("status"), 69, "cannot be done now")
+	r.expect(r.seat("logout"), 69, "still signed in", "--anyway")
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the token file: %v, want it kept", err)
+	}
+	r.expect(r.seat("logout", "--anyway"), 0, "ends with its lease")
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the token file is still there after --anyway")
+	}
+}
+
+// TestASignInThatIsOverIsAskedForOnce: until the file is another.
+func TestASignInThatIsOverIsAskedForOnce(t *testing.T) {
+	r := newRig(t)
+	e, path, k := signedIn(t, r)
+	e.DeleteUser(emulator.UserA)
+	f := &tokenFile{path: path}
+	asked := e.Requests("/connect/token")
+	for range 3 {
+		if _, err := f.Token(t.Context()); !errors.Is(err, signin.ErrExpired) {
+			t.Fatalf("Token = %v, want %v", err, signin.ErrExpired)
+		}
+	}
+	if n := e.Requests("/connect/token") - asked; n != 1 {
+		t.Errorf("the issuer was asked %d times, want once", n)
+	}
+	if err := k.save(path, nil); err != nil { // signed in anew, for all that f knows
+		t.Fatal(err)
+	}
+	f.Token(t.Context())
+	if n := e.Requests("/connect/token") - asked; n != 2 {
+		t.Errorf("the issuer was asked %d times with another file, want once more", n)
+	}
+	r.expect(r.seat("status"), 77, "expired")
+}
+
+func TestWatchTellsThatTheSignInIsOver(t *testing.T) {
+	t.Parallel() // it looks every few seconds
+	r := newRig(t)
+	e, path, k := signedIn(t, r)
+	e.DeleteUser(emulator.UserA)
+	r.g.Users[k.Access] = ann
+	r.g.Expires = 3 * time.Second // of a token on a websocket: then there must be another
+	over := k.Expires
+	k.Expires = time.Now().Add(time.Hour)
+	if err := k.save(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	b := r.background("watch")
+	b.await("listening for")
+	k.Expires = over
+	if err := k.save(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.await("the sign-in has expired, and nothing more is told here: seat login")
+	b.cancel()
+	b.end(0)
+	if n := strings.Count(b.text.String(), "has expired"); n != 1 {
+		t.Errorf("told %d times, want once:\n%s", n, b.text)
 	}
 }
 

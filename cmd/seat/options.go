@@ -88,6 +88,11 @@ func jsonFlag(fs *pflag.FlagSet, o *options) {
 
 // open makes the client that the options describe.
 func (s *seat) open(ctx context.Context, o *options) (*client.Client, error) {
+	return s.openAs(ctx, o, s.tokens(o))
+}
+
+// openAs is open for whom the token file has signed in.
+func (s *seat) openAs(ctx context.Context, o *options, tokens *tokenFile) (*client.Client, error) {
 	if err := s.locate(ctx, o); err != nil {
 		return nil, err
 	}
@@ -110,7 +115,6 @@ func (s *seat) open(ctx context.Context, o *options) (*client.Client, error) {
 		}
 		cfg.CA = pem
 	}
-	tokens := s.tokens(o)
 	if _, err := tokens.load(ctx); err != nil {
 		return nil, usagef("%w", err)
 	}

@@ -21,6 +21,7 @@ const (
 	maxToken    = 64 << 10
 	renewBefore = time.Minute
 	staleLock   = time.Minute // a lock so old was left by a seat that is gone
+	renewTime   = staleLock * 3 / 4
 )
 
 // kept is a token file: either an access token and nothing else, or what login
@@ -64,6 +65,7 @@ type tokenFile struct {
 
 	mu   sync.Mutex
 	seen os.FileInfo // of what was read
+	over bool        // the issuer has said so of what was read
 	kept kept
 	key  []byte // what the file is sealed with; nil: it is not
 }
@@ -84,15 +86,24 @@ func (f *tokenFile) Token(ctx context.Context) (string, error) {
 	if k.Expires.IsZero() || time.Until(k.Expires) > renewBefore {
 		return k.Access, nil
 	}
-	if k.Refresh != "" && k.Issuer != "" {
-		err = f.renew(ctx)
-	} else {
+	if f.over || k.Refresh == "" || k.Issuer == "" {
 		err = signin.ErrExpired
+	} else {
+		err = f.renew(ctx)
 	}
 	if err != nil && time.Until(f.kept.Expires) <= 0 {
 		return "", err
 	}
 	return f.kept.Access, nil
+}
+
+// expired reports whether the sign-in is over for good. It does not wait for a renewal.
+func (f *tokenFile) expired() bool {
+	if !f.mu.TryLock() {
+		return false
+	}
+	defer f.mu.Unlock()
+	return f.over && time.Until(f.kept.Expires) <= 0
 }
 
 // load reads the file if it has changed. The caller holds the lock, or is alone.
@@ -130,16 +141,19 @@ func (f *tokenFile) load(ctx context.Context) (kept, error) {
 	if k.Access == "" || strings.ContainsFunc(k.Access, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return kept{}, fmt.Errorf("%s does not hold an access token", f.path)
 	}
-	f.seen, f.kept, f.key = info, k, key
+	f.seen, f.kept, f.key, f.over = info, k, key, false
 	return k, nil
 }
 
 // renew gets new tokens and keeps them. A refresh token may be good once only, so
-// one seat at a time does it, and the others read what it got.
+// one seat at a time does it, within the time that its lock is respected, and the
+// others read what it got.
 func (f *tokenFile) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, renewTime)
+	defer cancel()
 	unlock, err := lock(ctx, f.path+".lock")
 	if err != nil {
-		return err
+		return &signin.NotRenewedError{Err: err}
 	}
 	defer unlock()
 	k, err := f.load(ctx)
@@ -151,16 +165,17 @@ func (f *tokenFile) renew(ctx context.Context) error {
 	}
 	cfg, err := k.config()
 	if err != nil {
-		return err
+		return &signin.NotRenewedError{Err: err}
 	}
 	t, err := signin.Renew(ctx, cfg, k.Refresh)
 	if err != nil {
+		f.over = errors.Is(err, signin.ErrExpired)
 		return err
 	}
 	k.Tokens = t
 	f.kept = k
 	if err := k.save(f.path, f.key); err != nil {
-		return err
+		return &signin.NotRenewedError{Err: err}
 	}
 	_, err = f.load(ctx)
 	return err

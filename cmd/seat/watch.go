@@ -21,7 +21,8 @@ func watch(ctx context.Context, s *seat, o *options, args []string) error {
 	if len(args) > 0 {
 		return usagef("watch takes no arguments")
 	}
-	c, err := s.open(ctx, o)
+	tokens := s.tokens(o)
+	c, err := s.openAs(ctx, o, tokens)
 	if err != nil {
 		return err
 	}
@@ -42,12 +43,20 @@ func watch(ctx context.Context, s *seat, o *options, args []string) error {
 	defer flush(ctx, screen)
 	signedIn := time.NewTicker(lookAgain)
 	defer signedIn.Stop()
+	over := false
 	for {
 		select {
 		case <-signedIn.C:
 			if _, err := os.Stat(o.tokenFile); errors.Is(err, fs.ErrNotExist) {
 				s.sayf("signed out")
 				return nil
+			}
+			if was := over; was != tokens.expired() {
+				if over = !was; over {
+					text := s.textf("the sign-in has expired, and nothing more is told here: seat login")
+					s.sayf("%s", text)
+					screen.Show("sitegate", text)
+				}
 			}
 		case <-ready:
 			ready = nil

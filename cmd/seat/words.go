@@ -21,7 +21,8 @@ var words = map[string]map[string]string{
 		"Free: start now.":                                                                 "Libre : démarrez maintenant.",
 		"Free, and kept for this machine for %s: start now.":                               "Libre, et réservée à ce poste pendant %s : démarrez maintenant.",
 		"listening for %s":                                                                 "à l’écoute pour %s",
-		"signed out":                                                                       "déconnecté",
+		"the sign-in has expired, and nothing more is told here: seat login":               "la connexion a expiré, et plus rien n’est signalé ici : seat login",
+		"signed out": "déconnecté",
 	},
 	"de": {
 		"this session has lost its license (%s); %s is asked to end in %s: save your work": "diese Sitzung hat ihre Lizenz verloren (%s); %s wird in %s zum Beenden aufgefordert: speichern Sie Ihre Arbeit",
@@ -38,7 +39,8 @@ var words = map[string]map[string]string{
 		"Free: start now.":                                                                 "Frei: starten Sie jetzt.",
 		"Free, and kept for this machine for %s: start now.":                               "Frei und für diesen Rechner noch %s reserviert: starten Sie jetzt.",
 		"listening for %s":                                                                 "Meldungen für %s",
-		"signed out":                                                                       "abgemeldet",
+		"the sign-in has expired, and nothing more is told here: seat login":               "die Anmeldung ist abgelaufen, und hier wird nichts mehr gemeldet: seat login",
+		"signed out": "abgemeldet",
 	},
 }
 
