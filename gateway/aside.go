@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"sitegate/license"
 )
 
 const (
-	asideEvery    = time.Hour       // between tries of what was set aside
+	asideEvery = time.Hour // between tries of what was set aside
+	// asideSoon is when who leads tries first: the last leader may have told somebody that
+	// it goes on, and not have come to its end.
+	asideSoon     = 30 * time.Second
 	asidePatience = 5 * time.Second // of who asks for one, with what may take minutes
 )
 
@@ -20,25 +22,42 @@ const (
 // questions, which the site may have to space out, and delivery goes on meanwhile.
 type aside struct {
 	again
-	by atomic.Pointer[string] // who asked last; nil: nobody since it was sent
+	by string // who asked last of those who ask; guarded by again.mu
 }
 
 func newAside() aside { return aside{again: newAgain()} }
 
-// resendAsides sends what was set aside once more, every hour and when somebody asks,
-// while this node leads.
+func (a *aside) ask(by string) <-chan error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.by = by
+	return a.add()
+}
+
+// take returns those who ask, whom the round that begins now is to answer, and for whom
+// it is.
+func (a *aside) take() (asking []chan error, by string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	asking, by = a.asking, a.by
+	a.asking, a.by = nil, ""
+	return asking, by
+}
+
+// resendAsides sends what was set aside once more, soon after this node has taken
+// the lead, every hour and when somebody asks, while it leads.
 func (g *Gateway) resendAsides(ctx context.Context) {
 	var asking []chan error
-	defer func() { answerAll(append(asking, g.aside.take()...), ErrNotLeader) }()
-	for g.aside.pause(ctx, asideEvery) {
-		asking = g.aside.take()
-		by := ""
-		if p := g.aside.by.Swap(nil); p != nil {
-			by = *p
-		}
-		if len(asking) == 0 && !g.link.up() {
+	defer func() {
+		late, _ := g.aside.take()
+		answerAll(append(asking, late...), ErrNotLeader)
+	}()
+	for wait := asideSoon; g.aside.pause(ctx, wait); {
+		var by string
+		if asking, by = g.aside.take(); len(asking) == 0 && !g.link.up() {
 			continue
 		}
+		wait = asideEvery
 		err := g.resendAside(ctx, by)
 		if ctx.Err() != nil {
 			return
@@ -105,13 +124,21 @@ func (g *Gateway) resendNow(ctx context.Context, r resendUsage) (pending bool, e
 	if g.cloud == nil || !g.link.sure(ctx) {
 		return false, ErrCloud
 	}
-	g.aside.by.Store(&r.By)
+	term, leading := g.log.Leading()
+	lost := func() bool { now, leads := g.log.Leading(); return !leading || !leads || now != term }
+	asked := g.aside.ask(r.By)
+	if lost() {
+		return false, ErrNotLeader // and its errand may be over already
+	}
 	patience := time.NewTimer(asidePatience)
 	defer patience.Stop()
 	select {
-	case err := <-g.aside.ask():
+	case err := <-asked:
 		return false, err
 	case <-patience.C:
+		if lost() {
+			return false, ErrNotLeader
+		}
 		return true, nil
 	case <-ctx.Done():
 		return false, ctx.Err()

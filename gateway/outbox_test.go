@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,4 +176,60 @@ func TestMuchThatWasRefusedIsSentAgainWithoutAnybodyWaiting(t *testing.T) {
 			t.Error("it is not known who had them sent")
 		}
 	})
+}
+
+// Whoever was told that it goes on need not ask again when another node leads.
+func TestWhatGoesOnIsTakenUpByWhoLeadsNext(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.others(t, 1)
+		s.books.set(func() { s.books.never["u000"] = true })
+		s.used(t, 0, 1)
+		s.wait(time.Minute)
+		s.books.set(func() {
+			s.books.never, s.books.posting = nil, func() { time.Sleep(20 * time.Second) }
+		})
+		a, err := s.ResendUsage(context.Background(), "ida")
+		if err != nil || !a.Pending {
+			t.Fatalf("got %+v, %v; want to hear that it goes on", a, err)
+		}
+		s.books.set(func() { s.books.posting = nil })
+		s.log.lead(false)
+		s.wait(time.Minute)
+		if _, _, _, aside := s.outboxState(); len(aside) != 1 {
+			t.Fatalf("%d are set aside, want the one, of which the log was not told", len(aside))
+		}
+		s.elect(t)
+		s.wait(2 * time.Minute)
+		if _, kept, _, aside := s.outboxState(); len(aside) != 0 || kept != 1 {
+			t.Errorf("two minutes later %d are set aside and %d are with the cloud, want none and 1", len(aside), kept)
+		}
+	})
+}
+
+// Who leads no more says of nothing that it goes on.
+func TestNothingGoesOnWhereNobodyLeads(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		idle := New(Config{Log: s.log, Cloud: s.books, Logger: slog.New(slog.DiscardHandler)}) // its errand is over
+		time.AfterFunc(asidePatience/2, func() { s.log.lead(false) })
+		a, err := idle.decide(context.Background(), request{ResendUsage: &resendUsage{By: "ida"}})
+		if !errors.Is(err, ErrNotLeader) {
+			t.Errorf("got %+v, %v; want that the next leader is asked", a, err)
+		}
+	})
+}
+
+// A round is for those who asked before it began, and no others.
+func TestARoundIsForWhoAskedBeforeIt(t *testing.T) {
+	a := newAside()
+	a.ask("ida")
+	if asking, by := a.take(); len(asking) != 1 || by != "ida" {
+		t.Errorf("got %d who ask, for %q; want 1, for ida", len(asking), by)
+	}
+	a.ask("bo")
+	if asking, by := a.take(); len(asking) != 1 || by != "bo" {
+		t.Errorf("got %d who ask, for %q; want 1, for bo", len(asking), by)
+	}
+	if asking, by := a.take(); len(asking) != 0 || by != "" {
+		t.Errorf("got %d who ask, for %q; want nobody", len(asking), by)
+	}
 }

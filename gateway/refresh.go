@@ -52,10 +52,15 @@ func newAgain() again { return again{wake: make(chan struct{}, 1)} }
 
 // ask asks; the answer comes once.
 func (a *again) ask() <-chan error {
-	c := make(chan error, 1)
 	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.add()
+}
+
+// add is ask, with the lock held.
+func (a *again) add() <-chan error {
+	c := make(chan error, 1)
 	a.asking = append(a.asking, c)
-	a.mu.Unlock()
 	select {
 	case a.wake <- struct{}{}:
 	default:
