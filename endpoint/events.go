@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sitegate/api"
+	"sitegate/gateway"
 	"sitegate/license"
 	"sitegate/notice"
 )
@@ -37,6 +38,9 @@ func (e *Endpoint) events(c *call) (reply, error) {
 		if since, ok = parseToken(text); !ok {
 			return reply{}, malformed("since, and Last-Event-ID, are epoch:seq")
 		}
+	}
+	if !e.led(c.ctx) {
+		return reply{}, gateway.ErrNoLeader // another node may know more
 	}
 	if since, err = e.reached(c, since); err != nil {
 		return reply{}, err
@@ -89,6 +93,12 @@ func (e *Endpoint) administrator(caller Caller) (user license.UserID, err error)
 	return user, err
 }
 
+// follows reports whether a caller may still be told of the site, as that user.
+func (e *Endpoint) follows(caller Caller, was license.UserID) bool {
+	now, err := e.administrator(caller)
+	return err == nil && now == was && !(caller.key != nil && caller.key.withdrawn.Load())
+}
+
 // follow writes what happens until the client, the node or its right to it goes.
 func (e *Endpoint) follow(c *call, s *stream, feed *siteFeed, user license.UserID, after notice.Token, woken <-chan struct{}) {
 	expired := time.NewTimer(time.Until(c.caller.Expires) + tokenGrace)
@@ -98,6 +108,9 @@ func (e *Endpoint) follow(c *call, s *stream, feed *siteFeed, user license.UserI
 	gone := e.sockets.left()
 	for s.err == nil {
 		frames, over := feed.news(e, c.lang, after)
+		if len(frames) > 0 && !e.follows(c.caller, user) {
+			return
+		}
 		for _, f := range frames {
 			s.event(f, notice.Token{Epoch: f.Site.Epoch, Seq: f.Site.Seq})
 		}
@@ -110,7 +123,7 @@ func (e *Endpoint) follow(c *call, s *stream, feed *siteFeed, user license.UserI
 		select {
 		case <-woken:
 		case <-alive.C:
-			if now, err := e.administrator(c.caller); err != nil || now != user || c.caller.key != nil && c.caller.key.withdrawn.Load() {
+			if !e.follows(c.caller, user) || !e.led(c.ctx) {
 				return
 			}
 			s.write(":\n\n")

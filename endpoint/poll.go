@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"sitegate/api"
+	"sitegate/gateway"
+	"sitegate/license"
 	"sitegate/notice"
 )
 
@@ -30,6 +32,9 @@ func (e *Endpoint) poll(c *call) (reply, error) {
 		}
 		return reply{}, err
 	}
+	if !e.led(c.ctx) {
+		return reply{}, gateway.ErrNoLeader // another node may know more
+	}
 	if since, err = e.reached(c, since); err != nil {
 		return reply{}, err
 	}
@@ -50,7 +55,11 @@ func (e *Endpoint) poll(c *call) (reply, error) {
 	}
 	defer sub.Close()
 	http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(pollMost + answerTimeout)) // a writer that knows none needs none
-	return reply{status: http.StatusOK, body: e.polled(c, sub, since, wait, woken)}, nil
+	out, err := e.polled(c, sub, since, wait, woken)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusOK, body: out}, nil
 }
 
 func pollWait(s string) (time.Duration, error) {
@@ -64,20 +73,23 @@ func pollWait(s string) (time.Duration, error) {
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
-// polled waits for something to tell, unless there is a gap, and tells it. Who is
-// replaced, or has a gap meanwhile, is answered with nothing, and comes back.
-func (e *Endpoint) polled(c *call, sub *notice.Subscription, since notice.Token, wait time.Duration, woken <-chan struct{}) api.Poll {
+// polled waits for something to tell, unless there is a gap, and tells it. Who has a gap
+// meanwhile is answered with nothing, and comes back. Nothing is told to who may not
+// hear it any more, and that nothing has happened only by a node that would know.
+func (e *Endpoint) polled(c *call, sub *notice.Subscription, since notice.Token, wait time.Duration, woken <-chan struct{}) (out api.Poll, err error) {
+	out.Notices = []api.Notice{}
 	if !sub.Recovered {
-		hello, me, _ := e.greeting(false, sub.From, c.caller, c.lang)
-		return api.Poll{Hello: hello, State: me, Notices: []api.Notice{}}
+		out.Hello, out.State, _ = e.greeting(false, sub.From, c.caller, c.lang)
+		return out, nil
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, wait)
 	defer cancel()
 	gone := e.sockets.left()
-	at, out := since, api.Poll{Notices: []api.Notice{}}
+	at, end := since, notice.Open
 	for {
 		pos := e.hub.Position() // before Take: what is told up to it has been queued
-		ns, end := sub.Take()
+		var ns []*notice.Notice
+		ns, end = sub.Take()
 		for _, n := range ns {
 			at = notice.Token{Epoch: n.Epoch, Seq: n.Seq}
 			out.Notices = append(out.Notices, *e.word(n, c.lang, n.Mine(sub.Who().Machine)))
@@ -95,6 +107,26 @@ func (e *Endpoint) polled(c *call, sub *notice.Subscription, since notice.Token,
 		case <-ctx.Done():
 		}
 	}
+	if err := e.still(c.caller, sub.Who().User); err != nil {
+		return out, err
+	}
+	if len(out.Notices) == 0 && !e.sockets.going() && !e.led(c.ctx) {
+		return out, gateway.ErrNoLeader
+	}
 	out.Hello, _, _ = e.greeting(true, at, c.caller, c.lang)
-	return out
+	return out, nil
+}
+
+// still finds out whether a caller may be told as the user that they were let in as.
+func (e *Endpoint) still(caller Caller, was license.UserID) error {
+	if caller.key != nil && caller.key.withdrawn.Load() {
+		return &authError{tokenKey}
+	}
+	var now license.UserID
+	var err error
+	e.gw.View(func(s *license.State) { now, err = known(s, caller) })
+	if err == nil && now != was {
+		err = &trouble{code: api.CodeNotReady, detail: "this user is known by another id now: connect again", after: time.Second}
+	}
+	return err
 }

@@ -2,10 +2,13 @@ package endpoint
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"sitegate/api"
 	"sitegate/license"
@@ -141,4 +144,89 @@ func TestEventsAreFramesForTheConsole(t *testing.T) {
 	r.node.do(t, license.Link{Up: true})
 	read(last, api.FrameHello, api.FrameSite)
 	eventually(t, "the streams have ended", func() bool { return r.e.streams.Load() == 0 })
+}
+
+// A node that may have been cut off does not say that nothing has happened: it would
+// not know, and another node tells.
+func TestPollsAndEventsWantALeader(t *testing.T) {
+	r := newRig(t, staffed(t))
+	p := r.poll(t, "ada", "")
+	waiting := make(chan answer, 1)
+	go func() {
+		waiting <- r.call(t, "ada", "GET", "/v1/notices/poll?machine=m-101&instance=i-1&wait_ms=500&"+resume(p.Hello), nil)
+	}()
+	eventually(t, "the poll waits", func() bool { return r.node.hub.Len() == 1 })
+	r.node.set(func() { r.node.lone = true })
+	if a := <-waiting; a.StatusCode != 503 || a.problem(t).Code != api.CodeNoQuorum {
+		t.Errorf("a poll of a node that lost its leader ended with %d %s; want 503 %s", a.StatusCode, a.raw, api.CodeNoQuorum)
+	}
+	for path, user := range map[string]string{"poll?machine=m-101&instance=i-1&" + resume(p.Hello): "ada", "poll?machine=m-101&instance=i-1": "ada", "events": "ida"} {
+		if a := r.call(t, user, "GET", "/v1/notices/"+path, nil); a.StatusCode != 503 || a.problem(t).Code != api.CodeNoQuorum {
+			t.Errorf("%s without a leader: %d %s; want 503 %s", path, a.StatusCode, a.raw, api.CodeNoQuorum)
+		}
+	}
+}
+
+// What happens after somebody was sent away is not told to them by a poll that waits.
+func TestAPollTellsNothingToWhoIsSentAway(t *testing.T) {
+	block := license.Mirror{From: "c1", Cursor: "c2", Changes: []license.Change{{User: &license.User{ID: "ada", Email: "ada@example.org", Country: "DE", Blocked: true}}}}
+	tests := []struct {
+		name   string
+		away   func(*rig)
+		status int
+		code   string
+	}{
+		{"blocked", func(r *rig) { r.node.do(t, block) }, 403, string(license.UserBlocked)},
+		{"the key is withdrawn", func(r *rig) {
+			for _, is := range r.e.auth.issuers {
+				is.mu.Lock()
+				for _, mark := range is.marks {
+					mark.withdrawn.Store(true)
+				}
+				is.mu.Unlock()
+			}
+		}, 401, api.CodeUnauthorized},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, filled(t))
+			p := r.poll(t, "ada", "")
+			told := make(chan answer, 1)
+			go func() {
+				told <- r.call(t, "ada", "GET", "/v1/notices/poll?machine=m-101&instance=i-1&"+resume(p.Hello), nil)
+			}()
+			eventually(t, "the poll waits", func() bool { return r.node.hub.Len() == 1 })
+			test.away(r)
+			r.node.do(t, license.Link{Up: true})
+			if a := <-told; a.StatusCode != test.status || a.problem(t).Code != test.code {
+				t.Errorf("told %d %s; want %d %s", a.StatusCode, a.raw, test.status, test.code)
+			}
+		})
+	}
+}
+
+// Nor are events: the stream ends before them.
+func TestEventsTellNothingToWhoIsSentAway(t *testing.T) {
+	r := newRig(t, staffed(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "GET", r.URL+"/v1/notices/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+r.issuer.token(t, "ida"))
+	resp, err := r.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	r.node.do(t, license.Mirror{From: "c2", Cursor: "c3", Changes: []license.Change{{User: &license.User{ID: "ida", Email: "ida@elsewhere.example"}}}})
+	r.want(t, 201, "ada", "POST", "/v1/sessions", api.StartRequest{ID: newUUID(t), Product: "road", Machine: ws101})
+	all, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(all), "event: site") {
+		t.Errorf("who does not administer the account any more was told %s", all)
+	}
 }
