@@ -151,7 +151,11 @@ type alike struct {
 	about   license.UserID
 	machine license.Machine
 	product license.ProductID
+	license license.LicenseID
 	reason  string
+	node    string
+	proxy   string
+	id      license.ID // an attempt has none
 }
 
 // Conflated is a notice and how often it was told alike since the last look.
@@ -178,5 +182,5 @@ func Conflate(ns []*Notice) []Conflated {
 }
 
 func (n *Notice) alike() alike {
-	return alike{n.Kind, n.User, n.About, n.Machine, n.Product, n.Reason}
+	return alike{n.Kind, n.User, n.About, n.Machine, n.Product, n.License, n.Reason, n.Node, n.Proxy, n.ID}
 }

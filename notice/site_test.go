@@ -106,6 +106,24 @@ func TestWhatIsAlikeIsToldOnce(t *testing.T) {
 	}
 }
 
+// Different things are not one because their kind and user are the same.
+func TestDifferentThingsAreToldApart(t *testing.T) {
+	for what, change := range map[string]func(*Notice){
+		"license": func(n *Notice) { n.License = "l-2" },
+		"node":    func(n *Notice) { n.Node = "n2" },
+		"proxy":   func(n *Notice) { n.Proxy = "second" },
+		"session": func(n *Notice) { n.ID = license.ID{2} },
+	} {
+		a := Notice{Epoch: 1, Seq: 1, Kind: Granted, User: "ada", License: "l-1", Node: "n1", Proxy: "first", ID: license.ID{1}}
+		b := a
+		b.Seq = 2
+		change(&b)
+		if got := Conflate([]*Notice{&a, &b}); len(got) != 2 {
+			t.Errorf("of two that have another %s, %d is told; want both", what, len(got))
+		}
+	}
+}
+
 // That the mirror has changed is known once until it is looked at.
 func TestTheMirrorsChangesAreKnown(t *testing.T) {
 	h := New(1, 0)
