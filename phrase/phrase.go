@@ -127,28 +127,31 @@ type Told struct {
 
 // Notice is the sentence of a notice. An unknown kind has none.
 func Notice(lang Lang, t Told) string {
-	keys := []string{t.Kind}
-	if t.Reason != "" {
-		keys = append(keys, t.Kind+"/"+t.Reason)
-	}
-	if last := lang.book().notices[keys[len(keys)-1]]; t.Now && (last == "" || strings.Contains(last, "{until}")) {
-		keys = append(keys, t.Kind+"/now", t.Kind+"/"+t.Reason+"/now") // what says until when does not do
-	}
-	id := ""
-	for _, k := range keys { // the most particular one there is
-		if _, ok := lang.book().notices[k]; ok {
-			id = k
-		}
-		if _, ok := lang.book().notices[k+"/mine"]; ok && t.Mine {
-			id = k + "/mine"
-		}
-	}
+	id := sentence(lang.book().notices, t)
 	v := lang.about(facts{product: t.Product, machine: Machine(t.Machine), until: t.Until, from: t.From, by: t.By, note: t.Note, about: t.About, node: t.Node, proxy: t.Proxy})
-	sentence := v.say("notice/"+id) + toSeeTo(lang, t.Counts)
+	said := v.say("notice/"+id) + toSeeTo(lang, t.Counts)
 	if t.Note != "" {
-		sentence += v.say("notice/note")
+		said += v.say("notice/note")
 	}
-	return sentence
+	return said
+}
+
+// sentence picks the most particular one there is: of the reason before the kind's, and
+// of what ends now one that does not say until when, where there is any.
+func sentence(notices map[string]string, t Told) string {
+	for _, now := range []bool{t.Now, false} {
+		for _, key := range []string{t.Kind + "/" + t.Reason, t.Kind} {
+			for _, variant := range []struct {
+				text string
+				fits bool
+			}{{"/now/mine", now && t.Mine}, {"/mine", t.Mine}, {"/now", now}, {"", true}} {
+				if said := notices[key+variant.text]; variant.fits && said != "" && !(now && strings.Contains(said, "{until}")) {
+					return key + variant.text
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // toSeeTo lists what there are reminders of.

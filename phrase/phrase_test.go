@@ -373,16 +373,25 @@ func TestAdministratorsReadHowMuchThereIsToSeeTo(t *testing.T) {
 	}
 }
 
-// What ends now is not said to end by a time; what says no time reads as always.
+// What ends now is not said to end by a time, and why is said all the same; what says no
+// time reads as always. What was released or blocked is told as another kind.
 func TestWhatEndsNowIsSaidSo(t *testing.T) {
 	for _, lang := range Langs() {
+		seen := map[string]string{}
 		for _, reason := range append(license.Endings(), "") {
+			if reason == license.EndReleased || reason == license.EndBlocked {
+				continue
+			}
 			for _, mine := range []bool{true, false} {
 				told := Told{Kind: "ending", Reason: reason, Mine: mine, Product: "Road Designer", Machine: license.Machine{Name: "WS-101"}, Until: monday, Now: true}
 				got := Notice(lang, told)
 				if got == "" || strings.Contains(got, "2026") || !strings.Contains(got, "Road Designer") {
 					t.Errorf("%v, %s, mine %t: %q; want it said without a time", lang, reason, mine, got)
 				}
+				if before, ok := seen[got]; ok {
+					t.Errorf("%v, %s, mine %t: %q, as for %s; want a sentence of its own", lang, reason, mine, got, before)
+				}
+				seen[got] = reason
 			}
 		}
 	}
