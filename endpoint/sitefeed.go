@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"encoding/json"
 	"sync"
 	"time"
@@ -112,19 +113,16 @@ func (f *siteFeed) take(c *conn) ([]*websocket.PreparedMessage, notice.End) {
 // name that reports have for them.
 func (e *Endpoint) siteWord(c notice.Conflated, lang phrase.Lang) api.Notice {
 	n := *c.Notice
-	if n.About == "" {
+	if n.About == "" && !n.Kind.ForAdministrators() {
 		n.About = n.User
 	}
+	if n.User != "" && n.By == string(n.User) { // their own doing
+		n.By = e.name("user", n.By)
+	}
+	n.About = license.UserID(e.name("user", string(n.About)))
 	if e.cfg.Pseudonym != nil {
-		if n.About != "" {
-			n.About = license.UserID(e.cfg.Pseudonym("user", string(n.About)))
-		}
 		for _, m := range []*license.Machine{&n.Machine, &n.To} {
-			if m.Name != "" {
-				m.Name = e.cfg.Pseudonym("machine", m.Name)
-			} else if m.ID != "" {
-				m.Name = e.cfg.Pseudonym("machine", m.ID)
-			}
+			m.Name = e.name("machine", cmp.Or(m.Name, m.ID))
 		}
 	}
 	w := e.word(&n, lang, false)

@@ -82,11 +82,27 @@ func TestTheSiteIsToldOfHashedNames(t *testing.T) {
 	r := newRig(t, staffed(t), func(c *Config) {
 		c.Pseudonym = func(kind, name string) string { return kind + "-hashed" }
 	})
+	r.node.do(t, license.Configure{Settings: license.Settings{Takeover: license.TakeoverGrace}})
 	d, _, _ := r.join(t, "ida", map[string]string{"feed": "site"})
-	r.want(t, 201, "ada", "POST", "/v1/sessions", api.StartRequest{ID: newUUID(t), Product: "road", Machine: ws101})
+	r.want(t, 201, "ada", "POST", "/v1/sessions", api.StartRequest{ID: newUUID(t), Product: "road", Machine: ws101, Fences: true})
 	for _, n := range d.sites(1) {
 		if n.About != "user-hashed" || n.Machine != "machine-hashed" || n.Text != `Road Designer has started on "machine-hashed".` {
 			t.Errorf("the site is told %+v; want hashed names", n)
 		}
+	}
+	r.want(t, 201, "ada", "POST", api.PathRequests, api.WaitRequest{ID: newUUID(t), Product: "road", Machine: ws202})
+	n := d.sites(1)[0]
+	if n.Kind != api.KindEnding || n.Reason != license.EndTakeover || n.By != "user-hashed" || n.About != "user-hashed" {
+		t.Errorf("the site is told of a takeover %+v; want it hashed by whom", n)
+	}
+}
+
+// What is told to each of those who administer the account is of none of them.
+func TestTheSiteIsNotToldOfWhoReadsIt(t *testing.T) {
+	r := newRig(t, staffed(t))
+	d, _, _ := r.join(t, "ida", map[string]string{"feed": "site"})
+	r.node.do(t, license.Remind{Counts: license.ReminderCounts{Unassigned: 3}})
+	if n := d.sites(1); n[0].Kind != api.KindReminders || n[0].About != "" {
+		t.Errorf("the site is told %+v; want reminders that are about nobody", n[0])
 	}
 }

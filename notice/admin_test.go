@@ -55,6 +55,11 @@ func TestFromTellsAdministrators(t *testing.T) {
 		for _, e := range apply(t, s, now, step.command) {
 			got = append(got, From(e)...)
 		}
+		for _, n := range got {
+			if own := n.User == "ada"; own == n.Kind.ForAdministrators() {
+				t.Errorf("step %d: %s of %s is for administrators: %t", i, n.Kind, n.User, !own)
+			}
+		}
 		if len(got) != len(step.want) {
 			t.Fatalf("step %d, %T: got %d notices %+v, want %d", i, step.command, len(got), got, len(step.want))
 		}

@@ -74,6 +74,17 @@ func Kinds() []Kind {
 		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, Quarantined, LinkSlow, LinkStale, LevelRaised, UsageRefused, UsageBacklog, SecretStopped, SecretResumed, OutEnding, WrittenOff}
 }
 
+// ForAdministrators reports whether notices of this kind are for those who administer the
+// account: they are told to each of these, and User is only who reads it.
+func (k Kind) ForAdministrators() bool {
+	switch k {
+	case CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, Quarantined,
+		LinkSlow, LinkStale, LevelRaised, UsageRefused, UsageBacklog, SecretStopped, SecretResumed:
+		return true
+	}
+	return false
+}
+
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
 const (
 	ReasonExpired = "expired" // no heartbeat came in time
