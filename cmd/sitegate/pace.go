@@ -116,14 +116,20 @@ func newHandshakes() handshakes {
 // said hello until they are over or have had the time to compute.
 func (h handshakes) limit(c *tls.Config) *tls.Config {
 	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		// The server's own deadline does not end the hello's context: who has waited for
+		// half of it would compute for a client that is being let go of.
+		late := time.NewTimer(headerTime / 2)
+		defer late.Stop()
 		select {
 		case h <- struct{}{}:
+		case <-late.C:
+			return nil, errors.New("there was no place for a handshake in time: come back later")
 		case <-hello.Context().Done():
 			return nil, errors.New("the handshake took too long")
 		}
 		leave := sync.OnceFunc(func() { <-h })
-		late := time.AfterFunc(handshakeTime, leave)
-		context.AfterFunc(hello.Context(), func() { late.Stop(); leave() })
+		over := time.AfterFunc(handshakeTime, leave)
+		context.AfterFunc(hello.Context(), func() { over.Stop(); leave() })
 		return nil, nil
 	}
 	return c

@@ -107,6 +107,29 @@ func TestHandshakesWaitForAPlaceAndGiveItBack(t *testing.T) {
 	}
 }
 
+// Who finds no place gives up long before the server lets go of the connection, so that
+// no place goes to a client that is not there any more.
+func TestAHandshakeWithoutAPlaceGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := make(handshakes, 1)
+		h <- struct{}{} // taken, for good
+		server, client := net.Pipe()
+		defer server.Close()
+		defer client.Close()
+		go tls.Client(client, &tls.Config{ServerName: "gw.example"}).Handshake()
+		began := time.Now()
+		late := time.AfterFunc(time.Minute, func() { server.Close() })
+		defer late.Stop()
+		err := tls.Server(server, h.limit(&tls.Config{})).Handshake()
+		if took := time.Since(began); err == nil || took != headerTime/2 {
+			t.Errorf("waited for %v: %v; want an error after %v", took, err, headerTime/2)
+		}
+		if len(h) != 1 {
+			t.Error("it gave back a place that it never had")
+		}
+	})
+}
+
 // deaf is a connection that hears nothing until it is closed.
 type deaf struct{ net.Conn }
 
