@@ -24,7 +24,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 64  // the command line, or a file it names, is wrong
 	exitUnavailable = 69  // no gateway answers, or it cannot decide now
-	exitDenied      = 77  // refused
+	exitDenied      = 77  // refused, or nobody is signed in
 	exitNotRunnable = 126 // the program is there and cannot be run
 	exitNotFound    = 127 // there is no such program
 	exitSignal      = 128 // and the number of the signal
@@ -223,12 +223,16 @@ func (s *seat) dispatch(ctx context.Context, args []string) error {
 			}
 		}
 		// What runs a program hears of signals itself; for all else they are the end.
-		if c.name != "run" {
+		if heard := heeded(os.Interrupt, terminate); c.name != "run" && len(heard) > 0 {
 			var stop context.CancelFunc
-			ctx, stop = signal.NotifyContext(ctx, os.Interrupt, terminate)
+			ctx, stop = signal.NotifyContext(ctx, heard...)
 			defer stop()
 		}
-		return c.run(ctx, s, &o, fs.Args())
+		err := c.run(ctx, s, &o, fs.Args())
+		if err != nil && c.name != "run" && ctx.Err() != nil { // whatever it failed with because of that
+			return &exitError{status: exitInterrupted}
+		}
+		return err
 	}
 	if name == "help" {
 		s.help(global)

@@ -25,10 +25,10 @@ var statuses = [][2]string{
 	{"0", "all went well; for run: the program's own status, or 128 and the number of the signal that ended it"},
 	{"1", "something failed; for doctor: at least one check did"},
 	{"64", "the command line, a settings file or the token file is wrong"},
-	{"69", "no gateway answers, or it cannot decide now: try again later"},
-	{"77", "refused: by the rules, or since nobody is signed in"},
+	{"69", "no gateway answers, or it cannot decide now; or the sign-in is to be renewed, and its issuer does not answer: try again later"},
+	{"77", "refused: by the rules, or since nobody is signed in, or not any more"},
 	{"126, 127", "for run: the program cannot be run, or is not there"},
-	{"130", "interrupted"},
+	{"130", "interrupted; watch, which is ended so, has 0"},
 }
 
 // variables are the environment.

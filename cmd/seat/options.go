@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -115,7 +117,10 @@ func (s *seat) openAs(ctx context.Context, o *options, tokens *tokenFile) (*clie
 		}
 		cfg.CA = pem
 	}
-	if _, err := tokens.load(ctx); err != nil {
+	switch _, err := tokens.load(ctx); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &exitError{status: exitDenied, err: err}
+	case err != nil:
 		return nil, usagef("%w", err)
 	}
 	cfg.Token = tokens.Token

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -53,8 +54,10 @@ func runProgram(ctx context.Context, s *seat, o *options, args []string) error {
 	}
 	defer c.Close()
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, passed()...)
-	defer signal.Stop(signals)
+	if heard := heeded(passed()...); len(heard) > 0 { // none would be all
+		signal.Notify(signals, heard...)
+		defer signal.Stop(signals)
+	}
 
 	notices := c.Watch(ctx)
 	session, err := s.acquire(ctx, c, o, signals)
@@ -108,6 +111,10 @@ func (s *seat) release(ctx context.Context, session *client.Session) {
 		s.sayf("the license could not be given back; it will be free within %v (%v)", time.Duration(session.TTLMS)*time.Millisecond, err)
 	}
 }
+
+// heeded are those of the signals that are not ignored since before seat began, as nohup
+// has it: to hear of one again would undo that, for the program too.
+func heeded(all ...os.Signal) []os.Signal { return slices.DeleteFunc(all, signal.Ignored) }
 
 func interrupted(sig os.Signal) *exitError {
 	if n, ok := sig.(syscall.Signal); ok {

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,7 +138,13 @@ func (r *rig) process(args ...string) (*exec.Cmd, *transcript) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	cmd, text := exec.Command(exe, args...), newTranscript()
+	return r.command(exe, args...)
+}
+
+// command starts something that is, or becomes, seat.
+func (r *rig) command(path string, args ...string) (*exec.Cmd, *transcript) {
+	r.t.Helper()
+	cmd, text := exec.Command(path, args...), newTranscript()
 	cmd.Env = []string{"SEAT_TEST_MAIN=1", "PATH=" + os.Getenv("PATH")}
 	for k, v := range r.env {
 		cmd.Env = append(cmd.Env, k+"="+v)
@@ -192,6 +199,49 @@ func TestSignalsArePassedOn(t *testing.T) {
 				t.Errorf("%d sessions left, want none", n)
 			}
 		})
+	}
+}
+
+// TestIgnoredSignalsStayIgnored: what nohup has said holds for seat, and for the program.
+func TestIgnoredSignalsStayIgnored(t *testing.T) {
+	r := newRig(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, text := r.command("sh", append([]string{"-c", `trap "" HUP; exec "$0" "$@"`, exe}, runArgs(nil, sh("echo running; while :; do sleep 0.05; done"))...)...)
+	text.await(t, "running")
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGTERM} {
+		if err := cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := statusOf(t, cmd.Wait()), 128+int(syscall.SIGTERM); got != want {
+		t.Errorf("exit status %d, want %d: the hang-up is ignored; it said:\n%s", got, want, text)
+	}
+}
+
+func TestInterruptedIsTheSameEverywhere(t *testing.T) {
+	r := newRig(t)
+	asked, over := make(chan struct{}, 64), make(chan struct{})
+	silent := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-over
+	}))
+	t.Cleanup(silent.Close)
+	t.Cleanup(func() { close(over) })
+	r.env["SITEGATE_GATEWAY"] = silent.URL // httptest's servers share a certificate
+	for _, args := range [][]string{{"status"}, {"watch"}} {
+		cmd, text := r.process(args...)
+		<-asked
+		cmd.Process.Signal(os.Interrupt)
+		want := 130
+		if args[0] == "watch" {
+			want = 0
+		}
+		if got := statusOf(t, cmd.Wait()); got != want || text.String() != "" {
+			t.Errorf("%s: exit status %d, want %d and not a word; it said:\n%s", args[0], got, want, text)
+		}
 	}
 }
 

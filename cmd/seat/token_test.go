@@ -26,7 +26,7 @@ func TestTokenFileMustBePrivate(t *testing.T) {
 	}
 	r.expect(r.seat("status"), 64, "chmod 600")
 	r.env["SITEGATE_TOKEN_FILE"] = filepath.Join(r.dir, "none")
-	r.expect(r.seat("status"), 64, "seat login")
+	r.expect(r.seat("status"), 77, "seat login")
 	for _, text := range []string{"", "two words", "{not json", "{}", "a\nb"} {
 		r.env["SITEGATE_TOKEN_FILE"] = r.file("odd", text)
 		r.expect(r.seat("status"), 64)
