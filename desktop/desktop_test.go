@@ -99,11 +99,21 @@ func TestKeyringThatHangs(t *testing.T) {
 	}
 	k := Keyring{Getenv: func(string) string { return "unix:path=/none" }}
 	over := make(chan struct{})
-	t.Cleanup(func() { close(over) })
 	ctx, cancel := context.WithCancel(t.Context())
-	err := k.ask(ctx, func() error { cancel(); <-over; return nil })
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want %v", err, context.Canceled)
+	late := make(chan struct{})
+	got, err := k.ask(ctx, func() (string, error) {
+		defer close(late)
+		cancel()
+		<-over
+		return "too late", nil
+	})
+	if got != "" || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %q, %v; want %v", got, err, context.Canceled)
+	}
+	close(over)
+	<-late
+	if got != "" { // the race detector looks as well
+		t.Errorf("then it is %q, want nothing that came too late", got)
 	}
 }
 

@@ -33,24 +33,18 @@ type Keyring struct {
 // Get is the secret of that name. Errors: ErrNotKept, ErrNoKeyring, and the
 // context's, where a person was asked to unlock the keyring and did not.
 func (k Keyring) Get(ctx context.Context, name string) (secret string, err error) {
-	err = k.ask(ctx, func() (err error) {
-		secret, err = keyring.Get(keyringService, name)
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	return secret, nil
+	return k.ask(ctx, func() (string, error) { return keyring.Get(keyringService, name) })
 }
 
 // Set keeps a secret, in place of one that has that name.
 func (k Keyring) Set(ctx context.Context, name, secret string) error {
-	return k.ask(ctx, func() error { return keyring.Set(keyringService, name, secret) })
+	_, err := k.ask(ctx, func() (string, error) { return "", keyring.Set(keyringService, name, secret) })
+	return err
 }
 
 // Forget removes a secret. That there is none is no error.
 func (k Keyring) Forget(ctx context.Context, name string) error {
-	err := k.ask(ctx, func() error { return keyring.Delete(keyringService, name) })
+	_, err := k.ask(ctx, func() (string, error) { return "", keyring.Delete(keyringService, name) })
 	if errors.Is(err, ErrNotKept) {
 		return nil
 	}
@@ -58,27 +52,34 @@ func (k Keyring) Forget(ctx context.Context, name string) error {
 }
 
 // ask does something that may hang for as long as nobody unlocks the keyring. What
-// is not over with the context goes on without the caller.
-func (k Keyring) ask(ctx context.Context, do func() error) error {
+// is not over with the context goes on without the caller, and nobody hears of it.
+func (k Keyring) ask(ctx context.Context, do func() (string, error)) (string, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return "", err
 	}
 	if !k.reachable() {
-		return ErrNoKeyring
+		return "", ErrNoKeyring
 	}
-	done := make(chan error, 1)
-	go func() { done <- do() }()
+	type answer struct {
+		secret string
+		err    error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		secret, err := do()
+		done <- answer{secret, err}
+	}()
 	select {
-	case err := <-done:
+	case a := <-done:
 		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, keyring.ErrNotFound):
-			return ErrNotKept
+		case a.err == nil:
+			return a.secret, nil
+		case errors.Is(a.err, keyring.ErrNotFound):
+			return "", ErrNotKept
 		}
-		return fmt.Errorf("%w that opens: %w", ErrNoKeyring, err)
+		return "", fmt.Errorf("%w that opens: %w", ErrNoKeyring, a.err)
 	case <-ctx.Done():
-		return fmt.Errorf("the keyring does not answer: %w", ctx.Err())
+		return "", fmt.Errorf("the keyring does not answer: %w", ctx.Err())
 	}
 }
 
