@@ -105,7 +105,7 @@ func (s *seat) keep(ctx context.Context, o *options, k kept) (where string, _ er
 		return "", err
 	}
 	defer unlock()
-	key, err := f.newKey(ctx, o.keyring)
+	key, why, err := f.sealKey(ctx, o.keyring)
 	if err != nil {
 		return "", &exitError{status: exitFailed, err: err, next: []string{"Unlock the keyring, or keep the token in a file that only you can read: --keyring off."}}
 	}
@@ -115,8 +115,8 @@ func (s *seat) keep(ctx context.Context, o *options, k kept) (where string, _ er
 	if key != nil {
 		return ", sealed with a key in the system's keyring", nil
 	}
-	if o.keyring == "auto" {
-		return ", which only you can read (there is no keyring here)", nil
+	if why != nil {
+		return fmt.Sprintf(", which only you can read (not sealed: %v)", why), nil
 	}
 	return ", which only you can read", nil
 }

@@ -147,7 +147,28 @@ func TestLoginWithoutAKeyring(t *testing.T) {
 	r.keys.locked = true
 	password := []string{"--password-file", r.file("pw", emulator.Password(emulator.UserA))}
 	r.expect(r.seat(append(append(flags, password...), "--keyring", "on")...), 1, "--keyring off")
-	r.expect(r.seat(append(append(flags, password...), "--keyring", "auto")...), 0, "which only you can read (there is no keyring here)")
+	r.expect(r.seat(append(append(flags, password...), "--keyring", "auto")...), 0, "which only you can read (not sealed: there is no keyring)")
+}
+
+// TestLoginAnewKeepsTheKey: where the new token file cannot be written, the old one must
+// still open.
+func TestLoginAnewKeepsTheKey(t *testing.T) {
+	r := newRig(t)
+	_, flags := issuer(t, r)
+	path := filepath.Join(r.dir, "kept", "token.json")
+	again := append(append(flags, "--password-file", r.file("pw", emulator.Password(emulator.UserA))), "--keyring", "on")
+	r.expect(r.seat(again...), 0, "sealed")
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.expect(r.seat(again...), 0, "sealed")
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&tokenFile{path: path, keys: r.keys}).Token(t.Context()); err != nil {
+		t.Errorf("the file from before: %v, want it opened", err)
+	}
 }
 
 // What IT has put into the settings need not be typed.

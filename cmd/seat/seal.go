@@ -93,22 +93,32 @@ func (f *tokenFile) keyName() string {
 	return "seat " + path
 }
 
-// newKey makes a key and puts it into the keyring, as mode (auto, on, off) has it.
-// No key and no error: there is no keyring, and auto does without.
-func (f *tokenFile) newKey(ctx context.Context, mode string) ([]byte, error) {
+// sealKey is the key to seal a sign-in with, as mode (auto, on, off) has it: the one in
+// the keyring, so that what it has sealed can still be opened if the new sign-in cannot
+// be written, or one that is put there. No key and no error: auto does without, because
+// of why.
+func (f *tokenFile) sealKey(ctx context.Context, mode string) (key []byte, why, _ error) {
 	if mode == "off" || f.keys == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	key := make([]byte, keyBytes)
-	rand.Read(key)
-	ctx, cancel := context.WithTimeout(ctx, unlockTime)
+	asking, cancel := context.WithTimeout(ctx, unlockTime)
 	defer cancel()
-	err := f.keys.Set(ctx, f.keyName(), base64.StdEncoding.EncodeToString(key))
-	if err != nil && mode == "on" {
-		return nil, fmt.Errorf("keeping the key of the sign-in: %w", err)
+	text, err := f.keys.Get(asking, f.keyName())
+	if err == nil {
+		if key, err := base64.StdEncoding.DecodeString(text); err == nil && len(key) == keyBytes {
+			return key, nil, nil
+		}
 	}
-	if err != nil {
-		return nil, nil
+	if err == nil || errors.Is(err, desktop.ErrNotKept) {
+		key = make([]byte, keyBytes)
+		rand.Read(key)
+		err = f.keys.Set(asking, f.keyName(), base64.StdEncoding.EncodeToString(key))
 	}
-	return key, nil
+	switch {
+	case err == nil:
+		return key, nil, nil
+	case mode == "on" || ctx.Err() != nil:
+		return nil, nil, fmt.Errorf("keeping the key of the sign-in: %w", err)
+	}
+	return nil, err, nil
 }
