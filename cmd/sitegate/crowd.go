@@ -7,8 +7,10 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,10 +23,12 @@ type crowd struct {
 	log       *slog.Logger
 	pace      *pace // nil: as fast as they come
 
-	mu   sync.Mutex
-	open int
-	from map[netip.Addr]int
-	told time.Time // when it was last logged
+	mu          sync.Mutex
+	open        int
+	from        map[netip.Addr]int
+	told, paced time.Time // when it was last logged that there are too many, and that one address comes too often
+
+	tooMany, tooOften atomic.Uint64 // that were closed
 }
 
 const (
@@ -67,6 +71,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 		if p := l.crowd.pace; p != nil && !p.admits(from, time.Now()) {
+			l.crowd.hurried(from)
 			conn.Close()
 			continue
 		}
@@ -88,11 +93,31 @@ func (c *crowd) enter(from netip.Addr) bool {
 		c.from[from]++
 		return true
 	}
+	c.tooMany.Add(1)
 	if now := time.Now(); now.Sub(c.told) >= toldEvery {
 		c.told = now
 		c.log.Warn("too many connections: new ones are closed", "open", c.open, "most", c.max, "from", from.String(), "from_it", c.from[from], "most_of_one", c.each)
 	}
 	return false
+}
+
+// hurried notes that one was closed because its address comes too often.
+func (c *crowd) hurried(from netip.Addr) {
+	c.tooOften.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.paced) >= toldEvery {
+		c.paced = now
+		c.log.Warn("one address connects too often: its new connections are closed", "from", from.String(), "per_second", c.pace.each.PerSecond, "at_once", c.pace.each.Burst, "closed", c.tooOften.Load())
+	}
+}
+
+// measure tells to how many connections were closed at once.
+func (c *crowd) measure(to prometheus.Registerer) {
+	for why, n := range map[string]*atomic.Uint64{"too-many": &c.tooMany, "too-often": &c.tooOften} {
+		to.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "sitegate_connections_closed_total", ConstLabels: prometheus.Labels{"why": why},
+			Help: "New connections that were closed at once: too-many are open, or their address connects too-often."}, func() float64 { return float64(n.Load()) }))
+	}
 }
 
 func (c *crowd) leave(from netip.Addr) {

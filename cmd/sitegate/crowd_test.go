@@ -6,9 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // TestACrowdIsBounded: what is too many, of one address or of all, is closed at
@@ -82,6 +85,63 @@ func TestACrowdIsBounded(t *testing.T) {
 	out("127.0.0.2")
 	if got := strings.Count(said.String(), "too many connections"); got != 1 {
 		t.Errorf("got %d lines, want one a minute:\n%s", got, &said)
+	}
+}
+
+// Behind one address can be a whole building: that some of it is turned away is said once
+// a minute, and counted.
+func TestThatOneAddressComesTooOftenIsSaid(t *testing.T) {
+	var said bytes.Buffer
+	c := &crowd{max: 10, each: 10, log: slog.New(slog.NewTextHandler(&said, nil)), from: map[netip.Addr]int{},
+		pace: &pace{each: Pace{PerSecond: 1e-6, Burst: 1}, from: map[netip.Addr]*visits{}}}
+	registry := prometheus.NewRegistry()
+	c.measure(registry)
+	raw, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := c.limit(raw)
+	in, ended := make(chan net.Conn, 10), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			in <- conn
+		}
+	}()
+	const turnedAway = 3
+	for i := range 1 + turnedAway {
+		conn, err := net.Dial("tcp", raw.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if i == 0 {
+			defer (<-in).Close()
+			continue
+		}
+		conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := conn.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
+			t.Fatalf("one too many: got %v, want it closed", err)
+		}
+	}
+	ln.Close()
+	<-ended
+	if got := strings.Count(said.String(), "connects too often"); got != 1 || !strings.Contains(said.String(), "from=127.0.0.1") {
+		t.Errorf("got %d lines, want one a minute, with the address:\n%s", got, &said)
+	}
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatalf("got %d metrics, %v; want one", len(families), err)
+	}
+	for _, m := range families[0].Metric {
+		want := map[string]float64{"too-many": 0, "too-often": turnedAway}[m.Label[0].GetValue()]
+		if got := m.Counter.GetValue(); got != want {
+			t.Errorf("%s of %s: got %v, want %v", families[0].GetName(), m.Label[0].GetValue(), got, want)
+		}
 	}
 }
 

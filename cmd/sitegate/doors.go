@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"sitegate/configs"
 	"sitegate/endpoint"
 	"sitegate/raftstore"
@@ -43,8 +45,9 @@ const (
 
 // openDoors listens on all of the node's addresses, or on none. certificate is asked
 // for each connection.
-func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate func() *tls.Certificate, out *egress.Dialer, usage *usageDoor, again *reloading, log *slog.Logger) (ds doors, err error) {
+func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate func() *tls.Certificate, out *egress.Dialer, usage *usageDoor, again *reloading, registry *prometheus.Registry, log *slog.Logger) (ds doors, err error) {
 	room := newCrowd(log)
+	room.measure(registry)
 	defer func() {
 		if err != nil {
 			ds.close()

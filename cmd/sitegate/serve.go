@@ -182,7 +182,7 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	if err != nil {
 		return err
 	}
-	doors, err := openDoors(c, ep, store, certificate, dialer, carried, rereads, log)
+	doors, err := openDoors(c, ep, store, certificate, dialer, carried, rereads, registry, log)
 	if err != nil {
 		return err
 	}
