@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os/user"
 	"time"
 
 	"sitegate/api"
@@ -59,8 +58,8 @@ func maintenanceAnnounce(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := named(&in.By); err != nil {
-		return err
+	if in.By, err = asker(in.By); err != nil {
+		return usagef("maintenance announce: %w", err)
 	}
 	if err := operator(ctx, c, http.MethodPost, api.PathMaintenance, in, nil); err != nil {
 		return err
@@ -82,25 +81,12 @@ func maintenanceOver(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	in := api.MaintenanceRequest{By: *by, Note: *note}
-	if err := named(&in.By); err != nil {
-		return err
+	if in.By, err = asker(in.By); err != nil {
+		return usagef("maintenance over: %w", err)
 	}
 	if err := operator(ctx, c, http.MethodPost, api.PathMaintenance, in, nil); err != nil {
 		return err
 	}
 	fmt.Fprintln(p.stdout, "No maintenance is announced any more.")
-	return nil
-}
-
-// named fills in who asks, where nobody was named: the user of this machine.
-func named(by *string) error {
-	if *by != "" {
-		return nil
-	}
-	u, err := user.Current()
-	if err != nil {
-		return usagef("say who asks, with --by: the user who asks has no name on this machine (%w)", err)
-	}
-	*by = u.Username
 	return nil
 }

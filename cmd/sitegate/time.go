@@ -47,8 +47,8 @@ func timeAccept(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := named(by); err != nil {
-		return err
+	if *by, err = asker(*by); err != nil {
+		return usagef("time accept: %w", err)
 	}
 	var accepted api.AcceptedTime
 	if err := operator(ctx, c, http.MethodPost, api.PathTime+"/accept", api.ReleaseRequest{By: *by, Note: *note}, &accepted); err != nil {
