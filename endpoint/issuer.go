@@ -1,7 +1,9 @@
 package endpoint
 
 import (
+	"bytes"
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -276,13 +278,18 @@ func usable(set jose.JSONWebKeySet) (map[string]jose.JSONWebKey, jose.JSONWebKey
 	return keys, out
 }
 
+// sameKey compares the keys themselves (RFC 7638): a renewed certificate, or an algorithm
+// that is named now, makes no other key of one.
 func sameKey(a, b jose.JSONWebKey) bool {
-	x, err := json.Marshal(a)
-	if err != nil || b.Key == nil {
+	if b.Key == nil {
 		return false
 	}
-	y, err := json.Marshal(b)
-	return err == nil && string(x) == string(y)
+	x, err := a.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return false
+	}
+	y, err := b.Thumbprint(crypto.SHA256)
+	return err == nil && bytes.Equal(x, y)
 }
 
 // load reads the keys that were kept, if there are any.

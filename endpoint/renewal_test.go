@@ -99,3 +99,19 @@ func TestWhoIsBlockedOrGoneLeavesAtOnce(t *testing.T) {
 		t.Errorf("who may stay was told %+v", n)
 	}
 }
+
+// A key that is published with something else about it is the same key, and another key
+// under its id is not.
+func TestAKeyIsTheSameWhateverIsSaidOfIt(t *testing.T) {
+	is := newRealIssuer(t)
+	before := is.keys[0].Public()
+	said := before
+	said.Algorithm, said.Use = "", ""
+	if !sameKey(before, said) || !sameKey(said, before) {
+		t.Error("a key whose algorithm is named is another one; want the same")
+	}
+	is.rotate(t, "k1")
+	if sameKey(before, is.keys[0].Public()) || sameKey(before, jose.JSONWebKey{}) {
+		t.Error("another key under the same id is the same; want it withdrawn")
+	}
+}
