@@ -12,19 +12,22 @@ import (
 const goingText = "this node is going: connect to another"
 
 // Leaving says that this node is going: from now on /readyz says so, nobody new is
-// let in, and who is connected is told to go to another node within the window.
-func (e *Endpoint) Leaving(window time.Duration) {
-	if e.sockets.close() {
-		others := e.others()
-		e.log.Info("clients are told to go to other nodes", "connections", e.hub.Len(), "window_ms", window.Milliseconds(), "nodes", len(others))
-		f := prepare(api.Frame{Type: api.FrameReconnect, Reconnect: &api.Reconnect{WindowMS: window.Milliseconds(), Nodes: others}})
-		for _, c := range e.sockets.all() {
-			c.tell(f)
-		}
+// let in, and who is connected is told to go to another node within the window. False:
+// somebody has said so already.
+func (e *Endpoint) Leaving(window time.Duration) bool {
+	if !e.sockets.close() {
+		return false
 	}
+	others := e.others()
+	e.log.Info("clients are told to go to other nodes", "connections", e.hub.Len(), "window_ms", window.Milliseconds(), "nodes", len(others))
+	f := prepare(api.Frame{Type: api.FrameReconnect, Reconnect: &api.Reconnect{WindowMS: window.Milliseconds(), Nodes: others}})
+	for _, c := range e.sockets.all() {
+		c.tell(f)
+	}
+	return true
 }
 
-// Staying takes Leaving back: this node could not be done without. Who has gone, has.
+// Staying takes one's own Leaving back: this node could not be done without. Who has gone, has.
 func (e *Endpoint) Staying() {
 	ss := e.sockets
 	ss.mu.Lock()

@@ -22,7 +22,9 @@ func TestANodeThatGoesTellsWhereToGo(t *testing.T) {
 	})
 	r.want(t, 200, "", "GET", "/readyz", nil)
 	d, _, _ := r.join(t, "ada", nil)
-	r.e.Leaving(4 * time.Second)
+	if !r.e.Leaving(4*time.Second) || r.e.Leaving(4*time.Second) {
+		t.Error("want the first to have told the clients, and no other")
+	}
 	f := d.next()
 	if f.Type != api.FrameReconnect || f.Reconnect == nil || f.Reconnect.WindowMS != 4000 || !slices.Equal(f.Reconnect.Nodes, []string{"https://n2.example:8443"}) {
 		t.Errorf("told %+v; want to go to n2 within 4 s", f)

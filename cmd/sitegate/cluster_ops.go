@@ -23,9 +23,9 @@ type clusterOps struct {
 	log   *slog.Logger
 	left  func() // hears that the node has left its cluster
 
-	leaving func(window time.Duration) // tells the clients to go elsewhere
-	staying func()                     // takes it back
-	drain   func(over time.Duration)   // sends away who has not gone
+	leaving func(window time.Duration) bool // tells the clients to go elsewhere, unless they have been told
+	staying func()                          // takes it back
+	drain   func(over time.Duration)        // sends away who has not gone
 }
 
 var _ endpoint.Cluster = (*clusterOps)(nil)
@@ -153,9 +153,14 @@ func (o *clusterOps) StepDown(ctx context.Context) (api.SteppedDown, error) {
 
 // Drain makes this node ready to be stopped.
 func (o *clusterOps) Drain(ctx context.Context, over time.Duration) error {
-	o.leaving(over - over/3)
+	if err := o.store.MayDrain(); err != nil { // before anybody is sent away
+		return whyNot(err)
+	}
+	told := o.leaving(over - over/3)
 	if err := o.store.Drain(ctx); err != nil {
-		o.staying()
+		if told { // and not somebody else, who still means it
+			o.staying()
+		}
 		return whyNot(err)
 	}
 	o.drain(over)
