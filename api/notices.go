@@ -98,8 +98,8 @@ type Auth struct {
 type Authed struct {
 	N         uint64 `json:"n"`
 	ExpiresMS int64  `json:"expires_ms,omitempty"`
-	// Error is missing, malformed, expired, early, issuer, audience, key, signature, or
-	// user for one of somebody else.
+	// Error is missing, malformed, expired, early, issuer, audience, key, signature, user
+	// for one of somebody else, or too-many where tokens are brought too often.
 	Error string `json:"error,omitempty"`
 }
 

@@ -3,7 +3,9 @@ package license
 // current is the level of the rules as they are. Who changes a rule, or what is
 // stored, raises it by one and lets the rule decide in the old way while the state's
 // level, State.Head().Level, is lower: a log is decided again as it was, and members
-// of two versions decide alike. What this program can do is Level.
+// of two versions decide alike. What this program can do is Level. Until the first version
+// is tagged level 1 is open: rules change under it, and builds from before and after such a
+// change do not belong in one cluster.
 const current = 1
 
 // RaiseLevel has the cluster work at a higher level from here on. Its leader proposes
