@@ -16,7 +16,8 @@ const (
 )
 
 // discover finds the gateway's nodes by their SRV records, _sitegate._tcp in the
-// site's domain (RFC 2782): the nearest priority first.
+// site's domain (RFC 2782). Which of them is asked first is chosen at random, whatever
+// their priorities and weights: they do the same, and name each other.
 //
 // A network that somebody else runs can say what its domain is, and have a gateway
 // there with a certificate of a public authority; an access token would go to it. So

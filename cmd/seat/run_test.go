@@ -74,7 +74,7 @@ func TestRunWithoutQuorum(t *testing.T) {
 	r.g.Before = func(*http.Request) *api.Problem {
 		return &api.Problem{Code: api.CodeNoQuorum, Status: http.StatusServiceUnavailable, Detail: "Most nodes cannot be reached."}
 	}
-	r.expect(r.seat(runArgs([]string{"--timeout", "300ms"}, sh("echo ran"))...), 69, "Most nodes cannot be reached.")
+	r.expect(r.seat(runArgs([]string{"--timeout", "3s"}, sh("echo ran"))...), 69, "Most nodes cannot be reached.")
 }
 
 func TestRunSignedOut(t *testing.T) {

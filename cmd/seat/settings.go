@@ -94,10 +94,15 @@ func (t *settings) read(path string) error {
 	if len(b) > maxSettings {
 		return fmt.Errorf("%s is too large for a settings file", path)
 	}
+	gateway, domain := t.Gateway, t.Domain
+	t.Gateway, t.Domain = nil, ""
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	if err := d.Decode(t); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", path, err)
+	}
+	if len(t.Gateway) == 0 && t.Domain == "" { // it says nothing of where the gateway is
+		t.Gateway, t.Domain = gateway, domain
 	}
 	for key, v := range map[string]string{"keyring": t.Keyring, "notify": t.Notify} {
 		switch v {
@@ -149,12 +154,14 @@ func (s *seat) settle(o *options, flagged func(name string) bool) error {
 		*x.to = first(env, x.set, x.usual)
 	}
 	s.lang = o.lang
-	if !flagged("gateway") {
-		if v := s.getenv("SITEGATE_GATEWAY"); v != "" {
-			o.gateways = strings.Split(v, ",")
-		} else {
-			o.gateways = set.Gateway
-		}
+	switch v := s.getenv("SITEGATE_GATEWAY"); {
+	case flagged("gateway"):
+	case flagged("domain"): // which stands above a gateway that is named further down
+	case v != "":
+		o.gateways = strings.Split(v, ",")
+	case s.getenv("SITEGATE_DOMAIN") != "":
+	default:
+		o.gateways = set.Gateway
 	}
 	for flag, v := range map[string]string{"keyring": o.keyring, "notify": o.notify} {
 		if v != "auto" && v != "on" && v != "off" {

@@ -99,6 +99,32 @@ func TestGatewayIsFoundByItsRecord(t *testing.T) {
 	r.expect(r.seat("status", "--domain", "site.example"), 69, "there is no such record", "--gateway")
 }
 
+// A domain is looked up where it is named above a gateway, and not where beside one.
+func TestDomainWinsOverAGatewayFurtherDown(t *testing.T) {
+	r := newRig(t)
+	r.without("SITEGATE_GATEWAY")
+	r.lookup = dns(t, "_sitegate._tcp.site.example.") // there is none: it was asked
+	const elsewhere = "no such record"
+	r.etc("gateway: [" + r.srv.URL + "]\n")
+	r.expect(r.seat("status"), 0, ann)
+	r.expect(r.seat("status", "--domain", "site.example"), 69, elsewhere)
+	r.env["SITEGATE_DOMAIN"] = "site.example"
+	r.expect(r.seat("status"), 69, elsewhere)
+	r.expect(r.seat("status", "--gateway", r.srv.URL), 0, ann)
+	r.env["SITEGATE_GATEWAY"] = r.srv.URL
+	r.expect(r.seat("status"), 0, ann)
+	r.expect(r.seat("status", "--domain", "site.example"), 69, elsewhere)
+	r.without("SITEGATE_GATEWAY", "SITEGATE_DOMAIN")
+
+	if err := os.MkdirAll(filepath.Join(r.dir, ".config", "sitegate"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.file(".config/sitegate/seat.yaml", "domain: site.example\n")
+	r.expect(r.seat("status"), 69, elsewhere)
+	r.file(".config/sitegate/seat.yaml", "lang: de\n")
+	r.expect(r.seat("status"), 0, ann)
+}
+
 // A network can call itself what it likes: without a domain that IT has named, or the
 // site's own authority, nobody asks it where the gateway is.
 func TestGatewayIsNotTakenFromAStrangersNetwork(t *testing.T) {
