@@ -32,7 +32,7 @@ func (l *link) poll(ctx context.Context, node string, until time.Time) error {
 		}
 		l.c.nodes.answered(node)
 		l.polled(p)
-		if len(p.Notices) == 0 && p.State == nil && !sleep(ctx, ctx, pollLeast-time.Since(asked)) {
+		if len(p.Notices) == 0 && !sleep(ctx, ctx, pollLeast-time.Since(asked)) {
 			return ctx.Err()
 		}
 	}
