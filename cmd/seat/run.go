@@ -59,8 +59,7 @@ func runProgram(ctx context.Context, s *seat, o *options, args []string) error {
 		defer signal.Stop(signals)
 	}
 
-	notices := c.Watch(ctx)
-	session, err := s.acquire(ctx, c, o, signals)
+	session, notices, err := s.acquire(ctx, c, o, signals)
 	if err != nil {
 		return err
 	}
@@ -77,10 +76,10 @@ func runProgram(ctx context.Context, s *seat, o *options, args []string) error {
 	return &exitError{status: status}
 }
 
-// acquire starts a session, waiting for it if the options say so. A signal gives
-// up, and gives back.
-func (s *seat) acquire(ctx context.Context, c *client.Client, o *options, signals <-chan os.Signal) (*client.Session, error) {
-	ctx, cancel := context.WithCancel(ctx)
+// acquire starts a session, waiting for it if the options say so, and listens from just
+// before. A signal gives up, and gives back.
+func (s *seat) acquire(listening context.Context, c *client.Client, o *options, signals <-chan os.Signal) (*client.Session, *client.Watcher, error) {
+	ctx, cancel := context.WithCancel(listening)
 	defer cancel()
 	gaveUp := make(chan *exitError, 1)
 	go func() {
@@ -92,15 +91,15 @@ func (s *seat) acquire(ctx context.Context, c *client.Client, o *options, signal
 			gaveUp <- nil
 		}
 	}()
-	session, err := s.startOrWait(ctx, c, o)
+	session, notices, err := s.startOrWait(ctx, c, o, func() *client.Watcher { return c.Watch(listening) })
 	cancel()
 	if e := <-gaveUp; e != nil {
 		if session != nil {
 			s.release(ctx, session)
 		}
-		return nil, e
+		return nil, nil, e
 	}
-	return session, err
+	return session, notices, err
 }
 
 // release gives the license back, as well as it can be done.
@@ -123,14 +122,18 @@ func interrupted(sig os.Signal) *exitError {
 	return &exitError{status: exitInterrupted}
 }
 
-func (s *seat) startOrWait(ctx context.Context, c *client.Client, o *options) (*client.Session, error) {
+// startOrWait listens anew before each start: what is told while somebody waits, for hours
+// perhaps, is no news once it is free.
+func (s *seat) startOrWait(ctx context.Context, c *client.Client, o *options, listen func() *client.Watcher) (*client.Session, *client.Watcher, error) {
 	for {
+		notices := listen()
 		asking, cancel := context.WithTimeout(ctx, o.timeout)
 		session, err := c.Start(asking, o.product, client.WithVersion(o.version))
 		cancel()
 		if err == nil || !o.wait && !o.request || !errors.Is(err, client.ErrActiveElsewhere) && !errors.Is(err, client.ErrReserved) {
-			return session, err
+			return session, notices, err
 		}
+		notices.Close()
 		s.sayf("%v", err)
 		s.sayf("waiting until it is free")
 		began := time.Now()
@@ -144,7 +147,7 @@ func (s *seat) startOrWait(ctx context.Context, c *client.Client, o *options) (*
 			_, err = s.await(ctx, o, c.Wait)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if time.Since(began) >= waitPause {
 			continue
@@ -152,7 +155,7 @@ func (s *seat) startOrWait(ctx context.Context, c *client.Client, o *options) (*
 		select { // free for the site and yet refused: not at once again
 		case <-time.After(waitPause):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 	}
 }
