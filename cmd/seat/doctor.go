@@ -23,6 +23,10 @@ const (
 	skip = "SKIP"
 )
 
+// noticesTime is how long the doctor waits for notices to come: what swallows websockets
+// is known for that after two, of ten seconds each, and only then comes a long poll.
+const noticesTime = 35 * time.Second
+
 // check is one thing that was looked at, and what was found.
 type check struct {
 	Step   string `json:"step"`
@@ -195,7 +199,9 @@ func (s *seat) checkUser(ctx context.Context, o *options, f *findings) (skew *ti
 		return nil, nil
 	}
 	checkEmail(me, f)
-	w := c.Watch(asking)
+	hearing, enough := context.WithTimeout(ctx, noticesTime)
+	defer enough()
+	w := c.Watch(hearing)
 	select {
 	case <-w.Ready():
 		if w.Polls() {
@@ -203,7 +209,7 @@ func (s *seat) checkUser(ctx context.Context, o *options, f *findings) (skew *ti
 		} else {
 			f.add(pass, "notices", "", "come by websocket", "")
 		}
-	case <-asking.Done():
+	case <-hearing.Done():
 		f.add(fail, "notices", "", "none come through: neither a websocket nor a long poll was answered in time", "Ask IT whether something between here and the gateway holds connections back.")
 	}
 	if ahead, told := c.Skew(); told {

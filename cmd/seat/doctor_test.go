@@ -48,6 +48,27 @@ func TestDoctorFindsAllWell(t *testing.T) {
 	}
 }
 
+// TestDoctorFindsPollsBehindABoxThatIsSlow: what breaks websockets may take its time over
+// it, more than there is for a request.
+func TestDoctorFindsPollsBehindABoxThatIsSlow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	box := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Upgrade") == "" {
+			r.g.ServeHTTP(w, req)
+			return
+		}
+		select {
+		case <-time.After(3 * time.Second):
+		case <-req.Context().Done():
+		}
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	t.Cleanup(box.Close)
+	r.env["SITEGATE_GATEWAY"] = box.URL // httptest's servers share a certificate
+	r.expect(r.seat("doctor", "--timeout", "5s"), 0, "WARN  notices", "notices come by long poll")
+}
+
 func TestDoctorSaysWhatIsWrong(t *testing.T) {
 	r := newRig(t)
 	r.file("token", "old-token")
