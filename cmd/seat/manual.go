@@ -46,7 +46,8 @@ func manualPage() []byte {
 	line(".SH NAME\nseat %s hold a license of the site's gateway while a program runs", `\-`)
 	line(".SH SYNOPSIS\n.B seat\n.RI [ flags ]\n.I command\n.RI [ flags ]\n.RI [ arguments ]")
 	line(".SH DESCRIPTION\n%s", roff("seat runs a program under a license of the site's license gateway, tells its user what concerns them, and checks licenses out and in. "+
-		"The program is asked to end before its license could be given to another machine, with a countdown on stderr and on the desktop; it is killed only where --kill-after says so."))
+		"The program is asked to end before its license could be given to another machine, with a countdown on stderr and on the desktop; it is killed only where --kill-after says so. "+
+		"Elsewhere than on Windows that goes to the program itself and not to what it has started: a script that wraps it must exec it."))
 	line(".SH COMMANDS")
 	for _, c := range commands() {
 		line(".TP\n.B %s\n%s", roff(strings.TrimSpace("seat "+c.name+" "+c.args)), roff(sentence(c.brief)))
