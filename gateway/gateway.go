@@ -149,9 +149,9 @@ type Config struct {
 // Secret is what has become of the secret that a node shows to a proxy. It is neither
 // stopped nor taken where nothing is known of it yet.
 type Secret struct {
-	Proxy   string // its name
-	Stopped bool   // rejected too often; none was taken since
-	Taken   bool
+	Proxy   string    // its name
+	Stopped bool      // rejected too often; none was taken since
+	Taken   bool      // or it does without
 	Until   time.Time // of a stopped one: not sent before this
 }
 

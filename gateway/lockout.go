@@ -28,7 +28,7 @@ func (g *Gateway) watchSecrets(ctx context.Context) {
 }
 
 // lockouts are what this node has to tell. A lockout that was told before this node was
-// started stays until a secret is taken: nothing else says that it is over.
+// started stays until a secret is taken, or none is asked for: nothing else says that it is over.
 func (g *Gateway) lockouts() []license.NoteLockout {
 	node, secrets := g.log.Cluster().Node, g.secrets()
 	var told []license.Lockout

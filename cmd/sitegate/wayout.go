@@ -52,7 +52,7 @@ func secretsOf(list []egress.ProxyStatus) []gateway.Secret {
 	var secrets []gateway.Secret
 	for _, s := range list {
 		if s.HasSecret {
-			secrets = append(secrets, gateway.Secret{Proxy: s.Name, Stopped: s.Secret == egress.SecretStopped, Taken: s.Secret == egress.SecretTaken, Until: s.SecretUntil})
+			secrets = append(secrets, gateway.Secret{Proxy: s.Name, Stopped: s.Secret == egress.SecretStopped, Taken: s.Secret == egress.SecretTaken || s.Secret == egress.SecretUnasked, Until: s.SecretUntil})
 		}
 	}
 	return secrets

@@ -154,6 +154,38 @@ func TestPasswordThatTheKDCRejects(t *testing.T) {
 	}
 }
 
+// That a proxy lets the node through without a secret ends it that the secret is not sent; so it does for a node that was started since.
+func TestALockoutIsOverWhenTheProxyAsksForNothing(t *testing.T) {
+	p := (&corporate{offers: []string{`Basic realm="x"`}, user: corpUser, password: "another"}).start(t)
+	cfg := egress.Config{Proxies: []egress.Proxy{all(t, p.addr, nil)}}
+	cfg.Proxies[0].Auth, cfg.Proxies[0].Kerberos = []egress.Scheme{egress.Basic}, nil
+	d, later := dialer(t, cfg), dialer(t, cfg)
+	for range 2 {
+		wantCode(t, echo(t, d), egress.ProxyAuthRejected)
+	}
+	if s := d.Status()[0]; s.Secret != egress.SecretStopped {
+		t.Fatalf("after two rejections: got %+v, want it not to be sent", s)
+	}
+	p.mu.Lock()
+	p.open = true
+	p.mu.Unlock()
+	for name, d := range map[string]*egress.Dialer{"the same node": d, "one that was started since": later} {
+		if err := echo(t, d); err != nil {
+			t.Fatal(err)
+		}
+		if s := d.Status()[0]; s.Secret != egress.SecretUnasked || s.State != egress.Well || !s.HasSecret || !s.SecretUntil.IsZero() {
+			t.Errorf("%s: got %+v, want it well, and its secret not asked for", name, s)
+		}
+	}
+	p.mu.Lock()
+	p.open = false
+	p.mu.Unlock()
+	wantCode(t, echo(t, later), egress.ProxyAuthRejected)
+	if s := later.Status()[0]; s.Secret == egress.SecretUnasked {
+		t.Errorf("got %+v, want it known that the proxy asks again", s)
+	}
+}
+
 // Two rejections in one exchange are two; the scheme that was not reached comes first when the time is over.
 func TestFallingThroughDoesNotLockTheAccount(t *testing.T) {
 	p := (&corporate{offers: []string{"NTLM", `Digest realm="r", nonce="NONCE", qop="auth"`, `Basic realm="x"`}, user: corpUser, password: "another"}).start(t)

@@ -96,6 +96,20 @@ func (a *account) locked(proxy string) time.Time {
 	return time.Time{}
 }
 
+// taken reports whether a proxy has accepted the account's secret and not rejected it since, or another has, and this one does not keep it
+// from being sent.
+func (a *account) taken(proxy string) bool {
+	if t := a.at[proxy]; t != nil && t.proven {
+		return true
+	}
+	for _, t := range a.at {
+		if t.proven {
+			return a.locked(proxy).IsZero()
+		}
+	}
+	return false
+}
+
 // account is what is known of an account with a password.
 func (b *breaker) account(proxy, user, password string) *account {
 	key := accountKey{accountOf(user), sha256.Sum256([]byte(password))}
@@ -173,7 +187,7 @@ func (b *breaker) settle(c *credential, v verdict) (until time.Time, locked bool
 	who := c.proxy + " " + accountOf(c.user)
 	if v == accepted {
 		t.proven, t.bad = true, 0
-		delete(b.stopped, who)
+		b.resume(accountOf(c.user))
 		return time.Time{}, false
 	}
 	t.proven = false
@@ -190,12 +204,31 @@ func (b *breaker) settle(c *credential, v verdict) (until time.Time, locked bool
 	return until, true
 }
 
+// resume forgets that an account's secret was stopped, at every proxy to which it may be sent by now: what one accepts is over at all that
+// have not rejected it too often themselves. The lock is held.
+func (b *breaker) resume(name string) {
+	for who := range b.stopped {
+		proxy, of, _ := strings.Cut(who, " ")
+		if a := b.accounts[b.last[who]]; of == name && (a == nil || a.locked(proxy).IsZero()) {
+			delete(b.stopped, who)
+		}
+	}
+}
+
+// unasked notes that a proxy does without a user's secret.
+func (b *breaker) unasked(proxy, user string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.stopped, proxy+" "+accountOf(user))
+}
+
 // SecretState is what has become of the secret that is configured for a proxy.
 type SecretState string
 
 // The states. The zero state is that there is none, or that nothing is known of it yet.
 const (
-	SecretTaken   SecretState = "taken"   // the proxy, or the KDC, has accepted it
+	SecretTaken   SecretState = "taken"   // the proxy, or the KDC, has accepted it, or another proxy that the same account is for, and this one has not rejected it
+	SecretUnasked SecretState = "unasked" // the last tunnel came about without it
 	SecretStopped SecretState = "stopped" // it was rejected too often, and none was accepted since
 )
 
@@ -207,7 +240,7 @@ func (b *breaker) secretOf(proxy, user string) (SecretState, time.Time) {
 	if until, stopped := b.stopped[who]; stopped {
 		return SecretStopped, until
 	}
-	if a := b.accounts[b.last[who]]; a != nil && a.at[proxy] != nil && a.at[proxy].proven {
+	if a := b.accounts[b.last[who]]; a != nil && a.taken(proxy) {
 		return SecretTaken, time.Time{}
 	}
 	return "", time.Time{}

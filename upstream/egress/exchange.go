@@ -111,6 +111,9 @@ func (x *exchange) preempt(ctx context.Context) (string, error) {
 
 // challenged makes sense of a 407.
 func (x *exchange) challenged(ctx context.Context, resp *http.Response) (string, error) {
+	if !x.only {
+		x.p.asks(true)
+	}
 	offers := parseChallenges(resp.Header.Values("Proxy-Authenticate"))
 	if x.head = resp.Header; x.offers == nil {
 		x.offers = offers
@@ -300,6 +303,9 @@ func (x *exchange) keep(e *Error) {
 func (x *exchange) done() net.Conn {
 	if x.at != nil && !x.only {
 		x.p.remember(x.scheme)
+	}
+	if x.at == nil && len(x.tried) == 0 && x.head == nil && !x.only {
+		x.p.asks(false)
 	}
 	x.end(accepted)
 	c := x.l.tunnel()

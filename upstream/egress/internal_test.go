@@ -117,6 +117,28 @@ func TestBreaker(t *testing.T) {
 			t.Errorf("the one that takes it: got %v, want it to be sent", err)
 		}
 
+		// One account at two proxies that have rejected it once each: that one takes it later is enough for both.
+		for _, proxy := range []string{"north:1", "south:1"} {
+			if err := at(proxy, "two", "a", rejected); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if state, _ := b.secretOf("south:1", "two"); state != SecretStopped {
+			t.Errorf("rejected once by each: got %q, want it stopped", state)
+		}
+		time.Sleep(2 * lockout)
+		if err := at("north:1", "two", "a", accepted); err != nil {
+			t.Fatal(err)
+		}
+		for _, proxy := range []string{"north:1", "south:1"} {
+			if state, _ := b.secretOf(proxy, "two"); state != SecretTaken {
+				t.Errorf("%s, after one has accepted it: got %q, want it taken", proxy, state)
+			}
+		}
+		if state, _ := b.secretOf("strict:1", "svc"); state != SecretStopped {
+			t.Errorf("one that has rejected it too often itself: got %q, want it stopped", state)
+		}
+
 		// A proven secret may be sent many times at once, an unproven one only once.
 		try("c", accepted)
 		c1, _ := b.acquire(t.Context(), "p:1", "svc", "c")

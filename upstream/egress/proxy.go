@@ -23,11 +23,12 @@ type proxy struct {
 	tickets tickets     // nil: no Kerberos
 	health  health
 
-	mu     sync.Mutex
-	known  Scheme            // what worked last; empty: nothing, or it asks for nothing
-	broken map[Scheme]bool   // offered, and failed since
-	nonce  *digest.Challenge // of Digest, to use again
-	count  int               // how often it was
+	mu      sync.Mutex
+	known   Scheme            // what worked last; empty: nothing, or it asks for nothing
+	unasked bool              // the last tunnel came about without credentials
+	broken  map[Scheme]bool   // offered, and failed since
+	nonce   *digest.Challenge // of Digest, to use again
+	count   int               // how often it was
 }
 
 func newProxy(w *way, c Proxy) *proxy {
@@ -100,6 +101,16 @@ func (p *proxy) remember(s Scheme) {
 	defer p.mu.Unlock()
 	p.known = s
 	delete(p.broken, s)
+}
+
+// asks notes whether the proxy asks for credentials, or has opened a tunnel without any.
+func (p *proxy) asks(so bool) {
+	p.mu.Lock()
+	p.unasked = !so
+	p.mu.Unlock()
+	if !so && p.Username != "" {
+		p.w.d.creds.unasked(p.addr, p.Username)
+	}
 }
 
 // doubt notes that a scheme did not work, so that others are tried before it.

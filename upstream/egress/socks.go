@@ -59,7 +59,12 @@ func (p *proxy) socksHandshake(ctx context.Context, c net.Conn, addr string) err
 	case answer[0] != 5:
 		return fmt.Errorf("%w: it begins with 0x%02x", errSocks, answer[0])
 	case answer[1] == none:
+		if err = p.socksConnect(c, addr); err == nil {
+			p.asks(false)
+		}
+		return err
 	case answer[1] == password && p.Username != "":
+		p.asks(true)
 		if err := p.socksPassword(ctx, c); err != nil {
 			return err
 		}

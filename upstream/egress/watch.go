@@ -89,7 +89,7 @@ type ProxyStatus struct {
 	Until   time.Time // of Resting and Locked: before then it is not used, or its password not sent
 	Scheme  Scheme    // what it was last answered with; empty: it asked for nothing
 	Err     error     // what went wrong last; nil: nothing
-	// Secret is what has become of its secret, if HasSecret. It stays stopped when the time is over, until one is accepted.
+	// Secret is what has become of its secret, if HasSecret. It stays stopped when the time is over, until one is accepted, or a tunnel comes about without.
 	HasSecret   bool
 	Secret      SecretState
 	SecretUntil time.Time // of a stopped one: it is not sent before this
@@ -143,6 +143,7 @@ func (p *proxy) status(now time.Time) ProxyStatus {
 	s := ProxyStatus{Name: p.name(), Kind: p.kind(), Address: p.Address, State: Unknown}
 	p.mu.Lock()
 	s.Scheme = p.known
+	unasked := p.unasked
 	p.mu.Unlock()
 	h := &p.health
 	h.mu.Lock()
@@ -159,6 +160,10 @@ func (p *proxy) status(now time.Time) ProxyStatus {
 			continue
 		}
 		s.HasSecret = true
+		if unasked {
+			s.Secret = SecretUnasked
+			continue
+		}
 		if state, until := p.w.d.creds.secretOf(who.proxy, who.user); s.Secret != SecretStopped && state != "" {
 			s.Secret, s.SecretUntil = state, until
 		}
