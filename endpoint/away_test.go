@@ -13,6 +13,48 @@ import (
 	"sitegate/license"
 )
 
+// A node that may have been cut off sends its clients to the others, after longer than an
+// election takes; one that is alone keeps them.
+func TestANodeWithoutALeaderSendsItsClientsAway(t *testing.T) {
+	for _, others := range []bool{true, false} {
+		r := newRig(t, filled(t), func(c *Config) {
+			c.URL, c.Nodes = "https://n1.example:8443", nil
+			if others {
+				c.Nodes = []string{"https://n2.example:8443"}
+			}
+		})
+		d, _, _ := r.join(t, "ada", nil)
+		r.node.set(func() { r.node.lone = true })
+		closing := func() (code int) {
+			for _, c := range r.e.sockets.all() {
+				c.mu.Lock()
+				code = c.code
+				c.mu.Unlock()
+			}
+			return code
+		}
+		for range maxLost / 2 {
+			r.e.sockets.turn()
+		}
+		if code := closing(); code != 0 {
+			t.Errorf("closed with %d within an election; want the connection kept", code)
+		}
+		r.node.set(func() { r.node.lone = false })
+		r.e.sockets.turn()
+		r.node.set(func() { r.node.lone = true })
+		for range maxLost + slots {
+			r.e.sockets.turn()
+		}
+		if !others {
+			if code := closing(); code != 0 {
+				t.Errorf("closed with %d where there is no other node; want the connection kept", code)
+			}
+			continue
+		}
+		d.closed(websocket.CloseServiceRestart)
+	}
+}
+
 // A node that goes says so to who asks whether it is ready, tells its clients where to
 // go and within how long, goes on serving them meanwhile, and lets nobody new in.
 func TestANodeThatGoesTellsWhereToGo(t *testing.T) {

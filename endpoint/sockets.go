@@ -33,6 +33,7 @@ type sockets struct {
 	gone    chan struct{} // closed with it
 	wheel   [slots]map[*conn]struct{}
 	at      int      // the slot that was pinged last
+	lost    int      // for how many turns there has been no leader
 	nodes   []string // that were told last
 	frames  map[frameKey]*websocket.PreparedMessage
 	written []frameKey // of frames, oldest first
@@ -41,6 +42,8 @@ type sockets struct {
 const (
 	slots     = int(pingEvery / time.Second)
 	maxFrames = 512
+	// maxLost is more turns, of a second each, than any election takes.
+	maxLost = 20
 )
 
 // frameKey names a notice as one kind of reader sees it.
@@ -155,9 +158,16 @@ func (ss *sockets) tellNodes() {
 }
 
 // turn pings the connections of the next slot, and sends those away whose user
-// may not be here any more.
+// may not be here any more. A node that has not seen a leader for long may have been cut
+// off, and other nodes tell what it does not hear of: it sends its clients there, slot by
+// slot.
 func (ss *sockets) turn() {
+	led := ss.e.gw.Cluster().Leader != "" || len(ss.e.others()) == 0
 	ss.mu.Lock()
+	if ss.lost++; led {
+		ss.lost = 0
+	}
+	lost := ss.lost > maxLost
 	ss.at = (ss.at + 1) % slots
 	due := make([]*conn, 0, len(ss.wheel[ss.at]))
 	for c := range ss.wheel[ss.at] {
@@ -169,6 +179,10 @@ func (ss *sockets) turn() {
 	}
 	ss.judge(due)
 	for _, c := range due {
+		if lost {
+			c.close(websocket.CloseServiceRestart, "this node has been without a leader for too long: connect to another")
+			continue
+		}
 		c.ping()
 	}
 }
