@@ -53,7 +53,7 @@ func TestADayAtADesktop(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if out := d.does(64, "status"); !strings.Contains(out, "seat login") {
+	if out := d.does(77, "status"); !strings.Contains(out, "seat login") {
 		t.Errorf("before signing in: %q, want to be told how to", out)
 	}
 
