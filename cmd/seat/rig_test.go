@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,10 +22,15 @@ import (
 	"sitegate/desktop"
 )
 
-// TestMain makes the test binary seat itself where a test runs it as one.
+// TestMain makes the test binary seat itself where a test runs it as one. What the tests
+// were told to ignore, by nohup or a script that has them in the background, is none of
+// seat's business: who listens for a signal hands it to programs as if it never was.
 func TestMain(m *testing.M) {
 	if os.Getenv("SEAT_TEST_MAIN") == "1" {
 		main()
+	}
+	if ignored := slices.DeleteFunc(passed(), func(s os.Signal) bool { return !signal.Ignored(s) }); len(ignored) > 0 {
+		signal.Notify(make(chan os.Signal, 1), ignored...)
 	}
 	os.Exit(m.Run())
 }
