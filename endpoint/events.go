@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sitegate/api"
-	"sitegate/gateway"
 	"sitegate/license"
 	"sitegate/notice"
 )
@@ -38,9 +37,6 @@ func (e *Endpoint) events(c *call) (reply, error) {
 		if since, ok = parseToken(text); !ok {
 			return reply{}, malformed("since, and Last-Event-ID, are epoch:seq")
 		}
-	}
-	if !e.led(c.ctx) {
-		return reply{}, gateway.ErrNoLeader // another node may know more
 	}
 	if since, err = e.reached(c, since); err != nil {
 		return reply{}, err

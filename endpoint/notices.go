@@ -25,14 +25,11 @@ func (e *Endpoint) notices(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if !e.led(c.ctx) {
-		return reply{}, gateway.ErrNoLeader // another node may know more
+	if since, err = e.reached(c, since); err != nil {
+		return reply{}, err
 	}
 	site, err := e.allowed(c, &who)
 	if err != nil {
-		return reply{}, err
-	}
-	if since, err = e.reached(c, since); err != nil {
 		return reply{}, err
 	}
 	if err := e.room(); err != nil {
@@ -102,11 +99,14 @@ func (e *Endpoint) allowed(c *call, who *notice.Subscriber) (site bool, err erro
 	return site, err
 }
 
-// reached waits for this node to know what a client was told elsewhere, and returns
+// reached waits for a leader, and for this node to know what a client was told elsewhere, and returns
 // the token that it comes back with; zero is a gap. A client that names this cluster
 // was told by a node of it: where this one does not catch up in time, another may,
 // and the client must not be shown how things were before.
 func (e *Endpoint) reached(c *call, since notice.Token) (notice.Token, error) {
+	if !e.led(c.ctx) {
+		return since, gateway.ErrNoLeader // another node may know more
+	}
 	if since == (notice.Token{}) {
 		return since, nil
 	}
