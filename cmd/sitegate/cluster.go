@@ -248,12 +248,7 @@ Example:
 `
 
 func clusterStepDown(ctx context.Context, p *program, args []string) error {
-	f := p.flags("cluster step-down", stepDownHelp)
-	p.configFlags(f)
-	if err := p.parseNone(f, args); err != nil {
-		return err
-	}
-	c, _, err := p.load(f)
+	c, err := p.asking("cluster step-down", stepDownHelp, args)
 	if err != nil {
 		return err
 	}

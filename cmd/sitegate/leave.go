@@ -21,12 +21,7 @@ Example:
 `
 
 func leave(ctx context.Context, p *program, args []string) error {
-	f := p.flags("cluster leave", leaveHelp)
-	p.configFlags(f)
-	if err := p.parseNone(f, args); err != nil {
-		return err
-	}
-	c, _, err := p.load(f)
+	c, err := p.asking("cluster leave", leaveHelp, args)
 	if err != nil {
 		return err
 	}

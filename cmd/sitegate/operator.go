@@ -112,6 +112,18 @@ func operatorError(c configs.Config, socket string, err error) error {
 	return &exitError{exitUnavailable, fmt.Errorf("asking node %s at %s: %w", c.Node, socket, err)}
 }
 
+// asking reads the flags and the configuration of a command that asks the node for
+// something and takes nothing else.
+func (p *program) asking(name, help string, args []string) (configs.Config, error) {
+	f := p.flags(name, help)
+	p.configFlags(f)
+	if err := p.parseNone(f, args); err != nil {
+		return configs.Config{}, err
+	}
+	c, _, err := p.load(f)
+	return c, err
+}
+
 // looking reads the flags and the configuration of a command that only looks at the node.
 func (p *program) looking(name, help string, args []string) (c configs.Config, asJSON bool, err error) {
 	f := p.flags(name, help)

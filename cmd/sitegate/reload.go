@@ -42,12 +42,7 @@ type wayTaken struct {
 }
 
 func reload(ctx context.Context, p *program, args []string) error {
-	f := p.flags("reload", reloadHelp)
-	p.configFlags(f)
-	if err := p.parseNone(f, args); err != nil {
-		return err
-	}
-	c, _, err := p.load(f)
+	c, err := p.asking("reload", reloadHelp, args)
 	if err != nil {
 		return err
 	}
