@@ -10,7 +10,8 @@
 //
 // A node's certificate and key are its Keys, in its data folder; the certificate is
 // replaced there while it is in use. The CA's key lies beside them on nodes that
-// may sign, which are those that vote: see docs/decisions/0011.
+// may sign, which are those that vote: see docs/decisions/0011. The CA itself is
+// replaced by its Successor, and for a while both are trusted: see docs/decisions/0033.
 // The package leaves to others who listens, who dials, and who may have a
 // certificate.
 package siteca
@@ -56,21 +57,47 @@ func New(cluster string, now time.Time) (*CA, error) {
 	if !validName(cluster) {
 		return nil, fmt.Errorf("%q cannot be the name of a cluster: use letters, digits, dots and dashes", cluster)
 	}
+	key, err := newCAKey()
+	if err != nil {
+		return nil, err
+	}
+	return newCA(cluster, "", key, now)
+}
+
+func newCAKey() (*ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("making the site CA's key: %w", err)
 	}
-	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: "sitegate site CA " + cluster, Organization: []string{"sitegate"}},
+	return key, nil
+}
+
+// newCA has mark in its name, so that people tell it from the one before.
+func newCA(cluster, mark string, key *ecdsa.PrivateKey, now time.Time) (*CA, error) {
+	template := caTemplate(cluster, mark, now)
+	cert, err := caCert(template, template, key, key)
+	if err != nil {
+		return nil, err
+	}
+	return &CA{cluster: cluster, cert: cert, key: key}, nil
+}
+
+func caTemplate(cluster, mark string, now time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:               pkix.Name{CommonName: "sitegate site CA " + cluster + mark, Organization: []string{"sitegate"}},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(CALife),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
-		MaxPathLenZero:        true,
+		MaxPathLen:            1, // one CA below it: the one that takes its place
 		URIs:                  []*url.URL{{Scheme: scheme, Host: cluster}},
 	}
-	der, err := sign(template, template, key.Public(), key)
+}
+
+// caCert is the certificate of a CA's key, by its own or by another CA's.
+func caCert(template, parent *x509.Certificate, key, by *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	der, err := sign(template, parent, key.Public(), by)
 	if err != nil {
 		return nil, fmt.Errorf("making the site CA's certificate: %w", err)
 	}
@@ -78,7 +105,7 @@ func New(cluster string, now time.Time) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading back the site CA's certificate: %w", err)
 	}
-	return &CA{cluster: cluster, cert: cert, key: key}, nil
+	return cert, nil
 }
 
 // Cluster is the id in every certificate of this CA.
@@ -134,16 +161,12 @@ func parseCA(cert, key []byte) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(key)
-	if block == nil {
-		return nil, errors.New("the key is not in PEM form")
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	keys, err := parseCAKeys(key)
 	if err != nil {
-		return nil, errors.New("the key cannot be read") // what a parser says of a key stays here
+		return nil, err
 	}
-	k, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || !k.PublicKey.Equal(c.PublicKey) {
+	k := keyOf(c, keys)
+	if k == nil {
 		return nil, errors.New("the key is not that of the certificate")
 	}
 	cluster, ok := clusterOf(c)
@@ -153,16 +176,59 @@ func parseCA(cert, key []byte) (*CA, error) {
 	return &CA{cluster: cluster, cert: c, key: k}, nil
 }
 
+// parseCAKeys reads the keys in a CA's key file: two while it is made anew.
+func parseCAKeys(data []byte) (keys []*ecdsa.PrivateKey, err error) {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+		k, ok := parsed.(*ecdsa.PrivateKey)
+		if err != nil || !ok || len(keys) == maxCAs {
+			return nil, errors.New("the key cannot be read") // what a parser says of a key stays here
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("the key is not in PEM form")
+	}
+	return keys, nil
+}
+
+// keyOf is the certificate's key, or nil.
+func keyOf(c *x509.Certificate, keys []*ecdsa.PrivateKey) *ecdsa.PrivateKey {
+	for _, k := range keys {
+		if k.PublicKey.Equal(c.PublicKey) {
+			return k
+		}
+	}
+	return nil
+}
+
+// maxCAs bounds the CAs in a file.
+const maxCAs = 4
+
+// parseCert is the first certificate in PEM form.
 func parseCert(data []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != "CERTIFICATE" {
+	all, err := parseCerts(data)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+func parseCerts(data []byte) (all []*x509.Certificate, err error) {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" || len(all) == maxCAs {
+			break
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("the certificate cannot be read: %w", err)
+		}
+		all = append(all, c)
+	}
+	if len(all) == 0 {
 		return nil, errors.New("there is no certificate in PEM form")
 	}
-	c, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("the certificate cannot be read: %w", err)
-	}
-	return c, nil
+	return all, nil
 }
 
 func clusterOf(c *x509.Certificate) (string, bool) {

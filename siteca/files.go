@@ -13,6 +13,7 @@ import (
 const (
 	CAFile    = "site-ca.pem"
 	CAKeyFile = "site-ca.key"
+	AsOfFile  = "trusted-as-of" // beside them, once the CA was replaced: see Keys.Trust
 	CertFile  = "node.pem"
 	KeyFile   = "node.key"
 )

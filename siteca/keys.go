@@ -1,9 +1,9 @@
 package siteca
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,16 +23,19 @@ var ErrNoCAKey = errors.New("this node does not hold the key of the site's CA")
 
 // Keys are what a node has to show who it is, as it lies in its data folder: its
 // key, its certificate, the CA's certificate, and the CA's key where the node may
-// sign. Its methods may be called at once from many goroutines.
+// sign. While the CA is replaced there are two of it, the newest first. Its methods may
+// be called at once from many goroutines.
 //
 //	DIR/cluster/node.pem, node.key    the node's own
 //	DIR/ca/site-ca.pem, site-ca.key   the site's
+//	DIR/ca/trusted-as-of              as of when these are trusted, once the CA was replaced
 type Keys struct {
 	*Peer
 	dir string
 
-	mu sync.Mutex
-	ca *CA // nil: the key is not here
+	mu     sync.Mutex
+	caKeys []*ecdsa.PrivateKey // of CAs, as they are in their file; those of others are not used
+	asOf   int64               // see Trust
 }
 
 // Folder is where a node's own pair lies in a data folder, CAFolder where the CA's
@@ -48,14 +52,21 @@ func OpenKeys(dataDir, cluster, node string) (*Keys, error) {
 		return nil, err
 	}
 	k := &Keys{Peer: p, dir: dataDir}
-	ca, err := Load(CAFolder(dataDir))
-	switch {
-	case err == nil && ca.cert.Equal(p.root):
-		k.ca = ca
-	case err == nil:
-		return nil, fmt.Errorf("%s has changed while it was read", CAFolder(dataDir))
-	case !errors.Is(err, fs.ErrNotExist):
+	if k.asOf, err = readAsOf(dataDir); err != nil {
 		return nil, err
+	}
+	key, err := os.ReadFile(k.caKeyFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return k, nil
+	}
+	if err == nil {
+		k.caKeys, err = parseCAKeys(key)
+	}
+	if err == nil && !slices.ContainsFunc(p.trust.Load().roots, func(r *x509.Certificate) bool { return keyOf(r, k.caKeys) != nil }) {
+		err = errors.New("the key is not that of the certificate")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the site CA in %s: %w", CAFolder(dataDir), err)
 	}
 	return k, nil
 }
@@ -100,11 +111,11 @@ func keepCA(dataDir string, ca []byte) error {
 	case err != nil:
 		return fmt.Errorf("reading the site CA: %w", err)
 	}
-	old, err := parseCert(there)
+	old, err := parseCerts(there)
 	if err != nil {
 		return fmt.Errorf("the site CA in %s: %w", file, err)
 	}
-	if c, err := parseCert(ca); err != nil || !c.Equal(old) {
+	if c, err := parseCert(ca); err != nil || !slices.ContainsFunc(old, c.Equal) {
 		return fmt.Errorf("%s is that of another site: move the data folder's ca away if this machine is to be part of this one", file)
 	}
 	return nil
@@ -220,13 +231,16 @@ func request(key *ecdsa.PrivateKey, node string, hosts []string) ([]byte, error)
 }
 
 // Due reports whether the certificate is to be renewed: a third of its life is
-// left, or it lacks one of the hosts.
+// left, it lacks one of the hosts, or it is not by the newest CA.
 func (k *Keys) Due(hosts []string, now time.Time) bool {
 	leaf := k.Certificate().Leaf
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	if k.Pin() != k.Newest() {
+		return true
+	}
 	if now.After(leaf.NotAfter.Add(-life / 3)) {
 		// Where the CA itself ends, another certificate ends no later.
-		return leaf.NotAfter.Before(k.root.NotAfter)
+		return leaf.NotAfter.Before(k.CA().NotAfter)
 	}
 	for _, h := range hosts {
 		if leaf.VerifyHostname(h) != nil {
@@ -245,7 +259,7 @@ func (k *Keys) Renew(cert []byte) error {
 	if err != nil {
 		return fmt.Errorf("reading the node's key: %w", err)
 	}
-	p, err := NewPeer(k.cluster, k.node, certPEM(k.root.Raw), cert, key)
+	p, err := NewPeer(k.cluster, k.node, k.CAPEM(), cert, key)
 	if err != nil {
 		return fmt.Errorf("a renewed certificate: %w", err)
 	}
@@ -265,83 +279,7 @@ func (k *Keys) Generation() uint64 {
 	return n
 }
 
-// Signs reports whether this node holds the CA's key.
-func (k *Keys) Signs() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.ca != nil
-}
-
-// Sign is CA.Sign, or ErrNoCAKey.
-func (k *Keys) Sign(csr []byte, node string, generation uint64, now time.Time) ([]byte, error) {
-	k.mu.Lock()
-	ca := k.ca
-	k.mu.Unlock()
-	if ca == nil {
-		return nil, ErrNoCAKey
-	}
-	return ca.Sign(csr, node, generation, now)
-}
-
-// CAPEM is the CA's certificate.
-func (k *Keys) CAPEM() []byte { return certPEM(k.root.Raw) }
-
-// CAKey is the CA's key in PEM form, for another node that may sign, or ErrNoCAKey.
-func (k *Keys) CAKey() ([]byte, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.ca == nil {
-		return nil, ErrNoCAKey
-	}
-	return keyPEM(k.ca.key)
-}
-
-// TakeCAKey keeps the CA's key, which must be that of the CA's certificate here.
-func (k *Keys) TakeCAKey(key []byte) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	ca, err := parseCA(k.CAPEM(), key)
-	if err != nil {
-		return fmt.Errorf("the key of the site's CA: %w", err)
-	}
-	file := filepath.Join(CAFolder(k.dir), CAKeyFile)
-	if there, err := os.ReadFile(file); err != nil || !bytes.Equal(there, key) {
-		if err := replace(file, key); err != nil {
-			return err
-		}
-	}
-	k.ca = ca
-	return nil
-}
-
-// IssueOwn makes the keys of a node that holds the CA's key, in its data folder.
-func IssueOwn(dataDir, node string, ca *CA, hosts []string, now time.Time) (*Keys, error) {
-	cert, key, err := ca.Issue(node, hosts, true, now)
-	if err != nil {
-		return nil, err
-	}
-	return MakeKeys(dataDir, ca.cluster, node, ca.CertPEM(), cert, key)
-}
-
-// AdoptKeys are the keys in a data folder, or those that its operator has made and
-// named, where they end later or the folder has none: they are copied into it.
-func AdoptKeys(dataDir, cluster, node, caFile, certFile, keyFile string) (*Keys, error) {
-	kept, err := OpenKeys(dataDir, cluster, node)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errEnded) {
-		return nil, err
-	}
-	made, err := LoadPeer(cluster, node, caFile, certFile, keyFile)
-	switch {
-	case kept != nil && (err != nil || !made.Expires().After(kept.Expires())):
-		return kept, nil
-	case err != nil:
-		return nil, err
-	}
-	var data [3][]byte
-	for i, file := range []string{caFile, certFile, keyFile} {
-		if data[i], err = os.ReadFile(file); err != nil {
-			return nil, fmt.Errorf("reading the node's certificates: %w", err)
-		}
-	}
-	return MakeKeys(dataDir, cluster, node, data[0], data[1], data[2])
+// KeyDigest is the SHA-256 of the public key in use, as of KeyDigest of a request.
+func (k *Keys) KeyDigest() [32]byte {
+	return sha256.Sum256(k.Certificate().Leaf.RawSubjectPublicKeyInfo)
 }

@@ -12,12 +12,8 @@ import (
 // node's peer port to be let in.
 const NewcomerProto = "sitegate-join/1"
 
-// Pin is the SHA-256 of the CA's certificate: a newcomer has it from the join
-// token, and knows by it whom it talks to before it says anything.
-func (p *Peer) Pin() [32]byte { return sha256.Sum256(p.root.Raw) }
-
 // NewcomerTLS is for those who connect without a certificate and speak
-// NewcomerProto. It shows the CA's certificate along with the node's own.
+// NewcomerProto. It shows, along with the node's own, the certificate of the CA that that is by.
 func (p *Peer) NewcomerTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
@@ -25,7 +21,7 @@ func (p *Peer) NewcomerTLS() *tls.Config {
 		SessionTicketsDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			c := *p.pair.Load()
-			c.Certificate = append(c.Certificate[:1:1], p.root.Raw)
+			c.Certificate = append(c.Certificate[:1:1], p.Issuer().Raw)
 			return &c, nil
 		},
 	}
@@ -68,9 +64,11 @@ func pinned(cs tls.ConnectionState, pin [32]byte, cluster string) (*x509.Certifi
 		if id, ok := clusterOf(c); !ok || id != cluster {
 			return nil, fmt.Errorf("the join token is of cluster %s, its CA is %q", cluster, c.Subject.CommonName)
 		}
-		p := &Peer{cluster: cluster, root: c, roots: x509.NewCertPool()}
-		p.roots.AddCert(c)
-		return c, p.verify(leaf(cs), "", x509.ExtKeyUsageServerAuth)
+		t, err := newTrust(cluster, c)
+		if err != nil {
+			return nil, err
+		}
+		return c, t.verify(cs.PeerCertificates[:1], cluster, "", x509.ExtKeyUsageServerAuth)
 	}
-	return nil, errors.New("what answers there is not a node of the join token's cluster: its certificate is by another CA")
+	return nil, errors.New("what answers there is not a node of the join token's cluster: its certificate is by another CA, or the site's was replaced since: ask for a new token")
 }

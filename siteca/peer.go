@@ -14,35 +14,51 @@ import (
 // Peer is what a node needs to talk to the other nodes of its cluster.
 type Peer struct {
 	cluster, node string
-	root          *x509.Certificate
-	roots         *x509.CertPool
+	trust         atomic.Pointer[trust]           // of now; a CA that is made anew changes it
 	pair          atomic.Pointer[tls.Certificate] // in use; a renewed one takes its place
 }
 
 // errEnded: a certificate's time is over.
 var errEnded = errors.New("it has ended: a node that was off for that long joins anew, with a token")
 
-// NewPeer reads the site CA's certificate and a node's certificate and key, all
+// NewPeer reads the site CA's certificate (the newest first, where two are trusted) and a node's certificate and key, all
 // in PEM form, and makes sure that they belong together and to this node.
 func NewPeer(cluster, node string, ca, cert, key []byte) (*Peer, error) {
-	root, err := parseCert(ca)
+	roots, err := parseCerts(ca)
 	if err != nil {
 		return nil, fmt.Errorf("the site CA: %w", err)
 	}
-	if id, ok := clusterOf(root); !ok || id != cluster {
-		return nil, fmt.Errorf("the site CA is %q, not that of the cluster %s", root.Subject.CommonName, cluster)
+	t, err := newTrust(cluster, roots...)
+	if err != nil {
+		return nil, err
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate of %s: %w", node, err)
 	}
-	p := &Peer{cluster: cluster, node: node, root: root, roots: x509.NewCertPool()}
-	p.roots.AddCert(root)
+	p := &Peer{cluster: cluster, node: node}
+	p.trust.Store(t)
 	p.pair.Store(&pair)
-	if err := p.verify(pair.Leaf, node, x509.ExtKeyUsageClientAuth); err != nil {
-		return nil, fmt.Errorf("this node's own certificate: %w", err)
+	if err := p.verifyOwn(t, &pair); err != nil {
+		return nil, err
 	}
 	return p, nil
+}
+
+// verifyOwn makes sure that a certificate is this node's, by one of these CAs.
+func (p *Peer) verifyOwn(t *trust, pair *tls.Certificate) error {
+	chain := []*x509.Certificate{pair.Leaf}
+	for _, der := range pair.Certificate[1:] {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return fmt.Errorf("this node's own certificate: what follows it: %w", err)
+		}
+		chain = append(chain, c)
+	}
+	if err := t.verify(chain, p.cluster, p.node, x509.ExtKeyUsageClientAuth); err != nil {
+		return fmt.Errorf("this node's own certificate: %w", err)
+	}
+	return nil
 }
 
 // LoadPeer is NewPeer from files.
@@ -75,16 +91,16 @@ func (p *Peer) call(*tls.CertificateRequestInfo) (*tls.Certificate, error) { ret
 
 // ServerTLS accepts nodes of this cluster and nobody else; NodeOf tells which one
 // has connected. Like ClientTLS, it shows whichever certificate is in use when
-// somebody connects.
+// somebody connects; whom it trusts is of when it was called.
 func (p *Peer) ServerTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		GetCertificate:         p.serve,
 		ClientAuth:             tls.RequireAndVerifyClientCert,
-		ClientCAs:              p.roots,
+		ClientCAs:              p.trust.Load().pool,
 		SessionTicketsDisabled: true, // each connection shows its certificate
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			return p.verify(leaf(cs), "", x509.ExtKeyUsageClientAuth)
+			return p.trust.Load().verify(cs.PeerCertificates, p.cluster, "", x509.ExtKeyUsageClientAuth)
 		},
 	}
 }
@@ -96,12 +112,12 @@ func (p *Peer) ClientTLS(node string) *tls.Config {
 	return &tls.Config{
 		MinVersion:           tls.VersionTLS13,
 		GetClientCertificate: p.call,
-		RootCAs:              p.roots,
+		RootCAs:              p.trust.Load().pool,
 		// The standard check is of the host name. VerifyConnection checks the chain
 		// and the node's name in its place, on every connection.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			return p.verify(leaf(cs), node, x509.ExtKeyUsageServerAuth)
+			return p.trust.Load().verify(cs.PeerCertificates, p.cluster, node, x509.ExtKeyUsageServerAuth)
 		},
 	}
 }
@@ -111,30 +127,6 @@ func leaf(cs tls.ConnectionState) *x509.Certificate {
 		return nil
 	}
 	return cs.PeerCertificates[0]
-}
-
-// verify checks a certificate against the site CA and this cluster; node may be
-// empty for any of its nodes.
-func (p *Peer) verify(cert *x509.Certificate, node string, usage x509.ExtKeyUsage) error {
-	if cert == nil {
-		return errors.New("the other end showed no certificate")
-	}
-	if _, err := cert.Verify(x509.VerifyOptions{Roots: p.roots, KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
-		if time.Now().After(cert.NotAfter) {
-			err = errors.Join(errEnded, err)
-		}
-		return fmt.Errorf("the certificate of %q is not one of cluster %s: %w", cert.Subject.CommonName, p.cluster, err)
-	}
-	cluster, name, err := nameOf(cert)
-	switch {
-	case err != nil:
-		return err
-	case cluster != p.cluster:
-		return fmt.Errorf("node %s belongs to cluster %s, not to %s", name, cluster, p.cluster)
-	case node != "" && name != node:
-		return fmt.Errorf("this is node %s, not %s: check the addresses in cluster.peers", name, node)
-	}
-	return nil
 }
 
 // NodeOf is the node at the other end of a verified peer connection.
