@@ -12,11 +12,23 @@ import (
 const (
 	maxRejections = 2 // of one secret, in a row
 	lockout       = 10 * time.Minute
+	longLockout   = time.Hour
 )
+
+// pause is how long a secret is not sent that was rejected so often in a row: each try
+// that fails doubles it. Several nodes may try the same one, and a directory that locks
+// accounts counts what comes within half an hour or so.
+func pause(rejections int) time.Duration {
+	d := lockout
+	for n := maxRejections; n < rejections && d < longLockout; n++ {
+		d *= 2
+	}
+	return min(d, longLockout)
+}
 
 // breaker keeps a wrong password from locking the account it belongs to, whichever proxies it is used at. A secret is sent by one exchange at a time
 // until the proxy has accepted it; the first success lets all others go ahead. After two rejections in a row by one proxy, or by several
-// while none has accepted it, it is not sent for ten minutes, and then by one exchange only. Another secret starts afresh. The zero breaker is ready.
+// while none has accepted it, it is not sent for ten minutes, and then by one exchange only; each time that this one is rejected the pause is twice as long, up to an hour. Another secret starts afresh. The zero breaker is ready.
 type breaker struct {
 	mu       sync.Mutex
 	accounts map[accountKey]*account
@@ -94,6 +106,19 @@ func (a *account) locked(proxy string) time.Time {
 		return last
 	}
 	return time.Time{}
+}
+
+// rejections are those in a row that count for a proxy: its own, and where none has
+// accepted the secret those of all.
+func (a *account) rejections(own *tally) int {
+	sum := 0
+	for _, t := range a.at {
+		if t.proven {
+			return own.bad
+		}
+		sum += t.bad
+	}
+	return sum
 }
 
 // taken reports whether a proxy has accepted the account's secret and not rejected it since, or another has, and this one does not keep it
@@ -192,7 +217,7 @@ func (b *breaker) settle(c *credential, v verdict) (until time.Time, locked bool
 	}
 	t.proven = false
 	t.bad++
-	t.until = time.Now().Add(lockout)
+	t.until = time.Now().Add(pause(a.rejections(t)))
 	if until = a.locked(c.proxy); until.IsZero() {
 		return until, false
 	}
@@ -240,10 +265,24 @@ func (b *breaker) secretOf(proxy, user string) (SecretState, time.Time) {
 	if until, stopped := b.stopped[who]; stopped {
 		return SecretStopped, until
 	}
-	if a := b.accounts[b.last[who]]; a != nil && a.taken(proxy) {
+	key, used := b.last[who]
+	if a := b.accounts[key]; a != nil && a.taken(proxy) || !used && b.takenElsewhere(accountOf(user)) {
 		return SecretTaken, time.Time{}
 	}
 	return "", time.Time{}
+}
+
+// takenElsewhere reports whether some proxy takes the secret that was sent to it last
+// for an account: for one that was not used since the start nothing else tells that a
+// rejection of before is over. The lock is held.
+func (b *breaker) takenElsewhere(name string) bool {
+	for who, key := range b.last {
+		proxy, _, _ := strings.Cut(who, " ")
+		if a := b.accounts[key]; key.name == name && a != nil && a.taken(proxy) {
+			return true
+		}
+	}
+	return false
 }
 
 // lockedAt is until when a user's password, as it was when it was last asked for, is not sent to a proxy.

@@ -28,6 +28,8 @@ func (e *Error) ForDesktop(addr string) string {
 		return "Something between the site and the internet wants a person to sign in on a web page first. Ask IT to exempt the license gateway from that page."
 	case HostNotAllowed:
 		return fmt.Sprintf("%s is not to be reached from this site: the license gateway's own configuration denies it. If the licensing client needs it, ask IT to change that.", addr)
+	case PrivateAddress:
+		return fmt.Sprintf("%s leads to an address inside this site, where the license gateway lets nobody through. If the licensing client needs it, ask IT to allow that network at the gateway (connect.private).", addr)
 	case APIUnreachable:
 		return fmt.Sprintf("%s does not answer, or the site's own link is down. Try again later; if it stays so, ask IT.", addr)
 	case TLSIntercepted, TLSNameMismatch, TLSExpired, TLSFailed, WebsocketBlocked:

@@ -79,7 +79,7 @@ func get(t *testing.T, d *egress.Dialer) (string, error) {
 	t.Helper()
 	tr := d.Transport()
 	defer tr.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+name+"/", nil)
 	if err != nil {

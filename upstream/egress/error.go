@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -32,6 +33,7 @@ const (
 	PACFailed           Code = "pac_failed"
 	CaptivePortal       Code = "captive_portal"    // something sends to a sign-in page instead of answering
 	HostNotAllowed      Code = "host_not_allowed"  // this gateway's own configuration denies it
+	PrivateAddress      Code = "private_address"   // a name leads to where desktops are not let through directly
 	APIUnreachable      Code = "api_unreachable"   // the destination does not answer, as far as the proxy or the system can tell
 	WebsocketBlocked    Code = "websocket_blocked" // HTTPS goes through, and a websocket does not
 	TLSIntercepted      Code = "tls_intercepted"   // the certificate is of an authority that is not trusted for this host
@@ -64,17 +66,17 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
 }
 
+// unreached says whether err is that the proxy itself cannot be reached.
+func unreached(err error) bool {
+	return hasCode(err, ProxyDNSFailed, ProxyConnectRefused, ProxyConnectTimeout, ProxyConnectFailed, ProxyTLSFailed)
+}
+
 // sick says whether err is the proxy's own fault, whatever it was asked for.
-func sick(err error) bool {
+func sick(err error) bool { return unreached(err) || hasCode(err, ProxyBadAnswer, ProxyNoAnswer) }
+
+func hasCode(err error, codes ...Code) bool {
 	var e *Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	switch e.Code {
-	case ProxyDNSFailed, ProxyConnectRefused, ProxyConnectTimeout, ProxyConnectFailed, ProxyTLSFailed, ProxyBadAnswer, ProxyNoAnswer:
-		return true
-	}
-	return false
+	return errors.As(err, &e) && slices.Contains(codes, e.Code)
 }
 
 // passes says whether another way out may do better. What a proxy denies by its policy is denied.
@@ -84,7 +86,7 @@ func passes(err error) bool {
 		return errors.Is(err, context.DeadlineExceeded)
 	}
 	switch e.Code {
-	case ProxyDenied, CaptivePortal, HostNotAllowed:
+	case ProxyDenied, CaptivePortal, HostNotAllowed, PrivateAddress:
 		return false
 	}
 	return true
@@ -94,6 +96,10 @@ func passes(err error) bool {
 func directError(ctx context.Context, addr string, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
+	}
+	var refused *Error
+	if errors.As(err, &refused) {
+		return refused
 	}
 	return &Error{Code: APIUnreachable, Err: err, Message: fmt.Sprintf("Cannot open TCP to %s: %v.", addr, err),
 		Action: "Check this server's network, or configure the site's proxy."}

@@ -90,7 +90,18 @@ func TestBreaker(t *testing.T) {
 		if err := try("a", accepted); !errors.As(err, &locked) {
 			t.Fatalf("after that try failed: got %v, want it not to be sent", err)
 		}
-		time.Sleep(2 * lockout)
+		// Each try that fails makes the pause twice as long, up to an hour.
+		for _, want := range []time.Duration{2 * lockout, 4 * lockout, longLockout, longLockout} {
+			until, is := b.lockedAt("p:1", "svc", time.Now())
+			if got := time.Until(until); !is || got != want {
+				t.Errorf("got it locked %v for %v, want %v", is, got, want)
+			}
+			time.Sleep(time.Until(until))
+			if err := try("a", rejected); err != nil {
+				t.Fatalf("after %v: got %v, want one try", want, err)
+			}
+		}
+		time.Sleep(2 * longLockout)
 		if state, _ := b.secretOf("p:1", "svc"); state != SecretStopped {
 			t.Errorf("long after, with nothing accepted: got the secret %q, want it stopped", state)
 		}
@@ -100,8 +111,8 @@ func TestBreaker(t *testing.T) {
 		if _, is := b.lockedAt("p:1", "svc", time.Now()); is {
 			t.Error("got locked after the password was changed")
 		}
-		if state, _ := b.secretOf("p:1", "svc"); state != SecretTaken || b.stops != 2 {
-			t.Errorf("got the secret %q after %d stops, want it taken after 2", state, b.stops)
+		if state, _ := b.secretOf("p:1", "svc"); state != SecretTaken || b.stops != 6 {
+			t.Errorf("got the secret %q after %d stops, want it taken after 6", state, b.stops)
 		}
 
 		// One proxy that takes it and one that does not: the second is spared alone.
@@ -123,8 +134,8 @@ func TestBreaker(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if state, _ := b.secretOf("south:1", "two"); state != SecretStopped {
-			t.Errorf("rejected once by each: got %q, want it stopped", state)
+		if state, until := b.secretOf("south:1", "two"); state != SecretStopped || time.Until(until) != lockout {
+			t.Errorf("rejected once by each: got %q for %v, want it stopped for %v", state, time.Until(until), lockout)
 		}
 		time.Sleep(2 * lockout)
 		if err := at("north:1", "two", "a", accepted); err != nil {
@@ -137,6 +148,24 @@ func TestBreaker(t *testing.T) {
 		}
 		if state, _ := b.secretOf("strict:1", "svc"); state != SecretStopped {
 			t.Errorf("one that has rejected it too often itself: got %q, want it stopped", state)
+		}
+
+		// A proxy that was not used yet, for an account that another one takes, rejects, or has not heard of.
+		for user, want := range map[string]SecretState{`CORP\Two`: SecretTaken, "nobody": ""} {
+			if state, _ := b.secretOf("unused:1", user); state != want {
+				t.Errorf("%s at a proxy that was never used: got %q, want %q", user, state, want)
+			}
+		}
+		var anew breaker
+		for range 2 {
+			c, err := anew.acquire(t.Context(), "north:1", "two", "wrong")
+			if err != nil {
+				t.Fatal(err)
+			}
+			anew.settle(c, rejected)
+		}
+		if state, _ := anew.secretOf("unused:1", "two"); state != "" {
+			t.Errorf("at a proxy that was never used, rejected by the other: got %q, want nothing known", state)
 		}
 
 		// A proven secret may be sent many times at once, an unproven one only once.

@@ -44,6 +44,9 @@ func (l *leg) ask(ctx context.Context, addr, credentials string) (*http.Response
 	defer stop()
 	var b strings.Builder
 	fmt.Fprintf(&b, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sitegate\r\nProxy-Connection: Keep-Alive\r\n", addr, addr)
+	if g := guest(ctx); g != nil && g.Via != "" {
+		fmt.Fprintf(&b, "Via: %s\r\n", g.Via)
+	}
 	if l.sent = credentials; credentials != "" {
 		fmt.Fprintf(&b, "Proxy-Authorization: %s\r\n", credentials)
 	}

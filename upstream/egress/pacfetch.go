@@ -86,7 +86,7 @@ func (f *pacFile) kept() string {
 		return ""
 	}
 	sum := sha256.Sum256([]byte(f.place()))
-	return filepath.Join(f.w.cfg.StateDir, "proxy-"+hex.EncodeToString(sum[:6])+".pac")
+	return filepath.Join(f.w.cfg.StateDir, f.kind+"-"+hex.EncodeToString(sum[:6])+".pac")
 }
 
 // keep writes the copy; its time is when the file was last good. What goes wrong is told and changes nothing.

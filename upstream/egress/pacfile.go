@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,9 +28,11 @@ const (
 // pacFile is a PAC file, wherever it comes from. A file that cannot be had or read any more leaves the last good one in use, from memory or from the
 // copy on disk. Without any, there is no way out: never directly.
 type pacFile struct {
-	w   *way
-	cfg PAC
-	one singleflight.Group
+	w    *way
+	cfg  PAC
+	kind string // whom it is for, which its copy is called after
+	own  string // what no such file has in it; empty: anything
+	one  singleflight.Group
 
 	mu      sync.Mutex
 	script  *pac.Script
@@ -47,7 +50,7 @@ type pacAnswer struct {
 
 func newPACFile(w *way, cfg PAC) *pacFile {
 	cfg.Refresh = cmp.Or(cfg.Refresh, 10*time.Minute)
-	return &pacFile{w: w, cfg: cfg, answers: map[string]pacAnswer{}}
+	return &pacFile{w: w, cfg: cfg, kind: "proxy", answers: map[string]pacAnswer{}}
 }
 
 // takeOver begins with what an older configuration knows of the same file; it is looked for anew all the same.
@@ -241,6 +244,9 @@ func (f *pacFile) compile(ctx context.Context, src []byte) (*pac.Script, error) 
 	}, Own: ownAddress})
 	if err != nil {
 		return nil, err
+	}
+	if f.own != "" && strings.Contains(s.Text(), f.own) {
+		return nil, errors.New("it is one that a license gateway makes, and not the site's own")
 	}
 	if err := s.Load(ctx); err != nil || f.w.cfg.Probe == "" {
 		return s, err

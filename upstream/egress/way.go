@@ -209,7 +209,7 @@ func (w *way) try(ctx context.Context, c candidate, left int, addr string) (net.
 
 func (w *way) tryBy(ctx context.Context, c candidate, left int, addr string) (net.Conn, error) {
 	if c.p == nil {
-		conn, err := w.net.DialContext(ctx, "tcp", addr)
+		conn, err := w.direct(ctx, addr)
 		if err != nil {
 			return nil, directError(ctx, addr, err)
 		}
@@ -231,6 +231,8 @@ func (w *way) tryBy(ctx context.Context, c candidate, left int, addr string) (ne
 		c.p.worked()
 	case ctx.Err() != nil && (errors.Is(ctx.Err(), context.Canceled) || time.Since(begun) < time.Second):
 		c.p.health.leave() // the caller had no time: nothing is known
+	case guest(ctx) != nil && !unreached(err) && (sick(err) || ctx.Err() != nil):
+		c.p.health.leave() // what a desktop asked for may be what does not answer; the node's own traffic goes on by this proxy
 	case sick(err) || ctx.Err() != nil:
 		c.p.failed(err)
 	default:

@@ -55,7 +55,7 @@ func Compile(src []byte, cfg Config) (*Script, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Script{cfg: cfg, program: program, idle: make(chan *engine, maxAhead), running: make(chan struct{}, maxRunning)}, nil
+	return &Script{cfg: cfg, text: text, program: program, idle: make(chan *engine, maxAhead), running: make(chan struct{}, maxRunning)}, nil
 }
 
 // compile keeps a file that trips the compiler from taking the node with it.

@@ -61,6 +61,7 @@ type Config struct {
 // Script is a compiled file. It is safe for use by many goroutines.
 type Script struct {
 	cfg     Config
+	text    string
 	program *goja.Program
 	idle    chan *engine
 	running chan struct{} // holds one for each call that has not ended
@@ -86,6 +87,9 @@ type outcome struct {
 	text string
 	err  error
 }
+
+// Text is the file in UTF-8, whatever it came in.
+func (s *Script) Text() string { return s.text }
 
 // Find is what the file says about a URL, of which host is the host. It takes no longer than the timeout.
 func (s *Script) Find(ctx context.Context, url, host string) ([]Entry, error) {
