@@ -10,6 +10,9 @@
 // Not all of this is public at the vendor's: the change feed, the holds, the moves and the receipts are what a site needs from a cloud,
 // each is optional, and a gateway must work without any of them. What a cloud does not offer it answers with 404 and a Problem with
 // ReasonNotOffered.
+//
+// Beside it stands what the vendor's own clients say and hear, as far as it is public: discovery (SOAP), policies that the vendor signs, checkout
+// files, entitlements, and usage. What is read of that is bounded, and what two readers could read in two ways is refused.
 package cloudapi
 
 import (

@@ -23,7 +23,13 @@ type UsageRecord struct {
 	StartedAt      time.Time `json:"started_at"`
 	EndedAt        time.Time `json:"ended_at"`
 	Provisional    bool      `json:"provisional,omitempty"` // granted by the site without the cloud
+	// Posting is what a vendor's client has posted, as it came, with KindPosting; it says itself what was used. Only in files that somebody carries:
+	// otherwise it goes to the posting service.
+	Posting string `json:"posting,omitempty"`
 }
+
+// KindPosting is the kind of a record that is a posting of the vendor's own client, which the site has taken over.
+const KindPosting HoldKind = "posting"
 
 // UsageReceipt acknowledges the posting of that Idempotency-Key: all its records are kept, Duplicates of them were so before. A posting with a
 // record that cannot be taken is refused as a whole, with 400 and ReasonInvalid, and nothing of it is kept.
