@@ -6,7 +6,7 @@ import "time"
 // it, and why.
 type MoveRequest struct {
 	To   string `json:"to"` // id of the user
-	By   string `json:"by"`
+	By   string `json:"by,omitempty"`
 	Note string `json:"note"`
 }
 
@@ -23,7 +23,7 @@ type License struct {
 // machine's id or its name is enough.
 type MachineBlockRequest struct {
 	Machine Machine `json:"machine"`
-	By      string  `json:"by"`
+	By      string  `json:"by,omitempty"`
 	Note    string  `json:"note"` // shown to users
 }
 

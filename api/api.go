@@ -20,9 +20,11 @@ const (
 	PathRequests    = "/v1/requests"
 	PathMe          = "/v1/me"
 	PathRefresh     = "/v1/me/refresh"
+	PathMachineKey  = "/v1/machine-key"
 	PathNotices     = "/v1/notices"
 	PathSignOut     = "/v1/sign-out"
 	PathStatus      = "/v1/status"
+	PathCA          = "/ca.pem"
 	PathLicenses    = "/v1/licenses"
 	PathUsers       = "/v1/users"
 	PathMachines    = "/v1/machines"
@@ -35,6 +37,7 @@ const (
 	PathPeaks       = "/v1/usage/peaks"
 	PathRefused     = "/v1/usage/refused"
 	PathAudit       = "/v1/usage/audit"
+	PathTrail       = "/v1/audit"
 )
 
 // Machine is the computer a request speaks of.
@@ -175,15 +178,18 @@ const (
 
 // Me is what the site knows of the caller.
 type Me struct {
-	ID             string          `json:"id"`
-	Email          string          `json:"email"`               // that the licenses are assigned to (R21)
-	SignedIn       string          `json:"signed_in,omitempty"` // the e-mail of the sign-in; R15 wants both alike
-	Name           string          `json:"name,omitempty"`
-	Licenses       []MyLicense     `json:"licenses"`
-	Products       []MyProduct     `json:"products"`
-	Sessions       []Session       `json:"sessions"`
-	Checkouts      []Checkout      `json:"checkouts"`
-	Waiting        []Wait          `json:"waiting"`        // what waits, then what is free and kept
+	ID        string      `json:"id"`
+	Email     string      `json:"email"`               // that the licenses are assigned to (R21)
+	SignedIn  string      `json:"signed_in,omitempty"` // the e-mail of the sign-in; R15 wants both alike
+	Name      string      `json:"name,omitempty"`
+	Licenses  []MyLicense `json:"licenses"`
+	Products  []MyProduct `json:"products"`
+	Sessions  []Session   `json:"sessions"`
+	Checkouts []Checkout  `json:"checkouts"`
+	Waiting   []Wait      `json:"waiting"` // what waits, then what is free and kept
+	// OneWait: the user waits for one thing at a time, and another wait takes its place.
+	// Otherwise each product has a wait of its own.
+	OneWait        bool            `json:"one_wait,omitempty"`
 	Administrators []Administrator `json:"administrators"` // whom to ask (R23)
 	Link           LinkState       `json:"link"`
 	// Maintenance is announced and not over; absent: none.

@@ -11,7 +11,7 @@ type CheckoutForRequest struct {
 	Machine Machine `json:"machine"`
 	// Until is left out for the site's default.
 	Until time.Time `json:"until,omitzero"`
-	By    string    `json:"by"`
+	By    string    `json:"by,omitempty"`
 	Note  string    `json:"note"`
 }
 
@@ -32,9 +32,17 @@ type BulkCheckoutRequest struct {
 	CSV      string        `json:"csv"` // at most 1 MiB and 10,000 rows
 	Products []BulkProduct `json:"products"`
 	Until    time.Time     `json:"until,omitzero"`
-	By       string        `json:"by"`
+	By       string        `json:"by,omitempty"`
 	Note     string        `json:"note"`
 	DryRun   bool          `json:"dry_run,omitempty"` // only say what would come of it
+}
+
+// CheckoutImportRequest is the body of POST /v1/checkouts/import on the operator's socket: a checkout file of the vendor's.
+type CheckoutImportRequest struct {
+	File    []byte `json:"file"`              // as it is, in base64
+	Machine string `json:"machine,omitempty"` // that it is to be for; empty: whichever it names
+	By      string `json:"by,omitempty"`
+	Note    string `json:"note"`
 }
 
 // BulkProduct is a product that each of the machines gets.

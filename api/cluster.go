@@ -9,6 +9,7 @@ const (
 	PathStepDown = "/v1/cluster/step-down"
 	PathDrain    = "/v1/cluster/drain"
 	PathLeave    = "/v1/cluster/leave"
+	PathRekey    = "/v1/cluster/rekey"
 )
 
 // ClusterMember is a node of the cluster, as the node that is asked sees it.
@@ -43,7 +44,7 @@ const (
 // peer port of a node that is alone and has none yet.
 type TokenRequest struct {
 	ForMS     int64  `json:"for_ms"`
-	By        string `json:"by"`
+	By        string `json:"by,omitempty"`
 	Listen    string `json:"listen,omitempty"`    // host:port
 	Advertise string `json:"advertise,omitempty"` // host:port; Listen where it is left out
 }
@@ -57,9 +58,37 @@ type JoinToken struct {
 
 // RemoveRequest is the body of POST /v1/cluster/members/{id}/remove.
 type RemoveRequest struct {
-	By    string `json:"by"`
+	By    string `json:"by,omitempty"`
 	Note  string `json:"note,omitempty"`
 	Force bool   `json:"force,omitempty"` // though no majority would be left
+}
+
+// RekeyRequest is the body of POST /v1/cluster/rekey.
+type RekeyRequest struct {
+	By   string `json:"by,omitempty"`
+	Note string `json:"note"` // why
+	// OverlapMS is how long clients have that trust the old CA only; at least a second, at
+	// most 400 days.
+	OverlapMS int64 `json:"overlap_ms"`
+	// CutOff: also within the overlap of the last one, of which clients may trust the first
+	// CA only.
+	CutOff bool `json:"cut_off,omitempty"`
+}
+
+// Replacement is how far the replacement of the site's CA is, as the node that is asked
+// knows it.
+type Replacement struct {
+	Fingerprint string    `json:"fingerprint"` // of the new CA's certificate
+	Since       time.Time `json:"since"`
+	Until       time.Time `json:"until"` // clients that trust the old CA only are served until then
+	// Over is since when the old CA is not trusted among nodes any more; zero: it is.
+	Over time.Time `json:"over,omitzero"`
+	// Waiting are the members that have no certificate by the new CA yet, and Keyless the
+	// voters that do not hold its key.
+	Waiting []string `json:"waiting,omitempty"`
+	Keyless []string `json:"keyless,omitempty"`
+	// Left are members that had none when it was over: they come back by a join token only.
+	Left []string `json:"left,omitempty"`
 }
 
 // SteppedDown answers POST /v1/cluster/step-down.

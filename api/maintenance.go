@@ -7,7 +7,7 @@ import "time"
 type MaintenanceRequest struct {
 	From  time.Time `json:"from,omitzero"`
 	Until time.Time `json:"until,omitzero"`
-	By    string    `json:"by"`
+	By    string    `json:"by,omitempty"`
 	Note  string    `json:"note,omitempty"` // people are shown it
 }
 

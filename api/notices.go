@@ -10,6 +10,11 @@ import "time"
 // object a frame. asyncapi.yaml tells all of it.
 const NoticesProtocol = "sitegate.notices.v1"
 
+// BearerProtocol begins a second subprotocol, by which a page in a browser shows its access
+// token: the rest is the token in base64url without padding. Programs send the header
+// Authorization.
+const BearerProtocol = "sitegate.bearer."
+
 // FeedSite asks for what happens to everybody of the site, as one who administers
 // the account; without it a client hears of its own user only.
 const FeedSite = "site"
@@ -161,6 +166,8 @@ type Notice struct {
 	// Node and Proxy are of what is told of a node's way out.
 	Node  string `json:"node,omitempty"`
 	Proxy string `json:"proxy,omitempty"`
+	// Issuer is of what is told of an issuer's keys.
+	Issuer string `json:"issuer,omitempty"`
 }
 
 // ReminderCounts are how many reminders there are of each kind.
@@ -212,6 +219,11 @@ const (
 	KindUsageRefused    = "usage-refused"        // the cloud refuses usage records for good; they are kept apart
 	KindSecretStopped   = "proxy-secret-stopped" // a proxy rejects a node's secret, which is not sent before until
 	KindSecretResumed   = "proxy-secret-resumed" // the proxy takes one again, or is not used any more
+	KindBypass          = "bypass"               // nothing that is relayed is withheld until then; reason over: something is again
+	KindKeysHeld        = "issuer-keys-held"     // an issuer of sign-ins lists other keys only; they are not believed
+	KindKeysResumed     = "issuer-keys-resumed"  // they were accepted, or it lists what it did before
+	KindMachineClone    = "machine-clone"        // another computer went by the id of a machine in use, and was refused; with the reason two-places one key is shown in two networks by turns, and nothing was refused
+	KindMachineRekeyed  = "machine-rekeyed"      // a machine shows another key than before
 	KindUsageBacklog    = "usage-backlog"        // usage waits for the cloud; the reason is how full its room is
 	KindQuarantined     = "mirror-malformed"     // some of the cloud's records cannot be understood
 	KindLinkSlow        = "link-slow"            // the cloud answers slowly, or (reason over) does so no more

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -22,16 +23,23 @@ func structs() map[string]reflect.Type {
 	types := map[string]reflect.Type{"CheckoutList": reflect.TypeFor[api.List[api.Checkout]](),
 		"BlockList": reflect.TypeFor[api.List[api.Block]](), "ReminderList": reflect.TypeFor[api.List[api.Reminder]](), "PeakList": reflect.TypeFor[api.List[api.Peak]](),
 		"MirrorRecordList": reflect.TypeFor[api.List[api.MirrorRecord]](), "MalformedList": reflect.TypeFor[api.List[api.MalformedRecord]](),
-		"RefusedUsageList": reflect.TypeFor[api.List[api.RefusedUsage]](), "MemberList": reflect.TypeFor[api.List[api.ClusterMember]]()}
+		"RefusedUsageList": reflect.TypeFor[api.List[api.RefusedUsage]](), "ProductUseList": reflect.TypeFor[api.List[api.ProductUse]](), "LearnedUseList": reflect.TypeFor[api.List[api.LearnedUse]](), "MemberList": reflect.TypeFor[api.List[api.ClusterMember]](),
+		"NodeSettingList": reflect.TypeFor[api.List[api.NodeSetting]](), "TrendList": reflect.TypeFor[api.List[api.TrendMark]](), "APITokenList": reflect.TypeFor[api.List[api.APIToken]](), "TrustList": reflect.TypeFor[api.List[api.TrustedIssuer]](), "LocalAccountList": reflect.TypeFor[api.List[api.LocalAccount]]()}
 	for _, v := range []any{api.Machine{}, api.StartRequest{}, api.Session{}, api.Token{}, api.Ending{}, api.MachineRequest{}, api.Lease{},
 		api.CheckoutRequest{}, api.Checkout{}, api.WaitRequest{}, api.Wait{}, api.Me{}, api.MyLicense{}, api.MyProduct{}, api.Warning{}, api.Administrator{}, api.LinkState{},
-		api.Frame{}, api.Hello{}, api.Retry{}, api.Auth{}, api.Authed{}, api.Reconnect{}, api.SiteNotices{}, api.Poll{}, api.Maintenance{}, api.MaintenanceRequest{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
-		api.ClusterStatus{}, api.Member{}, api.MirrorStatus{}, api.MalformedRecord{}, api.MirrorRecord{}, api.ImportRequest{}, api.HeldMirror{}, api.AcceptedTime{}, api.Peak{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
+		api.Frame{}, api.Hello{}, api.Retry{}, api.Auth{}, api.Authed{}, api.Reconnect{}, api.SiteNotices{}, api.Poll{}, api.Maintenance{}, api.MaintenanceRequest{}, api.Bypass{}, api.TrendMark{}, api.MadeBackup{}, api.KeyRequest{}, api.MachineKey{}, api.ForgetKeyRequest{}, api.Notice{}, api.Beat{}, api.Leases{}, api.BeatResult{}, api.Ready{}, api.Problem{}, api.Status{},
+		api.ClusterStatus{}, api.Replacement{}, api.RekeyRequest{}, api.Member{}, api.MirrorStatus{}, api.MalformedRecord{}, api.MirrorRecord{}, api.ImportRequest{}, api.HeldMirror{}, api.TrustedIssuer{}, api.HeldKeys{}, api.AcceptKeysRequest{}, api.AcceptedTime{}, api.Peak{}, api.MirrorSizes{}, api.Counts{}, api.UsageStatus{}, api.AutonomyStatus{}, api.ReleaseRequest{},
 		api.MoveRequest{}, api.License{}, api.MachineBlockRequest{}, api.Block{}, api.Removal{}, api.RemovalLicense{}, api.Reminder{}, api.ReminderCounts{},
 		api.CloudOffers{}, api.Offer{}, api.RefusedUsage{}, api.ResendRequest{}, api.UsageAudit{}, api.UsageWay{}, api.UsageFinding{},
-		api.RestoredStatus{}, api.BackupStatus{}, api.DiskStatus{}, api.EgressStatus{}, api.Lockout{},
-		api.CheckoutForRequest{}, api.WriteOff{}, api.BulkCheckoutRequest{}, api.BulkProduct{}, api.BulkReport{}, api.BulkRow{},
-		api.ClusterMember{}, api.TokenRequest{}, api.JoinToken{}, api.RemoveRequest{}, api.SteppedDown{}, api.DrainRequest{}} {
+		api.RestoredStatus{}, api.BackupStatus{}, api.DiskStatus{}, api.EgressStatus{}, api.CertificateStatus{}, api.Lockout{},
+		api.CheckoutForRequest{}, api.WriteOff{}, api.BulkCheckoutRequest{}, api.CheckoutImportRequest{}, api.BulkProduct{}, api.BulkReport{}, api.BulkRow{},
+		api.ClusterMember{}, api.TokenRequest{}, api.JoinToken{}, api.RemoveRequest{}, api.SteppedDown{}, api.DrainRequest{},
+		api.Open{}, api.OpenList{}, api.ProductUse{}, api.LearnedUse{}, api.SiteRefusal{}, api.SiteRefusalList{}, api.HistoryItem{}, api.HistoryList{}, api.SiteUser{}, api.SiteUserList{}, api.SiteLicense{}, api.SiteLicenseList{}, api.SiteSettings{}, api.SiteSetting{}, api.SiteMode{},
+		api.APITokenRequest{}, api.NewAPIToken{}, api.APIToken{}, api.LocalAccountRequest{}, api.LocalAccount{},
+		api.AuditRecord{}, api.AuditPage{}, api.AuditTrail{}, api.AuditVerified{}, api.AuditExport{}, api.AuditErase{}, api.AuditStatus{},
+		api.Report{}, api.ReportProduct{}, api.ReportRefusal{}, api.ReportEnd{}, api.ReportLink{}, api.ReportAlert{}, api.ReportPerson{},
+		api.PersonRequest{}, api.PersonalData{}, api.PersonalRecord{}, api.PersonalUsage{}, api.Erased{}, api.Stay{},
+		api.SiteAuditList{}, api.NodeSetting{}, api.DoctorReport{}, api.DoctorCheck{}, api.FirewallOpening{}} {
 		types[reflect.TypeOf(v).Name()] = reflect.TypeOf(v)
 	}
 	return types
@@ -118,6 +126,10 @@ func describe(t reflect.Type) string {
 		return describe(t.Elem())
 	case t.Kind() == reflect.Struct:
 		return t.Name()
+	case t == reflect.TypeFor[json.RawMessage]():
+		return "object"
+	case t == reflect.TypeFor[[]byte]():
+		return "string byte"
 	case t.Kind() == reflect.Slice:
 		return "array of " + describe(t.Elem())
 	case t.Kind() == reflect.String:
@@ -184,7 +196,7 @@ func TestTheKindsAreListed(t *testing.T) {
 		"Notice.kind": {api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 			api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
 			api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindPolicy, api.KindMaintenance, api.KindCheckoutFlagged, api.KindUserNotFound,
-			api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindQuarantined, api.KindLinkSlow, api.KindLinkStale, api.KindLevelRaised, api.KindUsageRefused, api.KindUsageBacklog, api.KindSecretStopped, api.KindSecretResumed, api.KindOutEnding, api.KindWrittenOff},
+			api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindQuarantined, api.KindLinkSlow, api.KindLinkStale, api.KindLevelRaised, api.KindUsageRefused, api.KindUsageBacklog, api.KindMachineClone, api.KindMachineRekeyed, api.KindSecretStopped, api.KindSecretResumed, api.KindKeysHeld, api.KindKeysResumed, api.KindBypass, api.KindOutEnding, api.KindWrittenOff},
 	} {
 		name, field, _ := strings.Cut(what, ".")
 		if got := schemas[name].Properties[field].Enum; !slices.Equal(got, want) {

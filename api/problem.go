@@ -25,6 +25,7 @@ const (
 	CodeMediaType    = "media-type"        // 415
 	CodeMalformed    = "malformed"         // 400: not the JSON this path takes
 	CodeTooMany      = "too-many"          // 429
+	CodeReplaced     = "replaced"          // 409: the same instance of this client has connected again
 	CodeCluster      = "cluster"           // 409: the nodes are not such that this could be done
 	CodeInternal     = "internal"          // 500: its text is in the log under the request id
 )

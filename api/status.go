@@ -25,8 +25,16 @@ type Status struct {
 	Disk *DiskStatus `json:"disk,omitempty"`
 	// Egress is how this node's ways out are, its proxies and PAC file; empty where it goes out directly.
 	Egress []EgressStatus `json:"egress,omitempty"`
+	// Certificates are those that this node shows, and the site CA's.
+	Certificates []CertificateStatus `json:"certificates,omitempty"`
+	// Audit is how the audit trail stands.
+	Audit AuditStatus `json:"audit"`
 	// Lockouts are the proxies that reject the secret of one of the site's nodes; empty: none.
 	Lockouts []Lockout `json:"lockouts,omitempty"`
+	// Bypass is the one that lasts; nil: none does.
+	Bypass *Bypass `json:"bypass,omitempty"`
+	// KeysHeld are the issuers of sign-ins whose keys are held back; empty: none. See TrustedIssuer.
+	KeysHeld []string `json:"keys_held,omitempty"`
 }
 
 // Lockout: a proxy has rejected a node's secret too often, and has taken none since.
@@ -67,8 +75,30 @@ type EgressStatus struct {
 	Problem string    `json:"problem,omitempty"`
 }
 
+// CertificateStatus is a certificate that a node shows, or that of the site CA.
+type CertificateStatus struct {
+	Name        string    `json:"name"` // api, relay, node or site-ca
+	Ends        time.Time `json:"ends"`
+	Fingerprint string    `json:"fingerprint"`       // SHA-256 of it
+	File        string    `json:"file,omitempty"`    // of the site's own ones
+	Problem     string    `json:"problem,omitempty"` // why the file as it is now is not shown
+}
+
 // EgressStates are the states of a way out.
 var EgressStates = []string{"unknown", "well", "resting", "locked", "failing"}
+
+// PathBackup is where administrators get a backup (GET), or have the node make one in its
+// folder (POST, answered with a MadeBackup).
+const PathBackup = "/v1/backup"
+
+// MadeBackup is a backup in a node's folder.
+type MadeBackup struct {
+	Folder string    `json:"folder"`
+	File   string    `json:"file"` // its name in there
+	At     time.Time `json:"at"`
+	Index  uint64    `json:"index"` // of the last entry that is in it
+	Bytes  int64     `json:"bytes"`
+}
 
 // BackupStatus is how a node's scheduled backups are going.
 type BackupStatus struct {
@@ -121,6 +151,9 @@ type ClusterStatus struct {
 	// Diverged: the nodes have different states, and no majority has the same;
 	// nothing new is granted.
 	Diverged bool `json:"diverged,omitempty"`
+	// Replacement is that of the site's CA, while it goes on, the old CA's voucher is good,
+	// or members were left behind by it; nil: there is nothing to see to.
+	Replacement *Replacement `json:"replacement,omitempty"`
 }
 
 // Member is one node.
@@ -174,7 +207,7 @@ type MirrorRecord struct {
 // ImportRequest is the body of POST /v1/mirror/import: a part of a file, of at most
 // 1000 records. Last says that nothing more follows.
 type ImportRequest struct {
-	By      string         `json:"by"`
+	By      string         `json:"by,omitempty"`
 	Note    string         `json:"note,omitempty"`
 	Records []MirrorRecord `json:"records"`
 	Last    bool           `json:"last,omitempty"`
@@ -223,6 +256,8 @@ type Counts struct {
 	Sessions    int `json:"sessions"`
 	Checkouts   int `json:"checkouts"`
 	Provisional int `json:"provisional"`
+	// Learned is of how many uses relayed traffic has told that the mirror does not have.
+	Learned int `json:"learned,omitempty"`
 }
 
 // UsageStatus is how far usage has been delivered.
@@ -257,6 +292,6 @@ type AutonomyStatus struct {
 // ReleaseRequest is the body of POST /v1/sessions/{id}/release on the operator's
 // socket.
 type ReleaseRequest struct {
-	By   string `json:"by"`
+	By   string `json:"by,omitempty"`
 	Note string `json:"note"`
 }

@@ -18,7 +18,7 @@ type Peak struct {
 // apart, and sent again now and then.
 type RefusedUsage struct {
 	Record  string    `json:"record"` // its id in the cloud's books
-	Kind    string    `json:"kind"`   // session or checkout
+	Kind    string    `json:"kind"`   // session, checkout or posting (of the vendor's own client, taken over)
 	Session string    `json:"session"`
 	User    string    `json:"user"`
 	Machine string    `json:"machine"`
@@ -31,7 +31,7 @@ type RefusedUsage struct {
 
 // ResendRequest is the body of POST /v1/usage/refused/resend on the operator's socket.
 type ResendRequest struct {
-	By string `json:"by"`
+	By string `json:"by,omitempty"`
 }
 
 // UsageAudit is what was granted, held against what the cloud has acknowledged.

@@ -19,6 +19,7 @@ const beatWait = 5 * time.Second
 type beating struct {
 	again bool
 	over  string // the node of a websocket that could not renew
+	keyed bool   // the key was shown anew for it
 }
 
 // send tries once: on the websocket where one is up and has not just failed,
@@ -31,14 +32,41 @@ func (b *beating) send(ctx context.Context, c *Client, session string) (sent ins
 		if err == nil && r.Reason == "" {
 			return sent, api.Lease{Session: session, TTLMS: r.TTLMS, Ending: r.Ending}, nil
 		}
-		if err == nil {
+		if err == nil && (r.Reason != string(ErrKeyNeeded) || c.cfg.Key == nil) {
 			return sent, api.Lease{}, refusedBeat(node, r)
+		}
+		if err == nil { // it was greeted before the key was shown
+			return b.byKey(ctx, c, link, session)
 		}
 		b.over = node
 	}
 	sent, l, node, err := c.beatRequest(ctx, session)
 	if err == nil && b.over != "" && b.over != node {
 		link.leave(b.over) // that node is cut off from its cluster, or deaf
+	}
+	if e, _ := errors.AsType[*Error](err); e != nil && e.Is(ErrKeyNeeded) && c.cfg.Key != nil && !b.keyed {
+		return b.byKey(ctx, c, link, session)
+	}
+	return sent, l, err
+}
+
+// byKey sends a heartbeat as a request after a gateway wanted the key that the session was
+// granted to: it is shown anew first. Where it cannot be now, that says nothing about the
+// session.
+func (b *beating) byKey(ctx context.Context, c *Client, link *link, session string) (instant, api.Lease, error) {
+	b.keyed = true
+	c.keyNeeded()
+	sent, l, node, err := c.beatRequest(ctx, session)
+	if err == nil {
+		link.comeBack()
+		return sent, l, nil
+	}
+	if e, _ := errors.AsType[*Error](err); e != nil && e.Is(ErrKeyNeeded) {
+		if why := c.keyRefused(); why != nil {
+			return sent, l, why
+		}
+		b.keyed = false
+		return sent, l, unreachable(node, err)
 	}
 	return sent, l, err
 }

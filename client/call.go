@@ -56,7 +56,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) (se
 	if err != nil {
 		return s, err
 	}
-	renewed := false
+	renewed, keyed := false, false
 	var last *Error
 	var told *Error // the last that a node said; it tells more than a node that does not answer
 	asked := map[string]bool{}
@@ -93,11 +93,28 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) (se
 		case last.Code == api.CodeUnauthorized && !renewed:
 			renewed = true
 			old := token
-			if token, err = c.token(ctx); errors.Is(err, ErrSignIn) {
+			if token, err = c.token(ctx); errors.Is(err, ErrSignIn) || Denied(err) {
 				return s, err
 			}
 			if err != nil || token == old {
 				return s, last
+			}
+		case last.Code == string(ErrKeyNeeded) && c.cfg.Key != nil && !keyed:
+			old := token
+			c.keyNeeded()
+			if token, err = c.token(ctx); err != nil {
+				return s, err
+			}
+			var why *Error // the key could not be shown just now
+			keyed, why = c.keyShown(token)
+			switch {
+			case !keyed && why != nil && why.Denied():
+				return s, why
+			case keyed && token == old, !keyed && (why == nil || !why.retry()):
+				return s, last
+			}
+			if !keyed {
+				last, told = why, why
 			}
 		case !last.retry():
 			return s, last
@@ -129,7 +146,16 @@ func (c *Client) gaveUp(ctx context.Context, last *Error) error {
 	return &e
 }
 
+// token is what to show at the gateway now.
 func (c *Client) token(ctx context.Context) (string, error) {
+	if c.cfg.Key == nil {
+		return c.access(ctx)
+	}
+	access, err := c.accessOr(ctx)
+	return c.byKey(ctx, access, err)
+}
+
+func (c *Client) access(ctx context.Context) (string, error) {
 	t, err := c.cfg.Token(ctx)
 	if err == nil && t == "" {
 		err = errors.New("the token is empty")
@@ -163,6 +189,7 @@ func (c *Client) try(ctx context.Context, url, token, method, path string, body 
 		return written.Load(), unreachable(url, err)
 	}
 	defer resp.Body.Close()
+	c.dated(resp)
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		c.nodes.failed(url, 0)
@@ -180,6 +207,9 @@ func (c *Client) try(ctx context.Context, url, token, method, path string, body 
 	}
 	e := problem(url, resp, answer)
 	switch e.Code {
+	case api.CodeUnauthorized:
+		c.notTaken(token)
+		c.nodes.answered(url)
 	case api.CodeNoQuorum, api.CodeUnknown, api.CodeNotReady:
 		c.nodes.failed(url, max(after(e), minBackoff))
 	case string(ErrUnreachable):

@@ -16,6 +16,7 @@ package client
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -50,8 +51,23 @@ type Config struct {
 	Token func(ctx context.Context) (string, error)
 
 	Machine api.Machine // this computer; its ID stays the same for ever
-	Client  string      // version of the CONNECTION Client in whose name this asks; may be empty
-	Lang    string      // of the sentences: en, fr, de; empty is en
+
+	// Key is the machine's: an Ed25519 key, or one on P-256, of a file (package machinekey)
+	// or of the platform's keystore. The client shows it to the gateway with an access token,
+	// and then goes by what the key signs, also while there is no access token to be had.
+	// Nil: by access tokens alone.
+	Key crypto.Signer
+	// Host names the computer that has the key, where the user has come there from Machine,
+	// as to a multi-user server; empty: Machine has it.
+	Host string
+	// Bound is what OnBound was told last, perhaps in another program: with it the client
+	// can go by the key from the first request on. OnBound is told whenever the key was
+	// shown; it must not call the client. Both may be nil.
+	Bound   *Bound
+	OnBound func(Bound)
+
+	Client string // version of the CONNECTION Client in whose name this asks; may be empty
+	Lang   string // of the sentences: en, fr, de; empty is en
 
 	Logger *slog.Logger // nil discards
 	// Proxy is for http.Transport; nil goes straight to the nodes, which are
@@ -80,7 +96,8 @@ type Client struct {
 	closed   bool
 	running  sync.WaitGroup
 	undoing  sync.WaitGroup // ends by itself, within undoTime
-	link     *link          // the notices connection; nil until somebody needs it
+	machine  machine
+	link     *link // the notices connection; nil until somebody needs it
 	sessions map[string]*Session
 	ahead    time.Duration // of the gateway's clock, as the last hello had it
 	told     bool          // ahead is known
@@ -114,6 +131,7 @@ func New(cfg Config) (*Client, error) {
 		cfg.Now = time.Now
 	}
 	c := &Client{cfg: cfg, log: cfg.Logger, nodes: ns, instance: uuid.NewString(), sessions: map[string]*Session{}}
+	c.machine.bound = cfg.Bound
 	c.tls = &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12}
 	only1 := new(http.Protocols) // one dead HTTP/2 connection would take every request down with it
 	only1.SetHTTP1(true)
@@ -231,6 +249,25 @@ func (c *Client) clock(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ahead, c.told = t.Sub(c.cfg.Now().Round(0)), true
+}
+
+// farOff is by how much the gateway's clock, as it was told, is wrong: a session token is good
+// a minute before its time.
+const farOff = 30 * time.Second
+
+// dated notes what time it is at the gateway by an answer's Date, while nothing better is
+// known, or where a token was not taken and it is far from what is: a machine signs tokens
+// that are of another time else, if its clock is wrong or the site's was set.
+func (c *Client) dated(resp *http.Response) {
+	ahead, told := c.Skew()
+	if c.cfg.Key == nil || told && resp.StatusCode != http.StatusUnauthorized {
+		return
+	}
+	t, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil || told && (t.Sub(c.cfg.Now().Round(0))-ahead).Abs() < farOff {
+		return
+	}
+	c.clock(t)
 }
 
 // since is how long ago i was, by the larger of the two clocks: a machine that

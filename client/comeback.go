@@ -94,7 +94,7 @@ func (l *link) judge(node string, err error) verdict {
 	}
 	if e, ok := errors.AsType[*Error](err); ok { // the request was answered with a problem
 		switch {
-		case e.Denied() || e.Code == api.CodeForbidden:
+		case e.Denied() || e.Code == api.CodeForbidden || e.Code == api.CodeReplaced:
 			return verdict{stop: e}
 		case e.Code == api.CodeUnauthorized || e.Code == codeSignIn || e.Code == api.CodeTooMany:
 			return verdict{pause: max(after(e), time.Second)}

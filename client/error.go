@@ -21,20 +21,24 @@ func (r Reason) Error() string { return "sitegate: " + string(r) }
 
 // What the gateway's rules refuse.
 const (
-	ErrActiveElsewhere Reason = "machine-active"    // another machine is active
-	ErrReserved        Reason = "reserved"          // free, but kept for a machine that waited
-	ErrNotAssigned     Reason = "not-assigned"      // no license of the product is assigned
-	ErrLicenseEnded    Reason = "license-ended"     // its term is over
-	ErrCloudNeeded     Reason = "cloud-needed"      // the link is down and the site may not decide alone
-	ErrRestored        Reason = "restored"          // the site was restored and does not know yet what is in use
-	ErrCheckoutTooLong Reason = "checkout-too-long" // beyond the license's term or the maximum
-	ErrCheckoutOff     Reason = "checkout-off"      // no new checkouts in the user's country
-	ErrUnknownUser     Reason = "unknown-user"      // not in the site's account
-	ErrUserBlocked     Reason = "user-blocked"      // blocked in the account
-	ErrUnknownProduct  Reason = "unknown-product"   // not in the site's account
-	ErrUnknownSession  Reason = "unknown-session"   // not running any more
-	ErrUnknownCheckout Reason = "unknown-checkout"  // not open any more
-	ErrAlreadyEnded    Reason = "already-ended"     // it was, and is over
+	ErrActiveElsewhere Reason = "machine-active"     // another machine is active
+	ErrReserved        Reason = "reserved"           // free, but kept for a machine that waited
+	ErrNotAssigned     Reason = "not-assigned"       // no license of the product is assigned
+	ErrLicenseEnded    Reason = "license-ended"      // its term is over
+	ErrCloudNeeded     Reason = "cloud-needed"       // the link is down and the site may not decide alone
+	ErrRestored        Reason = "restored"           // the site was restored and does not know yet what is in use
+	ErrCheckoutTooLong Reason = "checkout-too-long"  // beyond the license's term or the maximum
+	ErrCheckoutOff     Reason = "checkout-off"       // no new checkouts in the user's country
+	ErrUnknownUser     Reason = "unknown-user"       // not in the site's account
+	ErrUserBlocked     Reason = "user-blocked"       // blocked in the account
+	ErrMachineClone    Reason = "machine-clone"      // the machine goes by another key, and is in use
+	ErrKeyNeeded       Reason = "machine-key-needed" // the machine goes by a key, which was not shown
+	ErrTooManyKeys     Reason = "too-many-keys"      // the user has shown the keys of too many machines
+	ErrSignInNeeded    Reason = "sign-in-needed"     // the machine's key alone starts nothing new any more
+	ErrUnknownProduct  Reason = "unknown-product"    // not in the site's account
+	ErrUnknownSession  Reason = "unknown-session"    // not running any more
+	ErrUnknownCheckout Reason = "unknown-checkout"   // not open any more
+	ErrAlreadyEnded    Reason = "already-ended"      // it was, and is over
 )
 
 // What else goes wrong.
@@ -51,7 +55,7 @@ const (
 	ErrUnreachable  Reason = "unreachable"        // no node answers
 	ErrLeaseLost    Reason = "lease-lost"         // no heartbeat was acknowledged in time
 	ErrWaitEnded    Reason = "wait-ended"         // another machine waits instead
-	ErrReplaced     Reason = "replaced"           // this instance has connected again elsewhere
+	ErrReplaced     Reason = api.CodeReplaced     // this instance has connected again elsewhere
 	ErrClosed       Reason = "closed"             // the client was closed
 )
 

@@ -228,6 +228,16 @@ func (l *link) leave(node string) {
 	}
 }
 
+// comeBack drops the connection, so that the next one is made by what the client goes by
+// now.
+func (l *link) comeBack() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil {
+		l.conn.Close()
+	}
+}
+
 // stop ends all watchers for good.
 func (l *link) stop(err error) {
 	l.mu.Lock()

@@ -62,7 +62,11 @@ func (l *link) pollOnce(ctx context.Context, asker *http.Client, node string) (*
 		return nil, unreachable(node, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, problem(node, resp, b)
+		e := problem(node, resp, b)
+		if e.Code == api.CodeUnauthorized {
+			l.c.notTaken(token)
+		}
+		return nil, e
 	}
 	var p api.Poll
 	if err := json.Unmarshal(b, &p); err != nil {

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -116,6 +117,42 @@ func TestPollsGetThroughNoBetter(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		if n := g.Connected(); n != 1 {
 			t.Errorf("%d websockets are up two minutes after the network is back, want one", n)
+		}
+	})
+}
+
+// TestAPollWhosePlaceIsTakenEnds: whoever has the same instance has its notices, and the
+// two do not push each other out for ever.
+func TestAPollWhosePlaceIsTakenEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		box := &inspector{Handler: newGateway(t, w)}
+		box.on.Store(true)
+		var taken atomic.Bool
+		var after atomic.Int32
+		w.serve(t, "127.0.0.1:2", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == api.PathNotices+"/poll" && taken.Load() {
+				after.Add(1)
+				rw.Header().Set("Content-Type", api.ProblemType)
+				rw.WriteHeader(http.StatusConflict)
+				fmt.Fprintf(rw, `{"code":%q,"status":409,"detail":"taken"}`, api.CodeReplaced)
+				return
+			}
+			box.ServeHTTP(rw, r)
+		}))
+		c := desktop(t, w, "WS-101", func(c *client.Config) { c.Nodes = []string{"http://127.0.0.1:2"} })
+		watcher := c.Watch(t.Context())
+		<-watcher.Ready()
+		taken.Store(true)
+		for range watcher.Notices() {
+			t.Error("a notice came, want none")
+		}
+		if err := watcher.Err(); !errors.Is(err, client.ErrReplaced) || client.Denied(err) {
+			t.Errorf("the watcher ended with %v, want %v, which is no refusal", err, client.ErrReplaced)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := after.Load(); n != 1 {
+			t.Errorf("it has come back %d times after it was told, want none", n-1)
 		}
 	})
 }

@@ -142,7 +142,12 @@ func (l *link) dial(ctx context.Context, node string) (_ *websocket.Conn, token 
 	if err != nil {
 		if resp != nil && errors.Is(err, websocket.ErrBadHandshake) {
 			body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // as much as gorilla kept
-			return nil, token, true, problem(node, resp, body)
+			e := problem(node, resp, body)
+			if e.Code == api.CodeUnauthorized {
+				l.c.dated(resp)
+				l.c.notTaken(token)
+			}
+			return nil, token, true, e
 		}
 		return nil, token, wired.Load(), err
 	}

@@ -189,7 +189,7 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 		if err != nil {
 			continue
 		}
-		switch now, other := w.among(me.Waiting); {
+		switch now, other := w.among(me); {
 		case now == nil && other == "":
 			if w.renew(ctx) {
 				return
@@ -215,12 +215,12 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 
 // among finds this wait among those of its user, or else the one that may stand in
 // its place: of the same product, or of any where the site's sessions hold the user.
-func (w *Wait) among(waiting []api.Wait) (this *api.Wait, other string) {
-	for i := range waiting {
-		switch x := &waiting[i]; {
+func (w *Wait) among(me *api.Me) (this *api.Wait, other string) {
+	for i := range me.Waiting {
+		switch x := &me.Waiting[i]; {
 		case x.ID == w.ID:
 			return x, ""
-		case other == "" || x.Product == w.Product:
+		case x.Product == w.Product, me.OneWait && other == "":
 			other = x.ID
 		}
 	}

@@ -1,10 +1,12 @@
 package client_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,6 +129,53 @@ func TestWaitReplacedWhileItWasNotTold(t *testing.T) {
 		}
 		if !errors.Is(first.Err(), client.ErrWaitEnded) || isClosed(second.Done()) {
 			t.Errorf("first: %v, second told: %v; want %v and waiting", first.Err(), isClosed(second.Done()), client.ErrWaitEnded)
+		}
+	})
+}
+
+// lost is a site on which each product has a wait of its own, and that has lost one: it
+// tells of another product's only.
+type lost struct {
+	http.Handler
+	asked atomic.Int32 // waits that were asked for
+}
+
+func (l *lost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method + " " + r.URL.Path {
+	case "POST " + api.PathWaits:
+		l.asked.Add(1)
+	case "GET " + api.PathMe:
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(api.Me{Waiting: []api.Wait{{ID: "another", Product: "other"}}})
+		return
+	}
+	l.Handler.ServeHTTP(w, r)
+}
+
+// A wait that was lost while another product's stands is asked for once more, where each
+// product has its own.
+func TestWaitIsLostBesideAnotherProducts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		g := newGateway(t, w)
+		there := start(t, desktop(t, w, "WS-101"))
+		l := &lost{Handler: g}
+		w.serve(t, "127.0.0.1:2", l)
+		wait, err := desktop(t, w, "WS-202", func(c *client.Config) { c.Nodes = []string{"http://127.0.0.1:2"} }).Wait(t.Context(), cad)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		g.Forget()
+		g.Close(0) // it comes back with a gap, and asks
+		time.Sleep(time.Minute)
+		if isClosed(wait.Done()) || l.asked.Load() < 2 {
+			t.Fatalf("the wait has ended: %t (%v), and was asked for %d times; want it to go on, and asked for again", isClosed(wait.Done()), wait.Err(), l.asked.Load())
+		}
+		there.Stop(t.Context())
+		<-wait.Done()
+		if wait.Err() != nil {
+			t.Errorf("told %v; want to start", wait.Err())
 		}
 	})
 }

@@ -30,17 +30,24 @@ type Config struct {
 
 	Cluster *Cluster `key:"cluster"` // absent: a single node
 	API     API      `key:"api"`
-	Connect *Connect `key:"connect"` // absent: no door for sign-in pages
+	Connect *Connect `key:"connect"` // absent: no forward proxy for sign-in pages
+	Relay   *Relay   `key:"relay"`   // absent: the vendor's own client is not relayed
 	Cloud   *Cloud   `key:"cloud"`   // absent: there is no cloud to ask
 	Egress  Egress   `key:"egress"`
 	SignIn  []SignIn `key:"sign_in"`
-	Rules   Rules    `key:"rules"`
-	Limits  Limits   `key:"limits"`
-	Backup  *Backup  `key:"backup"` // absent: no backups but those that are asked for
-	Disk    Disk     `key:"disk"`
-	Usage   Usage    `key:"usage"`
-	Privacy Privacy  `key:"privacy"`
-	Log     Log      `key:"log"`
+	// Administrators is who administers over the network; absent: whoever comes by the
+	// operator's socket, and with an API token.
+	Administrators *Administrators `key:"administrators"`
+	Rules          Rules           `key:"rules"`
+	Limits         Limits          `key:"limits"`
+	Backup         *Backup         `key:"backup"` // absent: no backups but those that are asked for
+	Disk           Disk            `key:"disk"`
+	Usage          Usage           `key:"usage"`
+	Alerts         *Alerts         `key:"alerts"`  // absent: nobody is told by mail or webhook
+	Reports        *Reports        `key:"reports"` // absent: none is sent
+	Privacy        Privacy         `key:"privacy"`
+	Audit          Audit           `key:"audit"`
+	Log            Log             `key:"log"`
 }
 
 // Cluster makes the node one of three or five. ID, Peers and the files are those that
@@ -102,14 +109,6 @@ type API struct {
 	KeyFile  string `key:"key_file,path"`
 	// MetricsFrom are the networks that may read /metrics without signing in.
 	MetricsFrom []netip.Prefix `key:"metrics_from"`
-}
-
-// Connect is the door through which desktops reach sign-in pages: an HTTP
-// CONNECT proxy for a list of exact destinations.
-type Connect struct {
-	Listen string         `key:"listen"`
-	Allow  []string       `key:"allow"` // host:port, exactly
-	From   []netip.Prefix `key:"from"`  // who may use it; empty: this machine only
 }
 
 // Cloud is the vendor's entitlement service.
@@ -191,6 +190,12 @@ type ExtraCA struct {
 type SignIn struct {
 	Issuer   string `key:"issuer"`
 	Audience string `key:"audience"`
+	// UserClaim holds the vendor's id of the user: the claim's name or, with dots, the path
+	// to it; empty: sub.
+	UserClaim string `key:"user_claim"`
+	// Domains are those of the e-mails, in the vendor's list, of the users whom it vouches
+	// for; none: it vouches for all.
+	Domains []string `key:"domains"`
 }
 
 // Rules are what this node proposes for the whole site; see license.Settings.
@@ -207,6 +212,11 @@ type Rules struct {
 	CheckoutDefault  time.Duration  `key:"checkout_default"` // where nobody says until when
 	SaveGrace        time.Duration  `key:"save_grace"`       // 1 min to 2 h
 	V8i              string         `key:"v8i"`              // refuse or pass: V8i products that no license is for (R17)
+	// MachineKeys: nothing new is granted to who shows no key of their machine.
+	MachineKeys bool `key:"machine_keys"`
+	// Hosts are the multi-user servers whose keys stand beside those of the machines that
+	// their users come from; see license.Settings.
+	Hosts []string `key:"hosts"`
 	// Takeover is what a refused machine may do about its user's active one: refuse,
 	// ask or grace; TakeoverGrace is how long that one then has: 1 min to 60 min.
 	Takeover      string        `key:"takeover"`
@@ -245,6 +255,13 @@ type Disk struct {
 	BallastMB int `key:"ballast_mb"`
 }
 
+// Audit is how long the audit trail is kept.
+type Audit struct {
+	// Retention is how long records are kept at least; zero: for ever. Older ones are
+	// dropped once they were exported, and not before.
+	Retention time.Duration `key:"retention"`
+}
+
 // Log is what the node writes about itself, to its standard error.
 type Log struct {
 	Level  string `key:"level"`  // debug, info, warn or error
@@ -264,8 +281,9 @@ func Default() Config {
 			Takeover: "refuse", TakeoverGrace: 10 * time.Minute},
 		Limits:  Limits{RequestsPerSecond: 20, Burst: 40},
 		Disk:    Disk{BallastMB: 64},
+		Audit:   Audit{Retention: 400 * 24 * time.Hour},
 		Usage:   Usage{RoomMB: 16384, Way: "site"},
-		Privacy: Privacy{Names: "clear"},
+		Privacy: Privacy{Names: "clear", History: 90 * 24 * time.Hour},
 		Log:     Log{Level: "info", Format: "text"},
 	}
 }
@@ -303,6 +321,10 @@ func (c *Config) derive(told func(key, from string)) {
 	if c.API.URL == "" && reachable(c.API.Listen) {
 		c.API.URL = "https://" + c.API.Listen
 		told("api.url", "api.listen")
+	}
+	if c.Relay != nil && c.Relay.URL == "" && !c.Cluster.Made() {
+		c.Relay.URL = c.API.URL
+		told("relay.url", "api.url")
 	}
 	if len(c.API.Nodes) == 0 && c.API.URL != "" {
 		c.API.Nodes = []string{c.API.URL}

@@ -89,7 +89,7 @@ func (e *Egress) validate(p *Problems, needed bool) {
 		names[q.Name] = true
 	}
 	if e.PAC != nil {
-		e.PAC.validate(p)
+		e.PAC.validate(p, "egress.pac")
 	}
 	for i, r := range e.Routes {
 		r.validate(p, keyf("egress.routes[%d]", i+1), names, e.PAC != nil)
@@ -180,19 +180,19 @@ func (q keyedProxy) validateAuth(p *Problems) {
 	}
 }
 
-func (c *PAC) validate(p *Problems) {
+func (c *PAC) validate(p *Problems, key string) {
 	switch u, err := url.Parse(c.URL); {
 	case c.URL == "" && c.File == "":
-		p.add("egress.pac.url", "is missing; name the PAC file's URL, or egress.pac.file")
+		p.add(key+".url", "is missing; name the PAC file's URL, or %s.file", key)
 	case c.URL != "" && c.File != "":
-		p.add("egress.pac.file", "and egress.pac.url are both set; choose one")
+		p.add(key+".file", "and %s.url are both set; choose one", key)
 	case c.URL == "":
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		p.add("egress.pac.url", "%q is not of the form http://host/proxy.pac", mask(c.URL))
+		p.add(key+".url", "%q is not of the form http://host/proxy.pac", mask(c.URL))
 	case u.User != nil:
-		p.add("egress.pac.url", "has credentials in it; take them out")
+		p.add(key+".url", "has credentials in it; take them out")
 	}
-	p.duration("egress.pac.refresh", c.Refresh, time.Minute, 24*time.Hour)
+	p.duration(key+".refresh", c.Refresh, time.Minute, 24*time.Hour)
 }
 
 func (r Route) validate(p *Problems, key string, names map[string]bool, pac bool) {

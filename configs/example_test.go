@@ -67,7 +67,7 @@ func TestExampleWithEverythingSet(t *testing.T) {
 	for _, s := range c.Settings(origins) {
 		key := s.Key
 		switch key {
-		case "egress.direct", "egress.proxy.kerberos.cache_file", "egress.pac.file": // the alternatives
+		case "egress.direct", "egress.proxy.kerberos.cache_file", "egress.pac.file", "connect.pac.file": // the alternatives
 			continue
 		}
 		if o := origins[key]; o.Kind != configs.File {

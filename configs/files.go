@@ -32,12 +32,30 @@ func (c Config) CheckFiles() error {
 		p.secret("cloud.secret_file", c.Cloud.SecretFile)
 	}
 	c.Egress.checkFiles(&p)
+	if c.Connect != nil {
+		c.Connect.checkFiles(&p)
+	}
 	if cl := c.Cluster; cl != nil {
 		p.certificates("cluster.ca_file", cl.CAFile)
 		p.pair("cluster.cert_file", cl.CertFile, cl.KeyFile)
 		p.private("cluster.ca_key_file", cl.CAKeyFile)
 	}
 	p.pair("api.cert_file", c.API.CertFile, c.API.KeyFile)
+	if c.Relay != nil {
+		p.pair("relay.cert_file", c.Relay.CertFile, c.Relay.KeyFile)
+		p.pem("relay.signer_file", c.Relay.SignerFile)
+	}
+	if a := c.Administrators; a != nil {
+		p.secret("administrators.client_secret_file", a.ClientSecretFile)
+	}
+	if a := c.Alerts; a != nil {
+		if a.Mail != nil {
+			p.secret("alerts.mail.password_file", a.Mail.PasswordFile)
+		}
+		for i, w := range a.Webhooks {
+			p.secret(keyf("alerts.webhooks[%d].secret_file", i+1), w.SecretFile)
+		}
+	}
 	p.secret("privacy.key_file", c.Privacy.KeyFile)
 	p.pem("usage.receipt_key_file", c.Usage.ReceiptKeyFile)
 	if long := len(c.OperatorSocket()) - maxSocket; long > 0 {

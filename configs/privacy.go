@@ -1,6 +1,9 @@
 package configs
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Privacy is how people and their machines are named in what the site itself writes:
 // its log, reports, metrics and bundles. What the vendor and the users themselves are
@@ -15,6 +18,9 @@ type Privacy struct {
 	// KeyFile is the key of the hashes, the same on all nodes; empty: one that is made in
 	// DataDir.
 	KeyFile string `key:"key_file,path"`
+	// History is for how long what single people and machines did is shown; older usage
+	// only as numbers. Zero: for as long as the journal has it.
+	History time.Duration `key:"history"`
 }
 
 // Hashes reports whether any name is hashed.
@@ -22,6 +28,9 @@ func (v Privacy) Hashes() bool { return v.Names == "hashed" || len(v.Countries) 
 
 func (v Privacy) validate(p *Problems) {
 	p.oneOf("privacy.names", v.Names, "clear", "hashed")
+	if v.History != 0 {
+		p.duration("privacy.history", v.History, 24*time.Hour, 10*365*24*time.Hour)
+	}
 	for i, c := range v.Countries {
 		if len(c) != 2 || c != strings.ToUpper(c) {
 			p.add(keyf("privacy.countries[%d]", i+1), "%.20q is no country; write two capital letters, as in DE", c)

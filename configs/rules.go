@@ -32,6 +32,8 @@ func (r Rules) Settings() license.Settings {
 		CheckoutDefault:  r.CheckoutDefault,
 		SaveGrace:        r.SaveGrace,
 		PassV8i:          r.V8i == "pass",
+		MachineKeys:      r.MachineKeys,
+		Hosts:            r.Hosts,
 		Takeover:         takeovers[r.Takeover],
 		TakeoverGrace:    r.TakeoverGrace,
 		Modes:            modes,

@@ -55,6 +55,28 @@ func TestTakeoverAndModesBecomeTheSitesSettings(t *testing.T) {
 	}
 }
 
+func TestHostsBecomeTheSitesSettings(t *testing.T) {
+	c, _, err := load(t, configs.SingleNode+"rules:\n  hosts: [TS-1, ts-2.corp.example]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.Rules.Settings()
+	if want := []string{"TS-1", "ts-2.corp.example"}; !slices.Equal(got.Hosts, want) {
+		t.Errorf("got %q, want %q", got.Hosts, want)
+	}
+	if d := license.Check(license.NewState(), 1, license.Configure{Settings: got}); d != nil {
+		t.Errorf("the rules refuse the settings: %s", d.Reason)
+	}
+	if _, _, err = load(t, configs.SingleNode+"rules:\n  hosts: [TS-1, \"\", "+strings.Repeat("x", license.MaxName+1)+"]\n"); err == nil {
+		t.Fatal("got no problem, want two")
+	}
+	for _, want := range []string{"rules.hosts[2]", "rules.hosts[3]"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got %.300v; want %s named in it", err, want)
+		}
+	}
+}
+
 func TestBadTakeoversAndModesAreNamed(t *testing.T) {
 	_, _, err := load(t, configs.SingleNode+`rules:
   takeover: grab

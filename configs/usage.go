@@ -73,12 +73,17 @@ func (u Usage) validate(p *Problems, cloud bool) {
 		}
 	}
 	for i, h := range u.UploadHosts {
-		bare := strings.TrimPrefix(h, ".")
-		if bare == "" || strings.ContainsAny(bare, "/ @*?#") || strings.HasPrefix(bare, ".") || !strings.Contains(bare, ".") {
-			p.add(keyf("usage.upload_hosts[%d]", i+1), "%.100q is neither a host (logs.example.com) nor a domain (.blob.example.com)", h)
-		}
+		p.hostOrDomain(keyf("usage.upload_hosts[%d]", i+1), h)
 	}
 	if !cloud && u.Way != "" && u.Way != "site" {
 		p.add("usage.way", "is %s, but there is no cloud to send to; leave it out, or set the section cloud", u.Way)
+	}
+}
+
+// hostOrDomain checks where files may go.
+func (p *Problems) hostOrDomain(key, h string) {
+	bare := strings.TrimPrefix(h, ".")
+	if bare == "" || strings.ContainsAny(bare, "/ @*?#") || strings.HasPrefix(bare, ".") || !strings.Contains(bare, ".") {
+		p.add(key, "%.100q is neither a host (logs.example.com) nor a domain (.blob.example.com)", h)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sitegate/license"
 )
@@ -29,24 +30,21 @@ func (c Config) Validate() error {
 	}
 	c.API.validate(&p)
 	if c.Connect != nil {
-		c.Connect.validate(&p)
+		c.Connect.validate(&p, c)
 	}
 	if c.Cloud != nil {
 		c.Cloud.validate(&p)
 	}
-	c.Egress.validate(&p, c.Cloud != nil || c.Connect != nil || len(c.SignIn) > 0)
+	if c.Relay != nil {
+		c.Relay.validate(&p, c)
+	}
+	c.Egress.validate(&p, c.Cloud != nil || c.Connect != nil || c.Relay != nil || c.Administrators != nil || c.Alerts != nil || len(c.SignIn) > 0)
 	if len(c.SignIn) == 0 {
 		p.add("sign_in", "is missing; without an issuer nobody can sign in: list at least one with issuer and audience")
 	}
-	if len(c.SignIn) > 1 {
-		p.add("sign_in", "lists %d issuers; keep one: with several, each could vouch for the users of the others", len(c.SignIn))
-	}
-	for i, s := range c.SignIn {
-		key := keyf("sign_in[%d]", i+1)
-		p.url(key+".issuer", s.Issuer, true)
-		if s.Audience == "" {
-			p.add(key+".audience", "is missing; without it, tokens made out to any other service would be accepted here")
-		}
+	p.signIn(c.SignIn)
+	if c.Administrators != nil {
+		c.Administrators.validate(&p, c.SignIn)
 	}
 	c.Rules.validate(&p)
 	c.Limits.validate(&p)
@@ -54,7 +52,14 @@ func (c Config) Validate() error {
 		c.Backup.validate(&p)
 	}
 	c.Disk.validate(&p)
+	c.Audit.validate(&p)
 	c.Usage.validate(&p, c.Cloud != nil)
+	if c.Alerts != nil {
+		c.Alerts.validate(&p)
+	}
+	if c.Reports != nil {
+		c.Reports.validate(&p, c.Alerts)
+	}
 	c.Privacy.validate(&p)
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "text", "json")
@@ -141,28 +146,6 @@ func (a *API) validate(p *Problems) {
 	p.together("api.cert_file", a.CertFile, "api.key_file", a.KeyFile)
 }
 
-func (cn *Connect) validate(p *Problems) {
-	p.address("connect.listen", cn.Listen, bindAny)
-	if len(cn.Allow) == 0 {
-		p.add("connect.allow", "is empty; list the host:port pairs of the sign-in pages, or take the section out")
-	}
-	for i, a := range cn.Allow {
-		key := keyf("connect.allow[%d]", i+1)
-		p.address(key, a, reach)
-		if host, _, err := net.SplitHostPort(a); err == nil && net.ParseIP(host) != nil {
-			p.add(key, "%s is an address; the door opens to names only, as the sign-in pages have them", host)
-		}
-	}
-	if host, _, err := net.SplitHostPort(cn.Listen); err == nil && len(cn.From) == 0 && !loopback(host) {
-		p.add("connect.from", "is empty, so only this machine could use the door at %s; list the networks of your desktops", cn.Listen)
-	}
-	for i, n := range cn.From {
-		if n.IsValid() && n.Bits() == 0 {
-			p.add(keyf("connect.from[%d]", i+1), "%s lets everybody in; list the networks of your desktops", n)
-		}
-	}
-}
-
 func (b *Backup) validate(p *Problems) {
 	if b.Folder == "" {
 		p.add("backup.folder", "is missing; name a folder that is there, best on another disk than data_dir")
@@ -202,6 +185,7 @@ func (r *Rules) validate(p *Problems) {
 	p.oneOf("rules.takeover", r.Takeover, "refuse", "ask", "grace")
 	p.duration("rules.takeover_grace", r.TakeoverGrace, license.MinTakeoverGrace, license.MaxTakeoverGrace)
 	r.validateModes(p)
+	r.validateHosts(p)
 	const year = 366 * 24 * time.Hour
 	p.duration("rules.checkout_max", r.CheckoutMax, 0, year)
 	p.duration("rules.checkout_default", r.CheckoutDefault, time.Minute, year)
@@ -210,6 +194,21 @@ func (r *Rules) validate(p *Problems) {
 	}
 	if r.AutonomyUncapped != nil {
 		p.duration("rules.autonomy_uncapped", *r.AutonomyUncapped, 0, year)
+	}
+}
+
+func (r *Rules) validateHosts(p *Problems) {
+	if len(r.Hosts) > license.MaxHosts {
+		p.add("rules.hosts", "has %d entries; %d are the most", len(r.Hosts), license.MaxHosts)
+	}
+	for i, h := range r.Hosts {
+		key := keyf("rules.hosts[%d]", i+1)
+		switch {
+		case h == "":
+			p.add(key, "is empty; write the server's name as it says it itself (hostname), or leave it out")
+		case len(h) > license.MaxName || !utf8.ValidString(h):
+			p.add(key, "is longer than %d bytes or no UTF-8, which no server's name is", license.MaxName)
+		}
 	}
 }
 
@@ -252,6 +251,12 @@ func (l *Limits) validate(p *Problems) {
 func (d *Disk) validate(p *Problems) {
 	if d.BallastMB < 0 || d.BallastMB > 4096 {
 		p.add("disk.ballast_mb", "is %d; it is from 0 (none) to 4096", d.BallastMB)
+	}
+}
+
+func (a *Audit) validate(p *Problems) {
+	if a.Retention != 0 {
+		p.duration("audit.retention", a.Retention, 24*time.Hour, 100*365*24*time.Hour)
 	}
 }
 

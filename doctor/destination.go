@@ -63,6 +63,11 @@ func destinationsOf(c configs.Config) []destination {
 			}
 		}
 	}
+	if c.Alerts != nil {
+		for _, w := range c.Alerts.Webhooks {
+			add(w.URL, "alerts (webhook "+w.Name+")")
+		}
+	}
 	return list
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"sitegate/configs"
 )
 
 // Opening is a row for the firewall or proxy team.
@@ -50,17 +52,27 @@ func (x *examination) firewall(ctx context.Context, hops []*hop) []Opening {
 			add(here, p.Address, protocolOf(&hop{proxy: p}), called(proxyName(p)))
 		}
 	}
-	outward := func(addr, purpose string, by []*hop) {
+	outwardBy := func(addr, protocol, purpose string, by []*hop) {
 		if len(by) == 0 {
-			add("the way out", addr, openTLS, purpose+exempt)
+			add("the way out", addr, protocol, purpose)
 		}
 		for _, h := range by {
 			source := here
 			if !h.direct() {
 				source = called(h.name)
 			}
-			add(source, addr, openTLS, purpose+exempt)
+			add(source, addr, protocol, purpose)
 		}
+	}
+	outward := func(addr, purpose string, by []*hop) { outwardBy(addr, openTLS, purpose+exempt, by) }
+	ways := func(addr string) (by []*hop) { // of what is not tried
+		if x.Way.PAC == nil && x.dialer != nil {
+			names, _ := x.dialer.Candidates(ctx, addr)
+			for _, n := range names {
+				by = append(by, &hop{name: n})
+			}
+		}
+		return by
 	}
 	for i := range x.destinations {
 		d := &x.destinations[i]
@@ -69,16 +81,16 @@ func (x *examination) firewall(ctx context.Context, hops []*hop) []Opening {
 	if x.Settings.Usage.Way == "csv" {
 		for _, host := range x.Settings.Usage.UploadHosts {
 			if strings.HasPrefix(host, ".") {
-				var by []*hop
-				if x.Way.PAC == nil && x.dialer != nil { // of a name that is not known yet
-					names, _ := x.dialer.Candidates(ctx, "any"+host+":443")
-					for _, n := range names {
-						by = append(by, &hop{name: n})
-					}
-				}
-				outward("*"+host+":443", "usage files (PUT)", by)
+				outward("*"+host+":443", "usage files (PUT)", ways("any"+host+":443")) // a name that is not known yet
 			}
 		}
+	}
+	if a := x.Settings.Alerts; a != nil && a.Mail != nil { // which speaks SMTP: sitegate alert test tries it
+		protocol := "TCP, SMTP with STARTTLS"
+		if a.Mail.TLS == configs.MailImplicit {
+			protocol = "TCP, SMTP over TLS"
+		}
+		outwardBy(a.Mail.Server, protocol, "alerts (mail)", ways(a.Mail.Server))
 	}
 	for _, k := range x.kdcs() {
 		add(here, k, "TCP", "Kerberos KDC")

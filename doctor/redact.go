@@ -55,7 +55,19 @@ func redactorOf(c Config) *redactor {
 	if c.Settings.Cloud != nil {
 		secret(c.Settings.Cloud.SecretFile)
 	}
+	if a := c.Settings.Administrators; a != nil {
+		secret(a.ClientSecretFile)
+	}
 	secret(c.Settings.Privacy.KeyFile)
+	if a := c.Settings.Alerts; a != nil {
+		if a.Mail != nil {
+			secret(a.Mail.PasswordFile)
+			user(a.Mail.Username)
+		}
+		for _, w := range a.Webhooks {
+			secret(w.SecretFile)
+		}
+	}
 	for _, p := range c.Way.Proxies {
 		secret(p.PasswordFile)
 		user(p.Username)

@@ -117,6 +117,9 @@ func (x *examination) node() {
 	case len(s.Cluster.Members) > 1:
 		x.add(Check{Step: "node", Of: "peers", State: Pass, Found: fmt.Sprintf("All %d have been heard of.", len(s.Cluster.Members)-1)})
 	}
+	if r := s.Cluster.Replacement; r != nil {
+		x.add(replaced(*r))
+	}
 }
 
 // unlike tells how the running node's proxies differ from the configuration's; empty: not.
@@ -277,7 +280,7 @@ func (x *examination) allowed() {
 	}
 	var missing []string
 	for _, d := range x.destinations {
-		if d.signIn && !slices.Contains(cn.Allow, d.addr) {
+		if d.signIn && !slices.Contains(x.Settings.ConnectTargets(), d.addr) {
 			missing = append(missing, d.addr)
 		}
 	}
@@ -285,7 +288,7 @@ func (x *examination) allowed() {
 		x.add(Check{Step: "allow", Of: cn.Listen, State: Fail, Code: string(egress.HostNotAllowed), Found: "Desktops may not reach the sign-in by the connect door: " + strings.Join(missing, ", ") + ".", Action: "Add it to connect.allow."})
 		return
 	}
-	x.add(Check{Step: "allow", Of: cn.Listen, State: Pass, Found: fmt.Sprintf("The sign-in is among those that it leads to, which are %d.", len(cn.Allow))})
+	x.add(Check{Step: "allow", Of: cn.Listen, State: Pass, Found: fmt.Sprintf("The sign-in is among those that it leads to, which are %d.", len(x.Settings.ConnectTargets()))})
 }
 
 // sentence is s with a full stop.

@@ -62,12 +62,13 @@ connect: {listen: 0.0.0.0:3128, allow: ["sign-in.example:443"], from: [10.0.0.0/
 cloud: {url: "https://cloud.example", site_id: site-1, secret_file: cloud.secret}
 sign_in: [{issuer: "https://sign-in.example", audience: site-gateway}]
 usage: {way: csv, location_url: "https://location.example", upload_hosts: [.blob.example, put.example], ultimate_id: "1"}
+alerts: {mail: {server: "mail.corp.example:587", from: gate@corp.example, to: [desk@corp.example]}}
 egress:
   proxies:
     - {name: north, address: "p1.corp.example:8080", kerberos: {principal: svc@CORP.EXAMPLE, keytab_file: ` + keytab + `, config_file: ` + conf + `}}
     - {name: south, address: "p2.corp.example:1080", kind: socks5}
   routes:
-    - {hosts: [sign-in.example], via: [direct]}
+    - {hosts: [sign-in.example, mail.corp.example], via: [direct]}
 `
 	file := s.file(t, "sitegate.yaml", s.text)
 	c, origins, _ := configs.Load(file, func(string) string { return "" }, nil) // the cluster's certificates are not there

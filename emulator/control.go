@@ -14,9 +14,11 @@ type faultWire struct {
 	Hang         bool            `json:"hang,omitempty"`
 	Cut          bool            `json:"cut,omitempty"`
 	Lose         bool            `json:"lose,omitempty"`
+	Short        bool            `json:"short,omitempty"`
 	Again        bool            `json:"again,omitempty"`
 	Status       int             `json:"status,omitempty"`
 	Body         string          `json:"body,omitempty"`
+	Location     string          `json:"location,omitempty"`
 	Type         string          `json:"type,omitempty"`
 	RetryAfterMS cloudapi.Millis `json:"retry_after_ms,omitempty"`
 	Times        int             `json:"times,omitempty"`
@@ -24,7 +26,7 @@ type faultWire struct {
 
 // Control is the knobs over HTTP: JSON in and out, for whoever runs the emulator, never on the address that the cloud answers on.
 //
-//	GET, PUT, DELETE /faults      one PUT per prefix (prefix, delay_ms, hang, cut, lose, again, status, body, type, retry_after_ms, times); DELETE clears all
+//	GET, PUT, DELETE /faults      one PUT per prefix (prefix, delay_ms, hang, cut, lose, short, again, status, body, location, type, retry_after_ms, times); DELETE clears all
 //	POST /keys/rotate, /keys/drop-old
 //	POST /cursors/lose
 //	POST /data/lose               {keep: [user ids]}: almost nothing is left of users, products and licenses
@@ -42,18 +44,23 @@ type faultWire struct {
 //	PUT /usage/refused            {users: [ids]}: no record of theirs is taken
 //	GET /holds?site=S
 //	GET /active?user=U            the machines a user is active on
+//	GET, PUT /policies            how policies are made (PolicyTerms): posting_interval, no_offline, wrong_key, …
+//	POST /policies/rotate         another key and certificate
+//	POST /tokens                  {user_id, kind, issuer, ttl_ms}: a token as if the user had signed in; kind is bearer or saml: {token}
+//	POST /checkouts               {user_id, machine_name, products, until}: the portal's checkout; answers the .belic file
+//	GET /desktops                 what desktop clients have: {holds, postings, feature_logs, rows}
 //	POST, DELETE /elsewhere       {user_id, machine_name}: active on a machine of no site
 func (e *Emulator) Control() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /faults", func(w http.ResponseWriter, r *http.Request) {
 		list := []faultWire{}
 		for _, f := range e.Faults() {
-			list = append(list, faultWire{f.Prefix, cloudapi.MillisOf(f.Delay), f.Hang, f.Cut, f.Lose, f.Again, f.Status, f.Body, f.Type, cloudapi.MillisOf(f.RetryAfter), f.Times})
+			list = append(list, faultWire{f.Prefix, cloudapi.MillisOf(f.Delay), f.Hang, f.Cut, f.Lose, f.Short, f.Again, f.Status, f.Body, f.Location, f.Type, cloudapi.MillisOf(f.RetryAfter), f.Times})
 		}
 		answer(w, http.StatusOK, list)
 	})
 	m.HandleFunc("PUT /faults", take(func(f faultWire) error {
-		e.SetFault(Fault{f.Prefix, f.DelayMS.Duration(), f.Hang, f.Cut, f.Lose, f.Again, f.Status, f.Body, f.Type, f.RetryAfterMS.Duration(), f.Times})
+		e.SetFault(Fault{f.Prefix, f.DelayMS.Duration(), f.Hang, f.Cut, f.Lose, f.Short, f.Again, f.Status, f.Body, f.Location, f.Type, f.RetryAfterMS.Duration(), f.Times})
 		return nil
 	}))
 	m.HandleFunc("DELETE /faults", do(e.ClearFaults))
@@ -147,6 +154,8 @@ func (e *Emulator) Control() http.Handler {
 	}
 	m.HandleFunc("POST /elsewhere", take(func(a elsewhere) error { return e.HoldElsewhere(a.UserID, a.MachineName) }))
 	m.HandleFunc("DELETE /elsewhere", take(func(a elsewhere) error { e.ReleaseElsewhere(a.UserID); return nil }))
+
+	e.desktopKnobs(m)
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)

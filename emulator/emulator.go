@@ -1,5 +1,5 @@
-// Package emulator is the vendor cloud's stand-in: the sign-in (an OpenID Connect issuer) and the site API of
-// upstream/cloudapi, with data of its own making and knobs for what goes wrong. It is for demonstrations and tests.
+// Package emulator is the vendor cloud's stand-in: the sign-in (an OpenID Connect issuer), what the vendor's desktop clients ask for
+// (discovery, policies that it signs with a key of its own, usage) and the site API of upstream/cloudapi, with data of its own making and knobs for what goes wrong. It is for demonstrations and tests.
 //
 // It decides by itself: it has its own single-machine rule, across sites, its own terms, countries, checkout policies and move lock, and shares no code with the gateway's, so that a gateway that
 // grants too much is found out here. It keeps everything in memory, starts no goroutine and needs no set-up: the zero Emulator is
@@ -34,6 +34,10 @@ type Emulator struct {
 	Lease time.Duration
 	// TokenTTL is the life of access tokens; zero is one hour.
 	TokenTTL time.Duration
+	// Consoles are the addresses that ConsoleClient may have browsers led back to, exactly; ConsoleSecret
+	// is what it shows. Without one it is a public client.
+	Consoles      []string
+	ConsoleSecret string
 	// DeviceInterval is how often a device may ask whether its user has signed in;
 	// zero is five seconds.
 	DeviceInterval time.Duration
@@ -43,6 +47,8 @@ type Emulator struct {
 	UploadHost string
 	// NoFeed makes it a cloud without a change feed, NoHolds one that keeps no holds.
 	NoFeed, NoHolds bool
+	// NoContinue makes it one that answers 417 to who asks whether it may go on (Expect), as old proxies do.
+	NoContinue bool
 	// NoBatch makes it one that takes holds one by one only.
 	NoBatch bool
 	// MaxRequests is how many requests the sites may make in any 30 s; more are answered with 429. Zero: as many as they like.
@@ -74,6 +80,7 @@ type Emulator struct {
 	usage    usage
 	vendor   vendorUsage
 	carried  carried
+	desktops desktops
 
 	assignments []Assignment
 }
@@ -83,6 +90,10 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.once.Do(e.routes)
 	e.counter.add(r.URL.Path)
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e.NoContinue && r.Header.Get("Expect") != "" {
+			w.WriteHeader(http.StatusExpectationFailed)
+			return
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, cloudapi.MaxBody)
 		e.mux.ServeHTTP(w, r)
 	})
@@ -94,6 +105,7 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (e *Emulator) routes() {
 	m := http.NewServeMux()
 	e.issuerRoutes(m)
+	e.desktopRoutes(m)
 	m.HandleFunc("GET "+cloudapi.PathPing, e.site(e.ping))
 	m.HandleFunc("GET "+cloudapi.PathChanges, e.site(e.offered(&e.NoFeed, e.changes)))
 	m.HandleFunc("PUT "+cloudapi.PathHolds, e.site(e.offered(&e.NoHolds, e.putHold)))
@@ -102,8 +114,10 @@ func (e *Emulator) routes() {
 	m.HandleFunc("POST "+cloudapi.PathHoldsRenew, e.site(e.offered(&e.NoHolds, e.renewHolds)))
 	m.HandleFunc("POST "+cloudapi.PathHoldsRelease, e.site(e.offered(&e.NoHolds, e.releaseHold)))
 	m.HandleFunc("POST "+cloudapi.PathUsage, e.site(e.postUsage))
-	m.HandleFunc("POST "+cloudapi.PathPosting, e.site(e.postPosting))
+	m.HandleFunc("POST "+cloudapi.PathPosting, e.anyone(e.postPosting))
+	m.HandleFunc("POST "+cloudapi.PathPosting+cloudapi.PostingFeatureLog, e.anyone(e.postFeatures))
 	m.HandleFunc("GET "+cloudapi.PathLocation+cloudapi.LocationUsageLog, e.locate)
+	m.HandleFunc("GET "+cloudapi.PathLocation+cloudapi.LocationFeatureLog, e.locate)
 	m.HandleFunc("PUT "+uploads, e.putUsageFile)
 	m.HandleFunc("POST "+cloudapi.PathLicenses+"/{id}/move", e.site(e.postMove))
 	e.mux = m

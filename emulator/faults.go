@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Fault is what goes wrong with the requests whose path begins with Prefix. Delay comes first; then the first of Hang, Cut, Lose, Again and Status that
+// Fault is what goes wrong with the requests whose path begins with Prefix. Delay comes first; then the first of Hang, Cut, Lose, Short, Again and Status that
 // is set. With none of them the request is answered as ever, only later.
 type Fault struct {
 	Prefix     string        // "" strikes every path; of several the longest one counts
@@ -20,9 +20,11 @@ type Fault struct {
 	Hang       bool          // never answer: until the fault is cleared, or the caller gives up
 	Cut        bool          // close the connection without an answer
 	Lose       bool          // do what is asked, and close the connection without an answer
+	Short      bool          // do what is asked, announce the whole answer, send half of it and close the connection
 	Again      bool          // do what is asked, and give the answer to the request before it; the first gets its own
 	Status     int           // answer this status with Body
 	Body       string        // body of Status
+	Location   string        // with Status: where a redirect leads
 	Type       string        // content type of Body; empty is text/html, as of a box in between
 	RetryAfter time.Duration // with Status: a Retry-After header, in whole seconds
 	Times      int           // strike so often, then be gone; zero: until cleared
@@ -168,6 +170,15 @@ func (f *faults) strike(w http.ResponseWriter, r *http.Request, answer http.Hand
 	case s.Lose:
 		answer.ServeHTTP(&kept{header: http.Header{}}, r)
 		panic(http.ErrAbortHandler)
+	case s.Short:
+		whole := &kept{header: http.Header{}}
+		answer.ServeHTTP(whole, r)
+		maps.Copy(w.Header(), whole.header)
+		w.Header().Set("Content-Length", strconv.Itoa(whole.body.Len()))
+		w.WriteHeader(cmp.Or(whole.status, http.StatusOK))
+		w.Write(whole.body.Bytes()[:whole.body.Len()/2]) // who does not read it has gone
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
 	case s.Again:
 		now := &kept{header: http.Header{}}
 		answer.ServeHTTP(now, r)
@@ -183,6 +194,9 @@ func (f *faults) strike(w http.ResponseWriter, r *http.Request, answer http.Hand
 	case s.Status != 0:
 		if s.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(s.RetryAfter/time.Second)))
+		}
+		if s.Location != "" {
+			w.Header().Set("Location", s.Location)
 		}
 		typ := s.Type
 		if typ == "" {

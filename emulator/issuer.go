@@ -20,9 +20,11 @@ import (
 
 // What the issuer knows by name.
 const (
-	DesktopClient = "desktop"      // the public client that desktops sign in with
-	UserAudience  = "site-gateway" // aud of users' access tokens
-	SiteAudience  = "site-api"     // aud of sites' access tokens
+	DesktopClient = "desktop"                     // the public client that desktops sign in with
+	ConsoleClient = "site-gateway-console"        // the client of gateways' consoles
+	UserAudience  = "site-gateway"                // aud of users' access tokens
+	AdminAudience = "site-gateway-administration" // aud of access tokens that the console gets
+	SiteAudience  = "site-api"                    // aud of sites' access tokens
 
 	pathDiscovery = "/.well-known/openid-configuration"
 	pathKeys      = "/jwks"
@@ -166,6 +168,16 @@ func (e *Emulator) UserToken(iss, userID string, ttl time.Duration) (string, err
 	return e.sign("at+jwt", c)
 }
 
+// published is the key with an id that tokens may be signed with; nil: there is none.
+func (s *issuer) published(id string) any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.IndexFunc(s.keys, func(k jose.JSONWebKey) bool { return k.KeyID == id }); i >= 0 {
+		return s.keys[i].Public().Key
+	}
+	return nil
+}
+
 // siteOf checks a site's access token.
 func (e *Emulator) siteOf(r *http.Request) (string, error) {
 	raw, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -176,15 +188,8 @@ func (e *Emulator) siteOf(r *http.Request) (string, error) {
 	if err != nil {
 		return "", errors.New("not a token")
 	}
-	e.issuer.mu.Lock()
-	i := slices.IndexFunc(e.issuer.keys, func(k jose.JSONWebKey) bool { return k.KeyID == tok.Headers[0].KeyID })
-	var key any
-	if i >= 0 {
-		key = e.issuer.keys[i].Public().Key
-	}
-	e.issuer.mu.Unlock()
 	var c claims
-	if key == nil || tok.Claims(key, &c) != nil {
+	if key := e.issuer.published(tok.Headers[0].KeyID); key == nil || tok.Claims(key, &c) != nil {
 		return "", errors.New("not signed by this cloud")
 	}
 	want := jwt.Expected{AnyAudience: jwt.Audience{SiteAudience}, Time: e.now(), Issuer: e.Issuer}

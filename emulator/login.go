@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -58,12 +59,15 @@ func (e *Emulator) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	l := login{client: q.Get("client_id"), redirect: q.Get("redirect_uri"), state: q.Get("state"), nonce: q.Get("nonce"),
 		scope: q.Get("scope"), challenge: q.Get("code_challenge"), until: e.now().Add(10 * time.Minute)}
-	if l.client != DesktopClient {
+	switch {
+	case l.client != DesktopClient && l.client != ConsoleClient:
 		http.Error(w, "unknown client_id", http.StatusBadRequest)
 		return
-	}
-	if !loopback(l.redirect) {
+	case l.client == DesktopClient && !loopback(l.redirect):
 		http.Error(w, "redirect_uri must be http on the loopback interface", http.StatusBadRequest)
+		return
+	case l.client == ConsoleClient && !slices.Contains(e.Consoles, l.redirect):
+		http.Error(w, "redirect_uri is not registered", http.StatusBadRequest)
 		return
 	}
 	switch {
@@ -124,7 +128,7 @@ func (e *Emulator) authenticate(email, password string) (user, problem string) {
 
 // back sends the browser to the client with v.
 func (e *Emulator) back(w http.ResponseWriter, r *http.Request, l login, v url.Values) {
-	u, _ := url.Parse(l.redirect) // loopback has parsed it
+	u, _ := url.Parse(l.redirect) // authorize knows it
 	q := u.Query()
 	for k := range v {
 		q.Set(k, v.Get(k))

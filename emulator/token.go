@@ -37,6 +37,9 @@ func (e *Emulator) token(w http.ResponseWriter, r *http.Request) {
 	case "client_credentials":
 		e.siteToken(w, r, f)
 	case "authorization_code":
+		if !e.console(w, r, f) {
+			return
+		}
 		l, ok := e.issuer.take(&e.issuer.codes, f.Get("code"), e.now())
 		v := f.Get("code_verifier")
 		if !ok || l.client != f.Get("client_id") || l.redirect != f.Get("redirect_uri") || len(v) < 43 || len(v) > 128 || challengeOf(v) != l.challenge {
@@ -59,15 +62,31 @@ func (e *Emulator) token(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// clientOf is which client asks, and what it shows.
+func clientOf(r *http.Request, f url.Values) (id, secret string) {
+	id, secret, basic := r.BasicAuth()
+	if !basic {
+		return f.Get("client_id"), f.Get("client_secret")
+	}
+	id, _ = url.QueryUnescape(id) // RFC 6749, 2.3.1: both are form-encoded first
+	secret, _ = url.QueryUnescape(secret)
+	return id, secret
+}
+
+// console has the console's client show its secret, and the form say which client asks.
+func (e *Emulator) console(w http.ResponseWriter, r *http.Request, f url.Values) bool {
+	id, secret := clientOf(r, f)
+	f.Set("client_id", id)
+	if id != ConsoleClient || subtle.ConstantTimeCompare([]byte(e.ConsoleSecret), []byte(secret)) == 1 {
+		return true
+	}
+	tokenError(w, http.StatusUnauthorized, "invalid_client", "wrong secret")
+	return false
+}
+
 // siteToken gives a site its access token.
 func (e *Emulator) siteToken(w http.ResponseWriter, r *http.Request, f url.Values) {
-	id, secret, basic := r.BasicAuth()
-	if basic { // RFC 6749, 2.3.1: both are form-encoded first
-		id, _ = url.QueryUnescape(id)
-		secret, _ = url.QueryUnescape(secret)
-	} else {
-		id, secret = f.Get("client_id"), f.Get("client_secret")
-	}
+	id, secret := clientOf(r, f)
 	want, known := e.Sites[id]
 	if !known || subtle.ConstantTimeCompare([]byte(want), []byte(secret)) != 1 {
 		w.Header().Set("WWW-Authenticate", `Basic realm="sites"`)
@@ -91,7 +110,11 @@ func (e *Emulator) userToken(w http.ResponseWriter, r *http.Request, l login) {
 		return
 	}
 	scopes := strings.Fields(l.scope)
-	c := e.claimsFor(e.base(r), UserAudience, u.ID, l.client, e.ttl())
+	audience := UserAudience
+	if l.client == ConsoleClient {
+		audience = AdminAudience
+	}
+	c := e.claimsFor(e.base(r), audience, u.ID, l.client, e.ttl())
 	c.Email, c.Name, c.Roles, c.Scope = u.Email, u.Name, u.Roles, l.scope
 	a := tokenAnswer{Scope: l.scope}
 	if slices.Contains(scopes, "openid") {

@@ -52,6 +52,11 @@ func (g *Gateway) Maintain(ctx context.Context, c license.Maintain) (Answer, err
 	return g.ask(ctx, request{Maintain: &c})
 }
 
+// LetPass begins a bypass, or ends the one that lasts.
+func (g *Gateway) LetPass(ctx context.Context, c license.LetPass) (Answer, error) {
+	return g.ask(ctx, request{LetPass: &c})
+}
+
 // AcceptTime takes the time of the nodes' clocks for the site's.
 func (g *Gateway) AcceptTime(ctx context.Context, c license.AcceptTime) (Answer, error) {
 	return g.ask(ctx, request{AcceptTime: &c})

@@ -84,7 +84,7 @@ func TestOldRefusalIsNotToldByALaterLeadership(t *testing.T) {
 		r := newRefusals(slog.New(slog.DiscardHandler))
 		note := func(user license.UserID) {
 			d := license.Denial{Reason: license.MachineActive, Machine: ws101}
-			r.note(user, ws202, &d, func() license.Command { return license.Refused{User: user, Machine: ws202, Denial: d} })
+			r.note(refusal{user: user, machine: ws202}, &d, func() license.Command { return license.Refused{User: user, Machine: ws202, Denial: d} })
 		}
 		note("ada") // and then the leadership is lost
 		time.Sleep(time.Hour)

@@ -141,9 +141,22 @@ type Config struct {
 	BacklogMost uint64
 	// UsageWay is how this node sends usage to the cloud while it leads.
 	UsageWay license.UsageWay
+	// AuditKeep is how long records of the audit trail are kept that were exported; zero:
+	// for ever.
+	AuditKeep time.Duration
 	// Secrets are those that this node is configured to show to proxies; nil: there are
 	// none. The administrators are told of one that is not sent any more.
 	Secrets func() []Secret
+	// IssuerKeys are those of the issuers that this node asks, which it tells the site of; nil:
+	// it does not know yet.
+	IssuerKeys func() []IssuerKeys
+	// Verify finds out for whom speaks what a caller has shown to another node: a token, or
+	// an access token, a space, and the proof of a machine's key. ErrCaller: for nobody. Nil:
+	// other nodes are believed.
+	Verify func(ctx context.Context, shown string) (Who, error)
+	// Administers finds out whose an administrator's credential is that was shown to another
+	// node. ErrCaller: nobody's. It is needed where Verify is.
+	Administers func(ctx context.Context, shown string) (Administrator, error)
 }
 
 // Secret is what has become of the secret that a node shows to a proxy. It is neither

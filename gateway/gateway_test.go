@@ -293,5 +293,5 @@ type forwarder struct {
 func (f forwarder) Leading() (uint64, bool) { return 1, false }
 
 func (f forwarder) Forward(ctx context.Context, body []byte) ([]byte, error) {
-	return f.to.Serve(ctx, body)
+	return f.to.Serve(ctx, "n2", body)
 }

@@ -39,10 +39,12 @@ type holds struct {
 }
 
 // unfinished is a hold that is being asked for. until is zero, or it is not known
-// whether it was granted: then it still may be, until then.
+// whether it was granted: then it still may be, until then. listed: a full list had
+// it, so the cloud may have it whatever it answers to who asks.
 type unfinished struct {
-	hold  license.CloudHold
-	until time.Time
+	hold   license.CloudHold
+	until  time.Time
+	listed bool
 }
 
 const (
@@ -87,10 +89,14 @@ func (h *holds) begin(hold license.CloudHold) (again bool) {
 	return again
 }
 
-func (h *holds) end(hold license.CloudHold) {
+// end forgets a hold that was asked for, and says whether a full list had it
+// meanwhile.
+func (h *holds) end(hold license.CloudHold) (listed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	listed = h.unfinished[hold.Ref].listed
 	delete(h.unfinished, hold.Ref)
+	return listed
 }
 
 // decided hears what became of a hold that was asked for. What led to nothing is
@@ -99,7 +105,7 @@ func (h *holds) end(hold license.CloudHold) {
 func (h *holds) decided(hold license.CloudHold, out license.Outcome, err error) {
 	if errors.Is(err, ErrUnknown) {
 		h.mu.Lock()
-		h.unfinished[hold.Ref] = unfinished{hold, time.Now().Add(Life)}
+		h.unfinished[hold.Ref] = unfinished{hold: hold, until: time.Now().Add(Life)}
 		h.mu.Unlock()
 		return
 	}
@@ -112,7 +118,8 @@ func (h *holds) decided(hold license.CloudHold, out license.Outcome, err error) 
 	}
 }
 
-// underWay lists the unfinished holds and forgets those that came to nothing.
+// underWay lists the unfinished holds, for a full list, and forgets those that came to
+// nothing.
 func (h *holds) underWay() []license.CloudHold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -122,6 +129,8 @@ func (h *holds) underWay() []license.CloudHold {
 			delete(h.unfinished, id)
 			continue
 		}
+		u.listed = true
+		h.unfinished[id] = u
 		list = append(list, u.hold)
 	}
 	return list
@@ -184,15 +193,28 @@ func (h *holds) ask(ctx context.Context, hold license.CloudHold) (*license.Denia
 	h.giveBack(ctx, hold.User)
 	doubt := h.inDoubt()
 	d, err := h.g.cloud.Hold(ctx, h.g.fence(), hold)
+	h.unheard(err)
 	doubt = doubt || h.inDoubt() // a list may have been on its way before, or since
 	if err != nil || d == nil || d.Reason != license.MachineActive || !doubt || !h.renew(ctx) {
 		return d, err
 	}
 	again, err := h.g.cloud.Hold(ctx, h.g.fence(), hold)
+	h.unheard(err)
 	if err != nil {
 		return d, nil // it has refused; not hearing it any more is no permission
 	}
 	return again, nil
+}
+
+// unheard notes that what was asked for may reach the cloud yet, after it was given
+// back: the next full list settles it.
+func (h *holds) unheard(err error) {
+	if err == nil || isNotOffered(err) {
+		return
+	}
+	h.mu.Lock()
+	h.behind = true
+	h.mu.Unlock()
 }
 
 // inDoubt reports whether the cloud may have what the site has freed.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"sitegate/license"
 )
@@ -26,23 +27,34 @@ type Gateway struct {
 	backlog     func() uint64 // may be nil
 	backlogMost uint64
 	secrets     func() []Secret // may be nil
+	issuerKeys  func() []IssuerKeys
+	verify      func(context.Context, string) (Who, error)
+	auditKeep   time.Duration
+	administers func(context.Context, string) (Administrator, error)
 
 	begun sync.Mutex
 	term  uint64 // the last leadership that was begun; begun guards it
 
-	users    keyLock
-	order    atomic.Uint64 // of requests to the cloud
-	refusals *refusals     // of this leadership
-	observed *refusals     // that were only observed, of this node
-	spared   *coalesced    // of those, the site's
-	link     *link
-	holds    *holds
-	asks     *breaker // of holds
-	resend   again    // usage
-	aside    aside    // usage that was refused for good
-	offers   offers
-	way      license.UsageWay
-	reread   again // the feed
+	users     keyLock
+	order     atomic.Uint64    // of requests to the cloud
+	refusals  *refusals        // of this leadership
+	observed  *refusals        // that were only observed, of this node
+	withheld  *refusals        // of what relayed traffic is not given, of this node
+	learning  *learning        // of relayed traffic
+	revoked   *revocations     // by the vendor, as this node has heard
+	spared    *coalesced       // of those, the site's
+	seen      chan Observation // at this node, to be told to the leader
+	observing *observing       // what they come to, on the leader
+	link      *link
+	holds     *holds
+	asks      *breaker // of holds
+	resend    again    // usage
+	aside     aside    // usage that was refused for good
+	offers    offers
+	way       license.UsageWay
+	reread    again // the feed
+
+	notVouched rarely // forwarded requests that are not their callers'
 }
 
 // atOnce is how many proposals an errand has under way.
@@ -53,8 +65,9 @@ func New(cfg Config) *Gateway {
 	if cfg.AskTimeout == 0 {
 		cfg.AskTimeout = defaultAskTimeout
 	}
-	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets, way: cfg.UsageWay,
-		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), spared: newCoalesced(), resend: newAgain(), aside: newAside(), offers: offers{wake: make(chan struct{}, 1)}, reread: newAgain()}
+	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets, issuerKeys: cfg.IssuerKeys, verify: cfg.Verify, administers: cfg.Administers, auditKeep: cfg.AuditKeep, way: cfg.UsageWay,
+		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), withheld: newRefusals(cfg.Logger), learning: newLearning(), revoked: newRevocations(), spared: newCoalesced(), seen: make(chan Observation, observationsWait), observing: newObserving(), resend: newAgain(), aside: newAside(), offers: offers{wake: make(chan struct{}, 1)}, reread: newAgain(),
+		notVouched: rarely{window: rate.Sometimes{Interval: notVouchedEvery}}}
 	g.link, g.asks = newLink(g), &breaker{}
 	g.holds = newHolds(g)
 	return g
@@ -65,6 +78,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { g.observed.run(ctx, g.tellObserved) })
+	wg.Go(func() { g.withheld.run(ctx, g.tellWithheld) })
+	wg.Go(func() { g.tellSeen(ctx) })
+	wg.Go(func() { g.learn(ctx) })
+	wg.Go(func() { g.revoke(ctx) })
+	if g.issuerKeys != nil {
+		wg.Go(func() { g.watchKeys(ctx) })
+	}
 	if g.secrets != nil {
 		wg.Go(func() { g.watchSecrets(ctx) })
 	}
@@ -74,6 +94,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 // lead runs the errands of one leadership and returns when all have ended.
 func (g *Gateway) lead(ctx context.Context) {
 	errands := []func(context.Context){g.configure, g.settle, g.remind, g.refuseJournal}
+	if g.auditKeep > 0 {
+		errands = append(errands, g.trimAudit)
+	}
 	if g.backlog != nil {
 		errands = append(errands, g.watchBacklog)
 	}
@@ -103,6 +126,7 @@ func (g *Gateway) begin() bool {
 		g.holds.lead()
 		g.asks.begin()
 		g.offers.begin(g.way)
+		g.observing.begin()
 	}
 	return true
 }
@@ -128,7 +152,7 @@ func (g *Gateway) configure(ctx context.Context) {
 			g.logger.Error("the site's rules refuse this node's settings; check the rules section of its config", "reason", out.Denial.Reason)
 			return
 		case err == nil:
-			g.logger.Info("the site's settings follow this node's config", "node", g.log.Cluster().Node)
+			g.logger.Info("the site's settings follow this node's config")
 			return
 		case !pause(ctx, time.Second):
 			return

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -25,6 +26,16 @@ func (g *Gateway) watchSecrets(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// NoteAlert has the leader note what administrators are to be told of, or what lasts no
+// more.
+func (g *Gateway) NoteAlert(ctx context.Context, c license.NoteAlert) error {
+	answer, err := g.ask(ctx, request{NoteAlert: &c})
+	if err == nil && answer.Outcome.Denial != nil {
+		return fmt.Errorf("the site does not note it (%s)", answer.Outcome.Denial.Reason)
+	}
+	return err
 }
 
 // lockouts are what this node has to tell. A lockout that was told before this node was

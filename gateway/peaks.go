@@ -53,7 +53,7 @@ func (g *Gateway) Peaks(ctx context.Context, from, until license.Time, product l
 		return nil, 0, err
 	}
 	err = g.eachEvent(ctx, after, end, func(e license.Event) bool {
-		if u, ok := license.UsageOf(e); ok {
+		if u, ok := license.UseOf(e); ok {
 			add(u)
 		}
 		return !c.Full()

@@ -38,6 +38,7 @@ type refusal struct {
 	user    license.UserID
 	machine license.Machine
 	reason  license.Reason
+	offline bool // it does not hold the client: to be told even where one that does was told just now
 }
 
 const (
@@ -45,8 +46,8 @@ const (
 	refusalsSecond = 50
 )
 
-// coalesced lets one refusal pass per user, machine and reason a minute, and 50 a
-// second in all.
+// coalesced lets one refusal pass a minute per user, machine (by its id, where it has one),
+// reason and whether it holds, and 50 a second in all.
 type coalesced struct {
 	limit *rate.Limiter
 	mu    sync.Mutex
@@ -60,6 +61,9 @@ func newCoalesced() *coalesced {
 // first reports whether it has not been said lately. tooMany: it has not, and there
 // are too many of them.
 func (c *coalesced) first(r refusal) (first, tooMany bool) {
+	if r.machine.ID != "" { // its name is what its client says, who may say another each time
+		r.machine.Name = ""
+	}
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,19 +91,19 @@ func worthTelling(r license.Reason) bool {
 	case license.MachineActive, license.KeptForWaiter, license.TakeoverUnderWay,
 		license.NotAssigned, license.LicenseEnded, license.LicenseNotStarted, license.NoCountry, license.WrongCountry, license.FeatureLevel,
 		license.CloudNeeded, license.CheckoutTooLong, license.CheckoutOff, license.CheckoutWrittenOff,
-		license.UserBlocked, license.UserBlockedHere, license.MachineBlocked:
+		license.UserBlocked, license.UserBlockedHere, license.MachineBlocked, license.MachineClone, license.KeyNeeded, license.SignInNeeded, license.TooManyKeys:
 		return true
 	}
 	return false
 }
 
 // note takes a denial to be passed on as a command. It never blocks; nil is nothing
-// to note.
-func (r *refusals) note(user license.UserID, m license.Machine, d *license.Denial, c func() license.Command) {
+// to note. Of key the reason is the denial's.
+func (r *refusals) note(key refusal, d *license.Denial, c func() license.Command) {
 	if d == nil || !worthTelling(d.Reason) {
 		return
 	}
-	key := refusal{user, m, d.Reason}
+	key.reason = d.Reason
 	first, tooMany := r.first(key)
 	if first {
 		select {
@@ -110,7 +114,7 @@ func (r *refusals) note(user license.UserID, m license.Machine, d *license.Denia
 	}
 	if tooMany {
 		r.full.Do(func() {
-			r.logger.Warn("refusals come faster than they are journalled", "user", user, "machine", m.Name, "reason", d.Reason)
+			r.logger.Warn("refusals come faster than they are journalled", "user", key.user, "machine", key.machine.Name, "reason", d.Reason)
 		})
 	}
 }

@@ -32,7 +32,7 @@ const (
 
 // Start asks for a product on a machine. The same ID again is the same request.
 func (g *Gateway) Start(ctx context.Context, c license.Start) (Answer, error) {
-	c.Agreed, c.NotAfter = false, g.log.Now().Add(Life)
+	c.Agreed, c.Relayed, c.NotAfter = false, false, g.log.Now().Add(Life)
 	return g.ask(ctx, request{Start: &c})
 }
 
@@ -44,7 +44,7 @@ func (g *Gateway) Stop(ctx context.Context, c license.Stop) (Answer, error) {
 // CheckOut asks for a checkout; the cloud must agree. Without an Until it is as
 // long as the site's default, or as is allowed.
 func (g *Gateway) CheckOut(ctx context.Context, c license.CheckOut) (Answer, error) {
-	c.Agreed, c.NotAfter = false, g.log.Now().Add(Life)
+	c.Agreed, c.Imported, c.NotAfter = false, false, g.log.Now().Add(Life)
 	return g.ask(ctx, request{CheckOut: &c})
 }
 
@@ -96,14 +96,19 @@ func (g *Gateway) Cluster() Cluster { return g.log.Cluster() }
 func (g *Gateway) ask(ctx context.Context, r request) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
+	lost := false // an answer was: it may have been done
 	for try := 0; ; try++ {
 		answer, err := g.decide(ctx, r)
 		if errors.Is(err, ErrNotLeader) {
 			answer, err = g.forward(ctx, r)
 		}
+		if err == nil && lost && r.takenBack(answer.Outcome.Denial) {
+			answer.Outcome = license.Outcome{Repeat: true}
+		}
 		if err == nil || !retryable(err) {
 			return answer, err
 		}
+		lost = lost || errors.Is(err, ErrUnknown)
 		pause := time.Duration(10+rand.IntN(20<<min(try, 3))) * time.Millisecond
 		select {
 		case <-ctx.Done():
@@ -128,6 +133,8 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 	switch {
 	case r.Start != nil:
 		out, err = g.start(ctx, *r.Start)
+	case r.StartRelayed != nil:
+		out, err = g.startRelayed(ctx, *r.StartRelayed)
 	case r.CheckOut != nil:
 		out, err = g.checkOut(ctx, *r.CheckOut)
 	case r.Stop != nil:
@@ -150,14 +157,30 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.Block)
 	case r.Unblock != nil:
 		out, err = g.log.Propose(ctx, *r.Unblock)
+	case r.GiveCredential != nil:
+		out, err = g.log.Propose(ctx, *r.GiveCredential)
+	case r.UseCredential != nil:
+		out, err = g.log.Propose(ctx, *r.UseCredential)
+	case r.EndCredential != nil:
+		out, err = g.log.Propose(ctx, *r.EndCredential)
+	case r.SetLocalAccount != nil:
+		out, err = g.log.Propose(ctx, *r.SetLocalAccount)
+	case r.RemoveLocalAccount != nil:
+		out, err = g.log.Propose(ctx, *r.RemoveLocalAccount)
 	case r.ReleaseUser != nil:
 		out, err = g.log.Propose(ctx, *r.ReleaseUser)
 	case r.Refresh != nil:
 		err = g.refresh(ctx)
+	case r.Reach != nil:
+		err = g.log.Fresh(ctx)
 	case r.SignOut != nil:
 		out, err = g.log.Propose(ctx, *r.SignOut)
 	case r.WouldRefuse != nil:
 		out, err = g.journalSpared(ctx, *r.WouldRefuse)
+	case r.Observe != nil:
+		out, err = g.seeObserved(ctx, *r.Observe)
+	case r.Refused != nil:
+		g.noteWithheld(*r.Refused)
 	case r.AcceptRestore != nil:
 		out, err = g.log.Propose(ctx, *r.AcceptRestore)
 	case r.AcceptTime != nil:
@@ -166,12 +189,38 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.ExportUsage)
 	case r.ReceiveUsage != nil:
 		out, err = g.log.Propose(ctx, *r.ReceiveUsage)
+	case r.NoteAlert != nil:
+		out, err = g.log.Propose(ctx, *r.NoteAlert)
 	case r.NoteLockout != nil:
 		out, err = g.log.Propose(ctx, *r.NoteLockout)
+	case r.NoteKeys != nil:
+		out, err = g.log.Propose(ctx, *r.NoteKeys)
+	case r.AcceptKeys != nil:
+		out, err = g.log.Propose(ctx, *r.AcceptKeys)
 	case r.ResendUsage != nil:
 		pending, err = g.resendNow(ctx, *r.ResendUsage)
+	case r.BindKey != nil:
+		out, err = g.bindKey(ctx, *r.BindKey)
+	case r.SeeKey != nil:
+		out, err = g.log.Propose(ctx, *r.SeeKey)
+	case r.ForgetKey != nil:
+		out, err = g.log.Propose(ctx, *r.ForgetKey)
+	case r.NoteRevoked != nil:
+		out, err = g.log.Propose(ctx, *r.NoteRevoked)
+	case r.trail() != nil:
+		out, err = g.log.Propose(ctx, r.trail())
+	case r.Learn != nil:
+		out, err = g.log.Propose(ctx, *r.Learn)
 	case r.Maintain != nil:
 		out, err = g.log.Propose(ctx, *r.Maintain)
+	case r.LetPass != nil:
+		out, err = g.log.Propose(ctx, *r.LetPass)
+	case r.Report != nil:
+		out, err = g.report(ctx, *r.Report, r.Product)
+	case r.ImportCheckout != nil:
+		out, err = g.importCheckout(ctx, *r.ImportCheckout)
+	case r.KeepPosting != nil:
+		out, err = g.keepPosting(ctx, *r.KeepPosting)
 	case r.Import != nil:
 		out, err = g.log.Propose(ctx, *r.Import)
 	case r.AcceptShrink != nil:
@@ -275,7 +324,7 @@ func (g *Gateway) grant(ctx context.Context, user license.UserID, m license.Mach
 	if out.Denial = d; d == nil {
 		out, err = g.agreeAndPropose(ctx, command)
 	}
-	g.refusals.note(user, m, out.Denial, func() license.Command {
+	g.refusals.note(refusal{user: user, machine: m}, out.Denial, func() license.Command {
 		return license.Refused{User: user, Machine: m, Denial: *out.Denial, Client: client}
 	})
 	return out, err
@@ -364,9 +413,8 @@ func (g *Gateway) agree(ctx context.Context, c license.Command) (agreed bool, ho
 		return false, &would, nil
 	}
 	if d != nil {
-		g.holds.end(would)
-		if again {
-			g.holds.free(would)
+		if listed := g.holds.end(would); listed || again {
+			g.holds.free(would) // the cloud may have it all the same
 		}
 		d.Product, d.License, d.Elsewhere = would.Product, would.License, true
 		if d.Holding == "" && d.Reason == license.MachineActive {

@@ -85,7 +85,7 @@ func TestARestoredSiteLearnsItsCheckoutsFromTheCloud(t *testing.T) {
 			a.Outcome.Denial == nil || a.Outcome.Denial.Reason != license.AfterRestore || a.Outcome.Denial.Until == 0 {
 			t.Errorf("ben's start during the wait: %+v, %v; want until when", a.Outcome.Denial, err)
 		}
-		time.Sleep(license.LongestLease)
+		time.Sleep(license.MaxLeaseTTL)
 		synctest.Wait()
 		if d := s.start(t, 5, ws101).Denial; d == nil || d.Reason != license.MachineActive || d.Machine.Name != ws202.Name {
 			t.Errorf("ada's start after the wait: %+v, want %s in the way", d, ws202.Name)
@@ -108,7 +108,7 @@ func TestWhereTheCloudHasNoListAnAdministratorAccepts(t *testing.T) {
 		s = s.restored(t, backup, wordless{s.books})
 		sent := 0
 		s.books.set(func() { s.books.listing = func() { sent++ } })
-		time.Sleep(2 * license.LongestLease)
+		time.Sleep(2 * license.MaxLeaseTTL)
 		synctest.Wait()
 		if d := s.start(t, 3, ws101).Denial; d == nil || d.Reason != license.AfterRestore || sent != 0 {
 			t.Errorf("before anybody accepts: %+v after %d full lists", d, sent)

@@ -179,7 +179,7 @@ func TestRestoreOfABackupMadeUnderLoad(t *testing.T) {
 			return err
 		case st.Restored == nil || !st.Restored.Read:
 			return fmt.Errorf("%+v", st.Restored)
-		case st.Restored.Until.Sub(st.Restored.Since) != license.LongestLease || len(st.Cluster.Members) != 1 || st.Counts.Checkouts != 1:
+		case st.Restored.Until.Sub(st.Restored.Since) != license.MaxLeaseTTL || len(st.Cluster.Members) != 1 || st.Counts.Checkouts != 1:
 			t.Fatalf("%+v, %+v, %+v", st.Restored, st.Cluster.Members, st.Counts)
 		}
 		return nil

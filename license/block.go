@@ -1,6 +1,7 @@
 package license
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -196,6 +197,12 @@ func (s *State) barred(user UserID, m Machine, p ProductID) *Denial {
 	return nil
 }
 
+// KeptOut says whether IT keeps a user or a machine out, whatever the product. No user: only
+// the machine is looked at. nil: neither is kept out.
+func KeptOut(s *State, user UserID, m Machine, p ProductID) *Denial {
+	return s.barred(user, m, p)
+}
+
 // bar is what keeps a user, or else a machine, out; nil: nothing.
 func (s *State) bar(user UserID, m Machine) *Bar {
 	if user != "" || m.ID != "" {
@@ -312,11 +319,14 @@ func (c ReleaseUser) do(s *State, at Time) Outcome {
 }
 
 // SignOut ends a user's sessions on one machine, at the word of its client (R8).
-// A checkout stays: it is returned, not signed out of.
+// A checkout stays: it is returned, not signed out of. So does what another key of the
+// machine has started; where there is nothing else, it is refused.
 type SignOut struct {
 	User     UserID  `cbor:"1,keyasint"`
 	Machine  Machine `cbor:"2,keyasint"`
 	NotAfter Time    `cbor:"3,keyasint,omitempty"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"346,keyasint,omitzero"`
 }
 
 // SignedOut: a user has signed out of a machine, which ended so many sessions.
@@ -328,14 +338,28 @@ type SignedOut struct {
 
 func (c SignOut) subject(*State) UserID { return c.User }
 
-func (c SignOut) decide(_ *State, at Time) *Denial {
+func (c SignOut) decide(s *State, at Time) *Denial {
 	switch {
 	case c.User == "" || !validName(string(c.User)) || !c.Machine.valid():
 		return deny(BadCommand)
 	case c.NotAfter != 0 && at > c.NotAfter:
 		return deny(TooLate)
 	}
-	return nil
+	var no *Denial
+	if a := s.Active(c.User); a != nil {
+		for i := range a.Sessions {
+			x := &a.Sessions[i]
+			if !c.Machine.Is(x.Machine) {
+				continue
+			}
+			d := s.holder(x.User, x.Machine, x.Proof, c.Proof)
+			if d == nil {
+				return nil
+			}
+			no = cmp.Or(no, d)
+		}
+	}
+	return no
 }
 
 func (c SignOut) do(s *State, _ Time) Outcome {
@@ -346,8 +370,9 @@ func (c SignOut) do(s *State, _ Time) Outcome {
 	ended := s.waitsNoMore(a, c.Machine.Is)
 	var here []ID
 	for i := range a.Sessions {
-		if c.Machine.Is(a.Sessions[i].Machine) {
-			here = append(here, a.Sessions[i].ID)
+		x := &a.Sessions[i]
+		if c.Machine.Is(x.Machine) && s.holder(x.User, x.Machine, x.Proof, c.Proof) == nil {
+			here = append(here, x.ID)
 		}
 	}
 	if len(here) == 0 && !ended {

@@ -25,8 +25,13 @@ type Checkout struct {
 	WrittenOff *Loss `cbor:"33,keyasint,omitempty"`
 	// Country is the entitlement country of its user when it was made, for its usage.
 	Country string `cbor:"71,keyasint,omitempty"`
+	// Relayed: the vendor has made it and signed its file, for its own client, which meters
+	// itself.
+	Relayed bool `cbor:"229,keyasint,omitempty"`
 	// Flagged is when IT was told that the right to it is gone. Zero: it is not.
 	Flagged Time `cbor:"40,keyasint,omitempty"`
+	// Proof is the key that its machine has shown for it; zero: none. See holder.
+	Proof Proof `cbor:"346,keyasint,omitzero"`
 }
 
 // CheckOut asks for a checkout. The cloud must have agreed: a site alone never
@@ -44,6 +49,11 @@ type CheckOut struct {
 	// By and Note: the administrator who makes it for the user, and why.
 	By   string `cbor:"30,keyasint,omitempty"`
 	Note string `cbor:"31,keyasint,omitempty"`
+	// Imported: the vendor has made it already and signed it, until Until. How long checkouts
+	// may be does not matter any more, nor whether there may be any.
+	Imported bool `cbor:"228,keyasint,omitempty"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"280,keyasint,omitzero"`
 }
 
 // MaxCheckouts is how many checkouts one user may have.
@@ -59,6 +69,8 @@ type Return struct {
 	ID      ID      `cbor:"1,keyasint"`
 	User    UserID  `cbor:"2,keyasint"`
 	Machine Machine `cbor:"3,keyasint"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"346,keyasint,omitzero"`
 }
 
 // Returned: the checkout was given back.
@@ -83,6 +95,9 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 		if x.User != c.User || x.Product != c.Product || !x.Machine.Is(c.Machine) {
 			return deny(IDInUse)
 		}
+		if d := s.holder(x.User, x.Machine, x.Proof, c.Proof); d != nil && c.By == "" && !c.Imported {
+			return d
+		}
 		if s.single(x.Product) {
 			return s.repeats(x.Token, x.Product, x.License, at)
 		}
@@ -91,7 +106,7 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
 		return d
 	}
-	if !validName(string(c.Product)) || !validName(c.Version) || !validName(c.By) || !validName(c.Note) {
+	if !validName(string(c.Product)) || !validName(c.Version) || !validName(c.By) || !validName(c.Note) || c.Imported && c.Until == 0 {
 		return deny(BadCommand)
 	}
 	if s.named(c.User, c.ID) {
@@ -99,6 +114,11 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	}
 	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
 		return d
+	}
+	if c.By == "" && !c.Imported {
+		if d := s.keyed(c.User, c.Machine, c.Proof, c.Product, s.single(c.Product), at); d != nil {
+			return d
+		}
 	}
 	if a := s.Active(c.User); a != nil { // by the names of what it would renew, too
 		for i := range a.Checkouts {
@@ -113,6 +133,9 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 	if d != nil {
 		return d
 	}
+	if d := s.renewable(&c, lic); d != nil {
+		return d
+	}
 	if d := s.checkoutTerms(&c, lic, at); d != nil {
 		return d
 	}
@@ -124,13 +147,28 @@ func (c CheckOut) decide(s *State, at Time) *Denial {
 			return d
 		}
 	}
-	if d := s.meterable(c.Product, lic.ID); d != nil {
+	if d := s.meterable(c.Product, lic.ID); d != nil && !c.Imported {
 		return d
 	}
 	if !c.Agreed {
 		return &Denial{Reason: CloudNeeded, Product: c.Product, License: lic.ID}
 	}
 	return nil
+}
+
+// renewable refuses to take the place of a checkout that another key has: by the name alone,
+// another id of the machine would.
+func (s *State) renewable(c *CheckOut, lic *License) *Denial {
+	a := s.Active(c.User)
+	if a == nil || c.By != "" || c.Imported {
+		return nil
+	}
+	i := c.renews(a, lic)
+	if i < 0 {
+		return nil
+	}
+	x := &a.Checkouts[i]
+	return s.holder(x.User, x.Machine, x.Proof, c.Proof)
 }
 
 func (c CheckOut) do(s *State, at Time) Outcome {
@@ -147,10 +185,16 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	// place of the one it renews or shortens, and keeps the id the machine was known
 	// by: its name alone may be another's too. Its name stays as well, for sessions that
 	// know nothing else.
-	machine, renewed := c.Machine, ID{}
+	machine, renewed, proof := c.Machine, ID{}, Proof{}
+	if c.By == "" && !c.Imported {
+		proof = c.Proof
+	}
 	if i := c.renews(a, lic); i >= 0 {
 		old := s.take(a, i)
 		s.emit(Returned{Checkout: old})
+		if proof == (Proof{}) { // by IT, which does not take it from the machine
+			proof = old.Proof
+		}
 		machine, renewed = Machine{ID: or(machine.ID, old.Machine.ID), Name: or(machine.Name, old.Machine.Name)}, old.ID
 	}
 	machine = a.known(lic.ID, machine)
@@ -162,7 +206,7 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	}
 	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: machine,
 		Version: c.Version, Since: at, Until: until, Token: s.head.Seq + 1, By: c.By, Note: c.Note,
-		Remind: nextReminder(until, at), Country: s.User(c.User).Country}
+		Remind: nextReminder(until, at), Country: s.User(c.User).Country, Relayed: c.Imported, Proof: proof}
 	a.Checkouts = append(a.Checkouts, x)
 	s.ids[x.ID] = use{of: s.person(c.User)}
 	s.planCheckout(&x)
@@ -210,7 +254,7 @@ func (c Return) decide(s *State, at Time) *Denial {
 	if x.User != c.User || !x.Machine.Is(c.Machine) {
 		return deny(NotYours)
 	}
-	return nil
+	return s.holder(x.User, x.Machine, x.Proof, c.Proof)
 }
 
 func (c Return) do(s *State, _ Time) Outcome {

@@ -104,6 +104,9 @@ func (s *State) checkoutTerms(c *CheckOut, lic *License, at Time) *Denial {
 			return no(TooManyCheckouts, 0)
 		}
 	}
+	if c.Imported {
+		return nil
+	}
 	if s.head.Settings.NoCheckouts {
 		d := no(CheckoutOff, 0)
 		d.Here = true

@@ -67,6 +67,17 @@ const (
 	// this site.
 	MachineBlocked  Reason = "machine-blocked"
 	UserBlockedHere Reason = "user-blocked-here"
+	// MachineClone: the machine goes by another key than the one that was shown, and
+	// something is open there: it is not the same computer.
+	MachineClone Reason = "machine-clone"
+	// KeyNeeded: the machine has a key, or the site asks for one, and none was shown.
+	KeyNeeded Reason = "machine-key-needed"
+	// SignInNeeded: the machine's key alone starts nothing new for so long after the last
+	// sign-in that was verified.
+	SignInNeeded Reason = "sign-in-needed"
+	// TooManyKeys: the user has MaxMachineKeys keys of machines already, all of them in use
+	// or shown lately.
+	TooManyKeys Reason = "too-many-keys"
 	// TooManyBlocks: the site has MaxBars blocks already.
 	TooManyBlocks Reason = "too-many-blocks"
 	// MirrorShrunk: the mirror would lose more than half of its users, licenses or
@@ -74,6 +85,8 @@ const (
 	MirrorShrunk Reason = "mirror-shrunk"
 	// MirrorNotHeld: there is nothing to accept, the mirror follows the cloud.
 	MirrorNotHeld Reason = "mirror-not-held"
+	// KeysNotHeld: no node holds back this set of the issuer's keys.
+	KeysNotHeld Reason = "keys-not-held"
 	// MirrorFollows: the mirror follows the cloud's feed, and takes nothing from files.
 	MirrorFollows Reason = "mirror-follows-feed"
 
@@ -91,6 +104,15 @@ const (
 	NodeGone Reason = "node-removed"
 	// TooManyNodes: MaxNodes names of nodes have been used.
 	TooManyNodes Reason = "too-many-nodes"
+	// NameInUse: another API token, or local account, goes by this name.
+	NameInUse Reason = "name-in-use"
+	// UnknownCredential: no such API token, sign-in, local account or token for the first
+	// one is good at this site.
+	UnknownCredential Reason = "unknown-credential"
+	// TooManyCredentials: MaxTokensOfAPI API tokens are good already.
+	TooManyCredentials Reason = "too-many-credentials"
+	// TooManyAccounts: there are MaxLocalAccounts local accounts already.
+	TooManyAccounts Reason = "too-many-accounts"
 	// UsageFull: usage waits for the cloud, and the room for it is taken; what is started
 	// now could not be metered any more.
 	UsageFull Reason = "usage-full"
@@ -118,11 +140,14 @@ var reasons = [...]Reason{
 	CheckoutTooLong, CheckoutInPast, CheckoutOff, CheckoutWrittenOff, TooManyCheckouts, TooManySessions, UnknownUser, UserBlocked, UnknownProduct, UnknownSession,
 	UnknownCheckout, NotYours, AlreadyEnded, IDInUse, TooLate, BadCommand,
 	MoveLocked, UserNotFound, OtherAccount, CloudCannot, MachineBlocked, UserBlockedHere, TooManyBlocks, UnknownLicense,
+	MachineClone, KeyNeeded, SignInNeeded, TooManyKeys,
 	TakeoverRefused, TakeoverNotPossible, TakeoverCheckout, TakeoverUnderWay, UnknownRequest,
 	UnknownToken, TokenUsed, TokenExpired, TooManyTokens, NodeKnown, NodeGone, TooManyNodes,
+	NameInUse, UnknownCredential, TooManyCredentials, TooManyAccounts,
 	AfterRestore,
 	UsageFull,
 	MirrorShrunk, MirrorNotHeld, MirrorFollows,
+	KeysNotHeld,
 }
 
 // Reasons lists every reason there is, in a fixed order.

@@ -71,7 +71,7 @@ const MaxDue = 256
 
 // Due lists the commands that time alone asks for at this moment: checkouts that
 // have ended or whose users are to be told that they will, reservations nobody
-// took, licenses whose end comes near. The leader proposes them; Apply settles
+// took, licenses whose end comes near, a bypass whose time is up. The leader proposes them; Apply settles
 // the same by itself before it decides on anything of the user. Due only reads.
 func Due(s *State, at Time) []Command {
 	found := map[UserID][]Command{}
@@ -94,6 +94,9 @@ func Due(s *State, at Time) []Command {
 	}
 	for _, id := range s.dueTerms(at) {
 		commands = append(commands, RemindTerm{License: id})
+	}
+	if s.bypassIsUp(at) {
+		commands = append(commands, EndBypass{})
 	}
 	return commands
 }

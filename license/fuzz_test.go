@@ -58,9 +58,11 @@ func witnessScript(t *testing.T, bytes []byte) {
 type script struct {
 	bytes []byte
 	at    Time
+	noted Time // an alert was, last
 	page  int
 	ids   int
 	terms bool // licenses begin, too
+	staff bool // nothing but who administers
 	crowd int  // users of whom nothing is known but that they have a license
 
 	// The world of one script: the smaller, the more happens at one place.
@@ -149,11 +151,17 @@ func (s *script) entry(state *State) Entry {
 }
 
 func (s *script) command(state *State) Command {
+	if s.staff {
+		return s.aboutAdministrators()
+	}
 	if s.crowd > 0 && s.pick(3) == 0 {
 		return s.shrink(state)
 	}
-	switch s.pick(49) {
+	switch s.pick(54) {
 	case 46:
+		if s.pick(2) == 0 {
+			return s.aboutAdministrators()
+		}
 		return s.aboutNodes()
 	case 47, 48:
 		return s.restored(state)
@@ -201,6 +209,26 @@ func (s *script) command(state *State) Command {
 	case 44:
 		return Configure{Settings: Settings{Takeover: TakeoverPolicy(s.pick(4)), SessionScope: Scope(s.pick(3)),
 			TakeoverGrace: oneOf(s, 0, time.Minute, 10*time.Minute, time.Second)}}
+	case 49:
+		// A run of a product is heard of, or its end.
+		x := state.Session(s.running(state))
+		if x == nil {
+			return Report{Session: s.id(), User: s.user(), Machine: s.machine(), Run: "r-1"}
+		}
+		return Report{Session: x.ID, User: x.User, Machine: oneOf(s, x.Machine, x.Machine, s.machine()), Run: oneOf(s, "r-1", "r-2", "r-3", ""), Ends: s.pick(2) == 1, From: oneOf(s, x.From, x.From, x.From, "10.0.0.9")}
+	case 50:
+		return KeepPosting{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Body: oneOf(s, []byte("{}"), []byte("[]"), nil), Listed: s.pick(2) == 1, NotAfter: s.notAfter()}
+	case 52, 53:
+		return s.aboutKeys(state)
+	case 51:
+		var c Learn
+		for range s.pick(3) {
+			c.Seen = append(c.Seen, Learned{User: s.user(), Product: s.product(), Email: oneOf(s, "", "ann@acme.example"), Name: oneOf(s, "", "\xff"), Country: oneOf(s, "", "", "DE")})
+		}
+		if len(c.Seen) == 2 && s.pick(2) == 1 {
+			return NoteRevoked{Users: []Revocation{{s.user(), state.head.Now - Time(s.pick(4))*1000}, {s.user(), state.head.Now.Add(time.Duration(s.pick(3)) * 20 * time.Hour)}}}
+		}
+		return c
 	case 45:
 		return WouldRefuse{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}, Address: oneOf(s, "10.1.2.3", "", "nowhere")}
 	case 31, 32:
@@ -233,7 +261,7 @@ func (s *script) command(state *State) Command {
 	case 0, 1, 2, 3, 4, 5:
 		return Start{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: s.pick(3) > 0, NotAfter: s.notAfter(),
 			Email: oneOf(s, "", "", "Ann@Acme.example", "ann@home.example"), Client: oneOf(s, "", "", "23.0.1.25", "10.0.17.9"),
-			Feature: oneOf(s, "", "full"), Fences: s.pick(4) > 0}
+			Feature: oneOf(s, "", "full"), Fences: s.pick(4) > 0, Relayed: s.pick(5) == 4, TTL: oneOf(s, 0, 0, 0, time.Second, 3*time.Hour, 9*time.Hour), From: oneOf(s, "", "10.0.0.7")}
 	case 6, 7, 8, 9, 18, 19:
 		if x := state.Session(s.running(state)); x != nil && s.pick(8) > 0 {
 			return Stop{ID: x.ID, User: x.User, Machine: x.Machine}
@@ -246,7 +274,7 @@ func (s *script) command(state *State) Command {
 		}
 		return c
 	case 12, 13, 14:
-		return CheckOut{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: s.pick(5) > 0, NotAfter: s.notAfter(),
+		return CheckOut{ID: s.id(), User: s.user(), Product: s.product(), Machine: s.machine(), Agreed: s.pick(5) > 0, Imported: s.pick(6) == 5, NotAfter: s.notAfter(),
 			Until: s.at.Add(oneOf(s, time.Second, 30*time.Second, time.Minute, time.Hour, 24*time.Hour, 0, 24*365*time.Hour))}
 	case 15, 16:
 		if x := state.Checkout(s.checkedOut(state)); x != nil && s.pick(8) > 0 {
@@ -269,12 +297,15 @@ func (s *script) command(state *State) Command {
 		return oneOf[Command](s, EndCheckout{ID: s.checkedOut(state)}, RemindCheckout{ID: s.checkedOut(state)}, EndReservation{User: s.user()},
 			RemindTerm{License: s.license()}, Remind{Counts: oneOf(s, CountReminders(state, s.at), ReminderCounts{})})
 	case 22:
+		if s.pick(3) == 2 {
+			return s.auditing(state)
+		}
 		return Release{Session: s.running(state), By: oneOf(s, "root", "")}
 	case 23:
 		return Conflict{Session: s.running(state), Machine: s.machine()}
 	case 24:
 		return oneOf[Command](s, Confirm{Session: s.running(state)}, s.usage(state),
-			Refused{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}}, Found{Cluster: oneOf(s, "here", "there"), Level: oneOf[uint32](s, Level, 0, Level+1)})
+			Refused{User: s.user(), Machine: s.machine(), Denial: Denial{Reason: MachineActive}, Relayed: s.pick(2) == 1}, Found{Cluster: oneOf(s, "here", "there"), Level: oneOf[uint32](s, Level, 0, Level+1)})
 	case 25:
 		up := s.pick(2) > 0
 		if s.pick(4) == 0 {
@@ -363,20 +394,42 @@ func (s *script) aboutNodes() Command {
 	secret := Digest{byte(1 + s.pick(24)), byte(s.page % 4)} // more than may be open, or are kept
 	name := oneOf(s, "gw1", "gw2", "GW1", "gw3", "")
 	folder := oneOf(s, "f1", "f2", "f3", "")
-	switch s.pick(11) {
+	issuer := oneOf(s, "https://one", "https://one", "https://two", "")
+	switch s.pick(23) {
+	case 20, 21:
+		roots := [][]byte{[]byte("r1"), []byte("r2"), []byte("r3"), nil}
+		c := Rekey{Root: oneOf(s, roots...), Before: oneOf(s, roots...), Voucher: []byte("v"), By: oneOf(s, "root", "root", ""), Note: oneOf(s, "leaked", "leaked", ""),
+			Until: s.at.Add(oneOf(s, time.Minute, 30*24*time.Hour, 500*24*time.Hour, -time.Second))}
+		if s.pick(3) == 0 {
+			c.Instead = RootDigest(oneOf(s, roots...))
+		}
+		return c
+	case 22:
+		return EndRekey{Root: RootDigest(oneOf(s, []byte("r1"), []byte("r2"), []byte("r3"))), Left: oneOf(s, nil, nil, []string{"gw2"}, []string{"gw3", "gw2"}, []string{""})}
+	case 15, 16, 17:
+		return NoteKeys{Issuer: issuer, Node: name, Taken: oneOf(s, fuzzKeys(1), fuzzKeys(1, 2), fuzzKeys(7, 8), fuzzKeys(9), nil), Held: oneOf(s, nil, nil, fuzzKeys(7, 8), fuzzKeys(9), []Digest{{2}, {1}})}
+	case 18:
+		return AcceptKeys{Issuer: issuer, Set: SetDigest(oneOf(s, fuzzKeys(7, 8), fuzzKeys(9))), By: oneOf(s, "root", "root", ""), Note: "meant"}
 	case 0, 1:
 		return IssueToken{Secret: secret, By: oneOf(s, "root", "root", ""), NotAfter: s.notAfter(),
 			Until: s.at.Add(oneOf(s, time.Minute, time.Hour, 5*24*time.Hour, 8*24*time.Hour, -time.Second))}
 	case 2, 3, 4:
 		return Join{Secret: secret, Node: name, Instance: folder, Key: Digest{byte(s.pick(3))}}
 	case 5, 6:
-		return Enroll{Node: name, Instance: folder, Generation: uint64(s.pick(2))}
+		return Enroll{Node: name, Instance: folder, Generation: uint64(s.pick(2)), Key: oneOf(s, Digest{}, Digest{1}, Digest{2})}
 	case 7:
 		return RaiseLevel{Level: oneOf[uint32](s, Level, Level, 0, Level+1), Program: oneOf(s, "v2", "v3")}
 	case 8, 9:
 		return NoteLockout{Node: name, Proxy: oneOf(s, "north", "north", "south", "\xff", ""), Until: oneOf(s, 0, s.at.Add(10*time.Minute))}
+	case 11, 12:
+		s.noted = s.at
+		return NoteAlert{Kind: oneOf(s, "disk", "disk", "link", "\xff", ""), Subject: oneOf(s, name, ""), Detail: oneOf(s, "full", "nearly full"), Over: s.pick(2) == 0}
+	case 13, 14:
+		return AlertTold{Kind: oneOf(s, "disk", "disk", "link", ""), Subject: oneOf(s, name, ""), Since: oneOf(s, s.at, s.noted), Way: oneOf(s, "mail", "hook", "\xff", ""), Over: s.pick(2) == 0, Done: s.pick(4) == 0}
+	case 19:
+		return NoteReport{Name: oneOf(s, "day", "week", "month", "\xff", ""), Way: oneOf(s, "mail", "hook", ""), Through: oneOf(s, 0, s.at, s.at, s.noted)}
 	default:
-		return RemoveNode{Node: name, By: oneOf(s, "root", ""), Note: "lost"}
+		return RemoveNode{Node: name, By: oneOf(s, "root", ""), Note: "lost", Signer: s.pick(2) == 0}
 	}
 }
 
@@ -384,143 +437,8 @@ func (s *script) configure() Command {
 	day := 24 * time.Hour
 	return Configure{Settings: Settings{SessionScope: Scope(s.pick(4)), CheckoutScope: Scope(s.pick(4)),
 		CheckoutMax: oneOf(s, 0, day, time.Minute), CheckoutDefault: oneOf(s, 0, 4*day, 2*time.Minute), AutonomyCapped: oneOf(s, nil, &day, new(time.Duration)),
-		SaveGrace: oneOf(s, 0, time.Minute), PassV8i: s.pick(3) == 2, NoCheckouts: s.pick(8) == 7, Takeover: TakeoverPolicy(s.pick(3)),
+		Relay: s.pick(3) == 2, SaveGrace: oneOf(s, 0, time.Minute), PassV8i: s.pick(3) == 2, NoCheckouts: s.pick(8) == 7, Takeover: TakeoverPolicy(s.pick(3)),
 		Modes: oneOf(s, nil, []Mode{}, []Mode{{Product: s.product(), Observe: true}})}}
-}
-
-func (s *script) mirror(state *State) Command {
-	s.page++
-	c := Mirror{From: state.Head().Cursor, Cursor: fmt.Sprint("page-", s.page), Full: s.pick(6) == 0}
-	if s.pick(8) == 0 {
-		c.From = oneOf(s, "", "elsewhere")
-	}
-	for range s.pick(3) {
-		if s.pick(3) == 0 {
-			c.Changes = append(c.Changes, s.newEnd(state))
-		} else {
-			c.Changes = append(c.Changes, s.change())
-		}
-	}
-	if s.crowd > 0 {
-		c.Last = s.pick(3) == 0
-	}
-	if s.pick(16) == 15 {
-		return Import{By: oneOf(s, "ida", "ida", ""), Changes: c.Changes, Last: s.pick(2) == 0}
-	}
-	return c
-}
-
-// people are some of the crowd, each with a license.
-func (s *script) people(from, n int) []Change {
-	var changes []Change
-	for i := from; i < from+n && i < s.crowd; i++ {
-		user := UserID(fmt.Sprint("u", i))
-		changes = append(changes, Change{User: &User{ID: user, Country: "FR"}},
-			Change{License: &License{ID: LicenseID(fmt.Sprint("M", i)), Product: "stad", Assignee: user}})
-	}
-	return changes
-}
-
-// shrink takes some of the crowd away, or brings it back, and is what is done about
-// it.
-func (s *script) shrink(state *State) Command {
-	s.page++
-	c := Mirror{From: state.Head().Cursor, Cursor: fmt.Sprint("page-", s.page), Full: s.pick(4) == 0, Last: s.pick(2) == 0}
-	n := oneOf(s, 3, 10, 19, 25, 40)
-	if s.pick(4) == 0 {
-		c.Losing = Sizes{Users: s.pick(50), Licenses: s.pick(50), Assignments: s.pick(50) - 1}
-	}
-	from, what := s.pick(40), s.pick(10)
-	switch h := state.Head().Held; {
-	case h.Since == 0 || s.pick(2) == 0:
-	case h.Accepted == 0:
-		what = 7
-	default:
-		n, from, what = 40, 0, 2+what%3
-	}
-	switch what {
-	case 0, 1:
-		c.Changes = s.people(0, s.crowd)
-	case 2, 3, 4:
-		for _, change := range s.people(from, n) {
-			switch {
-			case what == 2 && change.User != nil:
-				change = Change{DeleteUser: change.User.ID}
-			case what == 3 && change.License != nil:
-				change = Change{DeleteLicense: change.License.ID}
-			case what == 4 && change.License != nil:
-				change.License.Assignee = oneOf[UserID](s, "", "ann")
-			}
-			c.Changes = append(c.Changes, change)
-		}
-	case 5, 6:
-		return HoldBack{Losing: Sizes{Users: n, Licenses: s.pick(50), Assignments: s.pick(50) - 1}}
-	case 7:
-		return AcceptShrink{By: oneOf(s, "root", "root", ""), Note: "meant"}
-	case 8:
-		if s.pick(3) == 0 {
-			return Maintain{Maintenance{From: oneOf(s, 0, s.at, s.at+Time(n)), Until: oneOf(s, 0, s.at+Time(n), s.at+Time(n)*1000), By: oneOf(s, "root", "root", ""), Note: "work"}}
-		}
-		return AcceptTime{From: Time(n), By: oneOf(s, "root", "root", ""), Note: "meant"}
-	default:
-		c.Last = true
-	}
-	return c
-}
-
-// newEnd is a change of a license by which something runs: it ends at another time.
-func (s *script) newEnd(state *State) Change {
-	x := state.Session(s.running(state))
-	if x == nil || state.License(x.License) == nil {
-		return s.change()
-	}
-	l := *state.License(x.License)
-	l.Ends = oneOf(s, 0, 0, s.at.Add(-time.Minute), s.at.Add(time.Minute), s.at.Add(40*time.Minute), s.at.Add(40*time.Minute), s.at.Add(48*time.Hour))
-	return Change{License: &l}
-}
-
-func (s *script) change() Change {
-	if s.pick(2) > 0 {
-		return oneOf(s, siteRecords()...)
-	}
-	switch s.pick(11) {
-	case 8, 9:
-		// What the account has for all comes, goes, and ends at another time.
-		return Change{License: &License{ID: oneOf[LicenseID](s, "P1", "P2"), Product: s.product(), Kind: oneOf(s, Commercial, Commercial, Trial),
-			Countries: oneOf(s, nil, nil, []string{"FR"}), Ends: oneOf(s, 0, s.at, s.at.Add(time.Minute), s.at.Add(2*time.Hour), s.at.Add(48*time.Hour))}}
-	case 10:
-		return oneOf(s, Change{User: &User{ID: s.user(), Country: oneOf(s, "DE", "FR")}}, Change{DeleteLicense: "P1"}, Change{DeleteLicense: "P2"})
-	case 0:
-		return Change{User: &User{ID: s.user(), Blocked: s.pick(3) == 0, Country: oneOf(s, "DE", "FR", "fr", ""),
-			Email: oneOf(s, "", "ann@acme.example", "bob@acme.example", "Desk@acme.example"), Roles: Roles(s.pick(16)),
-			OtherAccount: s.pick(4) == 0}}
-	case 1:
-		return Change{Product: &Product{ID: s.product(), Capped: Capped(s.pick(3)), V8i: s.pick(5) == 4, NeedsFeature: s.pick(5) == 4}}
-	case 2:
-		return Change{DeleteUser: s.user(), Malformed: oneOf(s, "", "", "odd")}
-	case 3:
-		return Change{DeleteProduct: s.product(), Malformed: oneOf(s, "", "", "odd", "odder")}
-	case 4:
-		return Change{DeleteLicense: s.license(), Malformed: oneOf(s, "", "odd")}
-	case 5:
-		return Change{Account: &Account{ID: "acme", AutonomyCapped: oneOf(s, 0, time.Hour), AutonomyUncapped: time.Hour,
-			Administrators:     oneOf(s, nil, []Administrator{{Email: "Ann@acme.example"}, {Name: "Help"}}, []Administrator{{Email: "desk@acme.example"}}),
-			FulfillmentContact: oneOf(s, Administrator{}, Administrator{Email: "desk@ACME.example"}, Administrator{Email: "bob@acme.example"}),
-			CountryPolicies:    oneOf(s, nil, []CountryPolicy{{Country: "FR", NoCheckouts: s.pick(2) > 0, CheckoutMax: 26 * time.Hour}})}}
-	default:
-		l := License{ID: s.license(), Product: s.product(), Assignee: oneOf[UserID](s, "ann", "bob", ""),
-			Kind: oneOf(s, Virtuoso, Virtuoso, Virtuoso, Commercial, Trial), Countries: oneOf(s, nil, nil, nil, []string{"FR"}),
-			Ends:       oneOf(s, 0, 0, 0, s.at, s.at.Add(10*time.Minute), s.at.Add(3*time.Hour), s.at.Add(40*24*time.Hour)),
-			AssignedAt: oneOf(s, 0, s.at, s.at.Add(-25*time.Hour), s.at.Add(-32*24*time.Hour))}
-		if s.terms {
-			l.Starts = oneOf(s, 0, 0, s.at.Add(-time.Hour), s.at.Add(time.Minute))
-		}
-		return Change{License: &l}
-	}
-}
-
-func (s *script) license() LicenseID {
-	return oneOf[LicenseID](s, "L1", "L2", "L3", "L4", "L5", "L6", "L7")
 }
 
 // found founds a site.
@@ -535,25 +453,18 @@ func (w *witness) found(s *script) {
 func (s *script) founding() []Entry {
 	s.at = TimeOf(time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC))
 	return []Entry{
-		{s.at, Found{Cluster: "here", Level: Level}},
+		{s.at, Found{Cluster: "here", Level: Level, Seed: Digest{7}}},
 		{s.at, Configure{Settings: Settings{SessionScope: Scope(s.pick(3)), CheckoutScope: Scope(s.pick(3)), Takeover: TakeoverPolicy(s.pick(3))}}},
 		{s.at, Mirror{Cursor: "first", Changes: append(siteRecords(), s.people(0, s.crowd)...), Full: true, Last: true}},
 		{s.at, Link{Up: true, Contact: s.at}},
 	}
 }
 
-// siteRecords are three users, four products and their licenses, and what covers one
-// of them for all.
-func siteRecords() []Change {
-	return []Change{
-		{Account: &Account{ID: "acme", AutonomyCapped: 72 * time.Hour, AutonomyUncapped: 7 * 24 * time.Hour}},
-		{User: &User{ID: "ann", Email: "ann@acme.example", Country: "FR"}}, {User: &User{ID: "bob", Country: "FR"}}, {User: &User{ID: "eve", Country: "FR"}},
-		{Product: &Product{ID: "micro", Capped: CappedYes}}, {Product: &Product{ID: "stad", Capped: CappedYes}},
-		{Product: &Product{ID: "view", Capped: CappedNo}}, {Product: &Product{ID: "odd"}},
-		{License: &License{ID: "L1", Product: "micro", Assignee: "ann"}}, {License: &License{ID: "L2", Product: "stad", Assignee: "ann"}},
-		{License: &License{ID: "L3", Product: "view", Assignee: "ann"}}, {License: &License{ID: "L4", Product: "odd", Assignee: "ann"}},
-		{License: &License{ID: "L5", Product: "micro", Assignee: "bob"}}, {License: &License{ID: "L6", Product: "stad", Assignee: "bob"}},
-		{License: &License{ID: "L7", Product: "micro", Assignee: "ann"}},
-		{License: &License{ID: "P1", Product: "micro", Kind: Commercial}},
+// fuzzKeys are thumbprints that begin with these bytes.
+func fuzzKeys(first ...byte) []Digest {
+	keys := make([]Digest, len(first))
+	for i, b := range first {
+		keys[i] = Digest{b}
 	}
+	return keys
 }

@@ -1,7 +1,7 @@
 package license
 
 // use is what an id stands for: somebody's session or checkout, or one that ended
-// lately.
+// lately, as a posting does at once.
 type use struct {
 	of    *person
 	until Time // when it may be forgotten that it has ended; zero: it has not

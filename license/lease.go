@@ -8,6 +8,8 @@ type Renewal struct {
 	Session ID      `cbor:"1,keyasint"`
 	User    UserID  `cbor:"2,keyasint"`
 	Machine Machine `cbor:"3,keyasint"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"430,keyasint,omitzero"`
 }
 
 // Lease answers a Renewal: the session lives for TTL from when the heartbeat was
@@ -33,6 +35,9 @@ func Renew(s *State, at Time, r Renewal) Lease {
 	case !x.Renewable(at):
 		return Lease{Session: r.Session, Denial: &Denial{Reason: AlreadyEnded, Product: x.Product, License: x.License,
 			Machine: x.Notice.Machine}, Notice: x.Notice}
+	}
+	if d := s.holder(x.User, x.Machine, x.Proof, r.Proof); d != nil {
+		return Lease{Session: r.Session, Denial: d}
 	}
 	if d := s.doubts(x, at); d != nil {
 		return Lease{Session: r.Session, Denial: d}

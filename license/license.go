@@ -14,7 +14,10 @@ type Entry struct {
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
 // HoldBack, AcceptShrink, AcceptTime, RaiseLevel, SettleUsage,
 // NoteBacklog, ExportUsage, ReceiveUsage, Import, NoteLockout, Maintain,
-// NoteCloud.
+// NoteCloud, Learn, NoteRevoked, BindKey, SeeKey, ForgetKey, GiveCredential, UseCredential,
+// EndCredential, SetLocalAccount, RemoveLocalAccount, NoteAct, EraseNames, ExportAudit, TrimAudit,
+// NoteAlert, AlertTold, NoteKeys, AcceptKeys, LetPass, EndBypass, NoteReport,
+// Rekey, EndRekey.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -39,6 +42,9 @@ type Outcome struct {
 	Held     *Held         // of AcceptShrink: a copy
 	Export   *Export       // of ExportUsage, ReceiveUsage: a copy
 	Time     *TimeAccepted // of AcceptTime
+	Key      *MachineKey   // of BindKey: a copy
+	Mark     *AuditMark    // of ExportAudit: a copy
+	Bypass   *Bypass       // of LetPass that begins one: a copy
 	Repeat   bool          // had been done before; nothing has changed
 }
 

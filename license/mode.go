@@ -19,11 +19,15 @@ type Mode struct {
 	Observe bool `cbor:"3,keyasint,omitempty"`
 }
 
-// ModeOf finds the mode for a product and the address its client has: the most
+// ModeOf finds the mode at a time for a product and the address its client has: the most
 // specific entry of the settings, or the default, which enforces. An entry for the
 // product goes before one for every product; among those the longer prefix goes
-// first. An address that is not valid is in no network.
-func ModeOf(s *State, product ProductID, addr netip.Addr) Mode {
+// first. An address that is not valid is in no network. While a bypass lasts, everything
+// is observed.
+func ModeOf(s *State, at Time, product ProductID, addr netip.Addr) Mode {
+	if BypassAt(s, at).Until != 0 {
+		return Mode{Observe: true}
+	}
 	best, rank := Mode{}, -1
 	for _, m := range s.head.Settings.Modes {
 		if r := m.rank(product, addr.Unmap()); r > rank {

@@ -66,6 +66,8 @@ type Node struct {
 	Removed    Time   `cbor:"5,keyasint,omitempty"` // zero: it has not been
 	By         string `cbor:"6,keyasint,omitempty"` // who removed it
 	Note       string `cbor:"7,keyasint,omitempty"` // why
+	// Key is the digest of the public key in its certificates; zero: it is not known.
+	Key Digest `cbor:"320,keyasint,omitzero"`
 }
 
 // JoinToken lets one machine into the cluster, once. Only the digest of its
@@ -110,11 +112,14 @@ type Joined struct {
 	Token JoinToken `cbor:"2,keyasint"` // that it has used up
 }
 
-// Enroll notes which data folder a node has that was there from the beginning.
+// Enroll notes which data folder a node has that was there from the beginning, and the
+// key of any that has none on record, or another one. Once somebody outside may have
+// the CA's key it is only noted where none is known.
 type Enroll struct {
 	Node       string `cbor:"1,keyasint"`
 	Instance   string `cbor:"2,keyasint,omitempty"`
-	Generation uint64 `cbor:"3,keyasint,omitempty"` // of its certificate
+	Generation uint64 `cbor:"3,keyasint,omitempty"`  // of its certificate
+	Key        Digest `cbor:"320,keyasint,omitzero"` // see Node
 }
 
 // Enrolled: from now on this data folder alone goes by the name.
@@ -123,11 +128,15 @@ type Enrolled struct {
 }
 
 // RemoveNode takes a node out for good: its data folder and its certificates are
-// refused from then on.
+// refused from then on, and join tokens that are open are void. Where it held the key of
+// the site's CA it could make itself other certificates: from then on no key counts that is
+// not on record.
 type RemoveNode struct {
 	Node string `cbor:"1,keyasint"`
 	By   string `cbor:"2,keyasint,omitempty"` // who
 	Note string `cbor:"3,keyasint,omitempty"` // why
+	// Signer: it held the key of the site's CA, as nodes that vote do.
+	Signer bool `cbor:"320,keyasint,omitempty"`
 }
 
 // NodeRemoved: this data folder, and every certificate of this generation, is
@@ -146,6 +155,17 @@ func Nodes(s *State) []Node {
 		nodes = append(nodes, *s.nodes[key])
 	}
 	return nodes
+}
+
+// knowsMembers reports whether all members are on record: those that were there from the
+// beginning are put there together. A lone one is not, though it may be letting others in.
+func (s *State) knowsMembers() bool {
+	for _, n := range s.nodes {
+		if n.Removed == 0 && n.Generation == 0 && n.Instance != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // Tokens lists the join tokens that are remembered, oldest first.
@@ -178,6 +198,16 @@ func (s *State) roomForToken(at Time) {
 		if !t.open(at) {
 			delete(s.tokens, t.Secret)
 			s.touch(Key{KeyToken, string(t.Secret[:])})
+		}
+	}
+}
+
+// voidTokens ends the join tokens that are open.
+func (s *State) voidTokens(at Time) {
+	for _, t := range Tokens(s) {
+		if t.open(at) {
+			t.Until = at
+			s.setToken(t)
 		}
 	}
 }
@@ -261,7 +291,7 @@ func (c Join) do(s *State, at Time) Outcome {
 		n := *s.Node(c.Node)
 		return Outcome{Repeat: true, Node: &n}
 	}
-	n := Node{Name: c.Node, Instance: c.Instance, Generation: 1, Since: at}
+	n := Node{Name: c.Node, Instance: c.Instance, Generation: 1, Since: at, Key: c.Key}
 	if old := s.Node(c.Node); old != nil {
 		n.Generation = old.Generation + 1
 	}
@@ -286,15 +316,24 @@ func (c Enroll) decide(s *State, _ Time) *Denial {
 		return &Denial{Reason: NodeGone, Node: known.Name, Since: known.Removed, Who: known.By, Note: known.Note}
 	case known.Name != c.Node || known.Instance != c.Instance:
 		return &Denial{Reason: NodeKnown, Node: known.Name, Since: known.Since}
+	case s.head.CAOut != 0 && c.otherKey(known) && known.Key != Digest{}:
+		return &Denial{Reason: NodeKnown, Node: known.Name, Since: known.Since}
 	}
 	return nil
 }
 
+// otherKey: it says a key that is not the one on record.
+func (c Enroll) otherKey(known *Node) bool { return c.Key != Digest{} && c.Key != known.Key }
+
 func (c Enroll) do(s *State, at Time) Outcome {
-	if s.Node(c.Node) != nil {
-		return Outcome{Repeat: true}
+	n := Node{Name: c.Node, Instance: c.Instance, Generation: c.Generation, Since: at, Key: c.Key}
+	if known := s.Node(c.Node); known != nil {
+		if !c.otherKey(known) {
+			return Outcome{Repeat: true}
+		}
+		n = *known
+		n.Key = c.Key
 	}
-	n := Node{Name: c.Node, Instance: c.Instance, Generation: c.Generation, Since: at}
 	s.setNode(n)
 	s.emit(Enrolled{Node: n})
 	return Outcome{}
@@ -321,7 +360,15 @@ func (c RemoveNode) do(s *State, at Time) Outcome {
 	}
 	n.Removed, n.By, n.Note = at, c.By, c.Note
 	s.setNode(n)
+	s.voidTokens(at)
+	if c.Signer && s.head.CAOut == 0 {
+		s.head.CAOut = at
+	}
+	if c.Signer && s.head.Rekeying.Going() {
+		s.head.Rekeying.Out = true
+	}
 	s.forgetLockouts(n.Name)
+	s.forgetKeyViews(n.Name)
 	s.emit(NodeRemoved{Node: n})
 	return Outcome{Node: &n}
 }

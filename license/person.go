@@ -107,6 +107,7 @@ func (s *State) removeUser(id UserID) bool {
 	s.users--
 	p.user, p.mirrored = User{ID: p.user.ID}, false
 	s.setPoolUse(id, nil)
+	s.forgetKeys(id)
 	s.touch(Key{KeyUser, string(id)})
 	s.part(p)
 	return true

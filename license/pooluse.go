@@ -37,6 +37,9 @@ const dayLength = 24 * time.Hour
 
 func dayOf(t Time) Day { return Day(max(t, 0) / Time(dayLength.Milliseconds())) }
 
+// Std is the first moment of the day.
+func (d Day) Std() time.Time { return d.begins().Std() }
+
 // begins is the first moment of the day.
 func (d Day) begins() Time { return Time(d) * Time(dayLength.Milliseconds()) }
 

@@ -31,6 +31,18 @@ const (
 
 	KeySetAside KeyKind = 140 // SetAside by its usage's Record
 	KeyExport   KeyKind = 141 // Export by the eight bytes of its Number
+
+	KeyMachineKeys  KeyKind = 28 // MachineKeys by UserID
+	KeyCredential   KeyKind = 30 // Credential by the thirty-two bytes of its Secret
+	KeyLocalAccount KeyKind = 31 // LocalAccount by its name
+
+	KeyLearned KeyKind = 200 // Learned by its user, a zero byte and its product
+	KeyRevoked KeyKind = 201 // Revocation by its UserID
+
+	// Audited by the eight bytes of its Number. They are written once, and not part of the
+	// state in memory; Head.Audit.After says which may be deleted.
+	KeyAudit KeyKind = 232
+	KeyVeil  KeyKind = 233 // Veil by its Name
 )
 
 // Key names one record of the state. A State is its records: what a store keeps
@@ -52,6 +64,7 @@ type changes struct {
 	buried    int       // how many of the graves are new
 	forgotten []ID
 	keys      []Key // of all other tables; some more than once
+	audited   []Audited
 }
 
 func (s *State) touch(k Key) {
@@ -88,7 +101,7 @@ func distinct(keys []Key) []Key {
 // Changed is about how many records changed since the last TakeChanged; it may
 // count one twice.
 func (s *State) Changed() int {
-	n := len(s.changed.people) + s.changed.buried + len(s.changed.forgotten) + len(s.changed.keys)
+	n := len(s.changed.people) + s.changed.buried + len(s.changed.forgotten) + len(s.changed.keys) + len(s.changed.audited)
 	if s.changed.head {
 		n++
 	}
@@ -107,6 +120,9 @@ func (s *State) TakeChanged(each func(k Key, record any)) {
 	for _, k := range c.keys {
 		each(k, s.Record(k))
 	}
+	for i := range c.audited {
+		each(auditKey(c.audited[i].Number), &c.audited[i])
+	}
 	for _, p := range c.people {
 		p.changed = false
 		if p.active != nil {
@@ -121,6 +137,9 @@ func (s *State) TakeChanged(each func(k Key, record any)) {
 		each(Key{KeyTombstone, string(g.id[:])}, &Tombstone{ID: g.id, User: g.of.user.ID, Until: g.until})
 	}
 	for _, id := range c.forgotten {
+		if s.ids[id].until != 0 {
+			continue // the same id has ended again since, and was given above
+		}
 		each(Key{KeyTombstone, string(id[:])}, nil)
 	}
 }
@@ -154,6 +173,12 @@ func (s *State) Keys() []Key {
 	for secret := range s.tokens {
 		keys = append(keys, Key{KeyToken, string(secret[:])})
 	}
+	for secret := range s.credentials {
+		keys = append(keys, Key{KeyCredential, string(secret[:])})
+	}
+	for name := range s.accounts {
+		keys = append(keys, Key{KeyLocalAccount, name})
+	}
 	for id := range s.poolUse {
 		keys = append(keys, Key{KeyPoolUse, string(id)})
 	}
@@ -163,15 +188,28 @@ func (s *State) Keys() []Key {
 	for number := range s.exports {
 		keys = append(keys, exportKey(number))
 	}
+	for id := range s.learned {
+		keys = append(keys, Key{KeyLearned, id})
+	}
+	for id := range s.revoked {
+		keys = append(keys, Key{KeyRevoked, string(id)})
+	}
 	for id := range s.quarantined {
 		keys = append(keys, Key{KeyQuarantined, id})
+	}
+	for id := range s.machineKeys {
+		keys = append(keys, Key{KeyMachineKeys, string(id)})
+	}
+	for name := range s.veils {
+		keys = append(keys, Key{KeyVeil, name})
 	}
 	slices.SortFunc(keys, Key.compare)
 	return keys
 }
 
 // Record returns the record under k: a *Head, *User, *Product, *License, *Active,
-// *Tombstone, *Bar, *PoolUse, *Node, *JoinToken, *Quarantined, *SetAside or *Export, to be encoded at once and not kept. Nil: there is none.
+// *Tombstone, *Bar, *PoolUse, *Node, *JoinToken, *Credential, *LocalAccount, *Quarantined,
+// *SetAside, *Export, *MachineKeys, *Learned or *Veil, to be encoded at once and not kept. Nil: there is none.
 func (s *State) Record(k Key) any {
 	switch k.Kind {
 	case KeyHead:
@@ -212,6 +250,16 @@ func (s *State) Record(k Key) any {
 		if r, ok := s.tokens[secret]; ok {
 			return &r
 		}
+	case KeyCredential:
+		var secret Digest
+		copy(secret[:], k.ID)
+		if r, ok := s.credentials[secret]; ok {
+			return &r
+		}
+	case KeyLocalAccount:
+		if r, ok := s.accounts[k.ID]; ok {
+			return &r
+		}
 	case KeyPoolUse:
 		if r := s.poolUse[UserID(k.ID)]; r != nil {
 			return r
@@ -224,8 +272,24 @@ func (s *State) Record(k Key) any {
 		if r, ok := s.exports[binary.BigEndian.Uint64([]byte(k.ID))]; ok {
 			return &r
 		}
+	case KeyLearned:
+		if r, ok := s.learned[k.ID]; ok {
+			return &r
+		}
+	case KeyMachineKeys:
+		if r := s.machineKeys[UserID(k.ID)]; r != nil {
+			return r
+		}
+	case KeyRevoked:
+		if at, ok := s.revoked[UserID(k.ID)]; ok {
+			return &Revocation{User: UserID(k.ID), At: at}
+		}
 	case KeyQuarantined:
 		if r, ok := s.quarantined[k.ID]; ok {
+			return &r
+		}
+	case KeyVeil:
+		if r, ok := s.veils[k.ID]; ok {
 			return &r
 		}
 	}
@@ -254,14 +318,28 @@ func NewRecord(kind KeyKind) (any, error) {
 		return &Node{}, nil
 	case KeyToken:
 		return &JoinToken{}, nil
+	case KeyCredential:
+		return &Credential{}, nil
+	case KeyLocalAccount:
+		return &LocalAccount{}, nil
 	case KeyPoolUse:
 		return &PoolUse{}, nil
 	case KeySetAside:
 		return &SetAside{}, nil
 	case KeyExport:
 		return &Export{}, nil
+	case KeyLearned:
+		return &Learned{}, nil
+	case KeyRevoked:
+		return &Revocation{}, nil
 	case KeyQuarantined:
 		return &Quarantined{}, nil
+	case KeyMachineKeys:
+		return &MachineKeys{}, nil
+	case KeyAudit:
+		return &Audited{}, nil
+	case KeyVeil:
+		return &Veil{}, nil
 	}
 	return nil, fmt.Errorf("a record of table %d is of a newer version than this program knows", kind)
 }
@@ -317,14 +395,27 @@ func (s *State) Put(record any) error {
 		s.setNode(*r)
 	case *JoinToken:
 		s.setToken(*r)
+	case *Credential:
+		s.setCredential(*r)
+	case *LocalAccount:
+		s.setLocalAccount(*r)
 	case *PoolUse:
 		s.setPoolUse(r.User, r)
 	case *SetAside:
 		s.setAside[r.Usage.Record] = *r
 	case *Export:
 		s.exports[r.Number] = *r
+	case *Learned:
+		s.learned[r.key().ID] = *r
+	case *Revocation:
+		s.revoked[r.User] = r.At
 	case *Quarantined:
 		s.quarantined[r.key().ID] = *r
+	case *MachineKeys:
+		s.machineKeys[r.User] = r
+	case *Audited: // only the store has them
+	case *Veil:
+		s.setVeil(*r)
 	default:
 		return fmt.Errorf("%T is not a record of the state", record)
 	}
@@ -357,7 +448,7 @@ func (s *State) Clone() *State {
 			h := *v
 			h.Account.Administrators = slices.Clone(h.Account.Administrators)
 			h.Account.CountryPolicies = slices.Clone(h.Account.CountryPolicies)
-			h.Settings.Modes = slices.Clone(h.Settings.Modes)
+			h.Settings.Modes, h.Settings.Hosts = slices.Clone(h.Settings.Modes), slices.Clone(h.Settings.Hosts)
 			r = &h
 		case *User:
 			u := *v
@@ -374,7 +465,7 @@ func (s *State) Clone() *State {
 			a.Sessions, a.Checkouts = slices.Clone(a.Sessions), slices.Clone(a.Checkouts)
 			a.Waiters, a.Reservations = slices.Clone(a.Waiters), slices.Clone(a.Reservations)
 			r = &a
-		case *Tombstone, *Bar, *JoinToken, *PoolUse, *Quarantined, *SetAside, *Export:
+		case *Tombstone, *Bar, *JoinToken, *Credential, *LocalAccount, *PoolUse, *Quarantined, *SetAside, *Export, *Revocation, *Learned, *MachineKeys, *Veil:
 			r = v // replaced whole, where they change at all
 		case *Node:
 			r = v // Put copies it

@@ -22,6 +22,11 @@ const (
 	RemindPooled                             // pooled use by a user to whom a license could have been assigned
 )
 
+// ReminderKinds lists them, in the order of the list.
+func ReminderKinds() []ReminderKind {
+	return []ReminderKind{RemindMissing, RemindEnding, RemindUnassigned, RemindNeverUsed, RemindPooled}
+}
+
 // String is the stable name of the kind.
 func (k ReminderKind) String() string {
 	switch k {

@@ -1,11 +1,5 @@
 package license
 
-import "time"
-
-// LongestLease is the longest that any session lives without a heartbeat, whatever
-// the settings are or were: no Start may ask for more.
-const LongestLease = MaxLeaseTTL
-
 // Restoration is what a site has to wait for that went on from a backup or from
 // one node that was left: what was granted in the time that is lost is not known here.
 // Sessions of that time run until Until at the latest; checkouts until the cloud
@@ -45,14 +39,22 @@ type Beginning struct {
 
 // Restore makes a state of before one to go on from, with all the site has to wait
 // for. All nodes but the one it goes on from have to join again: what they know is of
-// another epoch. It is the one change that no command makes, for a state at rest; the
+// another epoch. From a backup no credential is left, since any may have been taken back
+// after it. It is the one change that no command makes, for a state at rest; the
 // first leader's Resume begins the wait.
 func (s *State) Restore(b Beginning) {
 	h := &s.head
 	h.Epoch, h.Cluster, h.Now = b.Epoch, b.Cluster, max(h.Now, b.At)
 	h.Restored = Restoration{Seq: h.Seq, Recovered: b.Recovered, Pending: true}
-	h.Lockouts = nil // who is left says it anew
+	h.Lockouts, h.Alerts, h.KeyViews, h.KeysAccepted = nil, nil, nil, nil // who is left says it anew
+	h.Bypass = Bypass{}                                                   // as who needs one does
+	h.Rekeying = Rekeying{}                                               // which CA it is, the data folder of who is left says
 	s.changed.head = true
+	if !b.Recovered { // what was taken back since the backup is not to let anybody in again
+		for secret := range s.credentials {
+			s.dropCredential(secret)
+		}
+	}
 	for _, name := range b.Members {
 		if s.Node(name) == nil {
 			s.setNode(Node{Name: name, Since: h.Now})
@@ -93,7 +95,7 @@ func (c Resume) do(s *State, at Time) Outcome {
 	if !r.Pending {
 		return Outcome{Repeat: true}
 	}
-	r.Pending, r.At, r.Until = false, at, at.Add(LongestLease)
+	r.Pending, r.At, r.Until = false, at, at.Add(s.head.Settings.LongestLease())
 	s.emit(Resumed{Epoch: c.Epoch, Recovered: r.Recovered, Until: r.Until})
 	return Outcome{}
 }
@@ -257,6 +259,3 @@ func (s *State) doubts(x *Session, at Time) *Denial {
 	}
 	return s.repeats(x.Token, x.Product, x.License, at)
 }
-
-// leaseAllowed reports whether a Start may ask for the lease; zero is the site's.
-func leaseAllowed(ttl time.Duration) bool { return ttl >= 0 && ttl <= LongestLease }

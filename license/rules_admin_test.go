@@ -58,11 +58,27 @@ func (s *story) admin(verb string, w *words) (license.Command, error) {
 		}
 		m.From, m.Until = s.now.Add(in), s.now.Add(in+lasts)
 		return license.Maintain{Maintenance: m}, nil
+	case "bypass":
+		return license.LetPass{Over: w.flag("over"), By: by, Note: note}, nil
 	case "accept-shrink":
 		return license.AcceptShrink{By: by, Note: note}, nil
-	case "sign-out":
+	case "bind":
+		c := license.BindKey{Proof: w.proof(), NotAfter: notAfter}
+		c.Machine, err = w.machine()
+		c.User = license.UserID(long(w.next()))
+		return c, err
+	case "see":
+		c := license.SeeKey{Proof: w.proof(), Place: w.after("in")}
 		m, err := w.machine()
-		return license.SignOut{User: license.UserID(w.next()), Machine: m, NotAfter: notAfter}, err
+		c.User, c.Machine = license.UserID(w.next()), m.ID
+		return c, err
+	case "forget-key":
+		m, err := w.machine()
+		return license.ForgetKey{User: license.UserID(long(w.next())), Machine: m, By: by, Note: note}, err
+	case "sign-out":
+		p := w.proof()
+		m, err := w.machine()
+		return license.SignOut{User: license.UserID(w.next()), Machine: m, NotAfter: notAfter, Proof: p}, err
 	}
 	return nil, fmt.Errorf("do not know the word %q", verb)
 }
@@ -127,6 +143,10 @@ func (s *story) lookUp(what string, w *words) []string {
 			}
 			answer = append(answer, line)
 		}
+	case "keys":
+		for _, k := range license.KeysOf(s.state, license.UserID(w.next())) {
+			answer = append(answer, sayKey(k))
+		}
 	case "bars":
 		for _, b := range license.Bars(s.state) {
 			answer = append(answer, "kept out "+sayBar(b))
@@ -176,6 +196,22 @@ func sayAdmin(f license.Fact) string {
 		c := f.Counts
 		return fmt.Sprintf("reminded of %d missing, %d ending, %d unassigned, %d never used, %d pooled on %d days%s",
 			c.Missing, c.Ending, c.Unassigned, c.NeverUsed, c.Pooled, c.PooledDays, to(f.To))
+	case license.KeyBound:
+		dropped := ""
+		if f.Dropped != nil {
+			dropped = ", and none on " + sayKey(*f.Dropped)
+		}
+		return fmt.Sprintf("bound %s on %s%s%s", f.User, sayKey(f.Key), dropped, to(f.To))
+	case license.KeyReplaced:
+		return fmt.Sprintf("another key than %s: %s on %s%s", sayDigest(f.Was), f.User, sayKey(f.Key), to(f.To))
+	case license.CloneSeen:
+		places := ""
+		if len(f.Places) > 0 {
+			places = " in " + strings.Join(f.Places, " and ")
+		}
+		return fmt.Sprintf("clone of %s of %s%s%s", sayMachine(f.Machine), f.User, places, to(f.To))
+	case license.KeyForgotten:
+		return fmt.Sprintf("forgotten the keys of %s on %s%s", f.User, sayMachine(f.Machine), because(f.By, f.Note))
 	case license.SignedOut:
 		return fmt.Sprintf("signed out %s on %s, %d ended", f.User, sayMachine(f.Machine), f.Sessions)
 	case license.CheckoutFlagged:

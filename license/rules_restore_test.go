@@ -2,6 +2,7 @@ package license_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,8 @@ func (s *story) restore(w *words) error {
 	}
 	s.state = s.backup.Clone()
 	s.state.Restore(license.Beginning{Epoch: epoch, Cluster: s.state.Head().Cluster, At: s.now, Recovered: recovered, Node: "gw1", Instance: "new", Members: []string{"gw1", "gw3"}})
+	kept := s.state.Head().Audit.Number
+	s.trail = slices.DeleteFunc(s.trail, func(r license.Audited) bool { return r.Number > kept })
 	return s.restart()
 }
 

@@ -187,6 +187,15 @@ func sayFact(f license.Fact) string {
 			return fmt.Sprintf("no maintenance, by %s %q", m.By, m.Note)
 		}
 		return fmt.Sprintf("maintenance from %s until %s, by %s %q", sayTime(m.From), sayTime(m.Until), m.By, m.Note)
+	case license.BypassTold:
+		b := f.Bypass
+		switch {
+		case !f.Over:
+			return fmt.Sprintf("bypass from %s until %s, by %s %q, told %v", sayTime(b.Since), sayTime(b.Until), b.By, b.Note, f.To)
+		case f.By == "":
+			return fmt.Sprintf("bypass over: its time is up, told %v", f.To)
+		}
+		return fmt.Sprintf("bypass over, by %s %q, told %v", f.By, f.Note, f.To)
 	case license.TimeAccepted:
 		return strings.TrimSpace(fmt.Sprintf("time accepted by %s %q, from %s", f.By, f.Note, sayTime(f.From)))
 	case license.WaitBegan:
@@ -204,6 +213,8 @@ func sayFact(f license.Fact) string {
 		return "given up " + saySession(&f.Session)
 	case license.Declined:
 		return fmt.Sprintf("declined on %s: %s", sayMachine(f.Machine), sayWaiter(&f.Waiter))
+	case license.PostingKept:
+		return fmt.Sprintf("kept for the vendor: %s of %s on %s, %d bytes", idName(f.ID), f.User, sayMachine(f.Machine), len(f.Body))
 	case license.WouldHaveRefused:
 		text := fmt.Sprintf("would have been refused %s on %s: %s", f.User, sayMachine(f.Machine), f.Denial.Reason)
 		if f.Address != "" {
@@ -264,11 +275,33 @@ func sayFact(f license.Fact) string {
 	case license.Configured:
 		return "configured"
 	case license.Attempted:
-		return fmt.Sprintf("attempted %s on %s: %s", f.User, sayMachine(f.Machine), sayDenial(&f.Denial))
+		line := fmt.Sprintf("attempted %s on %s: %s", f.User, sayMachine(f.Machine), sayDenial(&f.Denial))
+		if f.Relayed {
+			line += ", the vendor's answer withheld"
+		}
+		if f.Offline {
+			line += ", which its client may not heed"
+		}
+		return line
+	case license.PoliciesRevoked:
+		line := "revoked"
+		for _, r := range f.Users {
+			line += fmt.Sprintf(" %s before %s", r.User, sayTime(r.At))
+		}
+		return line
+	case license.LearnedOf:
+		line := "learned"
+		for _, l := range f.Seen {
+			line += " " + sayLearned(l)
+		}
+		return line
 	case license.UsageAcknowledged, license.UsageSetAside, license.UsageSettled, license.BacklogChanged, license.UsageExported, license.UsageReceived:
 		return sayOfUsage(f)
 	}
 	if line := sayNodeFact(f); line != "" {
+		return line
+	}
+	if line := sayCredentialFact(f); line != "" {
 		return line
 	}
 	return sayAdmin(f)
@@ -305,6 +338,8 @@ func sayDue(commands []license.Command) []string {
 			answer = append(answer, "due: see to who waits of "+string(c.User))
 		case license.RemindTerm:
 			answer = append(answer, "due: remind of the end of "+string(c.License))
+		case license.EndBypass:
+			answer = append(answer, "due: end the bypass")
 		default:
 			answer = append(answer, fmt.Sprintf("due: %T", c))
 		}
@@ -389,6 +424,20 @@ func sayLease(l license.Lease) string {
 	}
 	if l.Notice != nil {
 		line += "; " + sayEnding(l.Notice)
+	}
+	return line
+}
+
+func sayLearned(l license.Learned) string {
+	line := fmt.Sprintf("%s uses %s", l.User, l.Product)
+	if l.Name != "" {
+		line += fmt.Sprintf(" %q", l.Name)
+	}
+	if l.Country != "" {
+		line += " in " + l.Country
+	}
+	if l.Last > l.First {
+		line += fmt.Sprintf(", for %d days", l.Last-l.First+1)
 	}
 	return line
 }

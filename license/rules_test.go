@@ -117,6 +117,10 @@ type story struct {
 	made  []license.Usage // all
 
 	backup *license.State // put aside
+
+	trail []license.Audited  // all
+	seen  uint64             // the last record that was shown
+	mark  *license.AuditMark // of the last export that has begun
 }
 
 func newStory() *story {
@@ -163,14 +167,21 @@ func (s *story) run(line string) ([]string, error) {
 		s.usage = nil
 		return answer, nil
 	case "renew":
-		r := license.Renewal{Session: nameID(w.next()), User: license.UserID(w.next())}
+		p := w.proof()
+		r := license.Renewal{Session: nameID(w.next()), User: license.UserID(w.next()), Proof: p}
 		var err error
 		r.Machine, err = w.machine()
 		return []string{sayLease(license.Renew(s.state, s.now, r))}, err
-	case "removal", "reminders", "contacts", "bars":
+	case "removal", "reminders", "contacts", "bars", "keys":
 		return s.lookUp(first, &w), nil
+	case "alerts":
+		return sayAlerts(s.state), nil
+	case "reports":
+		return sayReports(s.state), nil
 	case "nodes":
 		return sayNodes(s.state), nil
+	case "credentials":
+		return sayCredentials(s.state, s.now), nil
 	case "quarantine":
 		lines := []string{fmt.Sprintf("%d not understood", s.state.QuarantinedCount())}
 		for _, q := range s.state.Quarantined() {
@@ -183,6 +194,22 @@ func (s *story) run(line string) ([]string, error) {
 		return sayOffers(s.state.Head().Cloud), nil
 	case "outbox":
 		return s.sayOutbox(), nil
+	case "learned":
+		var lines []string
+		for _, l := range license.AllLearned(s.state) {
+			lines = append(lines, sayLearned(l))
+		}
+		return append(lines, fmt.Sprintf("%d learned", len(lines))), nil
+	case "revoked":
+		var lines []string
+		for _, k := range s.state.Keys() {
+			if r, ok := s.state.Record(k).(*license.Revocation); ok {
+				lines = append(lines, fmt.Sprintf("%s, nothing of before %s", r.User, sayTime(r.At)))
+			}
+		}
+		return append(lines, fmt.Sprintf("%d revoked", len(lines))), nil
+	case "audit":
+		return s.sayAudit(), nil
 	case "restart":
 		return nil, s.restart()
 	case "restore":
@@ -203,6 +230,10 @@ func (s *story) run(line string) ([]string, error) {
 func (s *story) apply(c license.Command) []string {
 	checked := license.Check(s.state, s.now, c)
 	out, events := license.Apply(s.state, license.Entry{At: s.now, Command: c})
+	s.takeAudit()
+	if out.Mark != nil {
+		s.mark = out.Mark
+	}
 	var answer []string
 	switch {
 	case out.Denial != nil:
@@ -273,7 +304,7 @@ func (s *story) restart() error {
 
 func isDue(c license.Command) bool {
 	switch c.(type) {
-	case license.EndCheckout, license.RemindCheckout, license.EndReservation, license.RemindTerm,
+	case license.EndCheckout, license.RemindCheckout, license.EndReservation, license.RemindTerm, license.EndBypass,
 		license.WarnEnding, license.Offer:
 		return true
 	}

@@ -146,8 +146,9 @@ func (s *story) command(w *words) (license.Command, error) {
 		return s.start(w)
 	case "stop":
 		w.next()
+		p := w.proof()
 		m, err := w.machine()
-		return license.Stop{ID: nameID(first), User: license.UserID(w.next()), Machine: m}, err
+		return license.Stop{ID: nameID(first), User: license.UserID(w.next()), Machine: m, Proof: p}, err
 	case "expire":
 		generation := uint64(1)
 		if text := w.after("generation"); text != "" {
@@ -161,14 +162,15 @@ func (s *story) command(w *words) (license.Command, error) {
 		return s.checkout(w)
 	case "return":
 		w.next()
+		p := w.proof()
 		m, err := w.machine()
-		return license.Return{ID: nameID(first), User: license.UserID(w.next()), Machine: m}, err
+		return license.Return{ID: nameID(first), User: license.UserID(w.next()), Machine: m, Proof: p}, err
 	case "write-off":
 		return license.WriteOff{By: long(w.after("by")), Note: long(w.after("because")), Checkout: nameID(w.next())}, nil
 	case "checked-in":
 		return license.CheckInConfirmed{Checkout: nameID(w.next())}, nil
 	case "wait":
-		c := license.Wait{ID: nameID(w.next())}
+		c := license.Wait{Proof: w.proof(), ID: nameID(w.next())}
 		var err error
 		if c.NotAfter, err = s.notAfter(w); err != nil {
 			return nil, err
@@ -177,7 +179,7 @@ func (s *story) command(w *words) (license.Command, error) {
 		c.User, c.Product = license.UserID(w.next()), license.ProductID(w.next())
 		return c, err
 	case "request":
-		c := license.Request{ID: nameID(w.next())}
+		c := license.Request{Proof: w.proof(), ID: nameID(w.next())}
 		var err error
 		if c.NotAfter, err = s.notAfter(w); err != nil {
 			return nil, err
@@ -187,19 +189,35 @@ func (s *story) command(w *words) (license.Command, error) {
 		return c, err
 	case "let-go":
 		w.next()
+		p := w.proof()
 		m, err := w.machine()
-		return license.LetGo{Session: nameID(first), User: license.UserID(w.next()), Machine: m}, err
+		return license.LetGo{Session: nameID(first), User: license.UserID(w.next()), Machine: m, Proof: p}, err
 	case "decline":
 		w.next()
+		p := w.proof()
 		m, err := w.machine()
-		return license.Decline{ID: nameID(first), User: license.UserID(w.next()), Machine: m}, err
+		return license.Decline{ID: nameID(first), User: license.UserID(w.next()), Machine: m, Proof: p}, err
 	case "would-refuse":
 		c := license.WouldRefuse{Client: w.after("client"), Address: w.after("from")}
 		m, err := w.machine()
 		c.User, c.Machine, c.Denial.Reason = license.UserID(w.next()), m, license.Reason(w.next())
 		return c, err
+	case "report":
+		c := license.Report{Run: w.after("run"), Ends: w.flag("ends"), From: w.after("from")}
+		m, err := w.machine()
+		c.Session, c.User, c.Machine = nameID(w.next()), license.UserID(w.next()), m
+		return c, err
+	case "post":
+		c := license.KeepPosting{Listed: w.flag("features"), Body: []byte(w.after("body"))}
+		var err error
+		if c.NotAfter, err = s.notAfter(w); err != nil {
+			return nil, err
+		}
+		m, err := w.machine()
+		c.ID, c.User, c.Product, c.Machine = nameID(w.next()), license.UserID(w.next()), license.ProductID(w.next()), m
+		return c, err
 	case "endwait":
-		return license.EndWait{ID: nameID(w.next()), User: license.UserID(w.next())}, nil
+		return license.EndWait{Proof: w.proof(), ID: nameID(w.next()), User: license.UserID(w.next())}, nil
 	case "release":
 		return license.Release{By: long(w.after("by")), Session: nameID(w.next()), Note: long(w.next())}, nil
 	case "confirm":
@@ -207,7 +225,7 @@ func (s *story) command(w *words) (license.Command, error) {
 	case "conflict":
 		return license.Conflict{Machine: readMachine(w.after("with")), Session: nameID(w.next())}, nil
 	case "refused":
-		c := license.Refused{Client: w.after("client")}
+		c := license.Refused{Client: w.after("client"), Relayed: w.flag("relayed"), Offline: w.flag("offline")}
 		m, err := w.machine()
 		c.User, c.Machine, c.Denial.Reason = license.UserID(w.next()), m, license.Reason(w.next())
 		return c, err
@@ -238,6 +256,13 @@ func (s *story) command(w *words) (license.Command, error) {
 		return s.usageCommand(verb, w)
 	case "configure":
 		return s.configure(w)
+	case "revoke":
+		at := clockTime(s.now.Std().Format("2006-01-02") + " " + w.after("at"))
+		return license.NoteRevoked{Users: []license.Revocation{{User: license.UserID(long(w.next())), At: at}}}, nil
+	case "learn":
+		l := license.Learned{Name: long(w.after("named")), Country: w.after("in")}
+		l.User, l.Product = license.UserID(w.next()), license.ProductID(w.next())
+		return license.Learn{Seen: []license.Learned{l}}, nil
 	case "resume", "reread", "accept-restore":
 		return s.resume(verb, w)
 	case "found":
@@ -251,8 +276,12 @@ func (s *story) command(w *words) (license.Command, error) {
 		}
 		c.Cluster = w.next()
 		return c, nil
-	case "token", "join", "enroll", "remove-node", "lockout":
+	case "token", "join", "enroll", "remove-node", "lockout", "alert", "told", "sent-report", "issuer-keys", "accept-keys", "rekey", "end-rekey":
 		return s.nodes(verb, w)
+	case "give", "use", "end", "local-account", "remove-account":
+		return s.administrators(verb, w)
+	case "noted", "erase", "export-audit", "trim-audit":
+		return s.auditing(verb, w)
 	}
 	return s.admin(verb, w)
 }
@@ -271,7 +300,7 @@ func (s *story) notAfter(w *words) (license.Time, error) {
 
 func (s *story) start(w *words) (license.Command, error) {
 	c := license.Start{ID: nameID(w.next()), Agreed: !w.flag("alone"), Fences: w.flag("fences"), Version: long(w.after("version")), Client: w.after("client"),
-		Email: long(w.after("email")), Feature: long(w.after("feature"))}
+		Email: long(w.after("email")), Feature: long(w.after("feature")), Relayed: w.flag("relayed"), From: long(w.after("from"))}
 	var err error
 	if text := w.after("lease"); text != "" {
 		if c.TTL, err = duration(text); err != nil {
@@ -281,6 +310,7 @@ func (s *story) start(w *words) (license.Command, error) {
 	if c.NotAfter, err = s.notAfter(w); err != nil {
 		return nil, err
 	}
+	c.Proof = w.proof()
 	c.Machine, err = w.machine()
 	c.User, c.Product = license.UserID(long(w.next())), license.ProductID(long(w.next()))
 	return c, err
@@ -303,7 +333,7 @@ func (s *story) shown(w *words) ([]string, error) {
 }
 
 func (s *story) checkout(w *words) (license.Command, error) {
-	c := license.CheckOut{ID: nameID(w.next()), Agreed: !w.flag("alone"),
+	c := license.CheckOut{ID: nameID(w.next()), Agreed: !w.flag("alone"), Imported: w.flag("imported"),
 		Version: long(w.after("version")), By: long(w.after("by")), Note: long(w.after("because"))}
 	if text := w.after("for"); text != "" {
 		d, err := duration(text)
@@ -312,13 +342,14 @@ func (s *story) checkout(w *words) (license.Command, error) {
 		}
 		c.Until = s.now.Add(d)
 	}
+	c.Proof = w.proof()
 	m, err := w.machine()
 	c.Machine, c.User, c.Product = m, license.UserID(w.next()), license.ProductID(w.next())
 	return c, err
 }
 
 func (s *story) configure(w *words) (license.Command, error) {
-	c := license.Configure{Settings: license.Settings{PassV8i: w.flag("pass-v8i"), NoCheckouts: w.flag("no-checkouts")}}
+	c := license.Configure{Settings: license.Settings{PassV8i: w.flag("pass-v8i"), NoCheckouts: w.flag("no-checkouts"), Relay: w.flag("relays"), MachineKeys: w.flag("machine-keys")}}
 	scopes := map[string]license.Scope{"": license.ScopeDefault, "user": license.ScopeUser, "license": license.ScopeLicense, "9": 9}
 	c.Settings.SessionScope = scopes[w.after("sessions-hold")]
 	c.Settings.CheckoutScope = scopes[w.after("checkouts-hold")]
@@ -326,6 +357,9 @@ func (s *story) configure(w *words) (license.Command, error) {
 	c.Settings.Takeover = policies[w.after("takeover")]
 	for text := w.after("mode"); text != ""; text = w.after("mode") {
 		c.Settings.Modes = append(c.Settings.Modes, readMode(text))
+	}
+	for text := w.after("host"); text != ""; text = w.after("host") {
+		c.Settings.Hosts = append(c.Settings.Hosts, long(text))
 	}
 	for word, into := range map[string]*time.Duration{
 		"lease": &c.Settings.LeaseTTL, "checkout-max": &c.Settings.CheckoutMax, "checkout-default": &c.Settings.CheckoutDefault,
@@ -363,7 +397,7 @@ func (s *story) mode(w *words) ([]string, error) {
 	if err != nil && from != "nowhere" {
 		return nil, err
 	}
-	if license.ModeOf(s.state, license.ProductID(w.next()), addr).Observe {
+	if license.ModeOf(s.state, s.now, license.ProductID(w.next()), addr).Observe {
 		return []string{"observe"}, nil
 	}
 	return []string{"on"}, nil

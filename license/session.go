@@ -57,6 +57,17 @@ type Session struct {
 	Fences bool `cbor:"50,keyasint,omitempty"`
 	// Warned is how many of the warnings of its end were given.
 	Warned uint8 `cbor:"51,keyasint,omitempty"`
+	// Relayed: started by traffic of the vendor's own client, which meters itself and
+	// hears nothing of this site's.
+	Relayed bool `cbor:"200,keyasint,omitempty"`
+	// Runs are the correlation ids of the product's runs that a relayed session is kept
+	// by, in the order they were heard of; see Report.
+	Runs []string `cbor:"220,keyasint,omitempty"`
+	// From is the address that a relayed session was granted to, as netip.Addr writes it;
+	// empty: it is not known. What ends its runs comes from there; see Report.
+	From string `cbor:"270,keyasint,omitempty"`
+	// Proof is the key that its machine has shown for it; zero: none. See holder.
+	Proof Proof `cbor:"346,keyasint,omitzero"`
 }
 
 // Ending is why and until when a session may still be renewed.
@@ -107,6 +118,15 @@ type Start struct {
 	Feature string `cbor:"21,keyasint,omitempty"` // the feature level, where the product has them
 	// Fences: the client promises to stop by itself before its lease is over.
 	Fences bool `cbor:"50,keyasint,omitempty"`
+	// Relayed: the vendor's own client asks, and the vendor has signed that it may.
+	Relayed bool `cbor:"200,keyasint,omitempty"`
+	// Offline: by what the vendor has signed, that client may work on without asking, so
+	// that a refusal does not hold it.
+	Offline bool `cbor:"201,keyasint,omitempty"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"280,keyasint,omitzero"`
+	// From is the address of the client of a relayed start, as netip.Addr writes it.
+	From string `cbor:"270,keyasint,omitempty"`
 }
 
 // Started: the session runs. It is the one of the Start's outcome, and read-only.
@@ -130,6 +150,8 @@ type Stop struct {
 	ID      ID      `cbor:"1,keyasint"`
 	User    UserID  `cbor:"2,keyasint"`
 	Machine Machine `cbor:"3,keyasint"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"346,keyasint,omitzero"`
 }
 
 // Stopped: the client has stopped the session.
@@ -157,6 +179,9 @@ func (c Start) decide(s *State, at Time) *Denial {
 		if x.User != c.User || !x.Machine.Is(c.Machine) || x.Product != c.Product {
 			return deny(IDInUse)
 		}
+		if d := s.holder(x.User, x.Machine, x.Proof, c.Proof); d != nil {
+			return d
+		}
 		if !x.Renewable(at) {
 			return deny(AlreadyEnded)
 		}
@@ -168,11 +193,16 @@ func (c Start) decide(s *State, at Time) *Denial {
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
 		return d
 	}
-	if !leaseAllowed(c.TTL) || !validName(string(c.Product)) || !validName(c.Version) || !validName(c.Client) || !validName(c.Email) || !validName(c.Feature) {
+	if !c.leaseAllowed() || !validName(string(c.Product)) || !validName(c.Version) || !validName(c.Client) || !validName(c.Email) || !validName(c.Feature) || !validName(c.From) {
 		return deny(BadCommand)
 	}
 	if d := s.barred(c.User, c.Machine, c.Product); d != nil {
 		return d
+	}
+	if !c.Relayed {
+		if d := s.keyed(c.User, c.Machine, c.Proof, c.Product, s.single(c.Product), at); d != nil {
+			return d
+		}
 	}
 	r, d := s.right(&c, at)
 	if d != nil {
@@ -192,7 +222,7 @@ func (c Start) decide(s *State, at Time) *Denial {
 			return d
 		}
 	}
-	if d := s.meterable(c.Product, r.license.ID); d != nil {
+	if d := s.meterable(c.Product, r.license.ID); d != nil && !c.Relayed {
 		return d
 	}
 	alone := !c.Agreed && s.startsUnder(c.User, r.license, c.Machine, c.Version, at) == nil
@@ -215,11 +245,13 @@ func (c Start) do(s *State, at Time) Outcome {
 		s.contact(at)
 	}
 	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: r.license.ID, Machine: c.Machine,
-		Version: c.Version, Client: c.Client, Since: at, TTL: c.TTL, Generation: 1,
+		Version: c.Version, Client: c.Client, Since: at, TTL: c.lease(&s.head.Settings), Generation: 1, Relayed: c.Relayed,
 		Type: r.typ, Warnings: r.warnings.list(), Feature: c.Feature, Fences: c.Fences,
 		Pool: r.license.pooled() && r.license.ID != "", Country: s.User(c.User).Country}
-	if x.TTL == 0 {
-		x.TTL = s.head.Settings.TTL()
+	if c.Relayed {
+		x.From = c.From
+	} else {
+		x.Proof = c.Proof
 	}
 	if own := s.startsUnder(c.User, r.license, c.Machine, c.Version, at); own != nil {
 		x.UnderCheckout = own.ID
@@ -265,7 +297,7 @@ func (c Stop) decide(s *State, at Time) *Denial {
 	if x.User != c.User || !x.Machine.Is(c.Machine) {
 		return deny(NotYours)
 	}
-	return nil
+	return s.holder(x.User, x.Machine, x.Proof, c.Proof)
 }
 
 func (c Stop) do(s *State, _ Time) Outcome {

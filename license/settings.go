@@ -49,6 +49,14 @@ type Settings struct {
 	TakeoverGrace time.Duration  `cbor:"51,keyasint,omitempty"`
 	// Modes are how relayed traffic is enforced; none: as everything is.
 	Modes []Mode `cbor:"52,keyasint,omitempty"`
+	// Relay: this site relays traffic of the vendor's own client, whose sessions live long.
+	Relay bool `cbor:"200,keyasint,omitempty"`
+	// MachineKeys: nothing new is granted to who shows no key of their machine; the
+	// vendor's own client, which has none, is not meant.
+	MachineKeys bool `cbor:"280,keyasint,omitempty"`
+	// Hosts are the multi-user servers whose keys stand beside those of the machines that
+	// their users come from, as their clients name them; at most MaxHosts. See Proof.Host.
+	Hosts []string `cbor:"345,keyasint,omitempty"`
 }
 
 // The defaults and bounds of Settings.
@@ -60,6 +68,8 @@ const (
 	// ReservationTime is how long a license that became free is kept for the machine
 	// that asked to wait.
 	ReservationTime = 30 * time.Second
+	// MaxHosts is how many multi-user servers a site may list.
+	MaxHosts = 256
 )
 
 func (s *Settings) sessionScope() Scope {
@@ -105,12 +115,16 @@ func (s *Settings) takeoverGrace() time.Duration {
 	return s.TakeoverGrace
 }
 
+// lists reports whether a host is one of the site's multi-user servers. A machine itself,
+// whose host is empty, is none.
+func (s *Settings) lists(host string) bool { return host != "" && slices.Contains(s.Hosts, host) }
+
 // SettingsEqual reports whether two settings decide alike.
 func SettingsEqual(a, b Settings) bool {
-	if !slices.Equal(a.Modes, b.Modes) {
+	if !slices.Equal(a.Modes, b.Modes) || !slices.Equal(a.Hosts, b.Hosts) {
 		return false
 	}
-	a.Modes, b.Modes = nil, nil
+	a.Modes, b.Modes, a.Hosts, b.Hosts = nil, nil, nil, nil
 	return reflect.DeepEqual(a, b)
 }
 
@@ -138,6 +152,9 @@ func (c Configure) decide(*State, Time) *Denial {
 		s.TakeoverGrace != 0 && (s.TakeoverGrace < MinTakeoverGrace || s.TakeoverGrace > MaxTakeoverGrace) {
 		return deny(BadCommand)
 	}
+	if len(s.Hosts) > MaxHosts || slices.ContainsFunc(s.Hosts, func(h string) bool { return h == "" || !validName(h) }) {
+		return deny(BadCommand)
+	}
 	negative := func(d *time.Duration) bool { return d != nil && *d < 0 }
 	if s.CheckoutMax < 0 || s.CheckoutDefault < 0 || s.SaveGrace < 0 || negative(s.AutonomyCapped) || negative(s.AutonomyUncapped) {
 		return deny(BadCommand)
@@ -145,7 +162,7 @@ func (c Configure) decide(*State, Time) *Denial {
 	return nil
 }
 
-func (c Configure) do(s *State, _ Time) Outcome {
+func (c Configure) do(s *State, at Time) Outcome {
 	if SettingsEqual(s.head.Settings, c.Settings) {
 		return Outcome{Repeat: true}
 	}
@@ -153,7 +170,11 @@ func (c Configure) do(s *State, _ Time) Outcome {
 	if len(c.Settings.Modes) == 0 {
 		c.Settings.Modes = nil
 	}
+	if c.Settings.Hosts = slices.Clone(c.Settings.Hosts); len(c.Settings.Hosts) == 0 {
+		c.Settings.Hosts = nil
+	}
 	s.head.Settings = c.Settings
+	s.extendWait(at)
 	s.emit(Configured(c))
 	s.lookAtAll()
 	return Outcome{}

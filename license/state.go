@@ -46,8 +46,26 @@ type Head struct {
 	Program string `cbor:"130,keyasint,omitempty"`
 	// Lockouts are in the order of nodes and proxies. The list is replaced as a whole.
 	Lockouts []Lockout `cbor:"170,keyasint,omitempty"`
+	// KeyViews are in the order of issuers and nodes, KeysAccepted in that of issuers. The
+	// lists are replaced as a whole.
+	KeyViews     []KeyView      `cbor:"360,keyasint,omitempty"`
+	KeysAccepted []AcceptedKeys `cbor:"361,keyasint,omitempty"`
 	// Maintenance is what was announced; none: its Until is zero.
 	Maintenance Maintenance `cbor:"190,keyasint,omitzero"`
+	// Bypass is the one that lasts, or whose end nobody was told yet; none: its Until is zero.
+	Bypass Bypass `cbor:"450,keyasint,omitzero"`
+	// CAOut is since when somebody outside may have the key of the site's CA, a node that was
+	// removed or whoever it is replaced for; zero: nobody has. From then on a node's
+	// certificate counts only with the key that is on record.
+	CAOut Time `cbor:"321,keyasint,omitempty"`
+	// Rekeying is how the site's CA was replaced last.
+	Rekeying Rekeying `cbor:"420,keyasint,omitzero"`
+	// Alerts are in the order of kinds and subjects. The list is replaced as a whole.
+	Alerts []Alert `cbor:"410,keyasint,omitempty"`
+	// Reports are in the order of names and ways. The list is replaced as a whole.
+	Reports []ReportMark `cbor:"440,keyasint,omitempty"`
+	// Audit is where the audit trail stands.
+	Audit AuditTrail `cbor:"320,keyasint,omitzero"`
 }
 
 // State is everything the rules decide from, in memory and indexed: people by
@@ -62,10 +80,16 @@ type State struct {
 	bars        map[string]Bar
 	nodes       map[string]*Node // by name, in lower case
 	tokens      map[Digest]JoinToken
+	credentials map[Digest]Credential
+	accounts    map[string]LocalAccount // by name
 	poolUse     map[UserID]*PoolUse
-	setAside    map[string]SetAside    // by the usage's Record
-	exports     map[uint64]Export      // by number, until their usage is acknowledged
-	quarantined map[string]Quarantined // by the ID of their Key
+	setAside    map[string]SetAside     // by the usage's Record
+	learned     map[string]Learned      // by its key
+	revoked     map[UserID]Time         // of none: everybody's
+	exports     map[uint64]Export       // by number, until their usage is acknowledged
+	quarantined map[string]Quarantined  // by the ID of their Key
+	machineKeys map[UserID]*MachineKeys // each replaced as a whole
+	veils       map[string]Veil         // by pseudonym
 
 	// Derived from the records above, and never stored.
 	busy      []*person                         // who has something open, in no order
@@ -83,6 +107,7 @@ type State struct {
 	countries map[string]string   // the names of users' countries, once each
 	users     int                 // how many of the people are mirrored
 	assigned  int                 // how many licenses are assigned
+	veilOf    map[veiled]string   // pseudonyms, but for those of reasons
 
 	changed changes // since the last TakeChanged
 
@@ -102,10 +127,17 @@ func NewState() *State {
 		bars:        map[string]Bar{},
 		nodes:       map[string]*Node{},
 		tokens:      map[Digest]JoinToken{},
+		credentials: map[Digest]Credential{},
+		accounts:    map[string]LocalAccount{},
 		poolUse:     map[UserID]*PoolUse{},
 		setAside:    map[string]SetAside{},
 		exports:     map[uint64]Export{},
+		learned:     map[string]Learned{},
+		revoked:     map[UserID]Time{},
 		quarantined: map[string]Quarantined{},
+		machineKeys: map[UserID]*MachineKeys{},
+		veils:       map[string]Veil{},
+		veilOf:      map[veiled]string{},
 		byMail:      map[string]*mailed{},
 		pools:       map[ProductID][]*License{},
 		waiting:     map[UserID]struct{}{},
@@ -202,12 +234,12 @@ func (s *State) Mirrored() []Key {
 
 // Counts are the sizes of the state's parts.
 type Counts struct {
-	Users, Products, Licenses, Assigned, Sessions, Checkouts, Provisional int
+	Users, Products, Licenses, Assigned, Sessions, Checkouts, Provisional, Learned int
 }
 
 // Counts counts.
 func (s *State) Counts() Counts {
-	c := Counts{Users: s.users, Products: len(s.products), Licenses: len(s.licenses), Assigned: s.assigned}
+	c := Counts{Users: s.users, Products: len(s.products), Licenses: len(s.licenses), Assigned: s.assigned, Learned: len(s.learned)}
 	for _, p := range s.busy {
 		c.Sessions += len(p.active.Sessions)
 		c.Checkouts += len(p.active.Checkouts)
@@ -238,6 +270,7 @@ func (s *State) begin(at Time) {
 }
 
 func (s *State) end() []Event {
+	s.audit()
 	if len(s.events) == 0 {
 		return nil
 	}
@@ -247,8 +280,7 @@ func (s *State) end() []Event {
 func (s *State) emit(f Fact) uint64 {
 	s.head.Seq++
 	s.events = append(s.events, Event{Seq: s.head.Seq, At: s.head.Now, Fact: f})
-	switch f.(type) {
-	case Stopped, Expired, Returned, CheckoutEnded, CheckedIn: // those of UsageOf
+	if metered(f) {
 		s.head.UsageMade++
 	}
 	return s.head.Seq

@@ -38,6 +38,8 @@ type Request struct {
 	Product  ProductID `cbor:"3,keyasint"`
 	Machine  Machine   `cbor:"4,keyasint"` // that asks
 	NotAfter Time      `cbor:"5,keyasint,omitempty"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"430,keyasint,omitzero"`
 }
 
 // Requested: the machine of the session is asked to let go. There is one for each
@@ -64,6 +66,8 @@ type LetGo struct {
 	Session ID      `cbor:"1,keyasint"`
 	User    UserID  `cbor:"2,keyasint"`
 	Machine Machine `cbor:"3,keyasint"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"346,keyasint,omitzero"`
 }
 
 // GivenUp: the session was given up on its own machine.
@@ -77,6 +81,8 @@ type Decline struct {
 	ID      ID      `cbor:"1,keyasint"` // of the request
 	User    UserID  `cbor:"2,keyasint"`
 	Machine Machine `cbor:"3,keyasint"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"430,keyasint,omitzero"`
 }
 
 // Declined: the active machine does not let go.
@@ -92,9 +98,12 @@ func (c Request) decide(s *State, at Time) *Denial {
 		if w.Product != c.Product || !w.Machine.Is(c.Machine) || w.Asks == TakeoverRefuse {
 			return deny(IDInUse)
 		}
-		return nil
+		return s.holder(w.User, w.Machine, w.Proof, c.Proof)
 	}
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
+		return d
+	}
+	if d := s.mayWait(c.User, c.Machine, c.Proof, c.Product, at); d != nil {
 		return d
 	}
 	lic, blocked, d := s.wants(c.User, c.Product, c.Machine, at)
@@ -142,7 +151,7 @@ func (c Request) do(s *State, at Time) Outcome {
 		return Outcome{}
 	}
 	settings := &s.head.Settings
-	w := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: at, Asks: settings.Takeover}
+	w := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: at, Asks: settings.Takeover, Proof: c.Proof}
 	a := s.open(c.User)
 	way := s.sessionsInTheWay(a, lic, c.Machine, at)
 	if w.Asks == TakeoverGrace {
@@ -292,7 +301,7 @@ func (a *Active) takenFor(lic *License, m Machine, at Time, scope Scope) *Denial
 func (c LetGo) subject(*State) UserID { return c.User }
 
 func (c LetGo) decide(s *State, at Time) *Denial {
-	return Stop{ID: c.Session, User: c.User, Machine: c.Machine}.decide(s, at)
+	return Stop{ID: c.Session, User: c.User, Machine: c.Machine, Proof: c.Proof}.decide(s, at)
 }
 
 func (c LetGo) do(s *State, at Time) Outcome {
@@ -320,14 +329,32 @@ func (c Decline) decide(s *State, at Time) *Denial {
 	if d != nil {
 		return deny(UnknownRequest) // it ends as soon as anything is done for the user
 	}
-	asked := func(i int) bool { return a.Sessions[i].Machine.Is(c.Machine) }
-	switch {
-	case !c.Machine.valid() || !slices.ContainsFunc(s.sessionsInTheWay(a, lic, w.Machine, at), asked):
-		return deny(NotYours)
-	case w.Asks == TakeoverGrace:
+	if d := s.asked(c, s.sessionsInTheWay(a, lic, w.Machine, at)); d != nil {
+		return d
+	}
+	if w.Asks == TakeoverGrace {
 		return &Denial{Reason: TakeoverUnderWay, Product: w.Product, License: lic.ID, Machine: w.Machine, Until: w.Until}
 	}
 	return nil
+}
+
+// asked says why a machine does not speak for any of its user's sessions that are in the
+// way.
+func (s *State) asked(c Decline, way []int) *Denial {
+	d := deny(NotYours)
+	if !c.Machine.valid() {
+		return d
+	}
+	for _, i := range way {
+		x := &s.Active(c.User).Sessions[i]
+		if !x.Machine.Is(c.Machine) {
+			continue
+		}
+		if d = s.holder(x.User, x.Machine, x.Proof, c.Proof); d == nil {
+			return nil
+		}
+	}
+	return d
 }
 
 func (c Decline) do(s *State, _ Time) Outcome {

@@ -32,6 +32,9 @@ func TestTwin(t *testing.T) {
 	for seed := range sequences {
 		entries += twinScript(t, randomScript(uint64(seed), 1500))
 	}
+	for seed := range sequences / 10 {
+		entries += playTwin(t, &script{bytes: randomScript(uint64(seed), 1500), staff: true})
+	}
 	t.Logf("%d entries", entries)
 }
 
@@ -62,7 +65,11 @@ func TestTwinLong(t *testing.T) {
 // entries there were.
 func twinScript(t *testing.T, bytes []byte) int {
 	t.Helper()
-	script := &script{bytes: bytes, terms: true}
+	return playTwin(t, &script{bytes: bytes, terms: true})
+}
+
+func playTwin(t *testing.T, script *script) int {
+	t.Helper()
 	script.world()
 	naive, w := &twin{}, newWitness(t)
 	entries := script.founding()

@@ -53,4 +53,28 @@ func (w *twin) nodeGone(node string) {
 		}
 	}
 	w.head.Lockouts = left
+	var views []KeyView
+	for _, v := range w.head.KeyViews {
+		if !strings.EqualFold(v.Node, node) {
+			views = append(views, v)
+		}
+	}
+	gone := w.head.KeyViews
+	w.head.KeyViews = views
+	for _, v := range gone {
+		held := func(x KeyView) bool { return x.Issuer == v.Issuer && len(x.Held) > 0 }
+		if !strings.EqualFold(v.Node, node) || slices.ContainsFunc(views, held) {
+			continue
+		}
+		var still []AcceptedKeys
+		for _, a := range w.head.KeysAccepted {
+			if a.Issuer != v.Issuer {
+				still = append(still, a)
+			}
+		}
+		w.head.KeysAccepted = still
+		if len(v.Held) > 0 {
+			w.tell(KeysResumed{Issuer: v.Issuer, To: w.with(twinLookAfter)})
+		}
+	}
 }

@@ -85,7 +85,7 @@ func (w *twin) join(c Join) Outcome {
 		w.nodes = append(w.nodes, Node{})
 		n = &w.nodes[len(w.nodes)-1]
 	}
-	*n = Node{Name: c.Node, Instance: c.Instance, Generation: n.Generation + 1, Since: w.now()}
+	*n = Node{Name: c.Node, Instance: c.Instance, Generation: n.Generation + 1, Since: w.now(), Key: c.Key}
 	t.Node, t.Instance, t.Key, t.Used = c.Node, c.Instance, c.Key, w.now()
 	w.tell(Joined{Node: *n, Token: *t})
 	copied := *n
@@ -101,13 +101,20 @@ func (w *twin) enroll(c Enroll) Outcome {
 	case n == nil && len(w.nodes) == 256:
 		return refuse("too-many-nodes")
 	case n == nil:
-		w.nodes = append(w.nodes, Node{Name: c.Node, Instance: c.Instance, Generation: c.Generation, Since: w.now()})
+		w.nodes = append(w.nodes, Node{Name: c.Node, Instance: c.Instance, Generation: c.Generation, Since: w.now(), Key: c.Key})
 		w.tell(Enrolled{Node: w.nodes[len(w.nodes)-1]})
 		return Outcome{}
 	case n.Removed != 0:
 		return Outcome{Denial: &Denial{Reason: "node-removed", Node: n.Name, Since: n.Removed, Who: n.By, Note: n.Note}}
 	case n.Name == c.Node && n.Instance == c.Instance:
-		return Outcome{Repeat: true}
+		if c.Key == (Digest{}) || n.Key == c.Key {
+			return Outcome{Repeat: true}
+		}
+		if n.Key == (Digest{}) || w.head.CAOut == 0 {
+			n.Key = c.Key
+			w.tell(Enrolled{Node: *n})
+			return Outcome{}
+		}
 	}
 	return Outcome{Denial: &Denial{Reason: "node-known", Node: n.Name, Since: n.Since}}
 }
@@ -126,6 +133,13 @@ func (w *twin) removeNode(c RemoveNode) Outcome {
 		return Outcome{Repeat: true}
 	}
 	n.Removed, n.By, n.Note = w.now(), c.By, c.Note
+	w.noTokens()
+	if w.head.CAOut == 0 && c.Signer {
+		w.head.CAOut = w.now()
+	}
+	if c.Signer && w.head.Rekeying.Before != nil {
+		w.head.Rekeying.Out = true
+	}
 	w.nodeGone(n.Name)
 	w.tell(NodeRemoved{Node: *n})
 	copied := *n

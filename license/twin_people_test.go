@@ -338,13 +338,22 @@ func (w *twin) signOut(c SignOut) Outcome {
 		return refuse(TooLate)
 	}
 	here := func(m Machine) bool { return sameMachine(m, c.Machine) }
-	ended := w.waitsNoMore(c.User, here)
 	var stopped []Session
+	var no []*Denial
 	for _, x := range w.sessions {
-		if x.User == c.User && here(x.Machine) {
+		if x.User != c.User || !here(x.Machine) {
+			continue
+		}
+		if d := w.notHolder(x.User, x.Machine, x.Proof, c.Proof); d != nil {
+			no = append(no, d)
+		} else {
 			stopped = append(stopped, x)
 		}
 	}
+	if len(stopped) == 0 && len(no) > 0 {
+		return Outcome{Denial: no[0]}
+	}
+	ended := w.waitsNoMore(c.User, here)
 	if len(stopped) == 0 && !ended {
 		return Outcome{Repeat: true}
 	}

@@ -21,7 +21,10 @@ func (c atRest) do(s *State, at Time) Outcome {
 
 func (w *twin) restore(c atRest) Outcome {
 	w.head.Epoch = c.epoch
-	w.head.Lockouts = nil
+	w.head.Lockouts, w.head.Alerts = nil, nil
+	w.head.KeyViews, w.head.KeysAccepted = nil, nil
+	w.head.Bypass = Bypass{}
+	w.head.Rekeying = Rekeying{}
 	w.head.Restored = Restoration{Seq: w.head.Seq, Recovered: true, Pending: true}
 	self := Node{Name: "gw1", Instance: fmt.Sprint("f", c.epoch), Generation: c.epoch % 3, Since: w.now()}
 	for _, name := range []string{"GW1", "gw2", "gw7"} {
@@ -47,10 +50,18 @@ func (w *twin) resume(c Resume) Outcome {
 	case !r.Pending:
 		return Outcome{Repeat: true}
 	}
-	r.Pending, r.At, r.Until = false, w.now(), w.now()+Time(time.Hour/time.Millisecond)
+	r.Pending, r.At, r.Until = false, w.now(), w.now()+Time(w.longest()/time.Millisecond)
 	w.head.Restored = r
 	w.tell(Resumed{Epoch: c.Epoch, Recovered: true, Until: r.Until})
 	return Outcome{}
+}
+
+// longest is the longest lease at the site.
+func (w *twin) longest() time.Duration {
+	if w.head.Settings.Relay {
+		return 4*time.Hour + 10*time.Minute
+	}
+	return time.Hour
 }
 
 func (w *twin) reread(c Reread) Outcome {

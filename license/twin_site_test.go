@@ -154,6 +154,9 @@ func (w *twin) change(c Change, quiet bool) {
 		}
 	case c.DeleteUser != "":
 		known := w.user(c.DeleteUser) != nil
+		if known {
+			w.keys = slices.DeleteFunc(w.keys, func(k twinKey) bool { return k.user == c.DeleteUser })
+		}
 		w.users = slices.DeleteFunc(w.users, func(u User) bool { return u.ID == c.DeleteUser })
 		w.pooled = slices.DeleteFunc(w.pooled, func(u twinUse) bool { return u.user == c.DeleteUser })
 		w.rightIsGone(c.DeleteUser, "")
@@ -283,13 +286,27 @@ func (w *twin) configure(c Configure) Outcome {
 	if grace := x.TakeoverGrace; bad || x.Takeover > 2 || grace != 0 && (grace < time.Minute || grace > time.Hour) || !twinModes(x.Modes) {
 		return refuse(BadCommand)
 	}
+	if len(x.Hosts) > 256 {
+		return refuse(BadCommand)
+	}
+	for _, h := range x.Hosts {
+		if h == "" || !twinName(h) {
+			return refuse(BadCommand)
+		}
+	}
 	if len(x.Modes) == 0 {
 		x.Modes = nil
+	}
+	if len(x.Hosts) == 0 {
+		x.Hosts = nil
 	}
 	if text(x) == text(w.head.Settings) {
 		return Outcome{Repeat: true}
 	}
 	w.head.Settings = x
+	if r := &w.head.Restored; x.Relay && !r.Pending && r.At != 0 && w.now() < r.Until {
+		r.Until = r.At + Time(w.longest()/time.Millisecond)
+	}
 	w.tell(Configured{Settings: x})
 	return Outcome{}
 }
@@ -304,6 +321,7 @@ func (w *twin) found(c Found) Outcome {
 		return refuse(IDInUse)
 	}
 	w.head.Cluster, w.head.Epoch, w.head.Level, w.head.UsedFrom = c.Cluster, 1, c.Level, w.now()
+	w.head.Audit.Secret = c.Seed
 	return Outcome{}
 }
 
@@ -312,6 +330,9 @@ func (w *twin) refused(c Refused) Outcome {
 		return refuse(BadCommand)
 	}
 	w.tell(Attempted(c))
+	if c.Denial.Reason == "machine-clone" {
+		w.tell(CloneSeen{User: c.User, Machine: c.Machine, To: w.with(twinLookAfter)})
+	}
 	return Outcome{}
 }
 

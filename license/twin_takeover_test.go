@@ -103,11 +103,17 @@ func (w *twin) request(c Request) Outcome {
 		if x.Asks == 0 || x.Product != c.Product || !sameMachine(x.Machine, c.Machine) {
 			return refuse(IDInUse)
 		}
+		if d := w.notHolder(x.User, x.Machine, x.Proof, c.Proof); d != nil {
+			return Outcome{Denial: d}
+		}
 		copied := *x
 		return Outcome{Waiter: &copied, Repeat: true}
 	}
 	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
 		return refuse(r)
+	}
+	if d := w.noWait(c.User, c.Machine, c.Proof, c.Product); d != nil {
+		return Outcome{Denial: d}
 	}
 	lic, blocked, d := w.wants(c.User, c.Product, c.Machine)
 	switch {
@@ -134,7 +140,7 @@ func (w *twin) request(c Request) Outcome {
 				Since: x.Since, Holding: x.License, By: HoldSession}}
 		}
 	}
-	x := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: w.now(), Asks: policy}
+	x := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: w.now(), Asks: policy, Proof: c.Proof}
 	if policy == TakeoverGrace {
 		grace := w.head.Settings.TakeoverGrace
 		if grace == 0 {
@@ -256,6 +262,9 @@ func (w *twin) givesUp(c LetGo) Outcome {
 	case x.User != c.User || !sameMachine(x.Machine, c.Machine):
 		return refuse(NotYours)
 	}
+	if d := w.notHolder(x.User, x.Machine, x.Proof, c.Proof); d != nil {
+		return Outcome{Denial: d}
+	}
 	over := x.Notice != nil && x.Notice.Until <= w.now()
 	if !over {
 		w.ends(x, Ending{Reason: "let-go", By: string(c.User), Until: w.byThen(x, w.now())})
@@ -274,9 +283,17 @@ func (w *twin) decline(c Decline) Outcome {
 	if d != nil {
 		return refuse("unknown-request")
 	}
-	here := func(y *Session) bool { return sameMachine(y.Machine, c.Machine) }
-	if !twinMachine(c.Machine) || !slices.ContainsFunc(w.inTheWay(c.User, lic, x.Machine), here) {
+	var here []*Denial // by what each of the sessions there may not be spoken for
+	for _, y := range w.inTheWay(c.User, lic, x.Machine) {
+		if twinMachine(c.Machine) && sameMachine(y.Machine, c.Machine) {
+			here = append(here, w.notHolder(y.User, y.Machine, y.Proof, c.Proof))
+		}
+	}
+	switch {
+	case len(here) == 0:
 		return refuse(NotYours)
+	case !slices.Contains(here, nil):
+		return Outcome{Denial: here[len(here)-1]}
 	}
 	if x.Asks == TakeoverGrace {
 		return Outcome{Denial: &Denial{Reason: "takeover-under-way", Product: x.Product, License: lic.ID, Machine: x.Machine, Until: x.Until}}

@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"slices"
 	"time"
-	"unicode/utf8"
 )
 
 // twin is the rules a second time, as naive as can be: everything is in slices in
@@ -26,10 +25,18 @@ type twin struct {
 	ended     []Tombstone
 	nodes     []Node
 	tokens    []JoinToken
-	aside     []SetAside
-	exports   []Export
-	odd       []Quarantined
-	events    []Event
+
+	credentials []Credential
+	accounts    []LocalAccount
+
+	aside   []SetAside
+	exports []Export
+	learned []Learned
+	revoked []Revocation
+	odd     []Quarantined
+	keys    []twinKey
+	veils   []Veil
+	events  []Event
 
 	pooled []twinUse // each day of pooled use, once
 
@@ -141,12 +148,26 @@ func (w *twin) command(c Command) Outcome {
 		return w.found(c)
 	case IssueToken:
 		return w.issueToken(c)
+	case GiveCredential:
+		return w.giveCredential(c)
+	case UseCredential:
+		return w.useCredential(c)
+	case EndCredential:
+		return w.endCredential(c)
+	case SetLocalAccount:
+		return w.setLocalAccount(c)
+	case RemoveLocalAccount:
+		return w.removeLocalAccount(c)
 	case Join:
 		return w.join(c)
 	case Enroll:
 		return w.enroll(c)
 	case RemoveNode:
 		return w.removeNode(c)
+	case Rekey:
+		return w.rekey(c)
+	case EndRekey:
+		return w.endRekey(c)
 	case Refused:
 		return w.refused(c)
 	case UsageSent:
@@ -186,12 +207,26 @@ func (w *twin) command(c Command) Outcome {
 		return w.acceptTime(c)
 	case Maintain:
 		return w.maintain(c.Maintenance)
+	case LetPass:
+		return w.letPass(c)
+	case EndBypass:
+		return Outcome{Repeat: !w.bypassOver()}
 	case RaiseLevel:
 		return w.raiseLevel(c)
 	case SettleUsage:
 		return w.settleUsage(c)
+	case NoteAlert:
+		return w.noteAlert(c)
+	case AlertTold:
+		return w.alertTold(c)
+	case NoteReport:
+		return w.noteReport(c)
 	case NoteLockout:
 		return w.noteLockout(c)
+	case NoteKeys:
+		return w.noteKeys(c)
+	case AcceptKeys:
+		return w.acceptKeys(c)
 	case NoteBacklog:
 		return w.noteBacklog(c)
 	case ExportUsage:
@@ -200,118 +235,65 @@ func (w *twin) command(c Command) Outcome {
 		return w.receiveUsage(c)
 	case NoteCloud:
 		return w.noteCloud(c)
+	case Learn:
+		return w.learn(c)
+	case NoteRevoked:
+		return w.noteRevoked(c)
+	case Report:
+		w.settle(c.User)
+		return w.report(c)
+	case KeepPosting:
+		return w.keepPosting(c)
+	case SeeKey:
+		w.settle(c.User)
+		return w.seeKey(c)
+	case BindKey:
+		w.settle(c.User)
+		return w.bindKey(c)
+	case ForgetKey:
+		w.settle(c.User)
+		return w.forgetKey(c)
+	case NoteAct:
+		return w.noteAct(c)
+	case EraseNames:
+		return w.eraseNames(c)
+	case ExportAudit:
+		return w.exportAudit(c)
+	case TrimAudit:
+		return w.trimAudit(c)
 	}
 	panic("the twin does not know this command yet")
 }
 
 func (w *twin) tell(f Fact) {
 	w.head.Seq++
-	switch f.(type) {
-	case Stopped, Expired, Returned, CheckoutEnded, CheckedIn:
-		w.head.UsageMade++
+	switch f := f.(type) {
+	case Stopped:
+		w.made(!f.Session.Relayed)
+	case Expired:
+		w.made(!f.Session.Relayed)
+	case Returned:
+		w.made(!f.Checkout.Relayed)
+	case CheckoutEnded:
+		w.made(!f.Checkout.Relayed)
+	case CheckedIn:
+		w.made(!f.Checkout.Relayed)
+	case PostingKept:
+		w.made(true)
 	}
 	w.events = append(w.events, Event{Seq: w.head.Seq, At: w.now(), Fact: f})
+	w.wasDone(w.head.Seq, f)
+}
+
+func (w *twin) made(record bool) {
+	if record {
+		w.head.UsageMade++
+	}
 }
 
 func refuse(r Reason) Outcome { return Outcome{Denial: &Denial{Reason: r}} }
 
 // What is there.
-
-func twinFind[T any](list []T, is func(*T) bool) *T {
-	for i := range list {
-		if is(&list[i]) {
-			return &list[i]
-		}
-	}
-	return nil
-}
-
-func (w *twin) session(id ID) *Session {
-	return twinFind(w.sessions, func(x *Session) bool { return x.ID == id })
-}
-
-func (w *twin) checkout(id ID) *Checkout {
-	return twinFind(w.checkouts, func(x *Checkout) bool { return x.ID == id })
-}
-
-func (w *twin) waiter(user UserID, id ID) *Waiter {
-	return twinFind(w.waiters, func(x *Waiter) bool { return x.User == user && x.ID == id })
-}
-
-// waiting is a copy of who waits of one user.
-func (w *twin) waiting(user UserID) (list []Waiter) {
-	for _, x := range w.waiters {
-		if x.User == user {
-			list = append(list, x)
-		}
-	}
-	return list
-}
-
-// keptFor is a copy of what is kept of one user's.
-func (w *twin) keptFor(user UserID) (list []Reservation) {
-	for _, x := range w.kept {
-		if x.user == user {
-			list = append(list, x.Reservation)
-		}
-	}
-	return list
-}
-
-// one: the two products are held together.
-func (w *twin) one(p, q ProductID) bool { return w.sessionsHoldUser() || p == q }
-
-func (w *twin) product(id ProductID) *Product {
-	return twinFind(w.products, func(x *Product) bool { return x.ID == id })
-}
-
-func (w *twin) license(id LicenseID) *License {
-	return twinFind(w.licenses, func(x *License) bool { return x.ID == id })
-}
-
-func (w *twin) user(id UserID) *User {
-	return twinFind(w.users, func(x *User) bool { return x.ID == id })
-}
-
-func (w *twin) runner(session ID) UserID {
-	if x := w.session(session); x != nil {
-		return x.User
-	}
-	return ""
-}
-
-func (w *twin) borrower(checkout ID) UserID {
-	if x := w.checkout(checkout); x != nil {
-		return x.User
-	}
-	return ""
-}
-
-// wasOf is whose session or checkout ended lately under the id.
-func (w *twin) wasOf(id ID) UserID {
-	if t := twinFind(w.ended, func(t *Tombstone) bool { return t.ID == id }); t != nil {
-		return t.User
-	}
-	return ""
-}
-
-func (w *twin) bury(id ID, user UserID) {
-	if w.wasOf(id) == "" {
-		w.ended = append(w.ended, Tombstone{ID: id, User: user, Until: w.now() + 60_000})
-	}
-}
-
-func twinName(names ...string) bool {
-	for _, s := range names {
-		if len(s) > 256 || !utf8.ValidString(s) {
-			return false
-		}
-	}
-	return true
-}
-
-// twinMachine reports whether it names a machine at all.
-func twinMachine(m Machine) bool { return twinName(m.ID, m.Name) && (m.ID != "" || sameMachine(m, m)) }
 
 // single: one machine at a time, unless it is known to be uncapped.
 func (w *twin) single(id ProductID) bool {
@@ -412,7 +394,7 @@ func (w *twin) offer(user UserID) {
 			w.tell(WaitEnded{Waiter: x, Reason: d.Reason})
 		} else {
 			until := w.now() + 30_000
-			w.kept = append(w.kept, twinKept{user, Reservation{Wait: x.ID, Product: x.Product, Machine: x.Machine, Until: until}})
+			w.kept = append(w.kept, twinKept{user, Reservation{Wait: x.ID, Product: x.Product, Machine: x.Machine, Until: until, Proof: x.Proof}})
 			w.tell(Reserved{Waiter: x, Until: until})
 		}
 		w.unwait(user, x.ID)
@@ -476,7 +458,7 @@ func (w *twin) differs(s *State) string {
 	if !reflect.DeepEqual(s.head, w.head) {
 		return "head: " + text(s.head) + "\nthe twin has " + text(w.head)
 	}
-	sizes := Counts{Users: len(w.users), Products: len(w.products), Licenses: len(w.licenses), Sessions: len(w.sessions), Checkouts: len(w.checkouts)}
+	sizes := Counts{Users: len(w.users), Products: len(w.products), Licenses: len(w.licenses), Sessions: len(w.sessions), Checkouts: len(w.checkouts), Learned: len(w.learned)}
 	got := s.Counts()
 	if got.Assigned, got.Provisional = 0, 0; got != sizes || len(s.graves) != len(w.ended) {
 		return "sizes: " + text(got) + "\nthe twin has " + text(sizes)
@@ -516,6 +498,7 @@ func (w *twin) differs(s *State) string {
 		same("a token", s.tokens[t.Secret], t)
 	}
 	same("how many nodes and tokens", []int{len(s.nodes), len(s.tokens)}, []int{len(w.nodes), len(w.tokens)})
+	w.sameCredentials(s, same)
 	same("the days of pooled use", usedDays(s), w.usedDays())
 	same("how much is set aside", len(s.setAside), len(w.aside))
 	for _, x := range w.aside {
@@ -525,6 +508,16 @@ func (w *twin) differs(s *State) string {
 	for _, x := range w.exports {
 		same("a file of usage", s.exports[x.Number], x)
 	}
+	same("how much is revoked", len(s.revoked), len(w.revoked))
+	for _, x := range w.revoked {
+		same("what is revoked", RevokedAt(s, x.User), x.At)
+	}
+	same("how much is learned", len(s.learned), len(w.learned))
+	for _, x := range w.learned {
+		same("what is learned", slices.Contains(AllLearned(s), x), true)
+	}
+	same("the machines' keys", keysByUser(s), w.keysByUser())
+	same("who is called what in the audit trail", w.otherVeils(s), false)
 	sessions, checkouts, waiters, kept := 0, 0, 0, 0
 	for _, p := range s.busy {
 		user, a := p.user.ID, p.active

@@ -18,7 +18,7 @@ func (w *twin) usageSent(c UsageSent) Outcome {
 		for i, x := range c.SetAside {
 			u := x.Usage
 			if u.Record == "" || u.Seq <= c.After || u.Seq > c.Through || i > 0 && u.Seq <= c.SetAside[i-1].Usage.Seq || !twinMachine(u.Machine) ||
-				!twinName(u.Record, x.Why, string(u.User), string(u.Product), string(u.License), u.Version, u.Country, u.LicenseType) {
+				!twinName(u.Record, x.Why, string(u.User), string(u.Product), string(u.License), u.Version, u.Country, u.LicenseType) || len(u.Posted) > 32<<10 {
 				return refuse(BadCommand)
 			}
 		}
@@ -143,7 +143,7 @@ func (w *twin) receiveUsage(c ReceiveUsage) Outcome {
 		for i, y := range c.Refused {
 			u := y.Usage
 			if u.Record == "" || u.Seq <= x.After || u.Seq > x.Through || i > 0 && u.Seq <= c.Refused[i-1].Usage.Seq || !twinMachine(u.Machine) ||
-				!twinName(u.Record, y.Why, string(u.User), string(u.Product), string(u.License), u.Version, u.Country, u.LicenseType) {
+				!twinName(u.Record, y.Why, string(u.User), string(u.Product), string(u.License), u.Version, u.Country, u.LicenseType) || len(u.Posted) > 32<<10 {
 				return refuse(BadCommand)
 			}
 		}
@@ -176,4 +176,22 @@ func (w *twin) receiveUsage(c ReceiveUsage) Outcome {
 		}
 	}
 	return Outcome{Export: &done}
+}
+
+func (w *twin) keepPosting(c KeepPosting) Outcome {
+	if c.User != "" && w.wasOf(c.ID) == c.User {
+		return Outcome{Repeat: true}
+	}
+	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
+		return refuse(r)
+	}
+	switch {
+	case len(c.Body) < 1 || len(c.Body) > 32<<10 || !twinName(string(c.Product)):
+		return refuse(BadCommand)
+	case w.head.Backlog.Level == BacklogFull:
+		return Outcome{Denial: &Denial{Reason: UsageFull, Product: c.Product}}
+	}
+	w.bury(c.ID, c.User)
+	w.tell(PostingKept{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Body: c.Body, Listed: c.Listed})
+	return Outcome{}
 }

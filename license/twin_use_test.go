@@ -13,6 +13,8 @@ func (w *twin) start(c Start) Outcome {
 		switch {
 		case x.User != c.User || x.Product != c.Product || !sameMachine(x.Machine, c.Machine):
 			return refuse(IDInUse)
+		case w.notHolder(x.User, x.Machine, x.Proof, c.Proof) != nil:
+			return Outcome{Denial: w.notHolder(x.User, x.Machine, x.Proof, c.Proof)}
 		case x.Notice != nil && x.Notice.Until <= w.now():
 			return refuse(AlreadyEnded)
 		}
@@ -28,11 +30,16 @@ func (w *twin) start(c Start) Outcome {
 	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
 		return refuse(r)
 	}
-	if c.TTL < 0 || c.TTL > time.Hour || !twinName(string(c.Product), c.Version, c.Client, c.Email, c.Feature) {
+	if c.TTL < 0 || c.TTL > time.Hour && !c.Relayed || !twinName(string(c.Product), c.Version, c.Client, c.Email, c.Feature, c.From) {
 		return refuse(BadCommand)
 	}
 	if d := w.keptOut(c.User, c.Machine, c.Product); d != nil {
 		return Outcome{Denial: d}
+	}
+	if !c.Relayed {
+		if d := w.keyWrong(c.User, c.Machine, c.Proof, c.Product); d != nil {
+			return Outcome{Denial: d}
+		}
 	}
 	r, d := w.right(c)
 	if d != nil {
@@ -66,7 +73,7 @@ func (w *twin) start(c Start) Outcome {
 			return Outcome{Denial: d}
 		}
 	}
-	if w.head.Backlog.Level == 3 {
+	if w.head.Backlog.Level == 3 && !c.Relayed {
 		return about("usage-full")
 	}
 	if under == nil && !c.Agreed && !w.alone(w.single(c.Product)) {
@@ -80,11 +87,23 @@ func (w *twin) start(c Start) Outcome {
 	x := Session{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Client: c.Client,
 		Since: w.now(), TTL: c.TTL, Generation: 1, Type: r.typ, Warnings: r.warnings, Feature: c.Feature, Fences: c.Fences,
 		Pool: lic.ID != "" && lic.Assignee == "", Country: w.user(c.User).Country}
+	x.Relayed = c.Relayed
+	if c.Relayed {
+		x.From = c.From
+	} else {
+		x.Proof = c.Proof
+	}
+	if x.TTL == 0 && c.Relayed {
+		x.TTL = 2 * time.Hour
+	}
 	if x.TTL == 0 {
 		x.TTL = w.head.Settings.LeaseTTL
 	}
-	if x.TTL == 0 {
+	if x.TTL < 3*time.Minute && (c.Relayed || x.TTL == 0) {
 		x.TTL = 3 * time.Minute
+	}
+	if c.Relayed {
+		x.TTL = min(x.TTL, w.longest())
 	}
 	if under != nil {
 		x.UnderCheckout = under.ID
@@ -124,6 +143,9 @@ func (w *twin) stop(c Stop) Outcome {
 		return refuse(UnknownSession)
 	case x.User != c.User || !sameMachine(x.Machine, c.Machine):
 		return refuse(NotYours)
+	}
+	if d := w.notHolder(x.User, x.Machine, x.Proof, c.Proof); d != nil {
+		return Outcome{Denial: d}
 	}
 	over, free := w.over(*x)
 	w.tell(Stopped{Session: &over, Freed: free})
@@ -222,6 +244,9 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 		if x.User != c.User || x.Product != c.Product || !sameMachine(x.Machine, c.Machine) {
 			return refuse(IDInUse)
 		}
+		if d := w.notHolder(x.User, x.Machine, x.Proof, c.Proof); d != nil && c.By == "" && !c.Imported {
+			return Outcome{Denial: d}
+		}
 		if w.single(x.Product) && x.Token <= w.head.Restored.Seq {
 			if d := w.waits(x.Product, x.License); d != nil {
 				return Outcome{Denial: d}
@@ -233,7 +258,7 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
 		return refuse(r)
 	}
-	if !twinName(string(c.Product), c.Version, c.By, c.Note) {
+	if !twinName(string(c.Product), c.Version, c.By, c.Note) || c.Imported && c.Until == 0 {
 		return refuse(BadCommand)
 	}
 	for _, x := range w.sessions {
@@ -244,6 +269,11 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	if d := w.keptOut(c.User, c.Machine, c.Product); d != nil {
 		return Outcome{Denial: d}
 	}
+	if c.By == "" && !c.Imported {
+		if d := w.keyWrong(c.User, c.Machine, c.Proof, c.Product); d != nil {
+			return Outcome{Denial: d}
+		}
+	}
 	for _, x := range w.checkouts {
 		if d := w.keptOut(c.User, x.Machine, c.Product); d != nil && x.User == c.User && sameMachine(x.Machine, c.Machine) {
 			return Outcome{Denial: d}
@@ -252,6 +282,11 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	lic, d := w.byName(c.User, c.Product)
 	if d != nil {
 		return Outcome{Denial: d}
+	}
+	if old := w.renewed(c, lic); old != nil && !c.Imported && c.By == "" {
+		if d := w.notHolder(old.User, old.Machine, old.Proof, c.Proof); d != nil {
+			return Outcome{Denial: d}
+		}
 	}
 	if d := w.checkoutTerms(c, lic); d != nil {
 		return Outcome{Denial: d}
@@ -278,7 +313,7 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 			return Outcome{Denial: d}
 		}
 	}
-	if w.head.Backlog.Level == 3 {
+	if w.head.Backlog.Level == 3 && !c.Imported {
 		return Outcome{Denial: &Denial{Reason: "usage-full", Product: c.Product, License: lic.ID}}
 	}
 	if !c.Agreed {
@@ -289,11 +324,17 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	w.heard(w.now())
 	wasKept := w.take(c.User, c.Product, machine)
 	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Since: w.now(),
-		Until: until, By: c.By, Note: c.Note, Remind: w.nextReminder(until), Country: w.user(c.User).Country}
+		Until: until, By: c.By, Note: c.Note, Remind: w.nextReminder(until), Country: w.user(c.User).Country, Relayed: c.Imported}
+	if c.By == "" && !c.Imported {
+		x.Proof = c.Proof
+	}
 	var before *Checkout
 	if old := w.renewed(c, lic); old != nil {
 		copied := *old
 		before = &copied
+		if x.Proof == (Proof{}) {
+			x.Proof = copied.Proof
+		}
 		w.dropCheckout(copied)
 		w.tell(Returned{Checkout: copied})
 		x.Machine.ID, x.Machine.Name = cmp.Or(x.Machine.ID, before.Machine.ID), cmp.Or(x.Machine.Name, before.Machine.Name)
@@ -328,6 +369,9 @@ func (w *twin) giveBack(c Return) Outcome {
 	case x.User != c.User || !sameMachine(x.Machine, c.Machine):
 		return refuse(NotYours)
 	}
+	if d := w.notHolder(x.User, x.Machine, x.Proof, c.Proof); d != nil {
+		return Outcome{Denial: d}
+	}
 	back := *x
 	w.dropCheckout(back)
 	w.tell(Returned{Checkout: back})
@@ -343,11 +387,17 @@ func (w *twin) wait(c Wait) Outcome {
 		if x.Product != c.Product || !sameMachine(x.Machine, c.Machine) {
 			return refuse(IDInUse)
 		}
+		if d := w.notHolder(x.User, x.Machine, x.Proof, c.Proof); d != nil {
+			return Outcome{Denial: d}
+		}
 		copied := *x
 		return Outcome{Waiter: &copied, Repeat: true}
 	}
 	if r := w.fresh(c.ID, c.User, c.Machine, c.NotAfter); r != "" {
 		return refuse(r)
+	}
+	if d := w.noWait(c.User, c.Machine, c.Proof, c.Product); d != nil {
+		return Outcome{Denial: d}
 	}
 	_, blocked, d := w.wants(c.User, c.Product, c.Machine)
 	switch {
@@ -358,9 +408,17 @@ func (w *twin) wait(c Wait) Outcome {
 	case blocked.Reason == "takeover-under-way":
 		return Outcome{Denial: blocked}
 	}
-	x := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: w.now()}
+	x := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: w.now(), Proof: c.Proof}
 	w.waitsNow(x)
 	return Outcome{Waiter: &x}
+}
+
+// noWait: this machine could not start it, whatever is in its way.
+func (w *twin) noWait(user UserID, m Machine, p Proof, product ProductID) *Denial {
+	if d := w.keptOut(user, m, product); d != nil {
+		return d
+	}
+	return w.keyWrong(user, m, p, product)
 }
 
 func (w *twin) endWait(c EndWait) Outcome {
@@ -368,16 +426,64 @@ func (w *twin) endWait(c EndWait) Outcome {
 		return refuse(BadCommand)
 	}
 	if x := w.waiter(c.User, c.ID); x != nil {
+		if d := w.notHolder(c.User, x.Machine, x.Proof, c.Proof); d != nil {
+			return Outcome{Denial: d}
+		}
 		w.tell(WaitEnded{Waiter: *x})
 		w.unwait(c.User, c.ID)
 		return Outcome{}
 	}
 	for _, r := range w.keptFor(c.User) {
 		if r.Wait == c.ID {
+			if d := w.notHolder(c.User, r.Machine, r.Proof, c.Proof); d != nil {
+				return Outcome{Denial: d}
+			}
 			w.keepNoMore(c.User, r)
 			w.offer(c.User)
 			return Outcome{}
 		}
 	}
 	return Outcome{Repeat: true}
+}
+
+func (w *twin) report(c Report) Outcome {
+	if !twinName(c.Run, c.From) || c.Run == "" || c.User == "" || !twinMachine(c.Machine) {
+		return refuse(BadCommand)
+	}
+	x := w.session(c.Session)
+	if x == nil {
+		return refuse(UnknownSession)
+	}
+	if !x.Relayed || x.User != c.User || !sameMachine(x.Machine, c.Machine) {
+		return refuse(NotYours)
+	}
+	if !c.Ends {
+		for _, y := range w.sessions {
+			if y.User == c.User && !sameMachine(y.Machine, x.Machine) && slices.Contains(y.Runs, c.Run) {
+				return refuse(NotYours)
+			}
+		}
+	}
+	var others []string
+	for _, r := range x.Runs {
+		if r != c.Run {
+			others = append(others, r)
+		}
+	}
+	there := len(others) < len(x.Runs)
+	here := x.From == "" || c.From == x.From
+	switch {
+	case there != c.Ends, there && !here:
+		return Outcome{Repeat: true}
+	case c.Ends && len(others) == 0:
+		return w.stop(Stop{ID: c.Session, User: c.User, Machine: c.Machine})
+	case !c.Ends && slices.Contains(x.Runs, ""):
+		return Outcome{Repeat: true}
+	case !c.Ends && (len(others) == 16 || !here):
+		others = append(others, "")
+	case !c.Ends:
+		others = append(others, c.Run)
+	}
+	x.Runs = others
+	return Outcome{}
 }

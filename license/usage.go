@@ -9,6 +9,8 @@ type UsageKind uint8
 const (
 	UsageSession UsageKind = iota
 	UsageCheckout
+	// UsagePosted is a posting of the vendor's own client that the site has taken over.
+	UsagePosted
 )
 
 // Usage is one record for the cloud's books, derived from an event: what ended
@@ -29,14 +31,49 @@ type Usage struct {
 	Provisional bool      `cbor:"13,keyasint,omitempty"`
 	LicenseType string    `cbor:"14,keyasint,omitempty"` // as its user was shown it: Practitioner, Commercial, Pooled, Trial
 	Token       uint64    `cbor:"15,keyasint,omitempty"` // the seq of its beginning
+	// Posted is the posting of UsagePosted, byte for byte; Listed says that it is a list, of
+	// the use of features. Its times are those it was taken over.
+	Posted []byte `cbor:"226,keyasint,omitempty"`
+	Listed bool   `cbor:"227,keyasint,omitempty"`
 }
 
 func recordID(id ID, token uint64) string {
 	return id.String() + "-" + strconv.FormatUint(token, 10)
 }
 
-// UsageOf derives the usage record of an event, if it has one.
+// UsageOf derives the usage record of an event, if it has one. Use by clients that meter
+// themselves has none.
 func UsageOf(e Event) (Usage, bool) {
+	if f, posted := e.Fact.(PostingKept); posted {
+		return f.usage(e), true
+	}
+	if !metered(e.Fact) {
+		return Usage{}, false
+	}
+	return UseOf(e)
+}
+
+// metered reports whether a fact has a usage record of this site's.
+func metered(f Fact) bool {
+	switch f := f.(type) {
+	case Stopped:
+		return !f.Session.Relayed
+	case Expired:
+		return !f.Session.Relayed
+	case Returned:
+		return !f.Checkout.Relayed
+	case CheckoutEnded:
+		return !f.Checkout.Relayed
+	case CheckedIn:
+		return !f.Checkout.Relayed
+	case PostingKept:
+		return true
+	}
+	return false
+}
+
+// UseOf is what was used by an event, whoever meters it.
+func UseOf(e Event) (Usage, bool) {
 	session := func(x *Session) (Usage, bool) {
 		return Usage{Seq: e.Seq, Record: recordID(x.ID, x.Token), Kind: UsageSession, ID: x.ID, User: x.User, Product: x.Product, License: x.License,
 			Machine: x.Machine, Version: x.Version, Started: x.Since, Ended: e.At, Provisional: x.Provisional, LicenseType: x.LicenseType(), Country: x.Country, Token: x.Token}, true
@@ -63,17 +100,17 @@ func UsageOf(e Event) (Usage, bool) {
 	return Usage{}, false
 }
 
-// OpenUsage is the usage so far of what a user has open: records as there will be when
-// it ends.
+// OpenUsage is the use so far of what a user has open, whoever meters it: as it will be
+// when it ends.
 func OpenUsage(a *Active, now Time) []Usage {
 	var usage []Usage
 	for i := range a.Sessions {
-		if u, ok := UsageOf(Event{At: now, Fact: Stopped{Session: &a.Sessions[i]}}); ok {
+		if u, ok := UseOf(Event{At: now, Fact: Stopped{Session: &a.Sessions[i]}}); ok {
 			usage = append(usage, u)
 		}
 	}
 	for i := range a.Checkouts {
-		if u, ok := UsageOf(Event{At: now, Fact: CheckoutEnded{Checkout: a.Checkouts[i]}}); ok {
+		if u, ok := UseOf(Event{At: now, Fact: CheckoutEnded{Checkout: a.Checkouts[i]}}); ok {
 			usage = append(usage, u)
 		}
 	}

@@ -102,8 +102,14 @@ func (c *AuditCount) Add(e Event) {
 	}
 	switch f := e.Fact.(type) {
 	case Started:
+		if f.Session.Relayed {
+			break
+		}
 		began(f.Session.ID, f.Session.Token, f.Session.User)
 	case CheckedOut:
+		if f.Checkout.Relayed {
+			break
+		}
 		began(f.Checkout.ID, f.Checkout.Token, f.Checkout.User)
 	case CheckoutFound:
 		began(f.Checkout.ID, f.Checkout.Token, f.Checkout.User)
@@ -122,6 +128,9 @@ func (c *AuditCount) Add(e Event) {
 		}
 	}
 	if u, ok := UsageOf(e); ok {
+		if u.Kind == UsagePosted { // it begins and ends with being taken over
+			began(u.ID, u.Token, u.User)
+		}
 		c.ended(e.Seq, &u)
 	}
 }
@@ -204,10 +213,16 @@ func BooksOf(s *State) Books {
 	for _, p := range s.busy {
 		for i := range p.active.Sessions {
 			x := &p.active.Sessions[i]
+			if x.Relayed {
+				continue
+			}
 			b.open[recordID(x.ID, x.Token)] = running{x.Token, x.User}
 		}
 		for i := range p.active.Checkouts {
 			x := &p.active.Checkouts[i]
+			if x.Relayed {
+				continue
+			}
 			b.open[recordID(x.ID, x.Token)] = running{x.Token, x.User}
 		}
 	}

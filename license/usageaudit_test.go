@@ -142,3 +142,38 @@ func TestAnAuditFindsWhatIsTwiceOrMiscounted(t *testing.T) {
 		t.Errorf("%d findings and %d more are told, want %d and 5", len(a.Findings), a.More, MaxFindings)
 	}
 }
+
+// What the vendor's own client posts and has taken over is a record like any other; what that client
+// meters itself is none.
+func TestAnAuditKnowsWhoMeters(t *testing.T) {
+	s, journal := audited(t)
+	at := s.head.Now
+	do := func(c Command) {
+		t.Helper()
+		at += 1000
+		out, events := Apply(s, Entry{At: at, Command: c})
+		if out.Denial != nil {
+			t.Fatalf("%+v is refused: %s", c, out.Denial.Reason)
+		}
+		journal = append(journal, events...)
+	}
+	before := audit(s, 0, journal)
+	m := Machine{Name: "WS-1"}
+	do(Mirror{From: "1", Cursor: "2", Last: true, Changes: []Change{{Product: &Product{ID: "micro", Capped: CappedYes}}, {License: &License{ID: "L", Product: "micro", Assignee: "u1"}}}})
+	do(CheckOut{ID: ID{9}, User: "u1", Product: "micro", Machine: m, Until: at.Add(1 << 40), Agreed: true, Imported: true})
+	do(Start{ID: ID{8}, User: "u2", Product: "view", Machine: m, Agreed: true, Relayed: true})
+	do(KeepPosting{ID: ID{7}, User: "u2", Product: "view", Machine: m, Body: []byte("{}")})
+	during := audit(s, 0, journal)
+	do(Stop{ID: ID{8}, User: "u2", Machine: m})
+	do(Return{ID: ID{9}, User: "u1", Machine: m})
+	after := audit(s, 0, journal)
+	for _, a := range []Audit{during, after} {
+		if !a.Clean() {
+			t.Errorf("found %+v", a.Findings)
+		}
+		if a.Began != before.Began+1 || a.Ended != before.Ended+1 || a.Waiting != before.Waiting+1 || a.Open != before.Open {
+			t.Errorf("counted %d begun, %d ended, %d waiting, %d open; before %d, %d, %d, %d; want one more of the first three",
+				a.Began, a.Ended, a.Waiting, a.Open, before.Began, before.Ended, before.Waiting, before.Open)
+		}
+	}
+}

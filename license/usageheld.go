@@ -58,7 +58,7 @@ func (s *State) UsageWaiting() uint64 {
 func (x *SetAside) valid(after, through uint64) bool {
 	u := &x.Usage
 	return u.Record != "" && u.Seq > after && u.Seq <= through && validName(u.Record) && validName(x.Why) && validName(string(u.User)) &&
-		validName(string(u.Product)) && validName(string(u.License)) && validName(u.Version) && validName(u.Country) && validName(u.LicenseType) && u.Machine.valid()
+		validName(string(u.Product)) && validName(string(u.License)) && validName(u.Version) && validName(u.Country) && validName(u.LicenseType) && u.Machine.valid() && len(u.Posted) <= MaxPosted
 }
 
 // checkSetAside is decide for what is to be set aside of the usage after one seq and

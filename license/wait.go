@@ -21,6 +21,8 @@ type Waiter struct {
 	Asks     TakeoverPolicy `cbor:"50,keyasint,omitempty"`
 	Declined bool           `cbor:"51,keyasint,omitempty"`
 	Until    Time           `cbor:"52,keyasint,omitempty"`
+	// Proof is the key that its machine has shown for it; zero: none. See holder.
+	Proof Proof `cbor:"430,keyasint,omitzero"`
 }
 
 // Reservation keeps what became free for the machine that waited.
@@ -29,6 +31,7 @@ type Reservation struct {
 	Product ProductID `cbor:"2,keyasint"`
 	Machine Machine   `cbor:"3,keyasint"`
 	Until   Time      `cbor:"4,keyasint"`
+	Proof   Proof     `cbor:"430,keyasint,omitzero"` // of the wait
 }
 
 // Wait asks to be told when the product can be started on this machine.
@@ -38,6 +41,8 @@ type Wait struct {
 	Product  ProductID `cbor:"3,keyasint"`
 	Machine  Machine   `cbor:"4,keyasint"`
 	NotAfter Time      `cbor:"5,keyasint,omitempty"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"430,keyasint,omitzero"`
 }
 
 // WaitBegan: the machine waits.
@@ -49,6 +54,8 @@ type WaitBegan struct {
 type EndWait struct {
 	ID   ID     `cbor:"1,keyasint"`
 	User UserID `cbor:"2,keyasint"`
+	// Proof is what the caller has shown of the machine.
+	Proof Proof `cbor:"430,keyasint,omitzero"`
 }
 
 // WaitEnded: the wait is over.
@@ -116,9 +123,12 @@ func (c Wait) decide(s *State, at Time) *Denial {
 		if w.Product != c.Product || !w.Machine.Is(c.Machine) {
 			return deny(IDInUse)
 		}
-		return nil
+		return s.holder(w.User, w.Machine, w.Proof, c.Proof)
 	}
 	if d := s.fresh(c.ID, c.User, c.Machine, at, c.NotAfter); d != nil {
+		return d
+	}
+	if d := s.mayWait(c.User, c.Machine, c.Proof, c.Product, at); d != nil {
 		return d
 	}
 	_, blocked, d := s.wants(c.User, c.Product, c.Machine, at)
@@ -138,9 +148,18 @@ func (c Wait) do(s *State, at Time) Outcome {
 	if _, blocked, _ := s.wants(c.User, c.Product, c.Machine, at); blocked == nil {
 		return Outcome{}
 	}
-	w := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: at}
+	w := Waiter{ID: c.ID, User: c.User, Product: c.Product, Machine: c.Machine, Since: at, Proof: c.Proof}
 	s.await(s.open(c.User), w)
 	return Outcome{Waiter: &w}
+}
+
+// mayWait says why a machine may not wait for a product, whatever is in its way: it could
+// not start it.
+func (s *State) mayWait(user UserID, m Machine, p Proof, product ProductID, at Time) *Denial {
+	if d := s.barred(user, m, product); d != nil {
+		return d
+	}
+	return s.keyed(user, m, p, product, s.single(product), at)
 }
 
 // await notes the machine that waits from now on: the last one for a hold wins.
@@ -175,11 +194,30 @@ func (s *State) unwait(a *Active, id ID) {
 
 func (c EndWait) subject(*State) UserID { return c.User }
 
-func (c EndWait) decide(*State, Time) *Denial {
+func (c EndWait) decide(s *State, _ Time) *Denial {
 	if !validName(string(c.User)) {
 		return deny(BadCommand)
 	}
+	if w := s.waiter(c.User, c.ID); w != nil {
+		return s.holder(w.User, w.Machine, w.Proof, c.Proof)
+	}
+	if r := s.keptFor(c.User, c.ID); r != nil {
+		return s.holder(c.User, r.Machine, r.Proof, c.Proof)
+	}
 	return nil
+}
+
+// keptFor is what is kept for a user's machine that waited by this id, or nil.
+func (s *State) keptFor(user UserID, wait ID) *Reservation {
+	a := s.Active(user)
+	if a == nil {
+		return nil
+	}
+	i := slices.IndexFunc(a.Reservations, func(r Reservation) bool { return r.Wait == wait })
+	if i < 0 {
+		return nil
+	}
+	return &a.Reservations[i]
 }
 
 func (c EndWait) do(s *State, _ Time) Outcome {
@@ -272,7 +310,7 @@ func (s *State) offer(user UserID) {
 			case free:
 				s.open(user)
 				until := s.head.Now.Add(ReservationTime)
-				a.Reservations = append(a.Reservations, Reservation{Wait: w.ID, Product: w.Product, Machine: w.Machine, Until: until})
+				a.Reservations = append(a.Reservations, Reservation{Wait: w.ID, Product: w.Product, Machine: w.Machine, Until: until, Proof: w.Proof})
 				s.plan(until, user)
 				s.emit(Reserved{Waiter: w, Until: until})
 			default:

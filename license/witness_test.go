@@ -19,6 +19,7 @@ import (
 //   - what TakeChanged names is all that changed;
 //   - the indexes are what the records say;
 //   - Clone copies, and shares nothing that changes;
+//   - the audit trail is a chain, which ends as the state says;
 //   - a denial leaves only what was due;
 //   - what Check refuses, Apply refuses for the same reason;
 //   - Due proposes what Apply accepts, and nothing after that;
@@ -34,6 +35,7 @@ type witness struct {
 	state  *State
 	twin   *State
 	stored map[Key]string // by TakeChanged alone
+	trail  AuditChain     // likewise
 	ledger ledger
 	count  int
 	diary  []happening
@@ -103,12 +105,21 @@ func (w *witness) see(e Entry) {
 	w.sameState("the twin", w.twin, s)
 
 	s.TakeChanged(func(k Key, r any) {
+		if x, is := r.(*Audited); is {
+			if err := w.trail.Next(x); err != nil {
+				w.fail("%v", err)
+			}
+			return
+		}
 		if w.equal("a changed record", text(r), text(s.Record(k))); r != nil {
 			w.stored[k] = text(r)
 		} else {
 			delete(w.stored, k)
 		}
 	})
+	if err := w.trail.Ends(s.head.Audit.Number, s.head.Audit.Hash); err != nil {
+		w.fail("%v", err)
+	}
 	w.indexes()
 	if w.count%20 == 0 {
 		w.same("what a store has that keeps what TakeChanged names", w.stored, records(s))
@@ -140,6 +151,7 @@ func (w *witness) dueIsAccepted(at Time) {
 	if again := Due(c, at); len(again) > 0 {
 		w.fail("still due after all of it was done: %s, first %s", text(again), text(due))
 	}
+	c.machineKeys, c.head.Settings.MachineKeys = nil, false // who waits has shown nothing, and is told all the same
 	c.EachActive(func(a *Active) bool {
 		if a.overdue(at) >= 0 || slices.ContainsFunc(a.Reservations, func(r Reservation) bool { return r.Until <= at }) {
 			w.fail("Due does not name all that is due at %v: left is %s", at, text(a))
@@ -397,7 +409,7 @@ func (w *witness) sameState(what string, got, want *State) {
 	if reflect.DeepEqual(got.head, want.head) {
 		if samePeople(got, want) && maps.Equal(owners(got), owners(want)) && samePointed(got.products, want.products) &&
 			reflect.DeepEqual(got.licenses, want.licenses) && maps.Equal(got.bars, want.bars) &&
-			samePointed(got.nodes, want.nodes) && maps.Equal(got.tokens, want.tokens) &&
+			samePointed(got.nodes, want.nodes) && maps.Equal(got.tokens, want.tokens) && maps.Equal(got.credentials, want.credentials) && maps.Equal(got.accounts, want.accounts) &&
 			reflect.DeepEqual(got.poolUse, want.poolUse) {
 			return
 		}

@@ -177,6 +177,70 @@ func TestFromTellsOfSecretsThatAreNotSent(t *testing.T) {
 	}
 }
 
+// That an issuer lists other keys only is told to administrators, once for each set, and that
+// it is over.
+func TestFromTellsOfKeysThatAreHeldBack(t *testing.T) {
+	s, now := license.NewState(), license.TimeOf(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	apply(t, s, now, license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
+		{User: &license.User{ID: "ida", Roles: license.RoleAdministrator}}, {User: &license.User{ID: "ann"}}}})
+	known, other := []license.Digest{{1}}, []license.Digest{{2}}
+	for i, step := range []struct {
+		command license.Command
+		want    []Notice
+	}{
+		{license.NoteKeys{Issuer: "https://one", Node: "gw1", Taken: known}, nil},
+		{license.NoteKeys{Issuer: "https://one", Node: "gw2", Taken: known, Held: other}, []Notice{{Kind: KeysHeld, User: "ida", Issuer: "https://one", Node: "gw2"}}},
+		{license.NoteKeys{Issuer: "https://one", Node: "gw1", Taken: known, Held: other}, nil},
+		{license.AcceptKeys{Issuer: "https://one", Set: license.SetDigest(other), By: "root"}, nil},
+		{license.NoteKeys{Issuer: "https://one", Node: "gw1", Taken: other}, nil},
+		{license.NoteKeys{Issuer: "https://one", Node: "gw2", Taken: other}, []Notice{{Kind: KeysResumed, User: "ida", Issuer: "https://one"}}},
+	} {
+		var got []Notice
+		for _, e := range apply(t, s, now, step.command) {
+			for _, n := range From(e) {
+				n.Seq, n.At = 0, 0
+				got = append(got, n)
+			}
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("step %d, %+v:\n got %+v\nwant %+v", i, step.command, got, step.want)
+		}
+	}
+}
+
+// A bypass is told to administrators when it begins and when it is over, by somebody or
+// because its time is up.
+func TestFromTellsOfABypass(t *testing.T) {
+	s, now := license.NewState(), license.TimeOf(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	apply(t, s, now, license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
+		{User: &license.User{ID: "ida", Roles: license.RoleAdministrator}}, {User: &license.User{ID: "ann"}}}})
+	begun := Notice{Kind: Bypass, User: "ida", By: "root", Note: "no starts", Until: now.Add(license.BypassTime)}
+	later := begun
+	later.Until = now.Add(time.Minute + license.BypassTime)
+	for i, step := range []struct {
+		after   time.Duration
+		command license.Command
+		want    []Notice
+	}{
+		{0, license.LetPass{By: "root", Note: "no starts"}, []Notice{begun}},
+		{0, license.LetPass{Over: true, By: "ida", Note: "mended"}, []Notice{{Kind: Bypass, User: "ida", Reason: ReasonOver, By: "ida", Note: "mended"}}},
+		{time.Minute, license.LetPass{By: "root", Note: "no starts"}, []Notice{later}},
+		{time.Minute, license.EndBypass{}, nil},
+		{time.Minute + license.BypassTime, license.EndBypass{}, []Notice{{Kind: Bypass, User: "ida", Reason: ReasonOver}}},
+	} {
+		var got []Notice
+		for _, e := range apply(t, s, now.Add(step.after), step.command) {
+			for _, n := range From(e) {
+				n.Seq, n.At = 0, 0
+				got = append(got, n)
+			}
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("step %d, %+v:\n got %+v\nwant %+v", i, step.command, got, step.want)
+		}
+	}
+}
+
 // What becomes of usage is told to administrators: that the cloud refuses some of it,
 // and how full its room is.
 func TestFromTellsOfUsageThatDoesNotArrive(t *testing.T) {

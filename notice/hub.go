@@ -95,7 +95,8 @@ func (h *Hub) Publish(epoch uint64, events []license.Event) {
 		if len(ns) > 0 {
 			h.site.tell(ns)
 		}
-		if _, ok := e.Fact.(license.Mirrored); ok {
+		switch e.Fact.(type) {
+		case license.Mirrored, license.Blocked, license.KeyBound, license.KeyReplaced, license.KeyForgotten:
 			h.ring()
 		}
 	}
@@ -113,8 +114,8 @@ func (h *Hub) Reset(epoch, seq uint64) {
 	h.advance(Token{epoch, seq})
 }
 
-// Mirrored gives one value when the mirror has changed since the last: whoever may be
-// here may not be any more. It is for one reader.
+// Mirrored gives one value when the mirror, who is kept out or a machine's key has changed
+// since the last: whoever may be here may not be any more. It is for one reader.
 func (h *Hub) Mirrored() <-chan struct{} { return h.mirrored }
 
 func (h *Hub) ring() {

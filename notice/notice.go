@@ -59,8 +59,16 @@ const (
 	UsageRefused    Kind = "usage-refused"     // the cloud refuses usage records for good; they are kept apart
 	UsageBacklog    Kind = "usage-backlog"     // usage waits for the cloud; the reason is how full its room is
 
+	MachineClone   Kind = "machine-clone"   // another computer went by the id of a machine in use, and was refused; or a machine is in two places
+	MachineRekeyed Kind = "machine-rekeyed" // a machine shows another key than before, or one more
+
 	SecretStopped Kind = "proxy-secret-stopped" // a proxy rejects a node's secret, which is not sent for a while
 	SecretResumed Kind = "proxy-secret-resumed" // the proxy takes one again, or is not used any more
+
+	KeysHeld    Kind = "issuer-keys-held"    // an issuer of sign-ins lists other keys only; they are not believed
+	KeysResumed Kind = "issuer-keys-resumed" // they were accepted, or it lists what it did before
+
+	Bypass Kind = "bypass" // nothing that is relayed is withheld, or (over) something is again
 
 	// Of a checkout.
 	OutEnding  Kind = "checkout-ending" // it ends in three days, or in one
@@ -71,7 +79,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{Granted, Stopped, Attempted, Free, Yours, NotTaken, WaitEnded, Released, Ending, Confirmed,
 		CheckedOut, Returned, EndsSoon, Extended, Assigned, Unassigned, Blocked, Unblocked, Requested, Declined, LinkUp, LinkDown, Policy, Maintenance,
-		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, Quarantined, LinkSlow, LinkStale, LevelRaised, UsageRefused, UsageBacklog, SecretStopped, SecretResumed, OutEnding, WrittenOff}
+		CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, Quarantined, LinkSlow, LinkStale, LevelRaised, UsageRefused, UsageBacklog, MachineClone, MachineRekeyed, SecretStopped, SecretResumed, KeysHeld, KeysResumed, Bypass, OutEnding, WrittenOff}
 }
 
 // ForAdministrators reports whether notices of this kind are for those who administer the
@@ -79,7 +87,7 @@ func Kinds() []Kind {
 func (k Kind) ForAdministrators() bool {
 	switch k {
 	case CheckoutFlagged, UserNotFound, LicenseChanged, SiteEnds, Reminders, MirrorHeld, MirrorResumed, Quarantined,
-		LinkSlow, LinkStale, LevelRaised, UsageRefused, UsageBacklog, SecretStopped, SecretResumed:
+		LinkSlow, LinkStale, LevelRaised, UsageRefused, UsageBacklog, MachineClone, MachineRekeyed, SecretStopped, SecretResumed, KeysHeld, KeysResumed, Bypass:
 		return true
 	}
 	return false
@@ -88,9 +96,11 @@ func (k Kind) ForAdministrators() bool {
 // The reasons of a Free, Stopped or Returned notice whose end was no person's.
 const (
 	ReasonExpired = "expired" // no heartbeat came in time
-	ReasonOver    = "over"    // the checkout's date has come; the link is slow no more; there is no maintenance
+	ReasonOver    = "over"    // the checkout's date has come; the link is slow no more; there is no maintenance, or no bypass
 	// ReasonCheckedIn: the cloud has confirmed the check-in of what was written off.
 	ReasonCheckedIn = "checked-in"
+	// ReasonTwoPlaces: of a clone, that one key is shown in two networks by turns.
+	ReasonTwoPlaces = "two-places"
 )
 
 // The reasons of a LicenseChanged notice; none: it has another product or term.
@@ -126,7 +136,8 @@ type Notice struct {
 	Until   license.Time           // kept, renewed or checked out until then; of LinkStale, the last contact
 	About   license.UserID         // whom administrators are told of
 	Counts  license.ReminderCounts // of Reminders
-	Node    string                 // of SecretStopped and SecretResumed, with Proxy
+	Node    string                 // of SecretStopped and SecretResumed, with Proxy, and of KeysHeld
+	Issuer  string                 // of KeysHeld and KeysResumed
 	Proxy   string                 // as the node's configuration calls it
 	// Provisional: the site granted it alone.
 	Provisional bool
@@ -212,6 +223,10 @@ func From(e license.Event) []Notice {
 		n.Product, n.Machine, n.To = f.Reservation.Product, f.Reservation.Machine, f.Reservation.Machine
 	case license.Attempted:
 		d := &f.Denial
+		if d.Reason == license.MachineClone {
+			n.Kind, n.User, n.Reason, n.Product, n.Machine, n.To = Attempted, f.User, string(d.Reason), d.Product, f.Machine, f.Machine
+			break
+		}
 		if d.Reason != license.MachineActive && d.Reason != license.KeptForWaiter {
 			return nil // nobody else's machine has to do with it
 		}
@@ -269,11 +284,38 @@ func From(e license.Event) []Notice {
 	case license.BacklogChanged:
 		n.Kind, n.Reason = UsageBacklog, f.Level.String()
 		return n.each(f.To)
+	case license.CloneSeen:
+		n.Kind, n.About, n.Machine, n.To = MachineClone, f.User, f.Machine, f.Machine
+		if len(f.Places) > 0 {
+			n.Reason = ReasonTwoPlaces
+		}
+		return n.each(f.To)
+	case license.KeyBound: // beside another one, or in the place of one, if anybody is told
+		n.Kind, n.About, n.Machine, n.To = MachineRekeyed, f.User, f.Key.Machine, f.Key.Machine
+		if f.Dropped != nil {
+			n.Reason = string(license.TooManyKeys)
+		}
+		return n.each(f.To)
+	case license.KeyReplaced:
+		n.Kind, n.About, n.Machine, n.To = MachineRekeyed, f.User, f.Key.Machine, f.Key.Machine
+		return n.each(f.To)
 	case license.SecretStopped:
 		n.Kind, n.Node, n.Proxy, n.Until = SecretStopped, f.Lockout.Node, f.Lockout.Proxy, f.Lockout.Until
 		return n.each(f.To)
 	case license.SecretResumed:
 		n.Kind, n.Node, n.Proxy = SecretResumed, f.Lockout.Node, f.Lockout.Proxy
+		return n.each(f.To)
+	case license.KeysHeld:
+		n.Kind, n.Issuer, n.Node = KeysHeld, f.Issuer, f.Node
+		return n.each(f.To)
+	case license.KeysResumed:
+		n.Kind, n.Issuer = KeysResumed, f.Issuer
+		return n.each(f.To)
+	case license.BypassTold:
+		n.Kind, n.Until, n.By, n.Note = Bypass, f.Bypass.Until, f.Bypass.By, f.Bypass.Note
+		if f.Over {
+			n.Reason, n.Until, n.By, n.Note = ReasonOver, 0, f.By, f.Note
+		}
 		return n.each(f.To)
 	case license.MirrorQuarantined:
 		n.Kind = Quarantined

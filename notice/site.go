@@ -155,6 +155,7 @@ type alike struct {
 	reason  string
 	node    string
 	proxy   string
+	issuer  string
 	id      license.ID // an attempt has none
 }
 
@@ -182,5 +183,5 @@ func Conflate(ns []*Notice) []Conflated {
 }
 
 func (n *Notice) alike() alike {
-	return alike{n.Kind, n.User, n.About, n.Machine, n.Product, n.License, n.Reason, n.Node, n.Proxy, n.ID}
+	return alike{n.Kind, n.User, n.About, n.Machine, n.Product, n.License, n.Reason, n.Node, n.Proxy, n.Issuer, n.ID}
 }

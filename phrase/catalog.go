@@ -51,44 +51,95 @@ type facts struct {
 	product, holding, machine      string
 	until, since, from             license.Time
 	by, note, person, about, email string
-	node, proxy                    string
+	node, proxy, issuer            string
 	admins                         []string
 	limit                          int
 }
 
-// names are those of the facts in a sentence, in the order of facts.args.
-var names = []string{"product", "holding", "machine", "until", "since", "by", "note", "person", "about", "email", "version", "admins", "node", "from", "proxy", "limit"}
+// names are those of the facts in a sentence; limit, the last, is a number.
+var names = []string{"product", "holding", "machine", "until", "since", "by", "note", "person", "about", "email", "version", "admins", "node", "from", "proxy", "issuer", "limit"}
 
-func (f facts) args(b *book) []any {
-	machine := b.theMachine
-	if f.machine != "" {
-		machine = b.quote[0] + f.machine + b.quote[1]
+const numbers = 16 // from this place in names on
+
+// text is the fact with that place in names, as it is said.
+func (f *facts) text(b *book, name int) string {
+	switch names[name] {
+	case "product":
+		return or(f.product, b.theProduct)
+	case "holding":
+		return or(f.holding, b.theProduct)
+	case "machine":
+		if f.machine == "" {
+			return b.theMachine
+		}
+		return b.quote[0] + f.machine + b.quote[1]
+	case "until":
+		return clock(f.until)
+	case "since":
+		return clock(f.since)
+	case "by":
+		return or(f.by, b.someone)
+	case "note":
+		return f.note
+	case "person":
+		return or(f.person, b.thePerson)
+	case "about":
+		return or(f.about, b.thePerson)
+	case "email":
+		return f.email
+	case "version":
+		return license.PractitionerFrom
+	case "admins":
+		return or(strings.Join(f.admins, ", "), b.admins)
+	case "node":
+		return f.node
+	case "from":
+		return clock(f.from)
+	case "proxy":
+		return f.proxy
+	case "issuer":
+		return f.issuer
 	}
-	return []any{or(f.product, b.theProduct), or(f.holding, b.theProduct), machine, clock(f.until), clock(f.since),
-		or(f.by, b.someone), f.note, or(f.person, b.thePerson), or(f.about, b.thePerson), f.email,
-		license.PractitionerFrom, or(strings.Join(f.admins, ", "), b.admins), f.node, clock(f.from), f.proxy, f.limit}
+	return ""
+}
+
+// args are all facts, for the catalog.
+func (f *facts) args(b *book) []any {
+	args := make([]any, len(names))
+	for i := range numbers {
+		args[i] = f.text(b, i)
+	}
+	args[numbers] = f.limit
+	return args
 }
 
 // voice says sentences of one language about the same facts.
 type voice struct {
 	words
-	args []any
+	book  *book
+	facts facts
 }
 
-func (l Lang) about(f facts) voice { return voice{catalogued()[l], f.args(l.book())} }
+func (l Lang) about(f facts) *voice { return &voice{catalogued()[l], l.book(), f} }
 
 // say writes the message of this id; one that does not exist is empty.
-func (v voice) say(id string) string {
+func (v *voice) say(id string) string {
+	if plain, ok := v.plain[id]; ok {
+		return plain.say(&v.facts, v.book)
+	}
 	if !v.has[id] {
 		return ""
 	}
-	return v.printer.Sprintf(id, v.args...)
+	return v.printer.Sprintf(id, v.facts.args(v.book)...)
 }
 
 // words are the messages of a language.
 type words struct {
 	printer *message.Printer
 	has     map[string]bool // the catalog itself cannot be asked
+	// plain are the messages without numbers, in which there is nothing for the catalog
+	// to decide: it would take several times as long as all else that a refusal takes.
+	plain map[string]plain
 }
 
 // catalogued is the message catalog of all languages. A sentence that it does not take
@@ -97,7 +148,7 @@ var catalogued = sync.OnceValue(func() map[Lang]words {
 	b := catalog.NewBuilder(catalog.Fallback(language.English))
 	all := map[Lang]words{}
 	for _, lang := range Langs() {
-		w := words{message.NewPrinter(lang.tag(), message.Catalog(b)), map[string]bool{}}
+		w := words{message.NewPrinter(lang.tag(), message.Catalog(b)), map[string]bool{}, map[string]plain{}}
 		counts, verbs := lang.book().compile()
 		for id, sentence := range lang.book().sentences() {
 			var msg []catalog.Message // the counts come first
@@ -110,6 +161,9 @@ var catalogued = sync.OnceValue(func() map[Lang]words {
 				panic(fmt.Sprintf("phrase: %s %s: %v", lang, id, err))
 			}
 			w.has[id] = true
+			if p, ok := parsePlain(sentence); ok {
+				w.plain[id] = p
+			}
 		}
 		all[lang] = w
 	}

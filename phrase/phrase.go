@@ -6,8 +6,8 @@
 // active machine is the vendor's own, to the letter (R7); where another license of
 // the user is the reason, it is ours.
 //
-// The sentences are written by language, en.go, fr.go and de.go, with names for what
-// they speak of. They are put into one message catalog (golang.org/x/text), which knows
+// The sentences are written by language, en.go, fr.go and de.go with their denials beside
+// them, with names for what they speak of. They are put into one message catalog (golang.org/x/text), which knows
 // each language's plurals and numbers, and who reads which of the three.
 //
 // The package leaves to others: which language a request wants is read here, but
@@ -87,6 +87,10 @@ func limit(r license.Reason) int {
 		return license.MaxBars
 	case license.TooManyTokens:
 		return license.MaxTokens
+	case license.TooManyCredentials:
+		return license.MaxTokensOfAPI
+	case license.TooManyAccounts:
+		return license.MaxLocalAccounts
 	case license.TooManyNodes:
 		return license.MaxNodes
 	}
@@ -123,12 +127,13 @@ type Told struct {
 	Counts  license.ReminderCounts
 	Node    string
 	Proxy   string
+	Issuer  string
 }
 
 // Notice is the sentence of a notice. An unknown kind has none.
 func Notice(lang Lang, t Told) string {
 	id := sentence(lang.book().notices, t)
-	v := lang.about(facts{product: t.Product, machine: Machine(t.Machine), until: t.Until, from: t.From, by: t.By, note: t.Note, about: t.About, node: t.Node, proxy: t.Proxy})
+	v := lang.about(facts{product: t.Product, machine: Machine(t.Machine), until: t.Until, from: t.From, by: t.By, note: t.Note, about: t.About, node: t.Node, proxy: t.Proxy, issuer: t.Issuer})
 	said := v.say("notice/"+id) + toSeeTo(lang, t.Counts)
 	if t.Note != "" {
 		said += v.say("notice/note")

@@ -25,7 +25,7 @@ func (s *Store) Listen(ctx context.Context, l net.Listener, advertise string) er
 	if err := checkAddress(advertise); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	if err := s.mux.open(l, advertise, keys.ServerTLS(), keys.ClientTLS(""), s.newcomerTLS(keys)); err != nil {
+	if err := s.mux.open(l, advertise, tlsOfKeys(keys), s.newcomerTLS(keys)); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	s.log.Info("this node listens for others", "address", advertise)

@@ -141,8 +141,12 @@ func (b *Backup) describe(txn *badger.Txn, c *codec) error {
 	if err != nil {
 		return err
 	}
-	return b.each(txn, badger.IteratorOptions{}, func(item *badger.Item) error {
-		records, events, err := inKey(item.Key())
+	noted, err := readNotes(txn, pos)
+	if err != nil {
+		return err
+	}
+	return b.each(txn, &noted.young, badger.IteratorOptions{}, func(key []byte, _ readValue) error {
+		records, events, err := inKey(key)
 		b.Records, b.Events = b.Records+records, b.Events+events
 		return err
 	})
@@ -160,26 +164,19 @@ func inKey(key []byte) (records, events uint64, err error) {
 
 // each calls f with everything that belongs to the backup, in order. Events behind the
 // position may be on disk already; they are not part of it.
-func (b *Backup) each(txn *badger.Txn, o badger.IteratorOptions, f func(item *badger.Item) error) error {
-	it := txn.NewIterator(o)
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		switch key := it.Item().Key(); key[0] {
+func (b *Backup) each(txn *badger.Txn, noted *notes, o badger.IteratorOptions, f func(key []byte, value readValue) error) error {
+	return noted.pairs(txn, o, func(key []byte, value readValue) error {
+		switch key[0] {
 		case tableRecord, tableEnded:
 		case tableJournal:
-			if seq, _, err := parseJournalKey(key); err != nil {
+			if seq, _, err := parseJournalKey(key); err != nil || seq > b.Seq {
 				return err
-			} else if seq > b.Seq {
-				continue
 			}
 		default:
-			continue
+			return nil
 		}
-		if err := f(it.Item()); err != nil {
-			return err
-		}
-	}
-	return nil
+		return f(key, value)
+	})
 }
 
 func (b *Backup) write(ctx context.Context, txn *badger.Txn, c *codec, to io.Writer) error {
@@ -190,11 +187,19 @@ func (b *Backup) write(ctx context.Context, txn *badger.Txn, c *codec, to io.Wri
 	w := pairWriter{w: bufio.NewWriterSize(to, 256<<10), sum: sha256.New()}
 	w.write([]byte(backupMagic))
 	w.sized(head)
-	err = b.each(txn, badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256}, func(item *badger.Item) error {
+	pos, err := readPosition(txn, c)
+	if err != nil {
+		return err
+	}
+	noted, err := readNotes(txn, pos)
+	if err != nil {
+		return err
+	}
+	err = b.each(txn, &noted.young, badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256}, func(key []byte, value readValue) error {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		return item.Value(func(v []byte) error { return w.pair(item.Key(), v) })
+		return value(func(v []byte) error { return w.pair(key, v) })
 	})
 	if err != nil {
 		return err

@@ -168,7 +168,7 @@ func TestARestoredNodeGoesOnFromTheBackup(t *testing.T) {
 	var head license.Head
 	var session *license.Session
 	s.View(func(st *license.State) { head, session = st.Head(), st.Session(testID(1)) })
-	if head.Epoch != begun.Epoch || head.Restored.Pending || head.Restored.Until != head.Restored.At.Add(license.LongestLease) || session == nil {
+	if head.Epoch != begun.Epoch || head.Restored.Pending || head.Restored.Until != head.Restored.At.Add(license.MaxLeaseTTL) || session == nil {
 		t.Errorf("head %+v, session %v; want the wait of epoch %d, and the session", head, session, begun.Epoch)
 	}
 	if sum, ok := s.disk.digest.at(info.Seq); !ok || sum != info.Digest || sum == 0 {

@@ -25,6 +25,7 @@ type batcher struct {
 	flights chan struct{} // entries under way
 	done    chan struct{}
 	down    chan struct{} // closed: raft is, and answers no more
+	spare   sync.Pool     // of *proposal that were answered
 	pending sync.WaitGroup
 	going   sync.RWMutex // held for reading by every entry under way
 }
@@ -58,12 +59,19 @@ func (b *batcher) do(ctx context.Context, c license.Command) (license.Outcome, e
 	if err != nil {
 		return license.Outcome{}, err
 	}
-	p := &proposal{command: encoded, answer: make(chan proposed, 1)}
+	p, ok := b.spare.Get().(*proposal)
+	if !ok {
+		p = &proposal{answer: make(chan proposed, 1)}
+	}
+	p.command = encoded
 	if err := b.put(ctx, p); err != nil {
 		return license.Outcome{}, err
 	}
 	select { // run answers whatever is put before it ends
-	case a := <-p.answer:
+	case a := <-p.answer: // nobody else has it any more
+		p.command = nil
+		p.claimed.Store(false)
+		b.spare.Put(p)
 		return a.outcome, a.err
 	case <-ctx.Done():
 		if !p.claimed.Swap(true) {
@@ -232,17 +240,14 @@ func (b *batcher) settle(batch []*proposal, future raft.ApplyFuture) {
 	}
 }
 
-// await waits for raft's answer. raft leaves entries unanswered that were
-// committed but not applied when it was shut down.
+// await waits for raft's answer, or for raft's end.
 func (b *batcher) await(future raft.ApplyFuture) error {
-	answered := make(chan error, 1)
-	go func() { answered <- proposalError(future.Error()) }()
-	select {
-	case err := <-answered:
-		return err
-	case <-b.down:
+	endsWith(future, b.down)
+	err := future.Error()
+	if errors.Is(err, raft.ErrRaftShutdown) {
 		return errors.Join(ErrUnknown, ErrClosed)
 	}
+	return proposalError(err)
 }
 
 // abandon lets go of what raft will not answer any more, after it was shut down.

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -16,6 +17,7 @@ type sealed struct {
 	head   license.Head // at pos
 	puts   []pair
 	gone   [][]byte
+	active []activity // instead of the records of KeyActive
 	ended  tombstones
 	events []license.Event
 	bytes  int // of puts and ended, about
@@ -34,6 +36,9 @@ func (s *sealed) take(st *license.State, c *codec) (err error) {
 				err = errors.Join(err, s.ended.add(c, x))
 			}
 			return
+		case r == nil && k.Kind == license.KeyActive:
+			s.active = append(s.active, activity{user: license.UserID(k.ID)})
+			return
 		case r == nil:
 			s.gone = append(s.gone, recordKey(k))
 			return
@@ -43,8 +48,12 @@ func (s *sealed) take(st *license.State, c *codec) (err error) {
 			err = failed
 			return
 		}
-		s.puts = append(s.puts, pair{recordKey(k), b})
 		s.bytes += len(b) + len(k.ID)
+		if k.Kind == license.KeyActive {
+			s.active = append(s.active, activity{license.UserID(k.ID), b})
+			return
+		}
+		s.puts = append(s.puts, pair{recordKey(k), b})
 	})
 	s.head = st.Head()
 	s.bytes += len(s.ended.value)
@@ -60,7 +69,7 @@ func putPairs(txn *badger.Txn, pairs []pair) error {
 	return nil
 }
 
-// putRecords writes what take has encoded.
+// putRecords writes what take has encoded, but for what users have open.
 func (s *sealed) putRecords(txn *badger.Txn) error {
 	if err := putPairs(txn, s.puts); err != nil {
 		return err
@@ -113,9 +122,24 @@ func (b *behind) run() {
 	for {
 		var s sealed
 		var ok bool
+		var idle <-chan time.Time
+		if !failed && b.disk.noted() {
+			idle = time.After(settleIdle)
+		}
 		select {
 		case s, ok = <-b.queue:
+			if !ok && !failed {
+				failed = b.settle(true)
+			}
+		case <-idle:
+			failed = b.settle(false)
+			continue
 		case <-b.drop:
+		}
+		select {
+		case <-b.drop: // nothing more, also where something could be taken: what was put before may be missing
+			return
+		default:
 		}
 		switch {
 		case !ok:
@@ -136,6 +160,19 @@ func (b *behind) run() {
 			b.metrics.backlog.Set(float64(b.disk.backlog().bytes))
 		}
 	}
+}
+
+// settleIdle is how long nothing is written before what is noted goes into the records.
+const settleIdle = time.Second
+
+func (b *behind) settle(all bool) (failed bool) {
+	end := b.stalls.begin("the state")
+	defer end()
+	if _, err := b.disk.settle(all); err != nil {
+		b.halt(err)
+		return true
+	}
+	return false
 }
 
 // put queues a batch; it waits while the queue is full.
@@ -172,6 +209,8 @@ func (b *behind) abandon() {
 // events some of them go first: they are numbered by the log, so that writing them
 // again after a crash changes nothing, and no reader looks past the position.
 func (d *disk) write(s sealed) error {
+	d.writing.Lock()
+	defer d.writing.Unlock()
 	last := s.head.Seq - uint64(len(s.events)) // before them
 	var packed []pair
 	bytes := s.bytes
@@ -199,6 +238,8 @@ func (d *disk) write(s sealed) error {
 	s.pos.Digest = d.digest.now()
 	var old [][]byte
 	waits := d.backlog()
+	page := d.notes.next(d.codec, s.active, false)
+	s.pos.Notes = d.notes.count(&page)
 	err := d.writeTxn(func(txn *badger.Txn) (err error) {
 		if old, err = d.old(txn, s.head); err != nil { // first: who looks for keys sorts what is set before
 			return err
@@ -207,6 +248,9 @@ func (d *disk) write(s sealed) error {
 			return err
 		}
 		if err := s.putRecords(txn); err != nil {
+			return err
+		}
+		if err := page.put(txn); err != nil {
 			return err
 		}
 		if waits, err = waits.next(txn, written, s.head); err != nil {
@@ -228,6 +272,7 @@ func (d *disk) write(s sealed) error {
 		return err
 	}
 	d.forgot(old)
+	d.notes.written(&page, s.active)
 	d.setBacklog(waits)
 	d.moved(s.pos, s.head.Seq)
 	return nil

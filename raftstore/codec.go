@@ -20,6 +20,7 @@ const (
 	recordVersion   = 1
 	endedVersion    = 1
 	journalVersion  = 1
+	notesVersion    = 1
 	positionVersion = 1 // at level 1; later ones have their level for it
 )
 
@@ -258,6 +259,9 @@ type position struct {
 	// that can do it.
 	Level   uint32 `cbor:"130,keyasint,omitempty"`
 	Program string `cbor:"131,keyasint,omitempty"`
+	// Notes is how many there are of what users have open. A program that knows of none
+	// reads no further.
+	Notes uint64 `cbor:"250,keyasint,omitempty"`
 }
 
 // at gives the position the level of a state.

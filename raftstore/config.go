@@ -77,8 +77,9 @@ type Config struct {
 	// OnJump hears, in place of OnEvents, that a snapshot has skipped so many events
 	// that they are not told: the state stands at seq now. They are in the Journal.
 	OnJump func(epoch, seq uint64)
-	// Serve answers requests that other nodes forward to this one while it leads.
-	Serve func(ctx context.Context, request []byte) ([]byte, error)
+	// Serve answers requests that another node, by the name in its certificate, forwards to
+	// this one while it leads. From is empty for one that this node has forwarded itself.
+	Serve func(ctx context.Context, from string, request []byte) ([]byte, error)
 	// Clock is the wall clock: default time.Now.
 	Clock func() time.Time
 
@@ -115,6 +116,7 @@ type Config struct {
 
 	// What a store takes from the machine it runs on, and its pace; tests and the
 	// simulation put their own in its place.
+	shown              tlsOf                   // what is shown to other nodes: of Keys, or ServerTLS and ClientTLS
 	segment            int64                   // of the log; 0 is its own default
 	logFS              func(dir string) wal.FS // the log's folder
 	mono               func() time.Duration    // a clock that nobody sets
@@ -181,8 +183,11 @@ func (c *Config) complete() error {
 	if c.Tempo != LAN && c.Tempo != VM && c.Tempo != WAN {
 		bad("tempo %q: use lan, vm or wan", c.Tempo)
 	}
-	if c.Keys != nil && c.ServerTLS == nil {
-		c.ServerTLS, c.ClientTLS = c.Keys.ServerTLS(), c.Keys.ClientTLS("")
+	if keys := c.Keys; keys != nil && c.ServerTLS == nil {
+		c.shown = tlsOfKeys(keys)
+		c.ServerTLS, c.ClientTLS = c.shown()
+	} else if server, client := c.ServerTLS, c.ClientTLS; server != nil && client != nil {
+		c.shown = func() (*tls.Config, *tls.Config) { return server, client }
 	}
 	if c.Keys != nil && c.Keys.Generation() > 0 {
 		c.Member = true

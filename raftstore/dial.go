@@ -108,11 +108,11 @@ func (m *mux) introduce(ctx context.Context, c *tls.Conn, kind byte, name string
 	if err := m.judge(is, h); err != nil {
 		return caller{}, err
 	}
-	who := caller{h.Node, is.generation, h.Instance}
+	who := caller{h.Node, is.generation, h.Instance, is.key}
 	if err := m.vet(who); err != nil {
 		return caller{}, err
 	}
-	if lost, _ := m.lapsed(h.Node, h.Has, seen[h.Node]); lost != nil {
+	if lost, _ := m.lapsed(who, h.Has, seen[h.Node]); lost != nil {
 		return caller{}, lost
 	}
 	return who, m.enter(c, who, h)

@@ -33,6 +33,9 @@ type disk struct {
 	keep   retention
 	digest digest
 
+	writing sync.Mutex // held by who writes to the database, or takes another one
+	notes   notebook
+
 	posMu sync.Mutex
 	pos   position
 	seq   uint64    // of the last event at pos
@@ -44,6 +47,7 @@ type disk struct {
 type loaded struct {
 	state *license.State
 	pos   position
+	notes notebook
 }
 
 const currentFile = "CURRENT"
@@ -97,7 +101,7 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 	if err != nil {
 		return nil, loaded{}, errors.Join(err, dbs.close(db))
 	}
-	d.db, d.name = db, name
+	d.db, d.name, d.notes = db, name, l.notes
 	if planted(bugAppliedTwice) {
 		l.pos.Index -= min(l.pos.Index, 20)
 	}
@@ -221,6 +225,8 @@ func (d *disk) view(f func(txn *badger.Txn) error) error {
 // was there before is removed. When swap fails, the disk is closed: the node has
 // to be started anew, with whichever database CURRENT names.
 func (d *disk) swap(name string) (loaded, error) {
+	d.writing.Lock()
+	defer d.writing.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.db == nil {
@@ -246,7 +252,7 @@ func (d *disk) swap(name string) (loaded, error) {
 	if err != nil {
 		return loaded{}, errors.Join(err, d.dbs.close(db))
 	}
-	d.db, d.name = db, name
+	d.db, d.name, d.notes = db, name, l.notes
 	d.setBacklog(waits)
 	d.keep = retention{events: d.keep.events}
 	d.digest.begin(l.state.Head().Seq, l.pos.Digest)

@@ -14,7 +14,7 @@ func (s *Store) Forward(ctx context.Context, request []byte) ([]byte, error) {
 	var answer []byte
 	err := s.atLeader(ctx, false, func(ctx context.Context) error {
 		var err error
-		answer, err = s.serve(ctx, request)
+		answer, err = s.serve(ctx, "", request)
 		return err
 	}, func(ctx context.Context, p *peer) error {
 		var err error
@@ -39,18 +39,18 @@ func forwardResult(err error) string {
 }
 
 // handleForward answers a request that another node has forwarded.
-func (s *Store) handleForward(ctx context.Context, request []byte) ([]byte, error) {
+func (s *Store) handleForward(ctx context.Context, from string, request []byte) ([]byte, error) {
 	if err := s.awaitReign(ctx); err != nil {
 		return nil, err
 	}
-	return s.serve(ctx, request)
+	return s.serve(ctx, from, request)
 }
 
-func (s *Store) serve(ctx context.Context, request []byte) ([]byte, error) {
+func (s *Store) serve(ctx context.Context, from string, request []byte) ([]byte, error) {
 	if s.cfg.Serve == nil {
 		return nil, errors.New("the leader serves no forwarded requests")
 	}
-	answer, err := s.cfg.Serve(ctx, request)
+	answer, err := s.cfg.Serve(ctx, from, request)
 	if err == nil && len(answer) > maxFrame-frameHeader {
 		return nil, fmt.Errorf("the leader's answer of %d bytes is too large, at most %d", len(answer), maxFrame-frameHeader)
 	}

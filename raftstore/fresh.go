@@ -93,23 +93,53 @@ func (s *Store) Fresh(ctx context.Context) error {
 }
 
 func (s *Store) confirm() {
-	f := &s.fresh
-	for {
-		_ = f.pace.Wait(s.ctx) // once the store closes no check can succeed, and each says so
-		f.mu.Lock()
-		batch := f.waiting
-		f.waiting = nil
-		if len(batch) == 0 {
-			f.running = false
-			f.mu.Unlock()
-			return
+	s.fresh.run(func() {
+		if !s.alone() {
+			_ = s.fresh.pace.Wait(s.ctx) // once the store closes no check can succeed, and each says so
 		}
-		f.mu.Unlock()
-		err := s.confirmOnce()
+	}, s.confirmOnce)
+}
+
+// run checks, each time after a pause, until nobody waits.
+func (f *freshness) run(pause func(), check func() error) {
+	for f.asked() {
+		pause()
+		batch := f.take()
+		err := check()
 		for _, ch := range batch {
 			ch <- err
 		}
 	}
+}
+
+// asked reports whether somebody waits; else no check is running any more. It comes before the
+// pause: one for nobody would be the next caller's to wait for.
+func (f *freshness) asked() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.running = len(f.waiting) > 0
+	return f.running
+}
+
+// take is those who wait for a check that begins now.
+func (f *freshness) take() []chan error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	batch := f.waiting
+	f.waiting = nil
+	return batch
+}
+
+// alone reports whether this node is the only voter: its checks ask nobody, and need no pace.
+func (s *Store) alone() bool {
+	voters, self := 0, false
+	for _, m := range s.configured() {
+		if m.voter {
+			voters++
+			self = self || m.name == s.cfg.Node
+		}
+	}
+	return self && voters == 1
 }
 
 // confirmLimit bounds one check; a leader that is cut off loses its leadership

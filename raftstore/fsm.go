@@ -133,6 +133,7 @@ func (f *fsm) apply(l *raft.Log) (outcomes []license.Outcome, events []license.E
 		return outcomes, nil, nil
 	}
 	outcomes = make([]license.Outcome, len(commands))
+	events = make([]license.Event, 0, len(commands)+len(commands)/8)
 	now := f.leases.mono()
 	for i, c := range commands {
 		var facts []license.Event

@@ -23,7 +23,7 @@ import (
 const testCluster = "6a0f9d1e-2f3b-4f6e-9a55-1c2d3e4f5a6b"
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // testLog writes to t until the test has ended.
 func testLog(t testing.TB, node string) *slog.Logger {
@@ -214,8 +214,8 @@ func (c *cluster) tls(cfg *Config, node string) {
 
 func (c *cluster) config(name string, l net.Listener) Config {
 	cfg := Config{Dir: c.dirs[name], Node: name, Cluster: testCluster, Peers: c.peers, Listener: l, Logger: testLog(c.t, name), Tempo: VM, segment: 1 << 20,
-		Serve: func(_ context.Context, request []byte) ([]byte, error) {
-			return []byte(name + " answers " + string(request)), nil
+		Serve: func(_ context.Context, from string, request []byte) ([]byte, error) {
+			return []byte(name + " answers " + string(request) + " of " + from), nil
 		}}
 	c.tls(&cfg, name)
 	if c.change != nil {

@@ -28,6 +28,9 @@ type identity struct {
 	// Members are who was there then, to look for.
 	Joined  bool   `json:"joined,omitempty"`
 	Members []Peer `json:"members,omitempty"`
+	// Founders are the instances of the nodes with which it has begun its cluster, by
+	// name.
+	Founders map[string]string `json:"founders,omitempty"`
 }
 
 const identityFile = "identity.json"

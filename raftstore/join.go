@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -49,6 +51,11 @@ type joinAnswer struct {
 	Certificate []byte       `cbor:"4,keyasint,omitempty"`
 	Members     []joinMember `cbor:"5,keyasint,omitempty"`
 	Tempo       string       `cbor:"6,keyasint,omitempty"`
+	// Also are the certificates of CAs that are trusted beside the one with the pin.
+	Also []byte `cbor:"420,keyasint,omitempty"`
+	// AsOf is as of when they are: the newcomer reads all of the log, and earlier CAs in it
+	// are not to be trusted any more.
+	AsOf license.Time `cbor:"421,keyasint,omitempty"`
 }
 
 type joinMember struct {
@@ -66,23 +73,25 @@ func (s *Store) IssueToken(ctx context.Context, by string, life time.Duration) (
 	for _, m := range s.others() {
 		addresses = append(addresses, m.address)
 	}
+	if s.cfg.Keys.Pin() != s.cfg.Keys.Newest() {
+		return Token{}, 0, refusef("The site's CA is being replaced, and %s has no certificate by the new one yet: ask again in a moment.", s.cfg.Node)
+	}
 	t, err := newToken(s.identity.Cluster, s.cfg.Keys.Pin(), addresses)
 	if err != nil {
 		return Token{}, 0, err
 	}
 	c := license.IssueToken{Secret: t.Digest(), By: by, Until: s.Now().Add(life), NotAfter: s.Now().Add(30 * time.Second)}
 	err = s.atLeader(ctx, true, func(ctx context.Context) error { return s.issueHere(ctx, c) },
-		func(ctx context.Context, p *peer) error {
-			var v verdict
-			if err := p.ask(ctx, methodToken, c, &v); err != nil {
-				return err
-			}
-			return v.err()
-		})
+		func(ctx context.Context, p *peer) error { return p.wish(ctx, methodToken, c) })
 	return t, c.Until, err
 }
 
 func (s *Store) issueHere(ctx context.Context, c license.IssueToken) error {
+	if s.cfg.Keys != nil {
+		if err := s.maySign(); err != nil {
+			return refusef("%v: ask again in a moment.", err)
+		}
+	}
 	if s.cfg.Keys == nil || !s.cfg.Keys.Signs() {
 		return refusef("%s leads and does not hold the key of the site's CA, so it could give a newcomer no certificate: put %s beside the CA's certificate in its data folder, and start it again.",
 			s.cfg.Node, siteca.CAKeyFile)
@@ -91,9 +100,10 @@ func (s *Store) issueHere(ctx context.Context, c license.IssueToken) error {
 	return err
 }
 
-// newcome answers somebody without a certificate.
-func (s *Store) newcome(ctx context.Context, c *tls.Conn) error {
-	if err := c.SetDeadline(time.Now().Add(joinLimit + handshakeLimit)); err != nil {
+// newcome answers somebody without a certificate. Until the request has come, in the time for
+// a handshake, they are strangers like others; taken says that they are none any more.
+func (s *Store) newcome(ctx context.Context, c *tls.Conn, taken func()) error {
+	if err := c.SetDeadline(time.Now().Add(handshakeLimit)); err != nil {
 		return err
 	}
 	var first [1]byte
@@ -107,9 +117,13 @@ func (s *Store) newcome(ctx context.Context, c *tls.Conn) error {
 	if err := readMessage(c, s.codec, &r); err != nil {
 		return fmt.Errorf("reading a newcomer's request: %w", err)
 	}
+	if err := c.SetDeadline(time.Now().Add(joinLimit + handshakeLimit)); err != nil {
+		return err
+	}
 	a := joinAnswer{Again: true}
 	select {
 	case s.roster.atDoor <- struct{}{}:
+		taken()
 		if s.roster.newcomers.Allow() {
 			ctx, cancel := context.WithTimeout(ctx, joinLimit)
 			a = s.join(ctx, r)
@@ -118,7 +132,11 @@ func (s *Store) newcome(ctx context.Context, c *tls.Conn) error {
 		<-s.roster.atDoor
 	default:
 	}
-	s.log.Info("a newcomer was answered", "remote", c.RemoteAddr().String(), "peer", r.Node, "address", r.Address,
+	level := slog.LevelDebug
+	if a.Certificate != nil || s.mux.lines.Allow() {
+		level = slog.LevelInfo
+	}
+	s.log.Log(ctx, level, "a newcomer was answered", "remote", c.RemoteAddr().String(), "peer", r.Node, "address", r.Address,
 		"joined", a.Certificate != nil, "denial", reasonOf(a.Denial), "refused", a.Refused)
 	return writeMessage(c, s.codec, a)
 }
@@ -175,8 +193,11 @@ func (s *Store) joinHere(ctx context.Context, r joinRequest) (joinAnswer, error)
 	if err != nil {
 		return joinAnswer{}, refusef("The newcomer's request for a certificate: %v.", err)
 	}
-	if s.cfg.Keys == nil || !s.cfg.Keys.Signs() {
+	if s.cfg.Keys == nil || !s.cfg.Keys.Signs() && !s.rekeyNow().Going() {
 		return joinAnswer{}, refusef("%s leads and does not hold the key of the site's CA, so it can give no certificate.", s.cfg.Node)
+	}
+	if err := s.maySign(); err != nil {
+		return joinAnswer{}, err // it asks again
 	}
 	members := s.configured()
 	listed := slices.IndexFunc(members, func(m member) bool { return m.name == r.Node })
@@ -200,7 +221,7 @@ func (s *Store) joinHere(ctx context.Context, r joinRequest) (joinAnswer, error)
 	if err != nil {
 		return joinAnswer{}, err
 	}
-	cert, err := s.cfg.Keys.Sign(r.CSR, r.Node, out.Node.Generation, s.cfg.Clock())
+	cert, err := s.certify(r.CSR, r.Node, out.Node.Generation)
 	if err != nil {
 		return joinAnswer{}, err
 	}
@@ -212,10 +233,23 @@ func (s *Store) joinHere(ctx context.Context, r joinRequest) (joinAnswer, error)
 		s.log.Info("a node has joined, and gets a vote when it has caught up", "peer", r.Node, "address", r.Address, "version", r.Version)
 	}
 	a := joinAnswer{Certificate: cert, Tempo: string(s.cfg.Tempo)}
+	if r := s.rekeyNow(); len(r.Root) > 0 {
+		a.Also, a.AsOf = s.cfg.Keys.CAPEM(), r.AsOf()
+	}
 	for _, m := range s.members() {
 		a.Members = append(a.Members, joinMember{m.name, m.address})
 	}
 	return a, nil
+}
+
+// saidAt is who did something, as another node says: that node is named with them. Nobody
+// stays nobody.
+func saidAt(by, node string) string {
+	at := " at " + node
+	if by == "" {
+		return ""
+	}
+	return strings.ToValidUTF8(by[:min(len(by), max(0, license.MaxName-len(at)))], "") + at
 }
 
 // handleMembers are the requests of this file and its neighbours.
@@ -255,11 +289,20 @@ func (s *Store) handleMembers(ctx context.Context, from string, m method, body [
 		})
 	case methodToken:
 		var c license.IssueToken
-		err = lead(&c, func() (err error) { v, err = verdictOf(s.issueHere(ctx, c)); return err })
+		err = lead(&c, func() (err error) { c.By = saidAt(c.By, from); v, err = verdictOf(s.issueHere(ctx, c)); return err })
 		answer = v
 	case methodRemove:
 		var r Removal
-		err = lead(&r, func() (err error) { v, err = verdictOf(s.removeHere(ctx, r)); return err })
+		err = lead(&r, func() (err error) {
+			if r.Force { // it goes past the majority: no node has that done by another one
+				err = refusef("A removal by force is asked of the node that leads, %s.", s.cfg.Node)
+			} else {
+				r.By = saidAt(r.By, from)
+				err = s.removeHere(ctx, r)
+			}
+			v, err = verdictOf(err)
+			return err
+		})
 		answer = v
 	case methodLeave:
 		var nothing struct{}
@@ -267,6 +310,10 @@ func (s *Store) handleMembers(ctx context.Context, from string, m method, body [
 			v, err = verdictOf(s.removeHere(ctx, Removal{Node: from, By: from, Note: "has left"}))
 			return err
 		})
+		answer = v
+	case methodRekey:
+		var r Rekey
+		err = lead(&r, func() (err error) { r.By = saidAt(r.By, from); v, err = verdictOf(s.rekeyHere(ctx, r)); return err })
 		answer = v
 	case methodStepDown:
 		err = s.StepDown(ctx)

@@ -13,6 +13,7 @@ import (
 //	a                   the position all other keys are at (index, term, configuration)
 //	e until(8) id(16)   ids that have ended: until when the last is kept, and the first
 //	j seq(8) n(4)       n events of the journal, of which the last has the seq
+//	n number(8)         what users have open that is not in their records yet: notes.go
 //	r kind(1) id        a record of the state but those of e: license.Key
 //
 // Numbers are big endian.
@@ -20,6 +21,7 @@ const (
 	tablePosition = 'a'
 	tableEnded    = 'e'
 	tableJournal  = 'j'
+	tableNotes    = 'n'
 	tableRecord   = 'r'
 )
 
@@ -65,4 +67,15 @@ func parseEndedKey(b []byte) (until license.Time, err error) {
 		return 0, fmt.Errorf("%x is not the key of ended ids", b)
 	}
 	return license.Time(binary.BigEndian.Uint64(b[1:])), nil
+}
+
+func noteKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{tableNotes}, number)
+}
+
+func parseNoteKey(b []byte) (number uint64, err error) {
+	if len(b) != 9 || b[0] != tableNotes {
+		return 0, fmt.Errorf("%x is not the key of notes", b)
+	}
+	return binary.BigEndian.Uint64(b[1:]), nil
 }

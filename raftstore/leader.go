@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -161,6 +162,7 @@ func (s *Store) serveAsLeader(ctx context.Context) error {
 // barrier returns once everything in the log before it has been applied.
 func (s *Store) barrier(ctx context.Context) error {
 	future := s.raft.Barrier(enqueueWithin)
+	endsWith(future, s.batcher.down)
 	done := make(chan error, 1)
 	go func() { done <- future.Error() }()
 	select {
@@ -174,7 +176,9 @@ func (s *Store) barrier(ctx context.Context) error {
 // found gives a new site its identity, and stops a node whose log is another's.
 func (s *Store) found(ctx context.Context, head license.Head) error {
 	if head.Cluster == "" {
-		out, err := s.batcher.do(ctx, license.Found{Cluster: s.identity.Cluster, Level: 1}) // raised when all are known
+		found := license.Found{Cluster: s.identity.Cluster, Level: 1} // raised when all are known
+		rand.Read(found.Seed[:])                                      // it never fails
+		out, err := s.batcher.do(ctx, found)
 		if err != nil {
 			return fmt.Errorf("founding the site: %w", err)
 		}

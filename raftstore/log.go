@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,12 +27,18 @@ type logStore struct {
 	halt    func(error)
 
 	running        atomic.Bool   // raft takes its terms and votes from here
+	applied        func() uint64 // set before it runs: the last index that was applied; what is up to there never gives way
 	entries, bytes atomic.Uint64 // appended since the start
 
 	// termMu is held while raft's term changes on disk, and while a heartbeat of that
 	// term is answered.
 	termMu sync.Mutex
 	term   atomic.Uint64 // raft's term on disk; termMu guards its changes
+
+	// cut are entries that gave way to others which could not be stored: raft still
+	// counts them as its last ones, so that they are there for it until others are.
+	cutMu sync.Mutex
+	cut   []*raft.Log
 
 	voteMu sync.Mutex
 	voted  []byte // the term of a vote whose candidate raft has not told yet
@@ -63,18 +70,31 @@ func (l *logStore) StoreLogs(logs []*raft.Log) error {
 	end := l.stalls.begin("the log")
 	err := beforeAppend()
 	if err == nil {
-		err = l.WAL.StoreLogs(logs)
+		err = l.WAL.StoreLogs(l.withCut(logs))
 	}
 	end()
 	if err != nil {
 		return l.failed("writing the log", err)
 	}
+	l.cutMu.Lock()
+	l.cut = nil
+	l.cutMu.Unlock()
 	l.metrics.fsync.Observe(time.Since(start).Seconds())
 	for _, entry := range logs {
 		l.bytes.Add(uint64(len(entry.Data)))
 	}
 	l.entries.Add(uint64(len(logs)))
 	return nil
+}
+
+// withCut is logs with what they follow on of the entries that have given way.
+func (l *logStore) withCut(logs []*raft.Log) []*raft.Log {
+	l.cutMu.Lock()
+	defer l.cutMu.Unlock()
+	if len(l.cut) == 0 || logs[0].Index <= l.cut[0].Index || logs[0].Index > l.cut[0].Index+uint64(len(l.cut)) {
+		return logs
+	}
+	return append(slices.Clone(l.cut[:logs[0].Index-l.cut[0].Index]), logs...)
 }
 
 // failed halts the node unless the disk is only full.
@@ -93,6 +113,13 @@ func (l *logStore) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.
 
 // GetLog reads an entry.
 func (l *logStore) GetLog(index uint64, entry *raft.Log) error {
+	l.cutMu.Lock()
+	if n := len(l.cut); n > 0 && index >= l.cut[0].Index && index <= l.cut[n-1].Index {
+		*entry = *l.cut[index-l.cut[0].Index]
+		l.cutMu.Unlock()
+		return nil
+	}
+	l.cutMu.Unlock()
 	err := l.WAL.GetLog(index, entry)
 	if errors.Is(err, wal.ErrDamaged) {
 		l.halt(err)
@@ -100,13 +127,49 @@ func (l *logStore) GetLog(index uint64, entry *raft.Log) error {
 	return err
 }
 
-// DeleteRange takes entries out of the log.
+// DeleteRange takes entries out of the log. raft 1.7.3 takes out the last ones just
+// before it stores others in their place, and counts on them to be there where that
+// fails, for want of room: a follower would not find its own last entry ever again.
 func (l *logStore) DeleteRange(from, to uint64) error {
 	defer l.stalls.begin("the log")()
-	if err := l.WAL.DeleteRange(from, to); err != nil {
+	cut, err := l.ending(from, to)
+	if err == nil {
+		err = l.WAL.DeleteRange(from, to)
+	}
+	if err != nil {
 		return l.failed("cutting the log", err)
 	}
+	l.cutMu.Lock()
+	l.cut = append(cut, l.cut...)
+	l.cutMu.Unlock()
 	return nil
+}
+
+// maxCut is more entries than can be last ones that give way: the batches that a leader
+// has under way.
+const maxCut = 1024
+
+// ending are the entries from one to another, if these are the last of the log.
+func (l *logStore) ending(from, to uint64) (list []*raft.Log, err error) {
+	first, err1 := l.FirstIndex()
+	last, err2 := l.LastIndex()
+	if err := errors.Join(err1, err2); err != nil || !l.running.Load() {
+		return nil, err
+	}
+	from = max(from, first, l.applied()+1)
+	if last == 0 || from > last || to < last || last-from >= maxCut {
+		return nil, nil
+	}
+	for i := from; i <= last; i++ {
+		entry := &raft.Log{}
+		if err := l.GetLog(i, entry); errors.Is(err, raft.ErrLogNotFound) {
+			return nil, nil // taken out meanwhile, with what a snapshot holds
+		} else if err != nil {
+			return nil, err
+		}
+		list = append(list, entry)
+	}
+	return list, nil
 }
 
 // raft tells the term it votes in, and then whom it votes for.

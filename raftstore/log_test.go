@@ -77,6 +77,65 @@ func TestFullDiskDoesNotHaltTheNode(t *testing.T) {
 	}
 }
 
+// Entries that give way to others which the disk has no room for stay there for raft,
+// which still counts them as its last: it can give way again, or lead with them.
+func TestWhatGaveWayIsThereUntilOthersAre(t *testing.T) {
+	for what, term := range map[string]uint64{"another leader's": 7, "its own": 8} {
+		t.Run(what, func(t *testing.T) {
+			fs := &crashfs.FS{}
+			l := testOpenLog(t, fs, func(err error) { t.Errorf("halted: %v", err) })
+			l.applied = func() uint64 { return 2 }
+			l.running.Store(true)
+			entries := func(from, to, term uint64) (list []*raft.Log) {
+				for i := from; i <= to; i++ {
+					list = append(list, &raft.Log{Index: i, Term: term, Data: make([]byte, 1000)})
+				}
+				return list
+			}
+			last := uint64(4)
+			if err := l.StoreLogs(entries(1, last, 4)); err != nil {
+				t.Fatal(err)
+			}
+			fs.Limit(16 << 10)
+			for l.StoreLogs(entries(last+1, last+1, 4)) == nil {
+				last++
+			}
+			termOf := func(index uint64) uint64 {
+				t.Helper()
+				var entry raft.Log
+				if err := l.GetLog(index, &entry); err != nil || entry.Index != index {
+					t.Fatalf("entry %d of %d: got %+v, %v", index, last, entry, err)
+				}
+				return entry.Term
+			}
+			for _, from := range []uint64{last, last - 1, last - 1, last} { // as often as a leader tries
+				if err := l.DeleteRange(from, last); err != nil {
+					t.Fatal(err)
+				}
+				if err := l.StoreLogs(entries(from, last+20, 7)); !errors.Is(err, wal.ErrFull) {
+					t.Fatalf("storing without room: got %v, want %v", err, wal.ErrFull)
+				}
+				for index := uint64(1); index <= last; index++ {
+					if got := termOf(index); got != 4 {
+						t.Fatalf("entry %d is of term %d, want 4", index, got)
+					}
+				}
+			}
+			fs.Limit(0)
+			next := last
+			if term == 8 { // it leads, and goes on after what it counts as its last
+				next++
+			}
+			if err := l.StoreLogs(entries(next, next, term)); err != nil {
+				t.Fatal(err)
+			}
+			if end, err := l.LastIndex(); err != nil || end != next || termOf(next) != term || termOf(next-1) != 4 {
+				t.Errorf("the log ends at %d, %v, of term %d after one of term %d; want %d, %d, 4", end, err, termOf(end), termOf(end-1), next, term)
+			}
+		})
+	}
+}
+
 func TestFailedLogHaltsTheNode(t *testing.T) {
 	fs := &crashfs.FS{}
 	halted := make(chan error, 3)
@@ -107,5 +166,30 @@ func TestFailedLogHaltsTheNode(t *testing.T) {
 	case <-went:
 		t.Error("raft goes on with a term that was not kept")
 	default:
+	}
+}
+
+// What was applied never gives way: a log that a snapshot takes the place of is neither
+// read nor kept, and what follows it is stored alone.
+func TestALogThatASnapshotReplacesIsNotKept(t *testing.T) {
+	l := testOpenLog(t, &crashfs.FS{}, func(err error) { t.Errorf("halted: %v", err) })
+	l.applied = func() uint64 { return 3 }
+	l.running.Store(true)
+	for i := range uint64(4) {
+		if err := l.StoreLog(&raft.Log{Index: i + 1, Term: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.DeleteRange(1, 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.StoreLog(&raft.Log{Index: 4, Term: 2}); err != nil {
+		t.Fatal(err)
+	}
+	first, err1 := l.FirstIndex()
+	last, err2 := l.LastIndex()
+	var entry raft.Log
+	if err := errors.Join(err1, err2, l.GetLog(4, &entry)); err != nil || first != 4 || last != 4 || entry.Term != 2 {
+		t.Errorf("the log is %d to %d, ending with term %d, %v; want entry 4 of term 2 alone", first, last, entry.Term, err)
 	}
 }

@@ -57,12 +57,42 @@ func TestRemovalKeepsAMajority(t *testing.T) {
 			t.Errorf("%s leaves: got %v, want a refusal", name, err)
 		}
 	}
-	if err := s.leader().Remove(limited(t), Removal{Node: strings.ToUpper(dead), By: "ida"}); err != nil {
-		t.Errorf("removing the dead one: %v", err)
-	}
+	s.remove(Removal{Node: strings.ToUpper(dead), By: "ida"})
 	s.voters(s.sorted()...)
-	if err := s.leader().Remove(limited(t), Removal{Node: dead, By: "ida"}); err != nil {
-		t.Errorf("removing it once more: %v", err)
+	s.remove(Removal{Node: dead, By: "ida"}) // once more
+	// By force, only the node that leads is asked. The leader may change meanwhile.
+	eventually(t, func() error {
+		asks := s.follower()
+		err := asks.Remove(limited(t), Removal{Node: dead, By: "ida", Note: "at once", Force: true})
+		if err == nil || !strings.Contains(err.Error(), "asked of the node that leads") {
+			return fmt.Errorf("%s has another removed by force: %v, want a refusal", asks.cfg.Node, err)
+		}
+		return nil
+	})
+}
+
+// What a node asks the leader to do in somebody's name is done in that node's, too.
+func TestWhatAnotherNodeAsksForIsInItsName(t *testing.T) {
+	s := newSite(t, nil)
+	s.door()
+	for i, name := range []string{"n2", "n3"} {
+		s.join(name, s.token())
+		s.voters([]string{"n1", "n2", "n3"}[:i+2]...)
+	}
+	leader := s.leader()
+	var others []string
+	for _, name := range s.sorted() {
+		if s.nodes[name] != leader {
+			others = append(others, name)
+		}
+	}
+	gone, asks := others[0], s.nodes[others[1]]
+	s.crash(gone)
+	eventually(t, func() error { return asks.Remove(limited(t), Removal{Node: gone, By: "ida"}) })
+	var by string
+	s.leader().View(func(st *license.State) { by = st.Node(gone).By })
+	if want := "ida at " + asks.cfg.Node; by != want && !(by == "ida" && s.leader() == asks) {
+		t.Errorf("%s was removed by %q, want %q", gone, by, want)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"sitegate/license"
 )
 
 // A node whose machine was set back to a snapshot has forgotten what it has
@@ -234,8 +236,13 @@ func (m *mux) withProgress(h hello) (hello, error) {
 
 // lapsed says whether a node comes back with less than it was seen to have. sure: it is
 // a voter by this node's own list, which a node that is only starting has not.
-func (s *Store) lapsed(name string, has, had progressed) (err error, sure bool) {
-	if !has.before(had) {
+//
+// A machine that has joined under the name since is another one: what the earlier has
+// acknowledged, as a node may still remember that lags behind, is nothing to it. Only the
+// CA gives a later generation, once the earlier one was removed.
+func (s *Store) lapsed(who caller, has, had progressed) (err error, sure bool) {
+	name := who.name
+	if !has.before(had) || s.succeeds(who) {
 		return nil, true
 	}
 	select {
@@ -250,6 +257,16 @@ func (s *Store) lapsed(name string, has, had progressed) (err error, sure bool) 
 		return nil, true
 	}
 	return setBack(name, has, had), true
+}
+
+// succeeds reports whether a machine has joined under its name after the one that this
+// node knows by it.
+func (s *Store) succeeds(who caller) (later bool) {
+	s.View(func(st *license.State) {
+		n := st.Node(who.name)
+		later = n != nil && who.generation > n.Generation
+	})
+	return later
 }
 
 // witness is raft's transport, which sees what the other nodes acknowledge.

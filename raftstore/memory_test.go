@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"sitegate/license"
 )
 
 func TestWhatIsRememberedOnlyGrows(t *testing.T) {
@@ -177,6 +179,33 @@ func TestANodeThatWasSetBackIsRefusedByPeersThatWereStartedAnew(t *testing.T) {
 	err := c.opens(name)
 	if err == nil || !strings.Contains(err.Error(), "older than what "+name+" has acknowledged") {
 		t.Errorf("got %v, want it refused", err)
+	}
+}
+
+// A node that lags behind remembers the machine that had a name before: it does not
+// refuse the one that has joined since, which has nothing yet.
+func TestAMachineThatHasJoinedSinceIsNotTakenForOneThatWasSetBack(t *testing.T) {
+	c := newCluster(t, nil)
+	s := c.follower()
+	name := c.leader().cfg.Node
+	var known license.Node
+	eventually(t, func() error {
+		s.View(func(st *license.State) {
+			if n := st.Node(name); n != nil {
+				known = *n
+			}
+		})
+		if known.Name == "" {
+			return errors.New(name + " is not in the state")
+		}
+		return nil
+	})
+	had := progressed{Term: 9, Index: 1000}
+	if err, sure := s.lapsed(caller{name: name, generation: known.Generation, instance: known.Instance}, progressed{}, had); err == nil || !sure {
+		t.Errorf("the same machine with nothing left: %v (%t), want it refused", err, sure)
+	}
+	if err, _ := s.lapsed(caller{name: name, generation: known.Generation + 1, instance: "another"}, progressed{}, had); err != nil {
+		t.Errorf("one that has joined since: %v, want it let in", err)
 	}
 }
 

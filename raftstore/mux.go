@@ -12,6 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
+	"sitegate/license"
 	"sitegate/siteca"
 )
 
@@ -25,9 +28,15 @@ const (
 
 const (
 	handshakeLimit = 5 * time.Second
-	// maxStrangers bounds connections that have not said who they are yet.
-	maxStrangers = 64
+	// maxStrangers bounds connections that have not said who they are yet, and
+	// strangersOfHost those of one address, so that one host does not keep the nodes from
+	// one another.
+	maxStrangers    = 64
+	strangersOfHost = 32
 )
+
+// refusalLines is how often the log tells of connections that are refused; more are at debug.
+const refusalLines, refusalLinesAtOnce = rate.Limit(1), 30
 
 // hello introduces a node to another.
 type hello struct {
@@ -42,6 +51,8 @@ type hello struct {
 	Address string `cbor:"90,keyasint,omitempty"`
 	// Has is how far this node has come.
 	Has progressed `cbor:"100,keyasint,omitzero"`
+	// Founders are the instances with which this node has begun the cluster, by name.
+	Founders map[string]string `cbor:"250,keyasint,omitempty"`
 }
 
 const protocol = 1
@@ -57,13 +68,13 @@ type mux struct {
 	// cluster any more.
 	vet func(caller) error
 	// newcomer answers who has no certificate yet; nil: nobody does.
-	newcomer func(ctx context.Context, c *tls.Conn) error
+	newcomer func(ctx context.Context, c *tls.Conn, taken func()) error
 	// progress is how far this node has come, seen how far the others were seen to have
 	// come. lapsed says whether another node, by its hello, has less than it had, and
 	// whether this one can be sure of it: had is of before that hello was made.
 	progress func() (progressed, error)
 	seen     func() map[string]progressed
-	lapsed   func(name string, has, had progressed) (lost error, sure bool)
+	lapsed   func(who caller, has, had progressed) (lost error, sure bool)
 	// nameAt is the member at an address: raft itself would take anyone's answer
 	// there for the member's, and count one node's vote twice.
 	nameAt func(address string) string
@@ -72,19 +83,21 @@ type mux struct {
 	dials  net.Dialer
 	via    func(ctx context.Context, network, address string) (net.Conn, error) // nil: dials
 
-	ctx       context.Context
-	cancel    context.CancelFunc
-	group     sync.WaitGroup
-	strangers chan struct{}
-	toRaft    chan net.Conn
+	ctx    context.Context
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+	toRaft chan net.Conn
+	lines  *rate.Limiter
 
 	mu     sync.Mutex
 	self   hello // mu guards these
-	server *tls.Config
-	client *tls.Config
+	shown  tlsOf
+	door   *tls.Config          // for newcomers; nil: nobody is let in
 	listen net.Listener         // nil: no door
 	conns  map[net.Conn]*caller // nil: has not said who it is
 	known  map[string]*known
+	// strangers are those who have not said who they are, by host.
+	strangers map[string]int
 }
 
 // caller is who is at the other end of a connection.
@@ -92,6 +105,7 @@ type caller struct {
 	name       string
 	generation uint64 // of its certificate
 	instance   string
+	key        license.Digest // of its certificate
 }
 
 // known is a node that is connected, in either direction.
@@ -101,6 +115,9 @@ type known struct {
 	last    time.Time // when it last said hello
 	address string    // where it says that it listens
 	instead string    // of this address, which the members' list had then
+	// What its latest hello says.
+	has      progressed
+	founders map[string]string
 }
 
 // refusal is a peer's word that this node must not run as it is.
@@ -118,22 +135,13 @@ func (r *refusal) Error() string { return fmt.Sprintf("node %s refuses this node
 
 // open begins to listen for the other nodes, at an address that they know. It
 // opens once.
-func (m *mux) open(l net.Listener, address string, server, client, newcomer *tls.Config) error {
-	server, client = serverTLS(server), clientTLS(client)
-	if newcomer != nil {
-		server.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-			if slices.Contains(h.SupportedProtos, siteca.NewcomerProto) {
-				return newcomer, nil
-			}
-			return nil, nil // as anybody else
-		}
-	}
+func (m *mux) open(l net.Listener, address string, shown tlsOf, newcomer *tls.Config) error {
 	m.mu.Lock()
 	if m.listen != nil || m.ctx.Err() != nil {
 		m.mu.Unlock()
 		return errors.New("this node listens for its peers already")
 	}
-	m.listen, m.server, m.client, m.self.Address = l, server, client, address
+	m.listen, m.shown, m.door, m.self.Address = l, shown, newcomer, address
 	m.mu.Unlock()
 	m.run(l)
 	return nil
@@ -147,10 +155,26 @@ func (m *mux) hello() hello {
 	return m.self
 }
 
+// tls is what a connection is made with, either way: whom this node trusts now. Without a
+// door there is nothing.
 func (m *mux) tls() (server, client *tls.Config) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.server, m.client
+	shown, door := m.shown, m.door
+	m.mu.Unlock()
+	if shown == nil {
+		return nil, nil
+	}
+	server, client = shown()
+	server, client = serverTLS(server), clientTLS(client)
+	if door != nil {
+		server.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			if slices.Contains(h.SupportedProtos, siteca.NewcomerProto) {
+				return door, nil
+			}
+			return nil, nil // as anybody else
+		}
+	}
+	return server, client
 }
 
 func (m *mux) run(l net.Listener) {
@@ -169,10 +193,9 @@ func (m *mux) run(l net.Listener) {
 					return
 				}
 			}
-			select {
-			case m.strangers <- struct{}{}:
-				m.group.Go(func() { m.accept(c) })
-			default:
+			if host := hostOf(c); m.admit(host) {
+				m.group.Go(func() { m.accept(c, host) })
+			} else {
 				c.Close() // who means well dials again
 			}
 		}
@@ -180,14 +203,8 @@ func (m *mux) run(l net.Listener) {
 }
 
 // accept takes a connection through handshake and hello and hands it on.
-func (m *mux) accept(raw net.Conn) {
-	stranger := true
-	known := func() {
-		if stranger {
-			stranger = false
-			<-m.strangers
-		}
-	}
+func (m *mux) accept(raw net.Conn, host string) {
+	known := sync.OnceFunc(func() { m.admitted(host) })
 	defer known()
 	server, _ := m.tls()
 	c := tls.Server(raw, server)
@@ -196,8 +213,7 @@ func (m *mux) accept(raw net.Conn) {
 	}
 	kind, from, err := m.greet(c)
 	if errors.Is(err, errNewcomer) {
-		known() // the newcomers have a bound of their own
-		err = m.newcomer(m.ctx, c)
+		err = m.newcomer(m.ctx, c, known)
 		if err == nil {
 			c.Close() // its farewell tells the other end that the answer is whole
 			m.untrack(c)
@@ -205,7 +221,11 @@ func (m *mux) accept(raw net.Conn) {
 		}
 	}
 	if err != nil {
-		m.log.Info("a peer connection is refused", "remote", raw.RemoteAddr().String(), "err", err)
+		level := slog.LevelDebug
+		if m.lines.Allow() {
+			level = slog.LevelInfo
+		}
+		m.log.Log(m.ctx, level, "a peer connection is refused", "remote", raw.RemoteAddr().String(), "err", err)
 		m.untrack(c)
 		return
 	}
@@ -222,6 +242,39 @@ func (m *mux) accept(raw net.Conn) {
 		defer keep.Close()
 		m.serve(m.ctx, keep, from.name)
 	}
+}
+
+// admit counts a connection of a host that has not said who it is; false: there are enough.
+func (m *mux) admit(host string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := 0
+	for _, n := range m.strangers {
+		all += n
+	}
+	if all >= maxStrangers || m.strangers[host] >= strangersOfHost {
+		return false
+	}
+	m.strangers[host]++
+	return true
+}
+
+// admitted is the end of being a stranger.
+func (m *mux) admitted(host string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.strangers[host]--; m.strangers[host] == 0 {
+		delete(m.strangers, host)
+	}
+}
+
+// hostOf is where a connection comes from, without its port.
+func hostOf(c net.Conn) string {
+	host, _, err := net.SplitHostPort(c.RemoteAddr().String())
+	if err != nil {
+		return ""
+	}
+	return host
 }
 
 // errNewcomer: the other end has no certificate, and asks to be let in.
@@ -254,7 +307,7 @@ func (m *mux) greet(c *tls.Conn) (kind byte, from caller, err error) {
 	if err := readMessage(c, m.codec, &h); err != nil {
 		return 0, from, err
 	}
-	from = caller{h.Node, name.generation, h.Instance}
+	from = caller{h.Node, name.generation, h.Instance, name.key}
 	refused := m.judge(name, h)
 	if refused == nil {
 		refused = m.taken(from)
@@ -263,7 +316,7 @@ func (m *mux) greet(c *tls.Conn) (kind byte, from caller, err error) {
 		refused = m.vet(from)
 	}
 	if refused == nil {
-		lost, sure := m.lapsed(h.Node, h.Has, seen[h.Node])
+		lost, sure := m.lapsed(from, h.Has, seen[h.Node])
 		if lost != nil && !sure {
 			return 0, from, lost // it asks again, once this node knows its members
 		}
@@ -272,17 +325,16 @@ func (m *mux) greet(c *tls.Conn) (kind byte, from caller, err error) {
 	if refused == nil {
 		refused = m.enter(c, from, h)
 	}
+	if refused != nil {
+		self := m.hello() // who is refused learns no more than by whom
+		return 0, from, errors.Join(refused, writeMessage(c, m.codec, hello{Protocol: protocol, Cluster: self.Cluster, Node: self.Node, Instance: self.Instance, Refused: refused.Error()}))
+	}
 	answer, err := m.withProgress(m.hello())
 	if err != nil {
+		m.leave(from)
 		return 0, from, err
 	}
-	if refused != nil {
-		answer.Refused = refused.Error()
-	}
 	err = writeMessage(c, m.codec, answer)
-	if refused != nil {
-		return 0, from, refused
-	}
 	if err == nil {
 		err = c.SetDeadline(time.Time{})
 	}
@@ -342,6 +394,7 @@ func (m *mux) enter(c net.Conn, who caller, h hello) error {
 	k.conns++
 	k.last = time.Now()
 	k.address, k.instead = h.Address, listed
+	k.has, k.founders = h.Has, h.Founders
 	if _, open := m.conns[c]; open {
 		m.conns[c] = &who
 	}

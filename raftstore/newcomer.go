@@ -80,7 +80,12 @@ func Join(ctx context.Context, c JoinConfig) (Joined, error) {
 		}
 		return Joined{}, err
 	}
-	if _, err := siteca.MakeKeys(c.DataDir, c.Token.Cluster, c.Node, ca, a.Certificate, key); err != nil {
+	// The CA with the pin comes first; it may be there a second time.
+	k, err := siteca.MakeKeys(c.DataDir, c.Token.Cluster, c.Node, append(ca, a.Also...), a.Certificate, key)
+	if err == nil && a.AsOf != 0 {
+		err = k.TakenAsOf(int64(a.AsOf))
+	}
+	if err != nil {
 		return Joined{}, fmt.Errorf("what the cluster has answered: %w", err)
 	}
 	id.Joining, id.Joined, id.Members = false, true, nil

@@ -91,6 +91,15 @@ func (p *peer) call(ctx context.Context, m method, body []byte) ([]byte, error) 
 	}
 }
 
+// wish asks for something that is done, or not and why.
+func (p *peer) wish(ctx context.Context, m method, what any) error {
+	var v verdict
+	if err := p.ask(ctx, m, what, &v); err != nil {
+		return err
+	}
+	return v.err()
+}
+
 // ask is call with encoded messages.
 func (p *peer) ask(ctx context.Context, m method, question, answer any) error {
 	body, _, err := p.s.codec.appendValue(nil, question)

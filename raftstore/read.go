@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -19,7 +20,10 @@ func readState(db *badger.DB, c *codec) (loaded, error) {
 		if l.pos, err = readPosition(txn, c); err != nil {
 			return err
 		}
-		if err := readRecords(txn, c, l.state); err != nil {
+		if l.notes, err = readNotes(txn, l.pos); err != nil {
+			return err
+		}
+		if err := readRecords(txn, c, &l.notes.young, l.state); err != nil {
 			return err
 		}
 		return readTombstones(txn, c, l.state)
@@ -34,6 +38,8 @@ func readState(db *badger.DB, c *codec) (loaded, error) {
 // stretch is some records that follow each other.
 type stretch struct {
 	kinds   []license.KeyKind
+	all     []byte // the values, one after the other
+	ends    []int  // of each
 	values  [][]byte
 	records []any
 	err     error
@@ -47,7 +53,7 @@ const (
 	stretchesAhead = 8
 )
 
-func readRecords(txn *badger.Txn, c *codec, st *license.State) error {
+func readRecords(txn *badger.Txn, c *codec, noted *notes, st *license.State) error {
 	inOrder, toDecode := make(chan *stretch, stretchesAhead), make(chan *stretch, stretchesAhead)
 	stop := make(chan struct{})
 	var all sync.WaitGroup
@@ -56,16 +62,26 @@ func readRecords(txn *badger.Txn, c *codec, st *license.State) error {
 	all.Go(func() {
 		defer close(inOrder)
 		defer close(toDecode)
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{tableRecord}})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); {
-			x := readStretch(it)
+		x := newStretch()
+		send := func() error {
+			x.cut()
 			select {
 			case inOrder <- x:
 			case <-stop:
-				return
+				return errStopped
 			}
 			toDecode <- x
+			x = newStretch()
+			return nil
+		}
+		err := noted.pairs(txn, badger.IteratorOptions{Prefix: []byte{tableRecord}}, func(key []byte, value readValue) error {
+			if err := x.add(key, value); err != nil || len(x.kinds) < stretchRecords {
+				return err
+			}
+			return send()
+		})
+		if x.err = err; err != errStopped {
+			_ = send() // the last, and whether it went wrong
 		}
 	})
 	for range runtime.GOMAXPROCS(0) {
@@ -90,30 +106,32 @@ func readRecords(txn *badger.Txn, c *codec, st *license.State) error {
 	return nil
 }
 
-func readStretch(it *badger.Iterator) *stretch {
-	x := &stretch{decoded: make(chan struct{})}
-	var all []byte // the values, one after the other
-	var ends []int
-	for ; it.Valid() && len(x.kinds) < stretchRecords; it.Next() {
-		key, err := parseRecordKey(it.Item().Key())
-		if err == nil {
-			err = it.Item().Value(func(b []byte) error {
-				all = append(all, b...)
-				return nil
-			})
-		}
-		if err != nil {
-			x.err = err
-			return x
-		}
-		x.kinds, ends = append(x.kinds, key.Kind), append(ends, len(all))
+// errStopped: nobody wants any more.
+var errStopped = errors.New("the reading was ended")
+
+func newStretch() *stretch { return &stretch{decoded: make(chan struct{})} }
+
+func (x *stretch) add(key []byte, value readValue) error {
+	k, err := parseRecordKey(key)
+	if err != nil {
+		return err
 	}
+	x.kinds = append(x.kinds, k.Kind)
+	err = value(func(b []byte) error {
+		x.all = append(x.all, b...)
+		return nil
+	})
+	x.ends = append(x.ends, len(x.all))
+	return err
+}
+
+// cut takes the values apart.
+func (x *stretch) cut() {
 	from := 0
-	for _, end := range ends {
-		x.values = append(x.values, all[from:end])
+	for _, end := range x.ends {
+		x.values = append(x.values, x.all[from:end])
 		from = end
 	}
-	return x
 }
 
 func (x *stretch) decode(c *codec) {

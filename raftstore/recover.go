@@ -231,6 +231,10 @@ func (o *offline) goOn(ctx context.Context, b *Beginning, what Recovery, instanc
 	if err == nil {
 		err = o.fsm.reach(ctx, what.Index, what.Term)
 	}
+	if err == nil {
+		o.behind.drain() // from here on it has nothing to write
+		_, err = o.disk.settle(true)
+	}
 	if err = errors.Join(err, o.failed); err != nil {
 		return begun, err
 	}

@@ -81,13 +81,7 @@ type Removal struct {
 // majority, or nothing.
 func (s *Store) Remove(ctx context.Context, r Removal) error {
 	return s.atLeader(ctx, true, func(ctx context.Context) error { return s.removeHere(ctx, r) },
-		func(ctx context.Context, p *peer) error {
-			var v verdict
-			if err := p.ask(ctx, methodRemove, r, &v); err != nil {
-				return err
-			}
-			return v.err()
-		})
+		func(ctx context.Context, p *peer) error { return p.wish(ctx, methodRemove, r) })
 }
 
 // removeHere does it as the leader: first the node comes off the list, then nobody
@@ -120,7 +114,7 @@ func (s *Store) removeHere(ctx context.Context, r Removal) error {
 	case len(well) >= need || !found.voter:
 	case !r.Force:
 		return refusef("Without %s the voters are %s, a majority of which is %d, and %s. Nothing could be decided any more. "+
-			"Bring the others back first. With --force and --note, sitegate cluster remove does it all the same.", r.Node, strings.Join(stay, ", "), need, these(well))
+			"Bring the others back first. With --force and --note, sitegate cluster remove does it all the same, on %s.", r.Node, strings.Join(stay, ", "), need, these(well), s.cfg.Node)
 	case r.Note == "":
 		return refusef("To force this, say why.")
 	}
@@ -130,13 +124,48 @@ func (s *Store) removeHere(ctx context.Context, r Removal) error {
 		}
 		return ErrNotLeader // the next one does it
 	}
+	if found.voter {
+		if missing := s.record(ctx, names, r.Node); len(missing) > 0 && !r.Force {
+			return refusef("It is not on record yet which machine is %s, and once %s is out, which has had the key of the site's CA, who is not on record is refused. "+
+				"Have it run for a few seconds, or remove it first if it is gone. With --force and --note, sitegate cluster remove does it all the same, on %s.", strings.Join(missing, " or "), r.Node, s.cfg.Node)
+		}
+	}
 	if err := s.changeMembers(ctx, s.raft.RemoveServer(raft.ServerID(r.Node), 0, enqueueWithin)); err != nil {
 		return err
 	}
 	s.rebook()
 	s.log.Info("a node was removed", "peer", r.Node, "by", r.By, "note", r.Note, "force", r.Force)
-	_, err := s.decide(ctx, license.RemoveNode{Node: r.Node, By: r.By, Note: r.Note})
+	_, err := s.decide(ctx, license.RemoveNode{Node: r.Node, By: r.By, Note: r.Note, Signer: found.voter})
 	return err
+}
+
+// recordWithin is how long a removal waits for members to be put on record.
+const recordWithin = 5 * time.Second
+
+// record puts the members on record, all but one, as far as they are here, and says who is
+// missing. In a cluster that has just begun it is nobody yet.
+func (s *Store) record(ctx context.Context, names []string, but string) (missing []string) {
+	ctx, cancel := context.WithTimeout(ctx, recordWithin)
+	defer cancel()
+	for {
+		s.enroll(ctx, s.configured())
+		missing = nil
+		s.View(func(st *license.State) {
+			for _, name := range names {
+				if name != but && st.Node(name) == nil && !slices.Contains(missing, name) {
+					missing = append(missing, name)
+				}
+			}
+		})
+		if len(missing) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return missing
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // removeUnlisted finishes the removal of a node that is off the list already.
@@ -154,7 +183,7 @@ func (s *Store) removeUnlisted(ctx context.Context, r Removal, members []string)
 	case known.Removed != 0:
 		return nil // before
 	}
-	_, err := s.decide(ctx, license.RemoveNode{Node: known.Name, By: r.By, Note: r.Note})
+	_, err := s.decide(ctx, license.RemoveNode{Node: known.Name, By: r.By, Note: r.Note, Signer: true}) // whether it voted, nobody knows any more
 	return err
 }
 
@@ -239,13 +268,7 @@ func (s *Store) leave(ctx context.Context) error {
 		}
 		led := false
 		err := s.atLeader(ctx, true, func(context.Context) error { led = true; return nil },
-			func(ctx context.Context, p *peer) error {
-				var v verdict
-				if err := p.ask(ctx, methodLeave, struct{}{}, &v); err != nil {
-					return err
-				}
-				return v.err()
-			})
+			func(ctx context.Context, p *peer) error { return p.wish(ctx, methodLeave, struct{}{}) })
 		if err != nil && !errors.Is(context.Cause(ctx), errOut) {
 			return err
 		}
@@ -273,11 +296,7 @@ func (s *Store) HandOver(ctx context.Context) (from string, err error) {
 		return s.StepDown(ctx)
 	}, func(ctx context.Context, p *peer) error {
 		from = p.name
-		var v verdict
-		if err := p.ask(ctx, methodStepDown, struct{}{}, &v); err != nil {
-			return err
-		}
-		return v.err()
+		return p.wish(ctx, methodStepDown, struct{}{})
 	})
 	if errors.Is(err, ErrUnknown) && s.succeeded(ctx, from) {
 		return from, nil // who waits for a leader's answer waits no more when there is another

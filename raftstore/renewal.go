@@ -26,7 +26,8 @@ const (
 // for a node that votes.
 func (s *Store) seeToKeys(look int) {
 	k := s.cfg.Keys
-	if k == nil || look%keysEvery != 0 {
+	going := s.rekeyNow()
+	if k == nil || look%keysEvery != 0 && !going.Going() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, serveLimit)
@@ -47,7 +48,7 @@ func (s *Store) seeToKeys(look int) {
 	}
 	before := k.Expires()
 	if err := s.renewKeys(ctx, k); err != nil {
-		if time.Since(s.roster.complained) > complainEvery {
+		if begins := going.Going() && s.Now() < going.Since.Add(rekeyPatience); !begins && time.Since(s.roster.complained) > complainEvery {
 			s.roster.complained = time.Now()
 			s.log.Warn("this node's certificate could not be renewed; it will be tried again", "ends", before, "err", err)
 		}
@@ -98,22 +99,30 @@ func (s *Store) signHere(node string, csr []byte) ([]byte, error) {
 	if k == nil {
 		return nil, siteca.ErrNoCAKey
 	}
-	generation, removed := uint64(0), false
+	key, err := siteca.KeyDigest(csr)
+	if err != nil {
+		return nil, err
+	}
+	generation, removed, other := uint64(0), false, false
 	s.View(func(st *license.State) {
 		if n := st.Node(node); n != nil {
 			generation, removed = n.Generation, n.Removed != 0
+			other = st.Head().CAOut != 0 && n.Key != license.Digest{} && n.Key != key
 		}
 	})
+	if other {
+		return nil, fmt.Errorf("node %s asks for a certificate of another key than the one on record", node)
+	}
 	if removed || !slices.ContainsFunc(s.configured(), func(m member) bool { return m.name == node }) {
 		return nil, fmt.Errorf("node %s is not a member", node)
 	}
-	return k.Sign(csr, node, generation, s.cfg.Clock())
+	return s.certify(csr, node, generation)
 }
 
 // fetchCAKey asks the other voters for the CA's key, one after the other.
 func (s *Store) fetchCAKey(ctx context.Context, k *siteca.Keys) {
 	for _, m := range s.others() {
-		if x, ok := s.sightingOf(m.name); !m.voter || !ok || !x.Signs || !s.well(m.name) {
+		if x, ok := s.sightingOf(m.name); !m.voter || !ok || !x.Signs || x.Newest != k.Newest() || !s.well(m.name) {
 			continue
 		}
 		var a signed

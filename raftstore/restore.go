@@ -266,7 +266,7 @@ func fillFrom(db *badger.DB, backup io.Reader, reader BackupReader, c *codec, su
 }
 
 // putBeginning writes what the new epoch has changed in the state, and its position,
-// in one step.
+// in one step. The database has no notes.
 func putBeginning(db *badger.DB, c *codec, st *license.State, pos position) error {
 	var s sealed
 	if err := s.take(st, c); err != nil {
@@ -275,6 +275,11 @@ func putBeginning(db *badger.DB, c *codec, st *license.State, pos position) erro
 	return db.Update(func(txn *badger.Txn) error {
 		if err := s.putRecords(txn); err != nil {
 			return err
+		}
+		for i := range s.active {
+			if err := s.active[i].put(txn); err != nil {
+				return err
+			}
 		}
 		v, err := c.position(pos)
 		if err != nil {

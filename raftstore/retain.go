@@ -7,12 +7,13 @@ import (
 )
 
 // retention is what the database keeps of what is not part of the state for ever:
-// packed events and tombstones. Only the writer touches it.
+// packed events, tombstones, records of the audit trail. Only the writer touches it.
 type retention struct {
 	events uint64 // of the journal that are kept; 0: all
 	// The first of each that may still be there: looking for it from the table's
 	// beginning would pass by all that was deleted.
 	journal, ended []byte
+	audited        uint64 // no record of the audit trail up to this one is there
 }
 
 // oldAtOnce bounds what one transaction deletes.
@@ -20,7 +21,7 @@ const oldAtOnce = 64
 
 // old finds what is not needed any more with this head of the state: events beyond
 // those that are kept, but none whose usage the cloud does not have yet, and
-// tombstones that the state has forgotten.
+// tombstones and records of the audit trail that the state has forgotten.
 func (d *disk) old(txn *badger.Txn, head license.Head) ([][]byte, error) {
 	var keys [][]byte
 	if d.keep.events > 0 && head.Seq > d.keep.events {
@@ -33,10 +34,32 @@ func (d *disk) old(txn *badger.Txn, head license.Head) ([][]byte, error) {
 			return nil, err
 		}
 	}
+	keys, err := d.keep.oldAudit(txn, keys, head.Audit.After)
+	if err != nil {
+		return nil, err
+	}
 	return keys, firstKeys(txn, d.keep.ended, tableEnded, &keys, func(key []byte) (bool, error) {
 		until, err := parseEndedKey(key)
 		return until <= head.Now, err
 	})
+}
+
+// oldAudit adds the first records of the audit trail that the state has dropped.
+func (r *retention) oldAudit(txn *badger.Txn, keys [][]byte, after uint64) ([][]byte, error) {
+	if r.audited >= after {
+		return keys, nil
+	}
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: auditPrefix()})
+	defer it.Close()
+	for it.Seek(auditRecordKey(r.audited + 1)); it.Valid() && len(keys) < oldAtOnce; it.Next() {
+		key := it.Item().KeyCopy(nil)
+		number, err := parseAuditKey(key)
+		if err != nil || number > after {
+			return keys, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
 // firstKeys adds the first keys of a table, from one on, that are old.
@@ -59,10 +82,13 @@ func firstKeys(txn *badger.Txn, from []byte, table byte, keys *[][]byte, old fun
 // forgot notes what is deleted.
 func (d *disk) forgot(keys [][]byte) {
 	for _, key := range keys {
-		if key[0] == tableJournal {
+		switch key[0] {
+		case tableJournal:
 			d.keep.journal = key
-		} else {
+		case tableEnded:
 			d.keep.ended = key
+		case tableRecord:
+			d.keep.audited, _ = parseAuditKey(key) // oldAudit has read it
 		}
 	}
 }

@@ -38,6 +38,10 @@ type about struct {
 	Ends    int64  `cbor:"5,keyasint,omitempty"` // its certificate's end, in Unix seconds
 	Signs   bool   `cbor:"6,keyasint,omitempty"` // it holds the CA's key
 	Drained bool   `cbor:"7,keyasint,omitempty"` // its clients have been sent elsewhere
+	// By is the CA that its certificate is by, Newest the newest that it knows: the
+	// SHA-256 of their certificates. Signs is about the latter.
+	By     license.Digest `cbor:"420,keyasint,omitzero"`
+	Newest license.Digest `cbor:"421,keyasint,omitzero"`
 }
 
 type roster struct {
@@ -118,7 +122,7 @@ func (s *Store) Roster() []Standing {
 func (s *Store) aboutThis() about {
 	a := about{Applied: s.appliedAll(), Last: s.raft.LastIndex(), Version: s.cfg.Version, URL: s.cfg.URL, Drained: s.roster.drained.Load()}
 	if k := s.cfg.Keys; k != nil {
-		a.Ends, a.Signs = k.Expires().Unix(), k.Signs()
+		a.Ends, a.Signs, a.By, a.Newest = k.Expires().Unix(), k.Signs(), k.Pin(), k.Newest()
 	}
 	return a
 }
@@ -140,6 +144,7 @@ func (s *Store) keepRoster() {
 		if err := s.announce(s.ctx); err != nil && s.ctx.Err() == nil {
 			s.log.Warn("this node's new address is not on the list of members yet", "err", err)
 		}
+		s.followCAOrHalt()
 		s.seeToKeys(look)
 		if rg := s.reigning(); rg != nil {
 			if rg.term != r.reign {
@@ -204,23 +209,28 @@ func (s *Store) lookAfter(ctx context.Context) {
 	s.promote(ctx, members)
 	s.clean(ctx, members)
 	s.raise(ctx, members)
+	s.endRekey(ctx, members)
 	s.roster.last = s.raft.LastIndex()
 }
 
 // enroll notes which data folder goes by the name of a node that has none on
-// record.
+// record, and with which key.
 func (s *Store) enroll(ctx context.Context, members []member) {
 	for _, m := range members {
 		who, here := s.mux.who(m.name)
 		if m.name == s.cfg.Node {
 			who, here = caller{name: m.name, instance: s.identity.Instance}, true
 			if s.cfg.Keys != nil {
-				who.generation = s.cfg.Keys.Generation()
+				who.generation, who.key = s.cfg.Keys.Generation(), s.cfg.Keys.KeyDigest()
 			}
 		}
-		c := license.Enroll{Node: who.name, Instance: who.instance, Generation: who.generation}
+		c := license.Enroll{Node: who.name, Instance: who.instance, Generation: who.generation, Key: who.key}
 		known := false
-		s.View(func(st *license.State) { known = st.Node(m.name) != nil })
+		s.View(func(st *license.State) {
+			n := st.Node(m.name)
+			known = n != nil && (who.key == license.Digest{} || n.Key == who.key || n.Removed != 0 || n.Instance != who.instance ||
+				n.Key != license.Digest{} && st.Head().CAOut != 0)
+		})
 		if !here || known {
 			continue
 		}

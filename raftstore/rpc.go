@@ -33,6 +33,7 @@ const (
 	methodMoved    method = 95
 	methodSign     method = 96
 	methodCAKey    method = 97
+	methodRekey    method = 98
 	methodLost     method = 120
 	methodDigest   method = 140
 
@@ -175,7 +176,7 @@ func (s *Store) handle(ctx context.Context, from string, m method, body []byte) 
 	var err error
 	switch m {
 	case methodForward:
-		answer, err = s.handleForward(ctx, body)
+		answer, err = s.handleForward(ctx, from, body)
 	case methodRenew:
 		answer, err = s.handleRenew(ctx, body)
 	case methodLost:

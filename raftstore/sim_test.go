@@ -120,6 +120,8 @@ func newSim(t testing.TB, seed uint64) *sim {
 	var group sync.WaitGroup
 	for _, name := range s.names {
 		s.logs[name] = simLog{&sync.Mutex{}, &crashfs.FS{}}
+	}
+	for _, name := range s.names {
 		group.Go(func() { s.up(name) })
 	}
 	group.Wait()
@@ -130,7 +132,7 @@ func newSim(t testing.TB, seed uint64) *sim {
 // up starts a node, or starts it again.
 func (s *sim) up(name string) {
 	cfg := Config{Dir: filepath.Join(s.dir, name), Node: name, Cluster: testCluster, Listener: s.net.listen(name), Logger: slog.New(slog.DiscardHandler),
-		OnEvents: s.hear, Serve: func(ctx context.Context, b []byte) ([]byte, error) { return s.serve(ctx, name, b) },
+		OnEvents: s.hear, Serve: func(ctx context.Context, _ string, b []byte) ([]byte, error) { return s.serve(ctx, name, b) },
 		Clock:     func() time.Time { s.mu.Lock(); defer s.mu.Unlock(); return time.Now().Add(s.off[name]) },
 		LeaseTick: simTick, FlushEvery: simFlush, SnapshotEvery: 30 * time.Minute, SnapshotEntries: 64, TrailingEntries: 64,
 		mono: func() time.Duration { return time.Since(s.began) }, dial: s.net.dial(name), databases: s.disks,

@@ -90,7 +90,11 @@ func (s *snapshots) export(f *os.File) (meta *raft.SnapshotMeta, err error) {
 		if err != nil {
 			return err
 		}
-		pos.Cluster = s.cluster
+		noted, err := readNotes(txn, pos)
+		if err != nil {
+			return err
+		}
+		pos.Cluster, pos.Notes = s.cluster, 0
 		if meta, err = pos.meta(liveID); err != nil {
 			return err
 		}
@@ -100,18 +104,15 @@ func (s *snapshots) export(f *os.File) (meta *raft.SnapshotMeta, err error) {
 		}
 		w.write([]byte(snapshotMagic))
 		w.sized(header)
-		it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			if s.ctx.Err() != nil {
+		return noted.young.pairs(txn, badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256}, func(key []byte, value readValue) error {
+			switch {
+			case s.ctx.Err() != nil:
 				return ErrClosed
+			case key[0] == tablePosition: // it tells of no notes
+				return w.pair(key, header)
 			}
-			item := it.Item()
-			if err := item.Value(func(v []byte) error { return w.pair(item.Key(), v) }); err != nil {
-				return err
-			}
-		}
-		return nil
+			return value(func(v []byte) error { return w.pair(key, v) })
+		})
 	})
 	if err == nil {
 		err = s.disk.sound()

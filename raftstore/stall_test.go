@@ -3,6 +3,7 @@ package raftstore
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,8 +120,14 @@ func TestNodeWithADeadDiskStops(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var disks slowDisks
-			s, err := Open(Config{Dir: t.TempDir(), Node: "n1", Logger: testLog(t, "n1"), logFS: disks.fs, segment: 1 << 20,
-				Stalls: StallLimits{StepDown: 50 * time.Millisecond, Halt: 200 * time.Millisecond}})
+			dir, err := os.MkdirTemp("", "dead-disk-")
+			if err != nil {
+				t.Fatal(err)
+			}
+			// What was given up while the disk hung may still write for a moment.
+			t.Cleanup(func() { eventually(t, func() error { return os.RemoveAll(dir) }) })
+			s, err := Open(Config{Dir: dir, Node: "n1", Logger: testLog(t, "n1"), logFS: disks.fs, segment: 1 << 20,
+				Stalls: StallLimits{StepDown: time.Second, Halt: 4 * time.Second}}) // longer than a busy machine's write
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -48,6 +48,7 @@ type Store struct {
 	fresh   freshness
 	renewer renewer
 	roster  roster
+	rekey   rekeying
 
 	elections *elections
 
@@ -141,11 +142,17 @@ func (s *Store) open() (err error) {
 	if err := s.openState(); err != nil {
 		return err
 	}
+	if err := s.followCA(); err != nil {
+		return err
+	}
 	if err := s.openLog(); err != nil {
 		return err
 	}
 	pos, _ := s.disk.position()
 	if err := alignLog(s.wal, pos, s.log); err != nil {
+		return err
+	}
+	if err := unbegin(s.wal, pos); err != nil {
 		return err
 	}
 	if s.logs, err = raft.NewLogCache(logCache, s.wal); err != nil {
@@ -214,18 +221,18 @@ func (s *Store) openState() error {
 // transport connects to the other nodes; to nobody, while this one has no door.
 func (s *Store) transport() (nodeTransport, error) {
 	s.mux = &mux{
-		self:  hello{Protocol: protocol, Cluster: s.identity.Cluster, Node: s.cfg.Node, Instance: s.identity.Instance},
+		self:  hello{Protocol: protocol, Cluster: s.identity.Cluster, Node: s.cfg.Node, Instance: s.identity.Instance, Founders: s.identity.Founders},
 		codec: s.codec, log: s.log, serve: s.serveRPC, newcomer: s.newcome, vet: s.vet, nameAt: s.nameAt, listed: s.listed,
 		progress: s.progress, seen: s.memory.all, lapsed: s.lapsed,
 		dials:     net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 4}},
 		via:       s.cfg.dial,
-		strangers: make(chan struct{}, maxStrangers), toRaft: make(chan net.Conn),
+		strangers: map[string]int{}, lines: rate.NewLimiter(refusalLines, refusalLinesAtOnce), toRaft: make(chan net.Conn),
 		conns: map[net.Conn]*caller{}, known: map[string]*known{},
 	}
 	s.mux.ctx, s.mux.cancel = context.WithCancel(context.Background())
 	if s.cfg.Listener != nil {
 		// Who starts at the same time is answered at once; requests wait for raft.
-		if err := s.mux.open(s.cfg.Listener, s.cfg.Advertise, s.cfg.ServerTLS, s.cfg.ClientTLS, s.newcomerTLS(s.cfg.Keys)); err != nil {
+		if err := s.mux.open(s.cfg.Listener, s.cfg.Advertise, s.cfg.shown, s.newcomerTLS(s.cfg.Keys)); err != nil {
 			return nil, err
 		}
 		if err := s.introduce(); err != nil {
@@ -296,11 +303,12 @@ func (s *Store) startRaft(transport raft.Transport) error {
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
-	if !known && !s.identity.Joined {
+	if !known && !s.identity.Joined && !s.several() {
 		if err := raft.BootstrapCluster(conf, s.logs, s.wal, s.fsm.snaps, transport, s.firstMembers()); err != nil {
 			return fmt.Errorf("beginning a new cluster: %w", err)
 		}
 	}
+	s.wal.applied = s.fsm.applied.get
 	s.wal.running.Store(true)
 	if s.raft, err = raft.NewRaft(conf, s.fsm, s.logs, s.wal, s.fsm.snaps, transport); err != nil {
 		return fmt.Errorf("starting raft: %w", err)
@@ -308,6 +316,9 @@ func (s *Store) startRaft(transport raft.Transport) error {
 	close(s.up)
 	return nil
 }
+
+// several: a new cluster would be of more than this node.
+func (s *Store) several() bool { return len(s.cfg.Peers) > 1 }
 
 // firstMembers is the same list on every node of a new cluster.
 func (s *Store) firstMembers() raft.Configuration {
@@ -327,6 +338,9 @@ func (s *Store) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopAll = stop
 	s.batches.Go(func() { s.batcher.run(ctx) })
+	if !s.identity.Joined && s.several() && s.raft.LastIndex() == 0 {
+		s.spawn(s.founding)
+	}
 	s.spawn(s.watch)
 	s.spawn(s.flushing)
 	s.spawn(func() { s.wal.prepare(s.ctx.Done()) })
@@ -388,7 +402,7 @@ func (s *Store) halt(err error) {
 		s.spawn(func() {
 			<-s.up
 			if s.raft != nil {
-				s.raft.Shutdown()
+				_ = s.raft.Shutdown().Error() // never one; it closes the transport
 			}
 		})
 	})
@@ -421,11 +435,23 @@ func (s *Store) Err() error {
 }
 
 // View reads the applied state. f must not keep or change anything of it, nor
-// call the Store.
+// call the Store, but for Now.
 func (s *Store) View(f func(st *license.State)) {
 	s.fsm.mu.RLock()
 	defer s.fsm.mu.RUnlock()
 	f(s.fsm.state)
+}
+
+// TryView is View where the state is free to be read; false: a change is under way or
+// waits, and f was not called. It never waits, so that who reads the state already, or
+// changes it, may call it.
+func (s *Store) TryView(f func(st *license.State)) bool {
+	if !s.fsm.mu.TryRLock() {
+		return false
+	}
+	defer s.fsm.mu.RUnlock()
+	f(s.fsm.state)
+	return true
 }
 
 // Now is the cluster's time: what a command proposed now would be stamped.

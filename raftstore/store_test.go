@@ -189,3 +189,17 @@ func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
 		t.Error("a closed store takes proposals")
 	}
 }
+
+// TryView reads what nobody changes, and waits for nobody who does.
+func TestTryViewDoesNotWait(t *testing.T) {
+	s := &Store{fsm: &fsm{state: license.NewState()}}
+	read := 0
+	if !s.TryView(func(*license.State) { read++ }) || read != 1 {
+		t.Errorf("the state was free, and read %d times", read)
+	}
+	s.fsm.mu.Lock()
+	if s.TryView(func(*license.State) { read++ }) || read != 1 {
+		t.Errorf("the state was being changed, and read %d times", read-1)
+	}
+	s.fsm.mu.Unlock()
+}

@@ -1,12 +1,14 @@
 package raftstore
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
 
+	"sitegate/license"
 	"sitegate/siteca"
 )
 
@@ -14,6 +16,7 @@ import (
 type certName struct {
 	cluster, node string
 	generation    uint64 // see license.Node
+	key           license.Digest
 }
 
 // nameOf reads the node's name from a certificate's URI:
@@ -26,7 +29,7 @@ func nameOf(cert *x509.Certificate) (certName, error) {
 		node, ok := strings.CutPrefix(u.Path, "/node/")
 		if ok && u.Host != "" && nodeName.MatchString(node) {
 			generation, err := siteca.GenerationOf(cert)
-			return certName{u.Host, node, generation}, err
+			return certName{u.Host, node, generation, sha256.Sum256(cert.RawSubjectPublicKeyInfo)}, err
 		}
 	}
 	return certName{}, errors.New("its certificate names no sitegate node (a URI sitegate://<cluster>/node/<name>)")
@@ -38,6 +41,14 @@ func peerName(c *tls.Conn) (certName, error) {
 		return certName{}, errors.New("it shows no certificate")
 	}
 	return nameOf(certs[0])
+}
+
+// tlsOf gives what this node shows and whom it trusts, as a server and as a client: anew
+// each time, since the site's CA may be replaced.
+type tlsOf func() (server, client *tls.Config)
+
+func tlsOfKeys(k *siteca.Keys) tlsOf {
+	return func() (server, client *tls.Config) { return k.ServerTLS(), k.ClientTLS("") }
 }
 
 // serverTLS asks every peer for a certificate of the cluster's CA.
@@ -83,5 +94,6 @@ func notTrusted(err error) bool {
 }
 
 func trustError(name, address string, err error) error {
-	return fmt.Errorf("node %s at %s and this node do not accept each other's certificates (%w); use certificates of one and the same site", name, address, err)
+	return fmt.Errorf("node %s at %s and this node do not accept each other's certificates (%w); use certificates of one and the same site. "+
+		"Where the site's CA was replaced while this node was off for too long, or it was removed: remove it on another node, move its data folder away, and join again with a token: sitegate cluster join", name, address, err)
 }

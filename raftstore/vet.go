@@ -11,17 +11,34 @@ import (
 // often the name was given to a new machine; a certificate says the latter, too. A
 // node that lags behind does not refuse one that came after what it has applied,
 // or two nodes that need each other's votes could never elect a leader.
+//
+// Once a node was removed that voted, a certificate of the CA proves nothing by itself:
+// whoever has that node's data folder has the CA's key. From then on all three count, name,
+// generation and key, as they are on record. A voter that lags behind by that much has the
+// entries that let a newcomer in: the newcomer got its vote seconds after them. One that
+// has no vote yet may still be reading the log of long ago, by which those that feed it
+// were not let in yet: it does not refuse them for that.
 
 // vet says why a node that introduces itself so is not of this cluster any more.
 func (s *Store) vet(c caller) error {
 	var n *license.Node
+	known := false // the CA's key, outside
+	var left error
 	s.View(func(st *license.State) {
+		head := st.Head()
+		known = head.CAOut != 0
+		left = leftBehind(&head.Rekeying, c.name, c.generation, st.Node(c.name))
 		if known := st.Node(c.name); known != nil {
 			copied := *known
 			n = &copied
 		}
 	})
 	switch {
+	case left != nil:
+		return left
+	case known && (n == nil || c.generation > n.Generation) && !s.reading():
+		return fmt.Errorf("node %s is not on record here in generation %d, and a certificate proves nothing: somebody outside may have the key of the site's CA, as a node has had that was removed; "+
+			"let the machine join by a token: sitegate cluster token, sitegate cluster join", c.name, c.generation)
 	case n == nil || c.generation > n.Generation:
 		return nil
 	case n.Removed != 0:
@@ -29,6 +46,9 @@ func (s *Store) vet(c caller) error {
 	case c.generation < n.Generation:
 		return fmt.Errorf("another machine has joined as %s on %s; to use this one again, move its data folder away and join under a name of its own: sitegate cluster token, sitegate cluster join",
 			n.Name, n.Since.Std().Format(dateLayout))
+	case known && n.Key != license.Digest{} && n.Key != c.key:
+		return fmt.Errorf("the certificate of node %s is not of the key that is on record: whoever has had the key of the site's CA, as a node has that was removed, could have made it; "+
+			"if the key was replaced, remove the node and let it join again by a token", c.name)
 	case n.Name != c.name:
 		return fmt.Errorf("a node is called %s already; give this one a name that differs by more than capitals", n.Name)
 	case n.Instance != c.instance:
@@ -36,6 +56,16 @@ func (s *Store) vet(c caller) error {
 			"remove it on another node, sitegate cluster remove %s, and join again with a token: sitegate cluster join", n.Name, n.Name, n.Name)
 	}
 	return nil
+}
+
+// reading: this node has no vote yet.
+func (s *Store) reading() bool {
+	select {
+	case <-s.up:
+		return s.raft != nil && !s.votes()
+	default:
+		return false
+	}
 }
 
 const dateLayout = "2006-01-02 15:04 UTC"
@@ -60,6 +90,10 @@ func (s *Store) observe(epoch uint64, events []license.Event) {
 			s.recheck(f.Node)
 		case license.Enrolled:
 			s.recheck(f.Node)
+		case license.RekeyBegan:
+			s.spawn(func() { s.followCAOrHalt(); s.mux.recheck() }) // the old CA's key proves nothing from here on
+		case license.RekeyEnded:
+			s.spawn(func() { s.followCAOrHalt(); s.mux.recheck() })
 		}
 	}
 	if s.cfg.OnEvents != nil {
@@ -74,6 +108,7 @@ func (s *Store) jumped(epoch, seq uint64) {
 	if self != nil {
 		s.recheck(*self)
 	}
+	s.spawn(s.followCAOrHalt)
 	if s.cfg.OnJump != nil {
 		s.cfg.OnJump(epoch, seq)
 	}

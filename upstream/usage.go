@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"sitegate/license"
 	"sitegate/upstream/cloudapi"
@@ -34,6 +35,13 @@ func (c *Client) SendUsage(ctx context.Context, key string, usage []license.Usag
 		if u.Record == "" {
 			return license.Delivery{}, errors.New("sending usage: a record has no id of its own")
 		}
+	}
+	posted := func(u license.Usage) bool { return u.Kind == license.UsagePosted }
+	if n := slices.IndexFunc(usage, func(u license.Usage) bool { return posted(u) != posted(usage[0]) }); n > 0 {
+		usage = usage[:n] // the others go another way, and next time
+	}
+	if len(usage) > 0 && posted(usage[0]) {
+		return c.postKept(ctx, usage)
 	}
 	switch c.usage.Way {
 	case license.WayRealtime:
@@ -115,8 +123,11 @@ func fromUsage(u license.Usage) cloudapi.UsageRecord {
 	r := cloudapi.UsageRecord{ID: u.Record, UserID: string(u.User), ProductID: string(u.Product), LicenseID: string(u.License),
 		LicenseType: cmp.Or(u.LicenseType, license.Practitioner), MachineID: u.Machine.ID, MachineName: u.Machine.Name, ProductVersion: u.Version, Country: u.Country,
 		SessionID: u.ID.String(), Kind: cloudapi.HoldSession, StartedAt: u.Started.Std(), EndedAt: u.Ended.Std(), Provisional: u.Provisional}
-	if u.Kind == license.UsageCheckout {
+	switch u.Kind {
+	case license.UsageCheckout:
 		r.Kind = cloudapi.HoldCheckout
+	case license.UsagePosted: // where somebody carries it
+		r.Kind, r.Posting = cloudapi.KindPosting, string(u.Posted)
 	}
 	return r
 }

@@ -112,16 +112,13 @@ func (c *Client) putFile(ctx context.Context, product string, file []byte) error
 
 // uploadURL is where a file goes, if it may go there. The signature is in its query and never in an error.
 func (c *Client) uploadURL(at cloudapi.Location) (*url.URL, error) {
-	to, err := url.Parse(at.Endpoint)
-	if err != nil || to.Scheme != "https" || to.Host == "" || to.User != nil || to.Fragment != "" || to.RawQuery != "" || to.Opaque != "" {
-		return nil, fmt.Errorf("%w: it names a place that is not https, a host and a path", ErrGarbage)
+	to, signature, err := at.Place()
+	if err != nil {
+		return nil, fmt.Errorf("%w: of the place that it names: %w", ErrGarbage, err)
 	}
-	if to.Port() != "" && to.Port() != "443" && !c.usage.allowed(to.Host) || !c.usage.allowed(to.Host) && !c.usage.allowed(to.Hostname()) {
+	if !cloudapi.MayUpload(c.usage.UploadHosts, to) {
 		return nil, fmt.Errorf("%.100q: %w", to.Host, ErrUploadHost)
 	}
-	to.RawQuery = strings.TrimPrefix(at.Info.Signature, "?")
-	if strings.ContainsAny(to.RawQuery, " #\r\n") || len(to.RawQuery) > 4096 {
-		return nil, fmt.Errorf("%w: its signature cannot go into an address", ErrGarbage)
-	}
+	to.RawQuery = signature
 	return to, nil
 }

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -30,13 +29,21 @@ type UsageConfig struct {
 	// UploadHosts are where files may go: a host, or all hosts of a domain, as ".blob.example". The location service names one of them.
 	UploadHosts []string
 	UltimateID  string // of the account
+	// Posted is where the postings go that the site has taken over from the vendor's own clients: the address of the posting service, whatever
+	// the Way; empty: there are none.
+	Posted string
 }
 
 func (u *UsageConfig) check() error {
 	var errs []error
+	if u.Posted != "" {
+		if err := checkAddress(u.Posted); err != nil {
+			errs = append(errs, fmt.Errorf("the address of the posting service that clients are relayed to: %w", err))
+		}
+	}
 	switch u.Way {
 	case license.WaySite:
-		return nil
+		return errors.Join(errs...)
 	case license.WayRealtime:
 		if err := checkAddress(u.Posting); err != nil {
 			errs = append(errs, fmt.Errorf("the posting service's address: %w", err))
@@ -182,15 +189,6 @@ func (c *Client) doVendor(ctx context.Context, method, address string, body []by
 
 // why is what the cloud says of what it refuses, as text that can be kept.
 func why(no *StatusError) string { return strings.ToValidUTF8(clip(cmp.Or(no.Detail, no.Reason)), "?") }
-
-// allowed reports whether a usage file may go to a host.
-func (u *UsageConfig) allowed(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	return slices.ContainsFunc(u.UploadHosts, func(h string) bool {
-		h = strings.ToLower(h)
-		return host == h || strings.HasPrefix(h, ".") && strings.HasSuffix(host, h)
-	})
-}
 
 // bareName is a machine's name without its domain.
 func bareName(m license.Machine) string {

@@ -226,3 +226,75 @@ func TestTheVendorsWaysHaveToBeSetUp(t *testing.T) {
 		}
 	}
 }
+
+// kept is usage of which some was posted by the vendor's own client.
+func kept(seq uint64, user, body string, listed bool) license.Usage {
+	return license.Usage{Seq: seq, Record: fmt.Sprint("k-", seq), Kind: license.UsagePosted, User: license.UserID(user), Machine: license.Machine{Name: "WS-101"}, Posted: []byte(body), Listed: listed}
+}
+
+func clientsPosting(user, run string) string {
+	return `{"ultID":"a","imsID":"` + user + `",  "hID":"WS-101","prdid":"3101","corID":"` + run + `","evTimeZ":"2026-04-01T08:03:00.000Z","lVer":1,"new":[1]}`
+}
+
+// What clients have posted goes on as it came, whichever way the site's own usage goes.
+func TestWhatClientsPostedGoesOnAsItCame(t *testing.T) {
+	s := newVendorSite(t, upstream.UsageConfig{Posted: "https://" + apiHost + cloudapi.PathPosting})
+	first, list := clientsPosting("u-1", "r-1"), "["+clientsPosting("u-1", "r-1")+"]"
+	usage := append(used(2), kept(10, "u-1", first, false), kept(11, "u-1", list, true))
+	usage = append(usage, used(1)...)
+	var way []string
+	for sent := 0; sent < len(usage); {
+		d, err := s.SendUsage(t.Context(), "k", usage[sent:])
+		if err != nil || d.Done == 0 {
+			t.Fatalf("after %d: %+v, %v", sent, d, err)
+		}
+		sent += d.Done
+		way = append(way, fmt.Sprint(d.Done, " ", d.Way))
+	}
+	if got, want := strings.Join(way, ", "), "2 site, 2 realtime, 1 site"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := s.cloud.PostedBodies(); len(got) != 2 || got[0] != first || got[1] != list {
+		t.Errorf("got %q, want both byte for byte", got)
+	}
+}
+
+// What the vendor refuses of it keeps nothing back, and what something in between refuses is kept.
+func TestWhatClientsPostedIsSetAsideOrKept(t *testing.T) {
+	s := newVendorSite(t, upstream.UsageConfig{Posted: "https://" + apiHost + cloudapi.PathPosting})
+	s.cloud.RefuseUsageOf("u-2")
+	usage := []license.Usage{kept(1, "u-1", clientsPosting("u-1", "r"), false), kept(2, "u-2", clientsPosting("u-2", "r"), false), kept(3, "u-3", "{}", false), kept(4, "u-4", clientsPosting("u-4", "r"), false)}
+	d, err := s.SendUsage(t.Context(), "k", usage)
+	if err != nil || d.Done != 4 || len(d.SetAside) != 2 || d.SetAside[0].Usage.User != "u-2" || d.SetAside[1].Usage.User != "u-3" || d.SetAside[0].Why != "imsID is not known" {
+		t.Errorf("got %+v, %v; want two set aside", d, err)
+	}
+	for _, f := range []emulator.Fault{
+		{Status: 200, Type: "application/json", Body: `{"status":"error"}`}, {Status: 403, Body: "<html>blocked</html>"}, {Status: 502}, {Cut: true},
+	} {
+		f.Prefix = cloudapi.PathPosting
+		s.cloud.SetFault(f)
+		if d, err := s.SendUsage(t.Context(), "k", usage[:1]); err == nil {
+			t.Errorf("%+v: got %+v, want an error", f, d)
+		}
+	}
+	s.cloud.SetFault(emulator.Fault{Prefix: cloudapi.PathPosting, Status: 401})
+	if d, err := s.SendUsage(t.Context(), "k", usage[:1]); err != nil || len(d.SetAside) != 1 {
+		t.Errorf("a service that takes nothing of this site: got %+v, %v, want it set aside", d, err)
+	}
+	s.cloud.ClearFaults()
+	crowd := make([]license.Usage, 20)
+	for i := range crowd {
+		crowd[i] = kept(uint64(i+1), "u-2", clientsPosting("u-2", "r"), false)
+	}
+	if d, err := s.SendUsage(t.Context(), "k", crowd); err != nil || d.Done != len(d.SetAside) || d.Done >= 20 {
+		t.Errorf("many that are refused: got %d of %d set aside, %v, want some at a time", len(d.SetAside), d.Done, err)
+	}
+	none := newVendorSite(t, upstream.UsageConfig{})
+	if d, err := none.SendUsage(t.Context(), "k", usage[:1]); err == nil || !strings.Contains(err.Error(), "relay.posting_url") {
+		t.Errorf("with no address: got %+v, %v", d, err)
+	}
+	line, err := upstream.UsageLine(usage[0])
+	if err != nil || !strings.Contains(string(line), `"kind":"posting"`) || !strings.Contains(string(line), `corID`) {
+		t.Errorf("carried: got %s, %v", line, err)
+	}
+}

@@ -41,6 +41,9 @@ type Gateway struct {
 	Expires time.Duration
 	// Mute leaves heartbeats on the websocket unanswered.
 	Mute func() bool
+	// Keyless answers heartbeats on the websocket as of a connection that has not shown the
+	// key which the sessions were granted to.
+	Keyless func() bool
 
 	once sync.Once
 	mux  *http.ServeMux
@@ -171,10 +174,12 @@ func (g *Gateway) Say(email string, n api.Notice) {
 	g.say(email, "", n)
 }
 
-// Forget drops all notices said so far: clients that come back have a gap.
+// Forget drops all notices said so far, and one that nobody has heard: clients that
+// come back have a gap.
 func (g *Gateway) Forget() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.seq++
 	g.said, g.floor = nil, g.seq
 }
 

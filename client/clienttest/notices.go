@@ -272,7 +272,12 @@ func (g *Gateway) beat(c *conn, b api.Beat) {
 	defer g.mu.Unlock()
 	g.expire()
 	l := &api.Leases{N: b.N}
+	keyless := g.Keyless != nil && g.Keyless()
 	for _, id := range b.Sessions {
+		if keyless {
+			l.Leases = append(l.Leases, api.BeatResult{Session: id, Reason: "machine-key-needed"})
+			continue
+		}
 		l.Leases = append(l.Leases, g.renew(c.user, id, c.machine))
 	}
 	c.write(api.Frame{Type: api.FrameLease, Lease: l})

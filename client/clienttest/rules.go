@@ -247,6 +247,7 @@ func (g *Gateway) about(email string) api.Me {
 	}
 	slices.SortFunc(me.Sessions, func(a, b api.Session) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(me.Checkouts, func(a, b api.Checkout) int { return cmp.Compare(a.ID, b.ID) })
+	me.OneWait = true
 	if w := g.waits[email]; w != nil {
 		copied := w.Wait
 		if copied.Free = !w.kept.IsZero(); copied.Free {

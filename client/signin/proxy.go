@@ -33,9 +33,9 @@ func connected(_ context.Context, _ *url.URL, req *http.Request, resp *http.Resp
 	return &ProxyError{Target: req.Host, Status: resp.StatusCode, Reason: word(resp.Header.Get("X-Sitegate-Error"))}
 }
 
-// word is s, if it is a short word of lower-case letters.
+// word is s, if it is a short word of lower-case letters, as codes are.
 func word(s string) string {
-	if len(s) > 40 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") != "" {
+	if len(s) > 40 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_-") != "" {
 		return ""
 	}
 	return s

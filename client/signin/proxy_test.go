@@ -12,7 +12,7 @@ import (
 )
 
 func TestProxyThatRefusesIsToldWithItsReason(t *testing.T) {
-	for header, want := range map[string]string{"host_not_allowed": "host_not_allowed", "": "", "Bad\tthing": ""} {
+	for header, want := range map[string]string{"host_not_allowed": "host_not_allowed", "use-relay": "use-relay", "": "", "Bad\tthing": ""} {
 		door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if header != "" {
 				w.Header().Set("X-Sitegate-Error", header)

@@ -8,8 +8,10 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -270,12 +272,29 @@ func (s *seat) help(global *pflag.FlagSet) {
 	fmt.Fprint(s.stdout, b.String())
 }
 
-// plain is text from elsewhere without what a terminal would obey.
+// plain is text from elsewhere for a person: without what a terminal would obey, and
+// with its times as the clock of this computer shows them.
 func plain(s string) string {
-	return strings.Map(func(r rune) rune {
+	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return ' '
 		}
 		return r
 	}, s)
+	return local(s, time.Local)
+}
+
+// moment is a time as the gateway writes it into sentences.
+var moment = regexp.MustCompile(`\b\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC\b`)
+
+// local puts the times of a sentence into a zone.
+func local(s string, zone *time.Location) string {
+	return moment.ReplaceAllStringFunc(s, func(m string) string {
+		layout := "2006-01-02 15:04:05"[:len(m)-len(" UTC")]
+		t, err := time.Parse(layout+" UTC", m)
+		if err != nil {
+			return m
+		}
+		return t.In(zone).Format(layout)
+	})
 }

@@ -181,6 +181,7 @@ func (s *seat) checkUser(ctx context.Context, o *options, f *findings) (skew *ti
 	if len(o.gateways) == 0 {
 		return nil, nil
 	}
+	o.keyless = true // to show a key is to change something
 	c, err := s.open(ctx, o)
 	if err != nil {
 		f.add(fail, "signed in", "", err.Error(), "Sign in: seat login")

@@ -109,6 +109,9 @@ func (s *seat) keep(ctx context.Context, o *options, k kept) (where string, _ er
 	if err != nil {
 		return "", &exitError{status: exitFailed, err: err, next: []string{"Unlock the keyring, or keep the token in a file that only you can read: --keyring off."}}
 	}
+	if err := forgetBound(f.path); err != nil { // it may be somebody else now
+		return "", err
+	}
 	if err := k.save(f.path, key); err != nil {
 		return "", err
 	}

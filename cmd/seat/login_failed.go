@@ -51,6 +51,10 @@ func doorSays(e *signin.ProxyError) []string {
 	switch {
 	case e.Reason == "host_not_allowed":
 		return []string{fmt.Sprintf("Ask IT to allow %s at the gateway's CONNECT door (connect.allow).", e.Target), "Check --issuer."}
+	case e.Reason == "private_address":
+		return []string{fmt.Sprintf("Ask IT to let %s be reached inside the site at the gateway's CONNECT door (connect.private).", e.Target), "Check --issuer."}
+	case e.Reason == "use-relay":
+		return []string{fmt.Sprintf("%s is for licenses and not for signing in. Check --issuer.", e.Target)}
 	case e.Reason == "client_not_allowed":
 		return []string{"Ask IT to let this computer's network in at the gateway's CONNECT door (connect.from)."}
 	case e.Reason == "too_many_tunnels" || e.Reason == "closing":

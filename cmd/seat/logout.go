@@ -52,6 +52,9 @@ func logout(ctx context.Context, s *seat, o *options, args []string) error {
 	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing the token file: %w", err)
 	}
+	if err := forgetBound(f.path); err != nil {
+		return err
+	}
 	fmt.Fprintf(s.stdout, "Signed out; %s.\n", ended)
 	return nil
 }

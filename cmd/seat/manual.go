@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"sitegate/manpage"
 )
 
 //go:generate sh -c "go run . manual >../../docs/seat.1"
@@ -45,28 +47,28 @@ func manualPage() []byte {
 	line(`.TH SEAT 1 "" "sitegate" "User Commands"`)
 	line(".SH NAME\nseat %s hold a license of the site's gateway while a program runs", `\-`)
 	line(".SH SYNOPSIS\n.B seat\n.RI [ flags ]\n.I command\n.RI [ flags ]\n.RI [ arguments ]")
-	line(".SH DESCRIPTION\n%s", roff("seat runs a program under a license of the site's license gateway, tells its user what concerns them, and checks licenses out and in. "+
+	line(".SH DESCRIPTION\n%s", manpage.Text("seat runs a program under a license of the site's license gateway, tells its user what concerns them, and checks licenses out and in. "+
 		"The program is asked to end before its license could be given to another machine, with a countdown on stderr and on the desktop; it is killed only where --kill-after says so. "+
 		"Elsewhere than on Windows that goes to the program itself and not to what it has started: a script that wraps it must exec it."))
 	line(".SH COMMANDS")
 	for _, c := range commands() {
-		line(".TP\n.B %s\n%s", roff(strings.TrimSpace("seat "+c.name+" "+c.args)), roff(sentence(c.brief)))
+		line(".TP\n.B %s\n%s", manpage.Text(strings.TrimSpace("seat "+c.name+" "+c.args)), manpage.Text(manpage.Sentence(c.brief)))
 		if fs := own(c); fs.HasFlags() {
 			line(".RS")
-			flagList(&b, fs)
+			manpage.Flags(&b, fs)
 			line(".RE")
 		}
-		line(".IP\nExample:\n.B %s", roff(c.example))
+		line(".IP\nExample:\n.B %s", manpage.Text(c.example))
 	}
 	line(".SH OPTIONS\nThese may stand before and after the command.")
-	flagList(&b, shared())
+	manpage.Flags(&b, shared())
 	line(".SH EXIT STATUS")
 	for _, x := range statuses {
-		line(".TP\n.B %s\n%s", roff(x[0]), roff(sentence(x[1])))
+		line(".TP\n.B %s\n%s", manpage.Text(x[0]), manpage.Text(manpage.Sentence(x[1])))
 	}
 	line(".SH ENVIRONMENT\nWhere the flag is not given, and before settings:")
 	for _, x := range variables {
-		line(".TP\n.B %s\n%s", roff(x[0]), roff("as "+x[1]))
+		line(".TP\n.B %s\n%s", manpage.Text(x[0]), manpage.Text("as "+x[1]))
 	}
 	line(".SH FILES")
 	for _, x := range [][2]string{
@@ -75,7 +77,7 @@ func manualPage() []byte {
 		{"~/.config/sitegate/token.json", "the sign-in, sealed with a key in the system's keyring where there is one"},
 		{"~/.config/sitegate/machine-id", "from which the computer's id is made"},
 	} {
-		line(".TP\n.I %s\n%s", roff(x[0]), roff(sentence(x[1])))
+		line(".TP\n.I %s\n%s", manpage.Text(x[0]), manpage.Text(manpage.Sentence(x[1])))
 	}
 	return b.Bytes()
 }
@@ -98,31 +100,4 @@ func own(c command) *pflag.FlagSet {
 		c.flags(fs, &options{})
 	}
 	return fs
-}
-
-func flagList(b *bytes.Buffer, fs *pflag.FlagSet) {
-	fs.VisitAll(func(f *pflag.Flag) {
-		arg, usage := pflag.UnquoteUsage(f)
-		if arg != "" {
-			arg = " " + arg
-		}
-		fmt.Fprintf(b, ".TP\n.B %s\n%s\n", roff("--"+f.Name+arg), roff(sentence(usage)))
-	})
-}
-
-// sentence begins with a capital and ends with a full stop.
-func sentence(s string) string {
-	if s == "" || strings.HasPrefix(s, "--") {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:] + "."
-}
-
-// roff is text without what the formatter would obey.
-func roff(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", " ").Replace(s)
-	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {
-		s = `\&` + s
-	}
-	return s
 }

@@ -70,6 +70,8 @@ func TestLoginThatFailsSaysWhatToDo(t *testing.T) {
 		"client_not_allowed": "this computer's network",
 		"dial_failed":        "why the gateway does not reach ims.example:443",
 		"too_many_tunnels":   "Try again",
+		"private_address":    "connect.private",
+		"use-relay":          "not for signing in",
 	} {
 		door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Sitegate-Error", reason)

@@ -47,6 +47,8 @@ type options struct {
 	dir    string   // of what seat keeps; empty: there is no such place
 	read   []string // settings files that were
 	origin func() (string, bool)
+
+	keyless bool // do not go by this computer's key
 }
 
 // defaults are what holds before flags and settings.
@@ -129,6 +131,9 @@ func (s *seat) openAs(ctx context.Context, o *options, tokens *tokenFile) (*clie
 		return nil, usagef("%w", err)
 	}
 	cfg.Machine = m
+	if err := s.withKey(&cfg, o); err != nil {
+		return nil, usagef("%w", err)
+	}
 	if o.verbose {
 		cfg.Logger = slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
@@ -173,7 +178,9 @@ func (s *seat) ask(ctx context.Context, o *options, question func(context.Contex
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	return question(ctx, c)
+	err = question(ctx, c)
+	s.sayByKey(c, new(bool), func(text string) { s.sayf("%s", text) })
+	return err
 }
 
 // machine is this computer; on a server for many users the one that the user comes

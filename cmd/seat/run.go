@@ -67,7 +67,7 @@ func runProgram(ctx context.Context, s *seat, o *options, args []string) error {
 	cmd.Args[0] = args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.stdin, s.stdout, s.stderr
 	cmd.WaitDelay = time.Second // its children may keep the pipes longer than it lives
-	status, err := s.supervise(ctx, o, cmd, session, notices, signals)
+	status, err := s.supervise(ctx, o, c, cmd, session, notices, signals)
 	notices.Close()
 	s.release(ctx, session)
 	if err != nil {
@@ -191,8 +191,10 @@ type supervised struct {
 	s       *seat
 	o       *options
 	cmd     *exec.Cmd
+	client  *client.Client
 	session *client.Session
 	screen  notifier
+	byKey   bool // the sign-in is out of reach, and that was said
 
 	overdue bool // heartbeats are not acknowledged
 	count   countdown
@@ -201,13 +203,13 @@ type supervised struct {
 }
 
 // supervise runs the program to its end and returns its exit status.
-func (s *seat) supervise(ctx context.Context, o *options, cmd *exec.Cmd, session *client.Session, notices *client.Watcher, signals <-chan os.Signal) (int, error) {
+func (s *seat) supervise(ctx context.Context, o *options, c *client.Client, cmd *exec.Cmd, session *client.Session, notices *client.Watcher, signals <-chan os.Signal) (int, error) {
 	if err := cmd.Start(); err != nil {
 		return 0, &exitError{status: exitNotRunnable, err: fmt.Errorf("running %s: %w", cmd.Args[0], err)}
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	p := &supervised{s: s, o: o, cmd: cmd, session: session, screen: s.screen(o)}
+	p := &supervised{s: s, o: o, client: c, cmd: cmd, session: session, screen: s.screen(o)}
 	defer flush(ctx, p.screen)
 	told, lost, cancelled := notices.Notices(), session.Lost(), ctx.Done()
 	clock := time.NewTicker(time.Second)
@@ -238,6 +240,7 @@ func (s *seat) supervise(ctx context.Context, o *options, cmd *exec.Cmd, session
 			p.remind()
 		case <-clock.C:
 			p.remind()
+			s.sayByKey(p.client, &p.byKey, p.tell)
 		case <-lost:
 			lost = nil
 			p.tell(s.textf("the license is lost: %v", session.Err()))

@@ -43,7 +43,7 @@ func watch(ctx context.Context, s *seat, o *options, args []string) error {
 	defer flush(ctx, screen)
 	signedIn := time.NewTicker(lookAgain)
 	defer signedIn.Stop()
-	over := false
+	over, byKey := false, false
 	for {
 		select {
 		case <-signedIn.C:
@@ -51,7 +51,11 @@ func watch(ctx context.Context, s *seat, o *options, args []string) error {
 				s.sayf("signed out")
 				return nil
 			}
-			if was := over; was != tokens.expired() {
+			s.sayByKey(c, &byKey, func(text string) {
+				s.sayf("%s", text)
+				screen.Show("sitegate", text)
+			})
+			if was := over; was != (tokens.expired() && !c.SignIn().Keyed) {
 				if over = !was; over {
 					text := s.textf("the sign-in has expired, and nothing more is told here: seat login")
 					s.sayf("%s", text)

@@ -22,6 +22,8 @@ var words = map[string]map[string]string{
 		"Free, and kept for this machine for %s: start now.":                               "Libre, et réservée à ce poste pendant %s : démarrez maintenant.",
 		"listening for %s":                                                                 "à l’écoute pour %s",
 		"the sign-in has expired, and nothing more is told here: seat login":               "la connexion a expiré, et plus rien n’est signalé ici : seat login",
+		"your sign-in cannot be renewed: what runs goes on, and something new can be started until %s; sign in again when you can: seat login": "votre connexion ne peut pas être renouvelée : ce qui est ouvert continue, et du nouveau peut être démarré jusqu’à %s ; reconnectez-vous dès que possible : seat login",
+		"going without a key of this computer: %v": "sans clé de ce poste : %v",
 		"signed out": "déconnecté",
 	},
 	"de": {
@@ -40,6 +42,8 @@ var words = map[string]map[string]string{
 		"Free, and kept for this machine for %s: start now.":                               "Frei und für diesen Rechner noch %s reserviert: starten Sie jetzt.",
 		"listening for %s":                                                                 "Meldungen für %s",
 		"the sign-in has expired, and nothing more is told here: seat login":               "die Anmeldung ist abgelaufen, und hier wird nichts mehr gemeldet: seat login",
+		"your sign-in cannot be renewed: what runs goes on, and something new can be started until %s; sign in again when you can: seat login": "Ihre Anmeldung kann nicht erneuert werden: was läuft, läuft weiter, und Neues kann bis %s gestartet werden; melden Sie sich neu an, sobald Sie können: seat login",
+		"going without a key of this computer: %v": "ohne Schlüssel dieses Rechners: %v",
 		"signed out": "abgemeldet",
 	},
 }

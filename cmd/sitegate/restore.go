@@ -14,7 +14,6 @@ import (
 
 	"sitegate/api"
 	"sitegate/configs"
-	"sitegate/license"
 	"sitegate/raftstore"
 	"sitegate/siteca"
 )
@@ -82,6 +81,7 @@ func restore(ctx context.Context, p *program, args []string) error {
 		return advise(err)
 	}
 	fmt.Fprintf(p.stdout, "Node %s goes on from %s, in epoch %d. What was answered after that is lost.\n", c.Node, when(begun.Time), begun.Epoch)
+	fmt.Fprint(p.stdout, "API tokens and sign-ins have ended: make the tokens anew. Local accounts, their passwords, blocks and machines' keys are those of the backup:\nreview them (sitegate account list, and blocks in the console), and take back again what was taken back after it.\n")
 	p.tellBegun(c, begun)
 	return nil
 }
@@ -165,7 +165,8 @@ func advise(err error) error {
 }
 
 func (p *program) tellBegun(c configs.Config, b raftstore.Begun) {
-	fmt.Fprintf(p.stdout, "Nothing capped is granted before %v have passed from its start, and the checkouts were read from the cloud.\n\n", license.LongestLease)
+	settings := c.SiteSettings()
+	fmt.Fprintf(p.stdout, "Nothing capped is granted before %v have passed from its start, and the checkouts were read from the cloud.\n\n", settings.LongestLease())
 	next := []string{"sitegate serve, on this machine", "sitegate status: it tells until when the site waits"}
 	if len(b.Others) > 0 {
 		fmt.Fprintf(p.stdout, "It is the only node now. %s must not start with the data they have.\n", strings.Join(b.Others, ", "))

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sitegate/client"
+	"sitegate/client/machinekey"
+)
+
+// keptBound is what a seat needs to go by this computer's key while there is no access
+// token to be had: beside the token file, since it belongs to that sign-in. It is no secret.
+type keptBound struct {
+	client.Bound
+	Machine string `json:"machine"`
+	Host    string `json:"host,omitempty"`
+}
+
+// withKey has the client go by this computer's key, where there is a place to keep one.
+func (s *seat) withKey(cfg *client.Config, o *options) error {
+	if o.dir == "" || o.keyless {
+		return nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	if o.origin != nil {
+		if _, elsewhere := o.origin(); elsewhere { // the key is of the computer that seat runs on
+			cfg.Host = host
+		}
+	}
+	path := o.keeps("machine-key-" + fileName(host)) // a home may be on a server: each computer has its own
+	cfg.Key, err = machinekey.Open(path)
+	if err != nil {
+		if _, nothing := os.Stat(path); nothing != nil { // nothing can be kept there
+			cfg.Key = nil
+			s.sayf("going without a key of this computer: %v", err)
+			return nil
+		}
+		return err
+	}
+	at := boundFile(o.tokenFile)
+	if b, err := os.ReadFile(at); err == nil && len(b) <= maxToken {
+		var k keptBound
+		if json.Unmarshal(b, &k) == nil && k.Machine == cfg.Machine.ID && k.Host == cfg.Host && k.User != "" {
+			cfg.Bound = &k.Bound
+		}
+	}
+	cfg.OnBound = func(b client.Bound) {
+		if err := writeBound(at, keptBound{b, cfg.Machine.ID, cfg.Host}); err != nil {
+			s.sayf("%v", err) // it goes on: without the sign-in, the next seat cannot
+		}
+	}
+	return nil
+}
+
+func boundFile(tokenFile string) string { return tokenFile + ".machine" }
+
+// forgetBound is for a sign-in that is another one, or none, from now on.
+func forgetBound(tokenFile string) error {
+	if err := os.Remove(boundFile(tokenFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forgetting who this computer goes by its key for: %w", err)
+	}
+	return nil
+}
+
+func writeBound(path string, k keptBound) error {
+	b, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
+	if err != nil {
+		return fmt.Errorf("keeping who this computer goes by its key for: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(append(b, '\n'))
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping who this computer goes by its key for: %w", err)
+	}
+	return nil
+}
+
+// fileName is a host's name as a file can have it.
+func fileName(host string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '.':
+			return r
+		}
+		return '_'
+	}, strings.ToLower(host))
+}
+
+// sayByKey says, once each time, that the sign-in is out of reach and the key has taken
+// its place.
+func (s *seat) sayByKey(c *client.Client, was *bool, tell func(string)) {
+	now := c.SignIn()
+	if now.ByKey && !*was {
+		tell(s.textf("your sign-in cannot be renewed: what runs goes on, and something new can be started until %s; sign in again when you can: seat login", clock(now.Until)))
+	}
+	*was = now.ByKey
+}
