@@ -1,0 +1,205 @@
+package console
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"sitegate/api"
+)
+
+// actOf is something that can be done: its form is asked for and sent at its path.
+type actOf struct {
+	path string // below Base, as http.ServeMux takes it
+	key  string // of its texts
+	page string // of the navigation
+	role string // that it needs
+	// see finds what the act is about as it is now. A *gone error says that there is nothing
+	// to be done any more.
+	see func(*visit) (*subject, error)
+	// do does it. It may show a page of its own, in place of going back. Nil: give does.
+	do func(*visit, *subject) (*page, error)
+	// give answers with a file.
+	give func(http.ResponseWriter, *visit)
+}
+
+// subject is what an act is about.
+type subject struct {
+	title  string // other than what its button says
+	of     string // the name of what it is about
+	facts  []fact
+	does   []string // what will happen
+	fields []field
+	back   string // where to go afterwards
+	done   string // a text that begins with "done."
+	state  string // what must not have changed since the form was made
+	multi  bool
+	note   bool // it takes a reason
+	must   bool // which may not be left out
+	danger bool
+}
+
+// gone: what an act is about is not there (any more).
+type gone struct{ key string }
+
+func (g *gone) Error() string { return g.key }
+
+// maxReason is the longest reason, in bytes, that the API takes.
+const maxReason = 256
+
+// form shows what an act will do, and asks for what it needs.
+func (c *Console) form(a actOf) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v := visitOf(r)
+		s, ok := v.seen(w, a)
+		if ok {
+			v.render(w, http.StatusOK, v.formOf(a, s, nil))
+		}
+	}
+}
+
+// seen is what an act is about, unless that was answered.
+func (v *visit) seen(w http.ResponseWriter, a actOf) (*subject, bool) {
+	if !v.who.May(a.role) {
+		v.render(w, http.StatusForbidden, &page{Key: a.page, Title: v.t("act." + a.key), Alert: &alert{Title: v.t("forbidden.title"), Detail: v.t("forbidden.role", v.t("role."+a.role))}})
+		return nil, false
+	}
+	s, err := a.see(v)
+	var g *gone
+	switch {
+	case errors.As(err, &g):
+		v.render(w, http.StatusGone, v.typed(&page{Key: a.page, Title: v.t("act." + a.key), Lead: v.t("gone." + g.key), Actions: []link{{Text: v.t("back"), Href: at("")}}}))
+		return nil, false
+	case err != nil:
+		status, problem := v.alertOf(err)
+		v.render(w, status, v.typed(&page{Key: a.page, Title: v.t("act." + a.key), Alert: problem}))
+		return nil, false
+	}
+	return s, true
+}
+
+// typed keeps what somebody has written into a form that there is no more.
+func (v *visit) typed(p *page) *page {
+	if parse(v.r) != nil {
+		return p
+	}
+	var texts []string
+	for _, name := range []string{"to", "until", "reason", "csv"} {
+		if text := v.r.PostFormValue(name); text != "" {
+			texts = append(texts, lines(text))
+		}
+	}
+	if len(texts) > 0 {
+		p.Sections = append(p.Sections, section{ID: "typed", Heading: v.t("form.typed"), Copy: strings.Join(texts, "\n\n")})
+	}
+	return p
+}
+
+func (v *visit) formOf(a actOf, s *subject, problem *alert) *page {
+	f := &form{Action: v.r.URL.RequestURI(), Submit: v.t("act." + a.key), Cancel: s.back, Danger: s.danger, Does: s.does, Facts: s.facts, Multi: s.multi, Again: a.give != nil,
+		Hidden: map[string]string{"saw": seal(s.state), "once": cmp.Or(v.r.PostFormValue("once"), newNonce())}}
+	for _, x := range s.fields {
+		if value := v.r.PostFormValue(x.Name); value != "" {
+			x.Value = value
+			for i := range x.Options {
+				x.Options[i].Chosen = x.Options[i].Value == value
+			}
+		}
+		f.Fields = append(f.Fields, x)
+	}
+	if s.note {
+		f.Fields = append(f.Fields, field{Name: "reason", Kind: "area", Label: v.t("form.reason"), Help: v.t("form.reason.help"), Value: v.r.PostFormValue("reason"), Required: s.must, Most: maxReason})
+	}
+	return &page{Key: a.page, Title: v.titleOf(a, s), Form: f, Alert: problem}
+}
+
+// titleOf says what is done, and to what.
+func (v *visit) titleOf(a actOf, s *subject) string {
+	switch {
+	case s.title != "":
+		return s.title
+	case s.of != "":
+		return v.t("act."+a.key) + ": " + s.of
+	}
+	return v.t("act." + a.key)
+}
+
+// act does what a form was sent for, unless something else has happened meanwhile.
+func (c *Console) act(a actOf) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v := visitOf(r)
+		if err := parse(r); err != nil {
+			v.render(w, http.StatusBadRequest, &page{Key: a.page, Title: v.t("act." + a.key), Alert: &alert{Title: v.t("error.title"), Detail: v.t("form.too-large")}})
+			return
+		}
+		s, ok := v.seen(w, a)
+		if !ok {
+			return
+		}
+		reason := strings.TrimSpace(r.PostForm.Get("reason"))
+		switch {
+		case r.PostForm.Get("saw") != seal(s.state):
+			v.render(w, http.StatusConflict, v.formOf(a, s, &alert{Title: v.t("form.stale.title"), Detail: v.t("form.stale")}))
+			return
+		case s.must && reason == "":
+			v.render(w, http.StatusUnprocessableEntity, v.formOf(a, s, &alert{Title: v.t("form.reason"), Detail: v.t("form.reason.missing")}))
+			return
+		case len(reason) > maxReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, func(r rune) bool { return r < ' ' || r == 0x7f }):
+			v.render(w, http.StatusUnprocessableEntity, v.formOf(a, s, &alert{Title: v.t("form.reason"), Detail: v.t("form.reason.bad")}))
+			return
+		}
+		if a.give != nil {
+			a.give(w, v)
+			return
+		}
+		shown, err := a.do(v, s)
+		switch {
+		case err != nil:
+			status, problem := v.alertOf(err)
+			v.render(w, status, v.formOf(a, s, problem))
+		case shown != nil:
+			shown.Key = a.page
+			v.render(w, http.StatusOK, shown)
+		default:
+			u, _ := url.Parse(s.back)
+			q := u.Query()
+			q.Set("done", s.done)
+			u.RawQuery = q.Encode()
+			http.Redirect(w, r, u.String(), http.StatusSeeOther)
+		}
+	}
+}
+
+// parse reads a form, a file in it, too.
+func parse(r *http.Request) error {
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
+		return r.ParseMultipartForm(maxForm)
+	}
+	return r.ParseForm()
+}
+
+// reason is why somebody does something, and said the body of a request that says so.
+func (v *visit) reason() string { return strings.TrimSpace(v.r.PostFormValue("reason")) }
+
+func (v *visit) said() api.ReleaseRequest {
+	return api.ReleaseRequest{By: v.who.Name, Note: v.reason()}
+}
+
+// seal is what a form keeps of the state that it has shown.
+func seal(state string) string {
+	sum := sha256.Sum256([]byte(state))
+	return hex.EncodeToString(sum[:12])
+}
+
+// back is where a form was opened from, or where it belongs.
+func (v *visit) back(otherwise string) string {
+	if b := v.r.URL.Query().Get("back"); b == "refusals" || b == "checkouts" || b == "capped" {
+		return at(b)
+	}
+	return otherwise
+}

@@ -1,0 +1,523 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sitegate/api"
+	"sitegate/phrase"
+)
+
+// site answers as the API does, with what it was given, and remembers what it was told to do.
+type site struct {
+	mu      sync.Mutex
+	answers map[string]any // by path
+	posted  []string       // path and body
+	problem *api.Problem   // of every POST
+}
+
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Method == http.MethodPost {
+		body, _ := io.ReadAll(r.Body)
+		if s.problem != nil {
+			w.Header().Set("Content-Type", api.ProblemType)
+			w.WriteHeader(s.problem.Status)
+			_ = json.NewEncoder(w).Encode(s.problem)
+			return
+		}
+		s.posted = append(s.posted, r.URL.Path+" "+string(body))
+	}
+	answer, there := s.answers[r.URL.Path]
+	if !there {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+		_ = json.NewEncoder(w).Encode(api.Problem{Code: "not-found", Status: 404, Title: "Not there", Detail: r.URL.Path})
+		return
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+const nasty = `<script>alert("x")</script> '"&amp; ` + "\u202egnp.exe\x00\x1b[2J אבג =cmd|' /C calc'!A0"
+
+var then = time.Date(2026, 11, 21, 10, 15, 0, 0, time.UTC)
+
+// full is a site with something on every page, named as nastily as can be.
+func full() *site {
+	open := api.Open{ID: "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f", Kind: "session", User: "u-1", Name: nasty, Email: nasty, Product: "p", ProductName: nasty, Capped: "yes", License: "l-1",
+		LicenseType: "Practitioner", Machine: api.Machine{ID: nasty, Name: nasty}, Since: then, Provisional: true}
+	out := open
+	out.ID, out.Kind, out.Until, out.By, out.Note = "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e70", "checkout", then.Add(48*time.Hour), "ida", nasty
+	closed := open
+	closed.ID, closed.Closed, closed.Until = "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e71", true, then
+	long := open
+	long.ID, long.Name = "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e72", strings.Repeat("ö", 5000)
+	user := api.SiteUser{ID: "u-1", Name: nasty, Email: nasty, Known: true, Licenses: 1, Sessions: 1, Machines: []string{nasty}, BlockedHere: &api.Block{User: "u-1", By: nasty, Note: nasty, Since: then}}
+	lic := api.SiteLicense{ID: "l-1", Product: "p", ProductName: nasty, Capped: "yes", Type: "virtuoso", Assignee: "u-9", Name: "u-9", NotFound: true, AssignedAt: then, Ends: then}
+	refusal := api.SiteRefusal{Seq: 7, At: then, User: "u-1", Name: nasty, Machine: api.Machine{Name: nasty}, Product: "p", ProductName: nasty, Reason: "machine-active", Title: nasty, Detail: nasty,
+		Next: []string{nasty}, Other: &api.Machine{Name: nasty}, Open: open.ID, OpenKind: "session", CannotHold: true}
+	seen := refusal
+	seen.Seq, seen.Observed, seen.Relayed = 8, true, true
+	member := func(name, role string) api.ClusterMember {
+		return api.ClusterMember{Name: name, Address: nasty, Role: role, Self: name == "n1", Known: true, Version: "1", Reached: time.Now(), Certificate: time.Now().Add(time.Hour)}
+	}
+	return &site{answers: map[string]any{
+		api.PathStatus: api.Status{Node: "n1", Version: "1.2.3", Link: api.LinkState{State: api.LinkStale, Since: then}, Mirror: api.MirrorStatus{Filled: true, Held: &api.HeldMirror{}}, Time: then,
+			Counts: api.Counts{Provisional: 3}, Usage: api.UsageStatus{Backlog: api.BacklogHigh, Waiting: 12, Refused: 2}, Disk: &api.DiskStatus{State: api.DiskLow, Free: 1 << 30, Total: 1 << 40},
+			Restored: &api.RestoredStatus{}, Lockouts: []api.Lockout{{Node: "n1", Proxy: nasty}}, Egress: []api.EgressStatus{{Name: nasty, Kind: "http", State: "locked", Problem: nasty}},
+			Bypass:  &api.Bypass{Since: then, Until: then.Add(15 * time.Minute), By: nasty, Note: nasty},
+			Backup:  &api.BackupStatus{Folder: nasty, Problem: nasty, Kept: 3, Bytes: 1 << 20, EveryMS: 86_400_000, Last: then, Overdue: true},
+			Cloud:   api.CloudOffers{Feed: &api.Offer{Offered: true}, Moves: &api.Offer{}},
+			Cluster: api.ClusterStatus{Leader: "n1", Members: []api.Member{{Name: "n1", Voter: true}, {Name: "n2", Voter: true}}}},
+		api.PathOpen:                  api.OpenList{Items: []api.Open{open, out, closed, long}, Next: "17", Total: 4, All: 100_000},
+		api.PathProducts:              api.List[api.ProductUse]{Items: []api.ProductUse{{Product: "p", Name: nasty, Capped: "yes", Owned: 4, InUse: 4, Sessions: 3, Checkouts: 1}}},
+		api.PathRefusals:              api.SiteRefusalList{Items: []api.SiteRefusal{refusal, seen}, Next: "6"},
+		api.PathHistory:               api.HistoryList{Items: []api.HistoryItem{{Seq: 3, At: then, Kind: "granted", Text: nasty, User: "u-1", Name: nasty, Machine: &api.Machine{Name: nasty}}}, Next: "2"},
+		api.PathSiteUsers:             api.SiteUserList{Items: []api.SiteUser{user}, Total: 1, Next: "x"},
+		api.PathSiteUsers + "/u-1":    user,
+		api.PathSiteLicenses:          api.SiteLicenseList{Items: []api.SiteLicense{lic}, Total: 1},
+		api.PathSiteLicenses + "/l-1": lic,
+		api.PathSettings:              api.SiteSettings{Items: []api.SiteSetting{{Name: "rules.lease_ttl", Value: "3m0s"}}, Modes: []api.SiteMode{{Product: nasty, Mode: "observe"}}},
+		api.PathMembers:               api.List[api.ClusterMember]{Items: []api.ClusterMember{member("n1", "leader"), member("n2", "voter")}},
+		api.PathBlocks:                api.List[api.Block]{Items: []api.Block{{Machine: &api.Machine{Name: nasty}, By: nasty, Since: then}}},
+		api.PathPeaks:                 api.List[api.Peak]{Items: []api.Peak{{Day: then.Truncate(24 * time.Hour), Product: "p", Name: nasty, Machines: 12, At: then, Pooled: 3}}},
+		api.PathTrend:                 api.List[api.TrendMark]{Items: []api.TrendMark{{At: then.Add(-time.Hour), Sessions: 3, Checkouts: 1}, {At: then, Sessions: 7, Checkouts: 2}}},
+		api.PathReminders:             api.List[api.Reminder]{Items: []api.Reminder{{Kind: "pooled", Text: nasty, License: "l-2", Product: "p", User: "u-1", Days: 12, Since: then}}, Next: "5 l-2"},
+		api.PathSiteAudit: api.SiteAuditList{Items: []api.AuditRecord{{Number: 7, At: then, What: "blocked", By: "w-1", ByName: nasty, Via: "socket", User: "u-1", UserName: nasty, NoteText: nasty, About: nasty, Count: 2, From: "10.0.0.1"}},
+			Next: "7", Trail: api.AuditTrail{Number: 7, Since: then, Hash: "00ff"}},
+		api.PathTrail:             api.AuditPage{Items: []api.AuditRecord{{Number: 7, At: then, What: "blocked", ByName: "=1+1", Hash: "00ff"}}, Trail: api.AuditTrail{Number: 7}},
+		api.PathTrail + "/verify": api.AuditVerified{Broken: 5, Why: nasty, First: 1, Number: 4},
+		api.PathNodeSettings:      api.List[api.NodeSetting]{Items: []api.NodeSetting{{Key: "egress.no_proxy", Value: nasty, From: "file sitegate.yaml:12", Reload: true}, {Key: "node", Value: "n1", From: "default"}}},
+		api.PathDoctor:            api.DoctorReport{Node: "n1", Checks: []api.DoctorCheck{{Step: "tcp", Of: nasty, State: api.CheckFail, Code: "refused", Found: nasty, Action: nasty}, {Step: "dns", State: api.CheckPass, Found: "well"}}, Firewall: []api.FirewallOpening{{Source: "10.0.0.1", Destination: "a.example:443", Protocol: "TCP, TLS", Purpose: nasty}}},
+		api.PathBackup:            api.MadeBackup{Folder: "/srv/backup", File: "sitegate-n1.backup", At: then, Index: 77, Bytes: 1 << 20},
+		api.PathTokens:            api.JoinToken{Token: "the-token", Expires: then},
+	}}
+}
+
+// everywhere are the paths of all pages and forms, with something to be seen on each.
+var everywhere = []string{"", "refusals", "checkouts", "users", "users/u-1", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "rollout",
+	"cluster", "connectivity", "settings", "audit", "audit/verify", "connectivity/doctor", "sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/free", "users/u-1/free", "users/u-1/unblock", "machine/block?name=WS-1",
+	"licenses/l-1/move", "checkouts/bulk", "cluster/join", "cluster/drain", "cluster/step-down", "cluster/nodes/n2/remove", "cluster/backup", "cluster/backup/file", "rollout/bypass", "rollout/bypass/over"}
+
+func newTestConsole(t testing.TB, s *site, who Administrator) *Console {
+	t.Helper()
+	c, err := New(Config{API: s, Logger: slog.New(slog.DiscardHandler), SignIn: "/sign-in", Who: func(*http.Request) (Administrator, *api.Problem) {
+		if who.Role == "" {
+			return who, &api.Problem{Code: "unauthorized", Status: 401, Title: "Not signed in"}
+		}
+		return who, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func visitPage(c http.Handler, method, path, lang string, form url.Values) *httptest.ResponseRecorder {
+	var body io.Reader
+	if form != nil {
+		body = strings.NewReader(form.Encode())
+	}
+	r := httptest.NewRequest(method, Base+path, body)
+	r.Header.Set("Accept-Language", lang)
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	return w
+}
+
+var admin = Administrator{Name: "ida", Role: Admin, SignOut: Base + "sign-out"}
+
+// Every page is whole in every language, however things are named: nothing in a name
+// becomes a part of the page, no text is missing, and it is not heavy.
+func TestEveryPageIsWhole(t *testing.T) {
+	c := newTestConsole(t, full(), admin)
+	missing := regexp.MustCompile(`>\s*[a-z]+(\.[a-z0-9-]+)+\s*<`)
+	for _, lang := range []string{"en", "fr", "de"} {
+		for _, path := range everywhere {
+			w := visitPage(c, "GET", path, lang, nil)
+			page := w.Body.String()
+			if w.Code != 200 {
+				t.Errorf("%s in %s: %d %s", path, lang, w.Code, page)
+				continue
+			}
+			for _, bad := range []string{"<script>", `"x")`, "\x00", "\x1b", "\u202e", "<no value>", "ZgotmplZ", "%!"} {
+				if strings.Contains(page, bad) {
+					t.Errorf("%s in %s has %q", path, lang, bad)
+				}
+			}
+			if m := missing.FindString(page); m != "" && !strings.Contains(m, "rules.") {
+				t.Errorf("%s in %s shows the name of a text: %s", path, lang, m)
+			}
+			for _, want := range []string{`<html lang="` + lang + `">`, "<main id=\"main\"", "<h1>", `href="#main"`, "</html>"} {
+				if !strings.Contains(page, want) {
+					t.Errorf("%s in %s lacks %s", path, lang, want)
+				}
+			}
+			if len(page) > 100<<10 {
+				t.Errorf("%s in %s has %d bytes", path, lang, len(page))
+			}
+			ids := map[string]bool{}
+			for _, m := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+				if ids[m[1]] {
+					t.Errorf("%s in %s has the id %s twice", path, lang, m[1])
+				}
+				ids[m[1]] = true
+			}
+		}
+	}
+}
+
+// A refusal that the vendor's client need not heed is said to be one.
+func TestARefusalThatCannotHoldIsSaidToBeOne(t *testing.T) {
+	w := visitPage(newTestConsole(t, full(), admin), "GET", "refusals", "en", nil)
+	for _, want := range []string{"Some of these refusals cannot hold", "This refusal cannot keep the client from working offline"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+// A page may load what comes with it, and nothing else; none of it has a script or a style
+// of its own.
+func TestAPageLoadsNothingFromElsewhere(t *testing.T) {
+	c := newTestConsole(t, full(), admin)
+	for _, path := range everywhere {
+		w := visitPage(c, "GET", path, "en", nil)
+		if got := w.Header().Get("Content-Security-Policy"); !strings.Contains(got, "default-src 'none'") || strings.Contains(got, "unsafe") {
+			t.Errorf("%s has the policy %q", path, got)
+		}
+		for _, m := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(w.Body.String(), -1) {
+			if !strings.HasPrefix(m[1], Base) && m[1] != "#main" {
+				t.Errorf("%s leads to %s", path, m[1])
+			}
+		}
+		if m := regexp.MustCompile(`<style|<script[^>]*>[^<]| style="| on[a-z]+="`).FindString(w.Body.String()); m != "" {
+			t.Errorf("%s has %q", path, m)
+		}
+	}
+	weight := 0
+	for _, file := range []string{"console.css", "console.js", "icon.svg"} {
+		w := visitPage(c, "GET", "static/"+file, "en", nil)
+		if w.Code != 200 {
+			t.Errorf("%s: %d", file, w.Code)
+		}
+		weight += w.Body.Len()
+	}
+	if weight > 50<<10 {
+		t.Errorf("what comes with a page weighs %d bytes", weight)
+	}
+}
+
+// All languages have all texts, each with what it is said with; and every text is used.
+func TestAllLanguagesHaveAllTexts(t *testing.T) {
+	slots := regexp.MustCompile(`\{\d\}`)
+	english := words()[phrase.English]
+	for _, l := range phrase.Langs() {
+		book := words()[l]
+		for key, text := range english {
+			got, there := book[key]
+			if !there || got == "" {
+				t.Errorf("%s lacks %s", l, key)
+				continue
+			}
+			want, have := slots.FindAllString(text, -1), slots.FindAllString(got, -1)
+			slices.Sort(want)
+			slices.Sort(have)
+			if !slices.Equal(want, have) {
+				t.Errorf("%s is said with %v in %s, and with %v in English", key, have, l, want)
+			}
+		}
+		for key := range book {
+			if english[key] == "" {
+				t.Errorf("%s has %s, which English has not", l, key)
+			}
+		}
+	}
+	var source bytes.Buffer
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(files, "page.html") {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
+	}
+	for _, m := range regexp.MustCompile(`v\.t\("([^"]+[^".])"[,)]`).FindAllStringSubmatch(source.String(), -1) {
+		if english[m[1]] == "" {
+			t.Errorf("there is no text %s", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`\.T "([^"]+[^".])"`).FindAllStringSubmatch(source.String(), -1) {
+		if english[m[1]] == "" {
+			t.Errorf("there is no text %s, which the template shows", m[1])
+		}
+	}
+}
+
+// An act names what it does, asks for the reason, is done as who is signed in, and goes back.
+func TestAnActIsNamedReasonedAndDone(t *testing.T) {
+	s := full()
+	one := s.answers[api.PathOpen].(api.OpenList)
+	one.Items = one.Items[:1]
+	s.answers[api.PathOpen] = one
+	c := newTestConsole(t, s, admin)
+	const path = "sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/free"
+	page := visitPage(c, "GET", path, "en", nil).Body.String()
+	for _, want := range []string{"What this does", "is told at once", `name="reason"`, "required"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the form lacks %q", want)
+		}
+	}
+	saw := regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(page)[1]
+
+	if w := visitPage(c, "POST", path, "en", url.Values{"saw": {saw}}); w.Code != 422 || !strings.Contains(w.Body.String(), "Say why") {
+		t.Errorf("without a reason: %d", w.Code)
+	}
+	if w := visitPage(c, "POST", path, "en", url.Values{"saw": {"other"}, "reason": {"she is on leave"}}); w.Code != 409 || !strings.Contains(w.Body.String(), "she is on leave") || !strings.Contains(w.Body.String(), "changed meanwhile") {
+		t.Errorf("a stale form: %d %s", w.Code, w.Body)
+	}
+	if w := visitPage(c, "POST", path, "en", url.Values{"saw": {saw}, "reason": {"a\nb"}}); w.Code != 422 {
+		t.Errorf("a reason of two lines: %d", w.Code)
+	}
+	if len(s.posted) != 0 {
+		t.Fatalf("it was done: %v", s.posted)
+	}
+	s.problem = &api.Problem{Code: "no-quorum", Status: 503, Title: "No majority", Detail: "Wait a moment.", Next: []string{"Try again."}, RequestID: "r-1"}
+	if w := visitPage(c, "POST", path, "en", url.Values{"saw": {saw}, "reason": {"she is on leave"}}); w.Code != 503 || !strings.Contains(w.Body.String(), "No majority") || !strings.Contains(w.Body.String(), "she is on leave") {
+		t.Errorf("where the site cannot: %d", w.Code)
+	}
+	s.problem = nil
+	w := visitPage(c, "POST", path+"?back=refusals", "en", url.Values{"saw": {saw}, "reason": {" she is on leave "}})
+	if w.Code != 303 || w.Header().Get("Location") != Base+"refusals?done=free" {
+		t.Errorf("done: %d to %s", w.Code, w.Header().Get("Location"))
+	}
+	if want := `/v1/sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/release {"by":"ida","note":"she is on leave"}`; len(s.posted) != 1 || s.posted[0] != want {
+		t.Errorf("asked for %v; want %s", s.posted, want)
+	}
+	if page := visitPage(c, "GET", "refusals?done=free", "en", nil).Body.String(); !strings.Contains(page, "told to let go") {
+		t.Error("it is not said that it was done")
+	}
+	s.answers[api.PathOpen] = api.OpenList{}
+	if w := visitPage(c, "POST", path, "en", url.Values{"saw": {saw}, "reason": {"she is on leave"}}); w.Code != 410 || !strings.Contains(w.Body.String(), "she is on leave") {
+		t.Errorf("sent twice: %d %s", w.Code, w.Body)
+	}
+}
+
+// A join token is issued once for a form, and is on no other page.
+func TestAJoinTokenIsIssuedOnce(t *testing.T) {
+	s := full()
+	c := newTestConsole(t, s, admin)
+	page := visitPage(c, "GET", "cluster/join", "en", nil).Body.String()
+	form := url.Values{"for": {"24h"}}
+	for _, name := range []string{"saw", "once"} {
+		form.Set(name, regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page)[1])
+	}
+	if w := visitPage(c, "POST", "cluster/join", "en", form); w.Code != 200 || !strings.Contains(w.Body.String(), "the-token") || !strings.Contains(w.Body.String(), "sitegate cluster join") {
+		t.Errorf("it was answered with %d %s", w.Code, w.Body)
+	}
+	if w := visitPage(c, "POST", "cluster/join", "en", form); w.Code != 409 || strings.Contains(w.Body.String(), "the-token") {
+		t.Errorf("sent again, it was answered with %d", w.Code)
+	}
+	if want := `/v1/cluster/tokens {"for_ms":86400000,"by":"ida"}`; len(s.posted) != 1 || s.posted[0] != want {
+		t.Errorf("asked for %v; want %s", s.posted, want)
+	}
+}
+
+// Who may not do something is not shown how, and is told what it takes; who is nobody is
+// sent to sign in; another site's page can do nothing.
+func TestRolesAndStrangers(t *testing.T) {
+	s := full()
+	viewer := newTestConsole(t, s, Administrator{Name: "vera", Role: Viewer})
+	for _, path := range everywhere {
+		w := visitPage(viewer, "GET", path, "en", nil)
+		isForm := regexp.MustCompile(`free$|block|move$|bulk$|cluster/|doctor$|bypass`).MatchString(path)
+		if (w.Code == 403) != isForm {
+			t.Errorf("a viewer opens %s: %d", path, w.Code)
+		}
+		if strings.Contains(w.Body.String(), `class="act-form"`) || !isForm && regexp.MustCompile(`href="[^"]*/(free|block|unblock|move|write-off|join|drain|remove|bulk|doctor|backup|file|bypass|over)["?]`).MatchString(w.Body.String()) {
+			t.Errorf("a viewer is shown something to do on %s", path)
+		}
+	}
+	if w := visitPage(viewer, "POST", "cluster/drain", "en", url.Values{"saw": {seal("x")}}); w.Code != 403 {
+		t.Errorf("a viewer drains: %d", w.Code)
+	}
+	nobody := newTestConsole(t, s, Administrator{})
+	w := visitPage(nobody, "POST", "users/u-1/block", "en", url.Values{"reason": {"what I wrote"}, "csv": {"user,machine\r\nada,WS-1\r\n"}})
+	for _, want := range []string{"You are not signed in", "what I wrote\n\nuser,machine\nada,WS-1", `href="/sign-in?next=%2Fconsole%2Fusers%2Fu-1%2Fblock"`} {
+		if w.Code != 401 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("signed out in the middle of an act, they get %d without %q: %s", w.Code, want, w.Body)
+		}
+	}
+	busy, err := New(Config{API: s, Logger: slog.New(slog.DiscardHandler), Who: func(*http.Request) (Administrator, *api.Problem) {
+		return admin, &api.Problem{Code: "too-many-requests", Status: 429, Title: "Too fast", Detail: "Wait a moment.", RequestID: "r-7"}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = visitPage(busy, "POST", "users/u-1/block", "de", url.Values{"reason": {"what I wrote"}})
+	for _, want := range []string{"Nichts ist geschehen", "Too fast", "Wait a moment.", "r-7", "what I wrote"} {
+		if w.Code != 429 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("too fast, they get %d without %q: %s", w.Code, want, w.Body)
+		}
+	}
+	r := httptest.NewRequest("POST", Base+"users/u-1/block", strings.NewReader("reason=x"))
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	w = httptest.NewRecorder()
+	newTestConsole(t, s, admin).ServeHTTP(w, r)
+	if w.Code != 403 || len(s.posted) != 0 {
+		t.Errorf("another site's page: %d, %v", w.Code, s.posted)
+	}
+	if w := visitPage(newTestConsole(t, s, admin), "GET", "nothing", "en", nil); w.Code != 404 || !strings.Contains(w.Body.String(), "no such page") {
+		t.Errorf("no page: %d", w.Code)
+	}
+}
+
+// What goes by an id with a slash in it is led to, shown and acted on like all else.
+func TestIDsWithASlash(t *testing.T) {
+	s := full()
+	u := s.answers[api.PathSiteUsers+"/u-1"].(api.SiteUser)
+	u.ID, u.BlockedHere = "site/jane", nil
+	s.answers[api.PathSiteUsers+"/-"] = u
+	s.answers[api.PathSiteUsers] = api.SiteUserList{Items: []api.SiteUser{u}, Total: 1}
+	c := newTestConsole(t, s, admin)
+	if page := visitPage(c, "GET", "users", "en", nil).Body.String(); !strings.Contains(page, `href="/console/users/-?id=site%2Fjane"`) {
+		t.Errorf("the list does not lead there: %s", page)
+	}
+	if page := visitPage(c, "GET", "users/-?id=site%2Fjane", "en", nil).Body.String(); !strings.Contains(page, `href="/console/users/-/block?id=site%2Fjane"`) || !strings.Contains(page, `href="/console/users/-?before=2&amp;id=site%2Fjane"`) {
+		t.Errorf("the page does not lead on: %s", page)
+	}
+	saw := regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(visitPage(c, "GET", "users/-/block?id=site%2Fjane", "en", nil).Body.String())[1]
+	w := visitPage(c, "POST", "users/-/block?id=site%2Fjane", "en", url.Values{"saw": {saw}, "reason": {"left"}})
+	if w.Code != 303 || w.Header().Get("Location") != Base+"users/-?done=block&id=site%2Fjane" || len(s.posted) != 1 || !strings.HasPrefix(s.posted[0], "/v1/users/-/block ") {
+		t.Errorf("blocking leads to %d %s, having asked %v", w.Code, w.Header().Get("Location"), s.posted)
+	}
+}
+
+// A file is read as spreadsheets write it, in UTF-8 or in Windows-1252, and what is neither
+// is not guessed at.
+func TestAFileOfManyCheckoutsIsRead(t *testing.T) {
+	for name, x := range map[string]struct {
+		file, text string
+		bad        bool
+	}{
+		"UTF-8":        {file: "user,machine\nJürgen,WS-1\n", text: "user,machine\nJürgen,WS-1\n"},
+		"with a mark":  {file: "\ufeffuser,machine\nada,WS-1\n", text: "\ufeffuser,machine\nada,WS-1\n"},
+		"Windows-1252": {file: "user;machine\nJ\xfcrgen;B\xfcro \x80\n", text: "user;machine\nJürgen;Büro €\n"},
+		"no letter":    {file: "user,machine\nJ\x81rgen,\xfc\n", bad: true},
+		"UTF-16":       {file: "\xff\xfeu\x00s\x00e\x00r\x00", bad: true},
+	} {
+		s := full()
+		s.answers[api.PathCheckouts+"/bulk"] = api.BulkReport{Rows: 1, DryRun: true}
+		c := newTestConsole(t, s, admin)
+		saw := regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(visitPage(c, "GET", "checkouts/bulk", "en", nil).Body.String())[1]
+		var b bytes.Buffer
+		form := multipart.NewWriter(&b)
+		for k, v := range map[string]string{"saw": saw, "reason": "a course", "product": "p"} {
+			form.WriteField(k, v)
+		}
+		part, err := form.CreateFormFile("file", "people.csv")
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(part, x.file)
+		form.Close()
+		r := httptest.NewRequest("POST", Base+"checkouts/bulk", &b)
+		r.Header.Set("Content-Type", form.FormDataContentType())
+		w := httptest.NewRecorder()
+		c.ServeHTTP(w, r)
+		var asked api.BulkCheckoutRequest
+		if len(s.posted) == 1 {
+			if err := json.Unmarshal([]byte(strings.TrimPrefix(s.posted[0], "/v1/checkouts/bulk ")), &asked); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if (w.Code != 200) != x.bad || asked.CSV != x.text || x.bad != strings.Contains(w.Body.String(), "cannot be read") {
+			t.Errorf("%s: %d, asked for %q; want %q", name, w.Code, asked.CSV, x.text)
+		}
+	}
+}
+
+// A place to go back to is a page of the console.
+func TestGoingBackStaysWithin(t *testing.T) {
+	for path, want := range map[string]string{"/console/users?q=a": "/console/users?q=a", "https://evil.example/console/": Base, "//evil.example/console/": Base, "/console/\\evil": Base, "/other": Base, "": Base, "/console/\r\nX: y": Base} {
+		if got := within(path); got != want {
+			t.Errorf("%q goes back to %q; want %q", path, got, want)
+		}
+	}
+	w := visitPage(newTestConsole(t, full(), admin), "GET", "language?to=de&back=/console/users", "en", nil)
+	if cookie := w.Header().Get("Set-Cookie"); w.Code != 303 || !strings.HasPrefix(cookie, "sitegate-language=de;") || w.Header().Get("Location") != "/console/users" {
+		t.Errorf("a language is chosen: %d %s %s", w.Code, cookie, w.Header().Get("Location"))
+	}
+}
+
+// Where the API fails, the page says so, with the request to be looked for.
+func TestATroubleIsShown(t *testing.T) {
+	s := full()
+	delete(s.answers, api.PathOpen)
+	w := visitPage(newTestConsole(t, s, admin), "GET", "", "fr", nil)
+	if w.Code != 404 || !strings.Contains(w.Body.String(), `role="alert"`) || !strings.Contains(w.Body.String(), "Not there") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if _, err := New(Config{}); err == nil {
+		t.Error("a console of nothing was made")
+	}
+	if err := error(&failed{api.Problem{Code: "x"}}); !errors.As(err, new(*failed)) || err.Error() == "" {
+		t.Error("a problem is no error")
+	}
+}
+
+// Whoever frees all that a user has open frees what the form has shown: if something else
+// is open by then, they are asked once more.
+func TestAUserIsFreedOfWhatWasShown(t *testing.T) {
+	s := full()
+	c := newTestConsole(t, s, admin)
+	saw := func() string {
+		page := visitPage(c, "GET", "users/u-1/free", "en", nil).Body.String()
+		return regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(page)[1]
+	}
+	send := func(saw string) *httptest.ResponseRecorder {
+		return visitPage(c, "POST", "users/u-1/free", "en", url.Values{"saw": {saw}, "reason": {"she is on leave"}})
+	}
+	before := saw()
+	s.mu.Lock()
+	l := s.answers[api.PathOpen].(api.OpenList)
+	another := l.Items[0]
+	another.ID = "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e7f"
+	l.Items = append(slices.Clone(l.Items), another)
+	s.answers[api.PathOpen] = l
+	s.mu.Unlock()
+	if w := send(before); w.Code != 409 || !strings.Contains(w.Body.String(), "changed meanwhile") || len(s.posted) != 0 {
+		t.Errorf("with another session by then: %d, posted %v", w.Code, s.posted)
+	}
+	if w := send(saw()); w.Code != 303 || len(s.posted) != 1 {
+		t.Errorf("seen anew: %d, posted %v", w.Code, s.posted)
+	}
+}

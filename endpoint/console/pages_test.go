@@ -1,0 +1,189 @@
+package console
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/api"
+)
+
+// What was open in the last day is a line, in numbers, and said in words.
+func TestTheLastDayIsALine(t *testing.T) {
+	s := full()
+	c := newTestConsole(t, s, admin)
+	page := visitPage(c, "GET", "", "en", nil).Body.String()
+	for _, want := range []string{"at most 7 sessions, at 10:15; 7 at the last mark", `aria-label="Sessions and checkouts of the last 24 hours"`, `d="M689.8 59.1L718.0 10.0"`, `class="out" d="M689.8 83.7L718.0 71.4"`, ">12:00<", ">06:00<"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("it lacks %s: %s", want, regexp.MustCompile(`(?s)<figure.*</figure>`).FindString(page))
+		}
+	}
+	s.answers[api.PathTrend] = api.List[api.TrendMark]{}
+	if page := visitPage(c, "GET", "", "en", nil).Body.String(); strings.Contains(page, "<figure") {
+		t.Error("a node that does not know yet draws a line")
+	}
+}
+
+// While a bypass lasts every page says until when, who began it and why; it begins and ends
+// with a reason.
+func TestABypassIsOnEveryPage(t *testing.T) {
+	s := full()
+	status := s.answers[api.PathStatus].(api.Status)
+	status.Bypass.By, status.Bypass.Note = "ida", "ticket 4711"
+	c := newTestConsole(t, s, admin)
+	for _, path := range append([]string{"nowhere"}, everywhere...) {
+		page := visitPage(c, "GET", path, "en", nil).Body.String()
+		if !strings.Contains(page, `<div id="alarm" data-morph><p class="banner bad" role="status"><b>Bypass: nothing that is relayed`) || !strings.Contains(page, "<bdi>ida</bdi>: <bdi>ticket 4711</bdi>") || !strings.Contains(page, `datetime="2026-11-21T10:30:00Z"`) {
+			t.Errorf("%s does not say so: %s", path, page)
+		}
+	}
+	send := func(path, reason string) *httptest.ResponseRecorder {
+		t.Helper()
+		page := visitPage(c, "GET", path, "en", nil).Body.String()
+		return visitPage(c, "POST", path, "en", url.Values{"saw": {regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(page)[1]}, "reason": {reason}})
+	}
+	if w := send("rollout/bypass/over", "well again"); w.Code != 303 || w.Header().Get("Location") != Base+"rollout?done=bypass-over" {
+		t.Errorf("ended: %d %s", w.Code, w.Body)
+	}
+	status.Bypass = nil
+	s.answers[api.PathStatus] = status
+	if w := send("rollout/bypass", ""); w.Code != 422 {
+		t.Errorf("without a reason: %d", w.Code)
+	}
+	if w := send("rollout/bypass", "nobody can start"); w.Code != 303 || w.Header().Get("Location") != Base+"rollout?done=bypass" {
+		t.Errorf("begun: %d %s", w.Code, w.Body)
+	}
+	if w := visitPage(c, "GET", "rollout/bypass/over", "en", nil); w.Code != 410 {
+		t.Errorf("ending none: %d; want 410", w.Code)
+	}
+	if want := []string{`/v1/bypass/over {"by":"ida","note":"well again"}`, `/v1/bypass {"by":"ida","note":"nobody can start"}`}; !slices.Equal(s.posted, want) {
+		t.Errorf("asked for %q; want %q", s.posted, want)
+	}
+	if page := visitPage(c, "GET", "", "en", nil).Body.String(); strings.Contains(page, "Bypass: nothing") {
+		t.Error("a page tells of a bypass that is over")
+	}
+}
+
+// A backup is made in the node's folder, or is a file of the browser's; what is refused is
+// no file.
+func TestBackups(t *testing.T) {
+	s := full()
+	c := newTestConsole(t, s, admin)
+	send := func(path string) *httptest.ResponseRecorder {
+		t.Helper()
+		page := visitPage(c, "GET", path, "en", nil).Body.String()
+		return visitPage(c, "POST", path, "en", url.Values{"saw": {regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(page)[1]}})
+	}
+	if w := send("cluster/backup"); w.Code != 200 || !strings.Contains(w.Body.String(), "sitegate-n1.backup") || !strings.Contains(w.Body.String(), "made and checked") || len(s.posted) != 1 {
+		t.Errorf("made in the folder: %d %s, having asked %v", w.Code, w.Body, s.posted)
+	}
+	w := send("cluster/backup/file")
+	if kept := w.Header().Get("Content-Disposition"); w.Code != 200 || !regexp.MustCompile(`^attachment; filename=sitegate-\d{8}T\d{6}Z\.backup$`).MatchString(kept) || w.Header().Get("Content-Type") != "application/octet-stream" || w.Body.Len() == 0 {
+		t.Errorf("downloaded: %d %s %s", w.Code, w.Header(), w.Body)
+	}
+	delete(s.answers, api.PathBackup)
+	if w := send("cluster/backup/file"); w.Code != 404 || w.Header().Get("Content-Disposition") != "" || !strings.Contains(w.Body.String(), "<h2>Not there</h2>") {
+		t.Errorf("what cannot be had is a file: %d %s", w.Code, w.Header())
+	}
+	status := s.answers[api.PathStatus].(api.Status)
+	status.Backup = nil
+	s.answers[api.PathStatus] = status
+	if w := visitPage(c, "GET", "cluster/backup", "en", nil); w.Code != 410 {
+		t.Errorf("without a folder: %d; want 410", w.Code)
+	}
+}
+
+// The report as a file is whole, and a spreadsheet takes nothing in it for a formula.
+func TestTheReportIsHarmless(t *testing.T) {
+	s := full()
+	l := s.answers[api.PathOpen].(api.OpenList)
+	l.Next = ""
+	l.Items[0].Name, l.Items[0].Email, l.Items[0].Machine.Name = "=1+1", "@SUM(A1)", "-2\n+3"
+	s.answers[api.PathOpen] = l
+	w := visitPage(newTestConsole(t, s, admin), "GET", "capped.csv", "en", nil)
+	lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
+	if w.Code != 200 || len(lines) != 1+len(l.Items) || !strings.Contains(lines[1], "'=1+1,'@SUM(A1),'-2 +3,session,2026-11-21T10:15:00Z") {
+		t.Errorf("the file is %d %s", w.Code, w.Body)
+	}
+}
+
+// The peaks are two files, too, of the days and the product that the page shows.
+func TestUsageIsAFileToo(t *testing.T) {
+	s := full()
+	l := s.answers[api.PathPeaks].(api.List[api.Peak])
+	l.Items[0].Name, l.Items[0].PooledAt = "=1+1", then
+	c := newTestConsole(t, s, admin)
+	if page := visitPage(c, "GET", "usage?days=30&product=p&q=x", "en", nil).Body.String(); !strings.Contains(page, `href="/console/usage.csv?days=30&amp;product=p"`) || !strings.Contains(page, `href="/console/usage.json?days=30&amp;product=p"`) {
+		t.Errorf("the page does not lead to its files: %s", page)
+	}
+	w := visitPage(c, "GET", "usage.csv?days=30", "en", nil)
+	want := "day,product,name,machines,at,pooled,pooled_at\n2026-11-21,p,'=1+1,12,2026-11-21T10:15:00Z,3,2026-11-21T10:15:00Z\n"
+	if w.Code != 200 || w.Body.String() != want || w.Header().Get("Content-Disposition") != `attachment; filename=usage.csv` {
+		t.Errorf("as CSV: %d %s %s; want %s", w.Code, w.Header(), w.Body, want)
+	}
+	w = visitPage(c, "GET", "usage.json?days=30", "en", nil)
+	var got struct {
+		From, To time.Time
+		Items    []api.Peak
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 || len(got.Items) != 1 || got.Items[0] != l.Items[0] || !got.To.Equal(then) || !got.From.Equal(then.Truncate(24*time.Hour).AddDate(0, 0, -29)) {
+		t.Errorf("as JSON: %d %s, %v", w.Code, w.Body, err)
+	}
+}
+
+// The audit trail is shown with names to who may see them, is verified when somebody asks
+// for it, and is had as a file that a spreadsheet takes no formula from.
+func TestTheAuditTrailIsShown(t *testing.T) {
+	s := full()
+	c := newTestConsole(t, s, admin)
+	if page := visitPage(c, "GET", "audit", "en", nil).Body.String(); !strings.Contains(page, "blocked") || !strings.Contains(page, `href="/console/audit?before=7"`) || strings.Contains(page, "pseudonyms only") {
+		t.Errorf("the page is %s", page)
+	}
+	if page := visitPage(newTestConsole(t, s, Administrator{Name: "vera", Role: Viewer}), "GET", "audit", "en", nil).Body.String(); !strings.Contains(page, "pseudonyms only") {
+		t.Errorf("a viewer's page is %s", page)
+	}
+	if page := visitPage(c, "GET", "audit/verify", "en", nil).Body.String(); !strings.Contains(page, "record 5") || !strings.Contains(page, `data-live=""`) {
+		t.Errorf("broken, it is said so by %s", page)
+	}
+	s.answers[api.PathTrail+"/verify"] = api.AuditVerified{Holds: true, First: 1, Number: 7}
+	if page := visitPage(c, "GET", "audit/verify", "en", nil).Body.String(); !strings.Contains(page, "The audit trail holds") {
+		t.Errorf("whole, it is said so by %s", page)
+	}
+	w := visitPage(c, "GET", "audit.csv", "en", nil)
+	if lines := strings.Split(strings.TrimSpace(w.Body.String()), "\n"); w.Code != 200 || len(lines) != 2 || !strings.HasPrefix(lines[1], "7,2026-11-21T10:15:00Z,blocked,") || !strings.Contains(lines[1], ",00ff,'=1+1,") {
+		t.Errorf("the file is %d %s", w.Code, w.Body)
+	}
+}
+
+// What a node goes by is shown to who may act, in two parts: what a reload takes, and what
+// waits for a restart.
+func TestANodesSettingsAreShown(t *testing.T) {
+	page := visitPage(newTestConsole(t, full(), admin), "GET", "settings", "en", nil).Body.String()
+	if a, b := strings.Index(page, "egress.no_proxy"), strings.Index(page, `id="node-h"`); a < 0 || b < a || !strings.Contains(page, "sitegate.yaml:12") {
+		t.Errorf("the settings are %s", page)
+	}
+	if page := visitPage(newTestConsole(t, full(), Administrator{Name: "vera", Role: Viewer}), "GET", "settings", "en", nil).Body.String(); strings.Contains(page, "egress.no_proxy") || !strings.Contains(page, "rules.lease_ttl") {
+		t.Errorf("a viewer's settings are %s", page)
+	}
+}
+
+// The way out is examined from its page: what was found is shown, with a table to be copied.
+func TestTheWayOutIsExamined(t *testing.T) {
+	s := full()
+	c := newTestConsole(t, s, Administrator{Name: "otto", Role: Operator})
+	saw := regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(visitPage(c, "GET", "connectivity/doctor", "en", nil).Body.String())[1]
+	w := visitPage(c, "POST", "connectivity/doctor", "en", url.Values{"saw": {saw}})
+	for _, want := range []string{"1 check failed", "FAIL", "refused", "10.0.0.1\ta.example:443\tTCP, TLS\t", `data-copy="firewall-text-copy"`, `data-live=""`} {
+		if w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("examined: %d without %q: %s", w.Code, want, w.Body)
+		}
+	}
+	if strings.Contains(w.Body.String(), "<script>") || len(s.posted) != 1 || !strings.HasPrefix(s.posted[0], "/v1/node/doctor") {
+		t.Errorf("asked for %v: %s", s.posted, w.Body)
+	}
+}

@@ -1,0 +1,80 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+
+	"sitegate/api"
+)
+
+// rollout is what is enforced of the vendor's own client's traffic, and what would be.
+func rollout(v *visit) (*page, error) {
+	var status api.Status
+	if err := v.get(api.PathStatus, nil, &status); err != nil {
+		return nil, err
+	}
+	var s api.SiteSettings
+	if err := v.get(api.PathSettings, nil, &s); err != nil {
+		return nil, err
+	}
+	q := v.query("before")
+	q.Set("kind", "observed")
+	var l api.SiteRefusalList
+	if err := v.get(api.PathRefusals, q, &l); err != nil {
+		return nil, err
+	}
+	t := &table{Caption: v.t("rollout.modes"), Columns: []string{v.t("col.product"), v.t("col.network"), v.t("col.mode")}}
+	for i, m := range s.Modes {
+		t.Rows = append(t.Rows, row{ID: fmt.Sprint("mode-", i), Cells: []cell{{Text: clean(cmp.Or(m.Product, v.t("product.any")))}, {Text: clean(cmp.Or(m.Network, v.t("rollout.any-network")))}, {Tags: []tag{{v.t("mode." + m.Mode), map[string]string{"observe": "warn", "on": "good"}[m.Mode]}}}}})
+	}
+	would := v.refusalTable("rollout", l)
+	would.Heading, would.Empty = v.t("rollout.would"), v.t("rollout.would.none")
+	return &page{Title: v.t("rollout.title"), Lead: v.t("rollout.lead"), Sections: []section{v.bypass(status.Bypass), {ID: "modes", Heading: v.t("rollout.modes"), Note: v.t("rollout.order"), Table: t, Empty: v.t("rollout.all-on")}, would}}, nil
+}
+
+// bypass is the one that lasts, or what one would be.
+func (v *visit) bypass(b *api.Bypass) section {
+	s := section{ID: "bypass", Heading: v.t("bypass.title"), Note: v.t("bypass.none")}
+	if b != nil {
+		s.Note, s.Facts = v.t("bypass.lasts"), v.bypassFacts(b)
+	}
+	if !v.who.May(Operator) {
+		return s
+	}
+	begin := link{Text: v.t("act.bypass"), Href: at("rollout/bypass"), Tone: "danger"}
+	if b == nil {
+		s.Actions = []link{begin}
+		return s
+	}
+	begin.Tone = ""
+	s.Actions = []link{{Text: v.t("act.bypass-over"), Href: at("rollout/bypass/over"), Tone: "primary"}, begin}
+	return s
+}
+
+func (v *visit) bypassFacts(b *api.Bypass) []fact {
+	return []fact{{v.t("col.since"), cell{At: b.Since, Ago: true}}, {v.t("col.until"), cell{At: b.Until}}, {v.t("col.by"), cell{Text: clean(b.By), Sub: clean(b.Note)}}}
+}
+
+// seeBypass says what beginning a bypass does, or ending one.
+func seeBypass(over bool) func(*visit) (*subject, error) {
+	return func(v *visit) (*subject, error) {
+		var status api.Status
+		if err := v.get(api.PathStatus, nil, &status); err != nil {
+			return nil, err
+		}
+		b := status.Bypass
+		s := &subject{title: v.t("bypass.title"), note: true, must: true, back: at("rollout"), done: "bypass", danger: true, state: "none",
+			does: []string{v.t("bypass.does.1"), v.t("bypass.does.2"), v.t("bypass.does.3"), v.t("bypass.does.4")}}
+		if b != nil {
+			s.facts, s.state = v.bypassFacts(b), rfc(b.Since)
+		}
+		if !over {
+			return s, nil
+		}
+		if b == nil {
+			return nil, &gone{"bypass"}
+		}
+		s.does, s.done, s.danger = []string{v.t("bypass-over.does")}, "bypass-over", false
+		return s, nil
+	}
+}

@@ -1,0 +1,204 @@
+// What a page does in a browser. Without it everything still works: pages say UTC, and are
+// fetched anew by hand.
+
+const body = document.body;
+const lang = document.documentElement.lang;
+const when = new Intl.DateTimeFormat(lang, {dateStyle: "medium", timeStyle: "short"});
+const hour = new Intl.DateTimeFormat(lang, {timeStyle: "short"});
+const apart = new Intl.RelativeTimeFormat(lang, {numeric: "auto", style: "short"});
+
+// Times are shown in the browser's zone; what they are in UTC is in the title.
+function since(then) {
+  const seconds = (then - Date.now()) / 1000;
+  for (const [unit, size] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
+    if (Math.abs(seconds) >= size) { return apart.format(Math.trunc(seconds / size), unit); }
+  }
+  return apart.format(0, "minute");
+}
+
+function localize(root) {
+  for (const t of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(t.dateTime);
+    if (Number.isNaN(at.getTime())) { continue; }
+    if (!t.title) { t.title = t.textContent; }
+    const today = at.toDateString() === new Date().toDateString();
+    const text = (today ? hour : when).format(at) + ("ago" in t.dataset ? " · " + since(at) : "");
+    if (t.textContent !== text) { t.textContent = text; }
+  }
+  for (const b of root.querySelectorAll("button[data-copy]")) { b.hidden = !navigator.clipboard; }
+}
+
+// morph makes one element like another and touches only what differs, so that the focus, a
+// selection and the reader's place stay where they are.
+function morph(from, to) {
+  if (from.nodeType !== to.nodeType || from.nodeName !== to.nodeName || from.id !== to.id) {
+    from.replaceWith(to);
+    return;
+  }
+  if (from.nodeType !== Node.ELEMENT_NODE) {
+    if (from.nodeValue !== to.nodeValue) { from.nodeValue = to.nodeValue; }
+    return;
+  }
+  if (from.isEqualNode(to)) { return; }
+  for (const {name} of [...from.attributes]) {
+    if (!to.hasAttribute(name)) { from.removeAttribute(name); }
+  }
+  for (const {name, value} of [...to.attributes]) {
+    if (from.getAttribute(name) !== value) { from.setAttribute(name, value); }
+  }
+  const byId = new Map([...from.children].filter(c => c.id).map(c => [c.id, c]));
+  let place = from.firstChild;
+  for (const wanted of [...to.childNodes]) {
+    const same = wanted.id && byId.get(wanted.id);
+    if (same) {
+      byId.delete(wanted.id);
+      if (same === place) { place = place.nextSibling; } else { from.insertBefore(same, place); }
+      morph(same, wanted);
+    } else if (place && !place.id && !wanted.id && place.nodeName === wanted.nodeName) {
+      const next = place.nextSibling;
+      morph(place, wanted);
+      place = next;
+    } else {
+      if (wanted.nodeName === "TR") { wanted.classList.add("new"); }
+      from.insertBefore(wanted, place);
+    }
+  }
+  while (place) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
+  }
+}
+
+// A fetch of the page puts what it shows now in place of what it shows. By itself: nobody has asked for it, so that it keeps no sign-in alive.
+let asked = 0;
+async function refresh(url, byItself) {
+  const mine = ++asked;
+  const headers = {Accept: "text/html"};
+  if (byItself) { headers["Sitegate-Unattended"] = "1"; }
+  const answer = await fetch(url, {headers, credentials: "same-origin"});
+  if (answer.redirected && new URL(answer.url).pathname !== new URL(url, location).pathname) {
+    location.reload(); // signed out
+    return;
+  }
+  const text = await answer.text();
+  if (!answer.ok || mine !== asked) { return; }
+  const fresh = new DOMParser().parseFromString(text, "text/html");
+  localize(fresh);
+  const main = document.getElementById("main");
+  const wanted = [...fresh.querySelectorAll("[data-morph]")];
+  for (const old of document.querySelectorAll("[data-morph]")) {
+    if (!wanted.some(w => w.id === old.id)) { old.remove(); }
+  }
+  for (const region of wanted) {
+    const old = document.getElementById(region.id);
+    if (old) { morph(old, region); } else { main.insertBefore(region, main.querySelector("footer")); }
+  }
+}
+
+// The event stream only says that something has happened. Pages that are not seen wait until
+// they are, and nothing is fetched more often than the server has leisure for.
+let due = false, busy = false, last = 0, cost = 0;
+async function live() {
+  if (busy || !due || document.hidden) { return; }
+  const rest = Math.max(400, 4 * cost) - (performance.now() - last);
+  if (rest > 0) { setTimeout(live, rest); return; }
+  busy = true; due = false;
+  const begun = performance.now();
+  try { await refresh(location.href, true); } catch { due = true; }
+  last = performance.now();
+  cost = last - begun;
+  busy = false;
+  if (due) { setTimeout(live, 2000); }
+}
+
+// A page that is not seen has no stream: browsers open six connections to a host, which
+// other pages need.
+function listen(url) {
+  const says = document.getElementById("live");
+  const show = on => {
+    if (!says) { return; }
+    says.hidden = false;
+    says.classList.toggle("off", !on);
+    const text = on ? body.dataset.liveOn : body.dataset.liveOff + " " + hour.format(new Date());
+    if (says.textContent !== text) { says.textContent = text; }
+  };
+  let greeted = false, wait = 1000, stream = null, again = 0;
+  const leave = () => {
+    clearTimeout(again);
+    if (stream) { stream.close(); stream = null; }
+  };
+  const connect = () => {
+    leave();
+    if (document.hidden) { return; }
+    const mine = stream = new EventSource(url);
+    mine.addEventListener("hello", () => {
+      show(true);
+      wait = 1000;
+      if (greeted) { due = true; live(); }
+      greeted = true;
+    });
+    mine.addEventListener("site", () => { due = true; live(); });
+    mine.onerror = () => {
+      show(false);
+      if (mine === stream && mine.readyState === EventSource.CLOSED) { // the server has refused
+        again = setTimeout(connect, wait);
+        wait = Math.min(60000, 2 * wait);
+      }
+    };
+  };
+  const look = () => {
+    if (document.hidden) { leave(); show(false); return; }
+    due = true;
+    connect();
+    live();
+  };
+  connect();
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", e => { if (e.persisted) { look(); } });
+  document.addEventListener("visibilitychange", look);
+  setInterval(() => { due = true; live(); }, 30000); // what nobody is told of
+}
+
+// Lists are searched while somebody types.
+for (const form of document.querySelectorAll("form[data-search]")) {
+  let timer;
+  const go = () => {
+    const query = new URLSearchParams();
+    for (const [name, value] of new FormData(form)) { if (value) { query.set(name, value); } }
+    const url = form.action.split("?")[0] + (query.size ? "?" + query : "");
+    history.replaceState(null, "", url);
+    refresh(url).catch(() => location.assign(url));
+  };
+  form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(go, 180); });
+  form.addEventListener("submit", e => { e.preventDefault(); clearTimeout(timer); go(); });
+}
+
+// A form is sent once.
+for (const form of document.querySelectorAll("form[data-single]")) {
+  form.addEventListener("submit", e => {
+    if (form.dataset.sent) { e.preventDefault(); return; }
+    form.dataset.sent = "1";
+    for (const b of form.querySelectorAll("button")) { setTimeout(() => { b.disabled = true; }); }
+  });
+}
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) {
+    delete form.dataset.sent;
+    for (const b of form.querySelectorAll("button")) { b.disabled = false; }
+  }
+});
+
+document.addEventListener("click", async e => {
+  const b = e.target.closest("button[data-copy]");
+  if (!b) { return; }
+  await navigator.clipboard.writeText(document.getElementById(b.dataset.copy).textContent);
+  const said = b.textContent;
+  b.textContent = body.dataset.copied;
+  setTimeout(() => { b.textContent = said; }, 2000);
+});
+
+localize(document);
+setInterval(() => { if (!document.hidden) { localize(document); } }, 30000);
+document.getElementById("alert")?.focus();
+if (body.dataset.live) { listen(body.dataset.live); }
