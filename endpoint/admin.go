@@ -9,7 +9,7 @@ import (
 )
 
 // status is GET /v1/status on the operator's socket.
-func (e *Endpoint) status(*call) (reply, error) {
+func (e *Endpoint) status(c *call) (reply, error) {
 	cl := e.gw.Cluster()
 	st := api.Status{Node: cl.Node, Version: e.cfg.Version, Connected: e.hub.Len(),
 		Cluster: api.ClusterStatus{Leader: cl.Leader, Term: cl.Term, Index: cl.Index, Members: []api.Member{}, Diverged: e.gw.Diverged()}}
@@ -35,10 +35,11 @@ func (e *Endpoint) status(*call) (reply, error) {
 			st.Mirror.Source = mirrorSource(h).String()
 		}
 		st.Counts = api.Counts{Users: n.Users, Products: n.Products, Licenses: n.Licenses, Assigned: n.Assigned,
-			Sessions: n.Sessions, Checkouts: n.Checkouts, Provisional: n.Provisional}
+			Sessions: n.Sessions, Checkouts: n.Checkouts, Provisional: n.Provisional, Learned: n.Learned}
 		st.Usage = api.UsageStatus{Seq: h.Seq, Sent: h.UsageSent, Waiting: s.UsageWaiting(), Refused: uint64(len(license.AllSetAside(s))),
 			Backlog: h.Backlog.Level.String(), Bytes: h.Backlog.Bytes, Most: h.Backlog.Most}
 		st.Autonomy = api.AutonomyStatus{CappedMS: s.Autonomy(true).Milliseconds(), UncappedMS: s.Autonomy(false).Milliseconds()}
+		st.Audit = auditStatus(h.Audit, e.gw.Now(), e.cfg.AuditKeep)
 		if h.Now != 0 {
 			st.Time = max(h.Now, e.gw.Now()).Std()
 		}
@@ -46,15 +47,27 @@ func (e *Endpoint) status(*call) (reply, error) {
 		for _, l := range h.Lockouts {
 			st.Lockouts = append(st.Lockouts, api.Lockout{Node: l.Node, Proxy: l.Proxy, Since: l.Since.Std()})
 		}
+		st.Bypass = e.bypass(c, s)
+		for _, t := range trusted(s) {
+			if len(t.Held) > 0 {
+				st.KeysHeld = append(st.KeysHeld, t.Issuer)
+			}
+		}
 		if r := h.Restored; !r.Over(max(h.Now, e.gw.Now())) {
 			st.Restored = &api.RestoredStatus{Epoch: h.Epoch, Recovered: r.Recovered, Since: r.At.Std(), Until: r.Until.Std(), Read: r.Read}
 		}
 	})
+	if e.cfg.Cluster != nil {
+		st.Cluster.Replacement = e.cfg.Cluster.Replacement()
+	}
 	if e.cfg.Backups != nil {
 		st.Backup = e.cfg.Backups()
 	}
 	if e.cfg.Egress != nil {
 		st.Egress = e.cfg.Egress()
+	}
+	if e.cfg.Certificates != nil {
+		st.Certificates = e.cfg.Certificates()
 	}
 	return reply{status: http.StatusOK, body: st}, nil
 }
@@ -66,7 +79,7 @@ func (e *Endpoint) release(c *call, in api.ReleaseRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	a, err := decided(e.gw.Release(c.ctx, license.Release{Session: id, By: in.By, Note: in.Note}))
@@ -79,7 +92,7 @@ func (e *Endpoint) release(c *call, in api.ReleaseRequest) (reply, error) {
 
 // acceptRestore is POST /v1/restore/accept on the operator's socket.
 func (e *Endpoint) acceptRestore(c *call, in api.ReleaseRequest) (reply, error) {
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	if in.Note == "" {

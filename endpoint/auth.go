@@ -15,18 +15,25 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"sitegate/api"
 	"sitegate/license"
 )
 
 // Caller is who a request comes from, as their access token says.
 type Caller struct {
-	User  license.UserID // the token's sub
+	User  license.UserID // the token's sub, or what the issuer has instead
 	Email string         // may be empty
 	// Unverified: the issuer says itself that the e-mail may be somebody else's.
 	Unverified bool
 	Issuer     string
 	Expires    time.Time
 	key        *keyMark // that the token is signed with; nil: not known
+	claimed    []string // what it says under auth's claim
+	domains    []string // of the users its issuer vouches for; nil: of all
+	// Machine is the id of the machine that a session token is of, and Proof its key; both
+	// are zero of an access token.
+	Machine string
+	Proof   license.Proof
 }
 
 // The bounds of a token.
@@ -56,10 +63,25 @@ const (
 	tokenAudience  = "audience"
 	tokenKey       = "key"
 	tokenSignature = "signature"
-	tokenUser      = "user" // somebody else's, on a connection
+	tokenUser      = "user"    // somebody else's, on a connection
+	tokenNobody    = "nobody"  // its issuer does not say whose it is
+	tokenDomain    = "domain"  // of a user whom another issuer vouches for
+	tokenUnbound   = "unbound" // of a machine that does not go by the key
+	tokenUnknown   = "unknown" // an API token that was never made, or was taken back
+	tokenOver      = "over"    // an API token whose time is over
 )
 
 func (e *authError) Error() string { return "the access token was not taken: " + e.why }
+
+// isTokenWord reports whether a word is one of those.
+func isTokenWord(word string) bool {
+	switch word {
+	case tokenMissing, tokenMalformed, tokenExpired, tokenEarly, tokenIssuer, tokenAudience, tokenKey, tokenSignature, tokenUser, tokenNobody,
+		tokenDomain, tokenUnbound, tokenUnknown, tokenOver:
+		return true
+	}
+	return false
+}
 
 // challenge is the WWW-Authenticate of RFC 6750.
 func (e *authError) challenge() string {
@@ -69,13 +91,27 @@ func (e *authError) challenge() string {
 	return fmt.Sprintf(`Bearer realm="sitegate", error="invalid_token", error_description="%s"`, e.why)
 }
 
-// auth checks access tokens: JWTs of the configured issuers (RFC 9068), offline.
+// auth checks access tokens, JWTs of the configured issuers (RFC 9068), and the session
+// tokens of machines, offline.
 type auth struct {
 	issuers map[string]*issuer
+	// audiences are taken besides the issuer's own; others are those who take others, and
+	// forget with it.
+	audiences []string
+	others    []*auth
 
 	mu     sync.Mutex
 	cached map[[sha256.Size]byte]Caller // verified tokens, by their digest
 	forgot uint64                       // how often they were dropped
+
+	claim string // is kept of tokens, besides who calls; empty: nothing
+	// view reads the state, and clock is the site's time, for session tokens: machines are
+	// told that time, and one node's own may be wrong. Nil: none are taken.
+	view  func(func(*license.State))
+	clock func() license.Time
+	// spent reports whether a user of this site has no request left for now, so that another token
+	// of theirs is not looked at; nil: nobody counts.
+	spent func(issuer string, user license.UserID) bool
 
 	withdrawn chan struct{} // holds one when a key was withdrawn since it was last taken
 }
@@ -106,11 +142,11 @@ func newAuth(issuers []Issuer, dir string, log *slog.Logger, m *metrics) (*auth,
 // identify finds out who calls. before is asked once it is clear that a token
 // must be verified, which costs; known tokens pass without.
 func (a *auth) identify(ctx context.Context, r *http.Request, before func() error) (Caller, error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return Caller{}, &authError{tokenMissing}
+	token, err := bearer(r)
+	if err != nil {
+		return Caller{}, err
 	}
-	return a.check(ctx, strings.TrimSpace(token), before)
+	return a.check(ctx, token, before)
 }
 
 // check is identify for a token by itself.
@@ -127,17 +163,34 @@ func (a *auth) check(ctx context.Context, token string, before func() error) (Ca
 	caller, ok := a.cached[digest]
 	forgot := a.forgot
 	a.mu.Unlock()
-	if ok && now.Before(caller.Expires) {
+	if ok && a.left(&caller, now) > 0 {
 		return caller, nil
 	}
 	if err := before(); err != nil {
 		return Caller{}, err
 	}
 	caller, err := a.verify(ctx, token, now)
-	if err == nil && now.Before(caller.Expires) {
+	if err == nil && a.left(&caller, now) > 0 {
 		a.keep(digest, caller, now, forgot)
 	}
 	return caller, err
+}
+
+// left is how long a token is still good for.
+func (a *auth) left(c *Caller, now time.Time) time.Duration {
+	if c.byKey() && a.clock != nil {
+		return c.left(now, a.clock().Std())
+	}
+	return c.left(now, now)
+}
+
+// left is how long a token is still good for, by the clock that its maker goes by: an issuer's
+// own, or the site's.
+func (c *Caller) left(now, site time.Time) time.Duration {
+	if c.byKey() {
+		now = site
+	}
+	return c.Expires.Sub(now)
 }
 
 // verify checks everything about a token.
@@ -147,13 +200,14 @@ func (a *auth) verify(ctx context.Context, token string, now time.Time) (Caller,
 		return Caller{}, &authError{tokenMalformed}
 	}
 	h := t.Headers[0]
-	typ, _ := h.ExtraHeaders[jose.HeaderType].(string)
-	switch strings.ToLower(typ) {
+	switch typ := typeOf(h); strings.ToLower(typ) {
+	case api.SessionTokenType:
+		return a.verifySession(t)
 	case "at+jwt", "application/at+jwt", "jwt":
 	default:
 		return Caller{}, &authError{tokenMalformed}
 	}
-	if h.KeyID == "" || len(h.KeyID) > maxKeyID {
+	if !keyed(h) {
 		return Caller{}, &authError{tokenMalformed}
 	}
 	// Whose it says it is decides only which keys are tried; a key or an address in
@@ -169,37 +223,24 @@ func (a *auth) verify(ctx context.Context, token string, now time.Time) (Caller,
 	if claimed.Expiry != nil && now.Add(-leeway).After(claimed.Expiry.Time()) {
 		return Caller{}, &authError{tokenExpired} // before a key is fetched for it
 	}
-	key, mark, err := is.key(ctx, h.KeyID)
+	var claims personClaims
+	var all map[string]any
+	into := []any{&claims}
+	if a.claim != "" || is.cfg.UserClaim != "" {
+		into = append(into, &all)
+	}
+	mark, err := is.open(ctx, t, into...)
 	if err != nil {
 		return Caller{}, err
 	}
-	if key.Algorithm != "" && key.Algorithm != h.Algorithm {
-		return Caller{}, &authError{tokenSignature}
+	if err := claims.check(is.cfg.URL, append(jwt.Audience{is.cfg.Audience}, a.audiences...), now); err != nil {
+		return Caller{}, err
 	}
-	var claims struct {
-		jwt.Claims
-		Email         string `json:"email"`
-		EmailVerified any    `json:"email_verified"` // some issuers send a text
+	c := claims.caller(mark, nil)
+	if a.claim != "" {
+		c.claimed = textsOf(all, a.claim)
 	}
-	if t.Claims(key.Key, &claims) != nil {
-		return Caller{}, &authError{tokenSignature}
-	}
-	if claims.Expiry == nil || claims.Subject == "" || !plain(claims.Subject) || !plain(claims.Email) {
-		return Caller{}, &authError{tokenMalformed}
-	}
-	err = claims.ValidateWithLeeway(jwt.Expected{Issuer: is.cfg.URL, AnyAudience: jwt.Audience{is.cfg.Audience}, Time: now}, leeway)
-	switch {
-	case errors.Is(err, jwt.ErrExpired):
-		return Caller{}, &authError{tokenExpired}
-	case errors.Is(err, jwt.ErrNotValidYet), errors.Is(err, jwt.ErrIssuedInTheFuture):
-		return Caller{}, &authError{tokenEarly}
-	case errors.Is(err, jwt.ErrInvalidAudience):
-		return Caller{}, &authError{tokenAudience}
-	case err != nil:
-		return Caller{}, &authError{tokenIssuer}
-	}
-	return Caller{User: license.UserID(claims.Subject), Email: claims.Email, Issuer: is.cfg.URL, Expires: claims.Expiry.Time(), key: mark,
-		Unverified: claims.EmailVerified == false || claims.EmailVerified == "false"}, nil
+	return c, is.known(&c, all)
 }
 
 // keep remembers a verified token, unless a key was withdrawn since its
@@ -224,8 +265,19 @@ func (a *auth) keep(digest [sha256.Size]byte, c Caller, now time.Time, forgot ui
 	a.cached[digest] = c
 }
 
+// forOthers checks tokens of the same issuers that are made out to others, too. It is
+// made before any key is read.
+func (a *auth) forOthers(audiences []string) *auth {
+	other := &auth{issuers: a.issuers, audiences: audiences, cached: map[[sha256.Size]byte]Caller{}, withdrawn: make(chan struct{}, 1)}
+	a.others = append(a.others, other)
+	return other
+}
+
 // forget drops all verified tokens: an issuer has withdrawn a key.
 func (a *auth) forget() {
+	for _, other := range a.others {
+		other.forget()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	clear(a.cached)

@@ -97,7 +97,7 @@ func TestANodeThatGoesTellsWhereToGo(t *testing.T) {
 	for _, c := range r.e.sockets.all() {
 		c.close(websocket.CloseGoingAway, "")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r.e.Gone(ctx)
 	if n := r.node.hub.Len(); n != 0 {

@@ -32,7 +32,7 @@ type lending struct {
 // bulk is POST /v1/checkouts/bulk on the operator's socket. Every row is checked
 // before the first checkout is made, and nothing is made where one is bad.
 func (e *Endpoint) bulk(c *call, in api.BulkCheckoutRequest) (reply, error) {
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	id, err := parseID(in.ID)

@@ -10,12 +10,12 @@ import (
 // checkOut is POST /v1/checkouts.
 func (e *Endpoint) checkOut(c *call, in api.CheckoutRequest) (reply, error) {
 	c.client = in.Client
-	id, m, err := asked(in.ID, in.Machine, in.Product, in.Version, in.Client)
+	id, m, err := c.asked(in.ID, in.Machine, in.Product, in.Version, in.Client)
 	if err != nil {
 		return reply{}, err
 	}
 	a, err := decided(e.gw.CheckOut(c.ctx, license.CheckOut{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
-		Machine: m, Version: in.Version, Until: license.TimeOf(in.Until)}))
+		Machine: m, Version: in.Version, Until: license.TimeOf(in.Until), Proof: c.caller.Proof}))
 	if err != nil {
 		return reply{}, err
 	}
@@ -33,7 +33,7 @@ func (e *Endpoint) giveBack(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if _, err := decided(e.gw.Return(c.ctx, license.Return{ID: id, User: c.caller.User, Machine: m})); err != nil {
+	if _, err := decided(e.gw.Return(c.ctx, license.Return{ID: id, User: c.caller.User, Machine: m, Proof: c.caller.Proof})); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusNoContent}, nil
@@ -42,11 +42,11 @@ func (e *Endpoint) giveBack(c *call) (reply, error) {
 // wait is POST /v1/waits: 201 while something stands in the way, 200 with free
 // set where nothing does.
 func (e *Endpoint) wait(c *call, in api.WaitRequest) (reply, error) {
-	id, m, err := asked(in.ID, in.Machine, in.Product)
+	id, m, err := c.asked(in.ID, in.Machine, in.Product)
 	if err != nil {
 		return reply{}, err
 	}
-	a, err := decided(e.gw.Wait(c.ctx, license.Wait{ID: id, User: c.caller.User, Product: license.ProductID(in.Product), Machine: m}))
+	a, err := decided(e.gw.Wait(c.ctx, license.Wait{ID: id, User: c.caller.User, Product: license.ProductID(in.Product), Machine: m, Proof: c.caller.Proof}))
 	if err != nil {
 		return reply{}, err
 	}
@@ -59,7 +59,7 @@ func (e *Endpoint) endWait(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if _, err := decided(e.gw.EndWait(c.ctx, license.EndWait{ID: id, User: c.caller.User})); err != nil {
+	if _, err := decided(e.gw.EndWait(c.ctx, license.EndWait{ID: id, User: c.caller.User, Proof: c.caller.Proof})); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusNoContent}, nil

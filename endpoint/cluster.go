@@ -15,6 +15,10 @@ type Cluster interface {
 	Members() []api.ClusterMember
 	Token(context.Context, api.TokenRequest) (api.JoinToken, error)
 	Remove(ctx context.Context, node string, r api.RemoveRequest) error
+	// Rekey replaces the site's CA, and Replacement says how far that is; nil: there is
+	// nothing to see to.
+	Rekey(context.Context, api.RekeyRequest) error
+	Replacement() *api.Replacement
 	StepDown(context.Context) (api.SteppedDown, error)
 	// Drain has this node lead no more and sends its clients elsewhere, which goes on
 	// when it has returned.
@@ -47,7 +51,7 @@ func (e *Endpoint) members(*call) (reply, error) {
 
 // token is POST /v1/cluster/tokens.
 func (e *Endpoint) token(c *call, in api.TokenRequest) (reply, error) {
-	if err := said(in.By, ""); err != nil {
+	if err := c.said(&in.By, ""); err != nil {
 		return reply{}, err
 	}
 	if d := time.Duration(in.ForMS) * time.Millisecond; in.ForMS <= 0 || in.ForMS > license.MaxTokenLife.Milliseconds() || d < time.Second {
@@ -67,14 +71,29 @@ func (e *Endpoint) remove(c *call, in api.RemoveRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	return e.acted(c, e.cfg.Cluster.Remove(c.ctx, node, in), "remove", "node", node, in.By)
 }
 
+// rekey is POST /v1/cluster/rekey.
+func (e *Endpoint) rekey(c *call, in api.RekeyRequest) (reply, error) {
+	if err := c.said(&in.By, in.Note); err != nil {
+		return reply{}, err
+	}
+	switch {
+	case in.Note == "":
+		return reply{}, malformed("note is missing: say why the site's CA is replaced")
+	case in.OverlapMS < time.Second.Milliseconds() || in.OverlapMS > license.MaxOverlap.Milliseconds():
+		return reply{}, malformed("overlap_ms is from one second to 400 days")
+	}
+	return e.acted(c, e.cfg.Cluster.Rekey(c.ctx, in), "rekey", "site-ca", "", in.By)
+}
+
 // stepDown is POST /v1/cluster/step-down.
 func (e *Endpoint) stepDown(c *call) (reply, error) {
+	e.noteAct(c.ctx, c.administrator, "leadership-handed-over", "")
 	s, err := e.cfg.Cluster.StepDown(c.ctx)
 	return reply{status: http.StatusOK, body: s}, err
 }
@@ -85,6 +104,7 @@ func (e *Endpoint) drain(c *call, in api.DrainRequest) (reply, error) {
 	if in.OverMS < 0 || in.OverMS > maxDrainTime.Milliseconds() {
 		return reply{}, malformed("over_ms is from zero to ten minutes")
 	}
+	e.noteAct(c.ctx, c.administrator, "node-drained", e.node())
 	if err := e.cfg.Cluster.Drain(c.ctx, over); err != nil {
 		return reply{}, err
 	}
@@ -94,6 +114,7 @@ func (e *Endpoint) drain(c *call, in api.DrainRequest) (reply, error) {
 
 // leave is POST /v1/cluster/leave.
 func (e *Endpoint) leave(c *call) (reply, error) {
+	e.noteAct(c.ctx, c.administrator, "node-asked-to-leave", e.node())
 	err := e.cfg.Cluster.Leave(c.ctx)
 	e.log.InfoContext(c.ctx, "asked to leave the cluster", "id", c.id, "err", err)
 	return reply{status: http.StatusNoContent}, err

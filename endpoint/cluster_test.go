@@ -59,6 +59,14 @@ func (f *fewNodes) Remove(_ context.Context, node string, r api.RemoveRequest) e
 	return f.note("remove %s by %s %q %t", node, r.By, r.Note, r.Force)
 }
 
+func (f *fewNodes) Rekey(_ context.Context, r api.RekeyRequest) error {
+	return f.note("rekey by %s %q %d", r.By, r.Note, r.OverlapMS)
+}
+
+func (f *fewNodes) Replacement() *api.Replacement {
+	return &api.Replacement{Fingerprint: "SHA256:ab", Waiting: []string{"gw2"}}
+}
+
 func (f *fewNodes) StepDown(context.Context) (api.SteppedDown, error) {
 	return api.SteppedDown{From: "gw1", To: "gw2"}, f.note("step-down")
 }
@@ -101,6 +109,7 @@ func TestOperatorsActOnTheNodes(t *testing.T) {
 		asked  string
 	}{
 		{api.PathMembers + "/gw2/remove", api.RemoveRequest{By: "ida", Note: "lost", Force: true}, 204, `remove gw2 by ida "lost" true`},
+		{api.PathRekey, api.RekeyRequest{By: "ida", Note: "leaked", OverlapMS: 3600_000}, 204, `rekey by ida "leaked" 3600000`},
 		{api.PathStepDown, nil, 200, "step-down"},
 		{api.PathDrain, api.DrainRequest{OverMS: 2000}, 202, "drain 2s"},
 		{api.PathLeave, nil, 204, "leave"},
@@ -109,6 +118,11 @@ func TestOperatorsActOnTheNodes(t *testing.T) {
 			t.Errorf("%s asked %q, want %q", c.path, nodes.last(), c.asked)
 		}
 	}
+	var s api.Status
+	it.want(t, 200, "", "GET", api.PathStatus, nil).into(t, &s)
+	if r := s.Cluster.Replacement; r == nil || r.Fingerprint != "SHA256:ab" || len(r.Waiting) != 1 {
+		t.Errorf("the status tells of the replacement %+v", r)
+	}
 	before := nodes.last()
 	for path, body := range map[string]any{
 		api.PathTokens:                   api.TokenRequest{ForMS: 3600_000},
@@ -116,6 +130,9 @@ func TestOperatorsActOnTheNodes(t *testing.T) {
 		api.PathTokens + "?x":            api.TokenRequest{ForMS: 10, By: "ida"},
 		api.PathMembers + "/gw2/remove":  api.RemoveRequest{},
 		api.PathMembers + "/gw2/remove?": api.RemoveRequest{By: strings.Repeat("x", 300)},
+		api.PathRekey:                    api.RekeyRequest{By: "ida", OverlapMS: 3600_000},
+		api.PathRekey + "?":              api.RekeyRequest{By: "ida", Note: "leaked"},
+		api.PathRekey + "?x":             api.RekeyRequest{By: "ida", Note: "leaked", OverlapMS: 401 * 24 * 3600_000},
 		api.PathDrain:                    api.DrainRequest{OverMS: -1},
 		api.PathDrain + "?":              api.DrainRequest{OverMS: 3600_000},
 	} {
@@ -141,11 +158,13 @@ func TestRefusalsAboutTheNodesSayWhy(t *testing.T) {
 		{fmt.Errorf("forwarding: %w", gateway.ErrUnknown), 503, api.CodeUnknown, ""},
 	} {
 		nodes.fail(c.err)
-		for _, path := range []string{api.PathTokens, api.PathMembers + "/gw2/remove", api.PathStepDown, api.PathDrain, api.PathLeave} {
+		for _, path := range []string{api.PathTokens, api.PathMembers + "/gw2/remove", api.PathStepDown, api.PathDrain, api.PathLeave, api.PathRekey} {
 			var body any
 			switch path {
 			case api.PathTokens:
 				body = api.TokenRequest{ForMS: 1000, By: "ida"}
+			case api.PathRekey:
+				body = api.RekeyRequest{By: "ida", Note: "leaked", OverlapMS: 3600_000}
 			case api.PathDrain:
 				body = api.DrainRequest{}
 			case api.PathMembers + "/gw2/remove":

@@ -32,13 +32,13 @@ type conn struct {
 	machine license.Machine
 	lang    phrase.Lang
 	id      string // of the request that opened it
+	place   string // that it comes from; see keySeen
 	after   notice.Token
-	slot    int         // on the wheel
-	site    *siteFeed   // nil: the user's own notices
-	expiry  *time.Timer // of the access token
+	slot    int       // on the wheel
+	site    *siteFeed // nil: the user's own notices
 
 	mu      sync.Mutex
-	out     []*websocket.PreparedMessage // hello, state, leases: before the notices
+	out     [][]byte // hello, state, leases: before the notices
 	toPing  bool
 	code    int // of a close, with why; 0: none
 	why     string
@@ -51,7 +51,7 @@ type conn struct {
 // open greets a client and lets it listen. It returns once the reader is on its
 // way.
 func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.Token, site bool) {
-	c := &conn{ss: ss, s: s, user: who.User, machine: who.Machine, lang: cl.lang, id: cl.id}
+	c := &conn{ss: ss, s: s, user: who.User, machine: who.Machine, lang: cl.lang, id: cl.id, place: cl.place}
 	caller := cl.caller // a copy: the request, with its buffers, is not to live as long
 	c.caller.Store(&caller)
 	c.writing = true // until the greeting is ready
@@ -75,9 +75,6 @@ func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.
 	}
 	ss.e.metrics.accepted.WithLabelValues(strconv.FormatBool(recovered)).Inc()
 	c.greet(recovered, from)
-	c.mu.Lock()
-	c.expiry = time.AfterFunc(time.Until(cl.caller.Expires)+tokenGrace, c.expire)
-	c.mu.Unlock()
 	if ss.join(c) {
 		c.close(websocket.CloseServiceRestart, goingText)
 	}
@@ -99,34 +96,33 @@ func (c *conn) greet(recovered bool, from notice.Token) {
 	}
 }
 
-// expire closes the connection, where no other token has come meanwhile.
-func (c *conn) expire() {
-	if left := time.Until(c.caller.Load().Expires) + tokenGrace; left > 0 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.expiry.Reset(left)
+// read waits until the client has sent something, for hours and with a stack as small as
+// can be. What has come is dealt with by a goroutine whose stack may grow, and goes.
+func (c *conn) read() {
+	if err := c.s.Wait(); err != nil {
+		c.ended(err)
 		return
 	}
-	c.close(api.CloseUnauthorized, "the access token has expired: come back with a new one")
+	go c.take()
 }
 
-// read is the reader: it waits and hands over what comes. It waits for hours, and does
-// nothing else, so that its stack stays as small as a stack can be.
-func (c *conn) read() { c.ended(c.receive()) }
-
-func (c *conn) receive() error {
-	for {
-		data, err := c.s.Receive()
-		if err != nil {
-			return err
-		}
-		c.hand(data)
+// take hands over what has come, and has the next one wait for more.
+func (c *conn) take() {
+	texts, err := c.s.Take()
+	for _, text := range texts {
+		c.hand(text)
 	}
+	if err != nil {
+		c.ended(err)
+		return
+	}
+	go c.read()
 }
 
 // ended says why to the client, where it is the client's doing, and cleans up.
 func (c *conn) ended(err error) {
 	defer c.ss.leave()
+	broken, wrong := errors.AsType[protocolError](err)
 	switch {
 	case errors.Is(err, errBudget):
 		c.refuse(api.CloseBudget, "too many frames: wait")
@@ -134,12 +130,11 @@ func (c *conn) ended(err error) {
 		c.refuse(api.CloseBadFrame, "one JSON object a text frame")
 	case errors.Is(err, errNotUTF8):
 		c.refuse(websocket.CloseInvalidFramePayloadData, "not UTF-8")
-	case errors.Is(err, websocket.ErrReadLimit):
+	case errors.Is(err, errTooLarge):
 		c.refuse(websocket.CloseMessageTooBig, "a frame that is too large")
-	case notWebsocket(err):
-		c.refuse(websocket.CloseProtocolError, "not the websocket protocol")
+	case wrong:
+		c.refuse(websocket.CloseProtocolError, broken.Error())
 	}
-	c.expiry.Stop()
 	c.sub.Close()
 	if c.site != nil {
 		c.site.close()
@@ -179,7 +174,7 @@ func (c *conn) close(code int, why string) {
 }
 
 // tell sends a frame before the notices.
-func (c *conn) tell(f *websocket.PreparedMessage) {
+func (c *conn) tell(f []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.out = append(c.out, f)
@@ -212,7 +207,7 @@ func (c *conn) start() {
 // again after a close or a failure.
 func (c *conn) write() {
 	for {
-		var site []*websocket.PreparedMessage
+		var site [][]byte
 		var over notice.End
 		if c.site != nil { // without the lock: it looks things up in the state
 			site, over = c.site.take(c)
@@ -252,7 +247,7 @@ func (c *conn) write() {
 	}
 }
 
-func (c *conn) send(out []*websocket.PreparedMessage, notices []*notice.Notice) error {
+func (c *conn) send(out [][]byte, notices []*notice.Notice) error {
 	for _, f := range out {
 		if err := c.s.Send(f); err != nil {
 			return err

@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"sitegate/api"
+	"sitegate/endpoint/roster"
 	"sitegate/gateway"
 	"sitegate/license"
 	"sitegate/notice"
@@ -39,6 +41,18 @@ import (
 // request was not decided, and is one of the gateway's or of its context.
 type Gateway interface {
 	Start(context.Context, license.Start) (gateway.Answer, error)
+	// StartRelayed is Start of what the vendor has signed for its own client.
+	StartRelayed(context.Context, license.Start) (gateway.Answer, error)
+	// StartKept is StartRelayed of what the vendor signed before, and cannot be asked of now.
+	StartKept(context.Context, license.Start) (gateway.Answer, error)
+	WouldRefuse(license.WouldRefuse)
+	NoteObserved(gateway.Observation)
+	Withheld(license.Refused)
+	Learn(license.Learned)
+	Revoked(license.UserID, license.Time)
+	Report(context.Context, license.Report, license.ProductID) (gateway.Answer, error)
+	KeepPosting(context.Context, license.KeepPosting) (gateway.Answer, error)
+	ImportCheckout(context.Context, license.CheckOut) (gateway.Answer, error)
 	Stop(context.Context, license.Stop) (gateway.Answer, error)
 	CheckOut(context.Context, license.CheckOut) (gateway.Answer, error)
 	Return(context.Context, license.Return) (gateway.Answer, error)
@@ -54,17 +68,33 @@ type Gateway interface {
 	Unblock(context.Context, license.Unblock) (gateway.Answer, error)
 	ReleaseUser(context.Context, license.ReleaseUser) (gateway.Answer, error)
 	SignOut(context.Context, license.SignOut) (gateway.Answer, error)
+	BindKey(context.Context, license.BindKey) (gateway.Answer, error)
+	SeeKey(context.Context, license.SeeKey) (gateway.Answer, error)
+	ForgetKey(context.Context, license.ForgetKey) (gateway.Answer, error)
+	AcceptKeys(context.Context, license.AcceptKeys) (gateway.Answer, error)
 	AcceptShrink(context.Context, license.AcceptShrink) (gateway.Answer, error)
 	Import(context.Context, license.Import) (gateway.Answer, error)
 	Maintain(context.Context, license.Maintain) (gateway.Answer, error)
+	LetPass(context.Context, license.LetPass) (gateway.Answer, error)
+	NoteAct(context.Context, license.NoteAct) error
+	EraseNames(context.Context, license.EraseNames) (gateway.Answer, error)
+	ExportAudit(context.Context, license.ExportAudit) (gateway.Answer, error)
 	AcceptTime(context.Context, license.AcceptTime) (gateway.Answer, error)
 	Peaks(ctx context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error)
 	Refresh(context.Context) (gateway.Answer, error)
 	ResendUsage(ctx context.Context, by string) (gateway.Answer, error)
 	Audit(context.Context) (license.Audit, error)
+	Recall(ctx context.Context, before uint64, most, look int, match func(license.Event) bool) ([]license.Event, uint64, error)
+	GiveCredential(context.Context, license.GiveCredential) (gateway.Answer, error)
+	UseCredential(context.Context, license.UseCredential) (gateway.Answer, error)
+	EndCredential(context.Context, license.EndCredential) (gateway.Answer, error)
+	SetLocalAccount(context.Context, license.SetLocalAccount) (gateway.Answer, error)
+	RemoveLocalAccount(context.Context, license.RemoveLocalAccount) (gateway.Answer, error)
 	AcceptRestore(context.Context, license.AcceptRestore) (gateway.Answer, error)
 	Renew(context.Context, []license.Renewal) ([]license.Lease, error)
 	View(func(*license.State))
+	// CatchUp returns once this node knows what its site knew at the call.
+	CatchUp(context.Context) error
 	Now() license.Time // the cluster's, also while nothing is decided
 	Cluster() gateway.Cluster
 	Disk() gateway.Disk
@@ -82,10 +112,12 @@ type Config struct {
 	// Registry takes the metrics and is what /metrics shows; nil: one of its own.
 	Registry *prometheus.Registry
 	Issuers  []Issuer // whose access tokens are taken
-	KeysDir  string   // where the issuers' keys are kept; made if it is not there
-	Version  string   // of this program
-	URL      string   // the base URL of this node
-	Nodes    []string // base URLs of all nodes, told to clients
+	// Administrators is whose access tokens may administer; nil: nobody's.
+	Administrators *AdminIssuer
+	KeysDir        string   // where the issuers' keys are kept; made if it is not there
+	Version        string   // of this program
+	URL            string   // the base URL of this node
+	Nodes          []string // base URLs of all nodes, told to clients
 	// OtherNodes are the base URLs of nodes that have come since, as they are known now;
 	// nil: none.
 	OtherNodes func() []string
@@ -97,10 +129,31 @@ type Config struct {
 	MaxNotices int
 	// Backups tells of this node's scheduled backups; nil: it makes none.
 	Backups func() *api.BackupStatus
-	// Pseudonym is what reports call a user or a machine; nil: by name.
-	Pseudonym func(kind, name string) string
+	// Pseudonym is what reports call a user or a machine; nil: by name. s is the state that
+	// the caller is reading, and nil where it reads none: who reads one must not ask for
+	// another, since a change that waits in between would stop the node.
+	Pseudonym func(s *license.State, kind, name string) string
+	// History is for how long what single people did and were refused is shown; zero: for
+	// as long as the journal has it.
+	History time.Duration
+	// Audit reads the audit trail from this node's disk: up to limit records after one, and
+	// how the trail stood when they were written. Nil: there is none to read. AuditKeep is
+	// how long exported records are kept; zero: for ever.
+	Audit     func(ctx context.Context, after uint64, limit int) ([]license.Audited, license.AuditTrail, error)
+	AuditKeep time.Duration
+	// Settings is what this node goes by now; nil: it does not say.
+	Settings func() []api.NodeSetting
+	// Doctor goes along this node's way out, within a minute or two; nil: it does not.
+	Doctor func(context.Context) (api.DoctorReport, error)
 	// Egress tells of this node's ways out; nil: it goes out directly.
 	Egress func() []api.EgressStatus
+	// Certificates tells of those that this node shows; nil: it does not know. SiteCA gives
+	// the site CA's in PEM form, which anybody may have: two while it is replaced; nil, or
+	// what gives nothing: clients are shown another one's.
+	Certificates func() []api.CertificateStatus
+	SiteCA       func() []byte
+	// Relay carries the traffic of the vendor's own client; nil: it is not relayed.
+	Relay *RelayConfig
 }
 
 // Rate limits how often something may be done. The zero value is the default: 20
@@ -118,14 +171,32 @@ type Endpoint struct {
 	log     *slog.Logger
 	metrics *metrics
 	auth    *auth
-	limits  *limits
-	strays  *limits       // requests without a valid token, by address
+	admins  *auth           // checks the access tokens of administrators; nil: they have none
+	limits  *limits[string] // of those who are known
+	strays  *strangers
 	lines   *rate.Limiter // of the log, about those who are nobody or ask too much
 	table   []route
 	mux     *http.ServeMux
 	op      *http.ServeMux
+	in      *http.ServeMux // of pages that this process makes
 	sockets *sockets
-	streams atomic.Int64 // of events
+	relay   *relay         // nil: nothing is relayed
+	streams atomic.Int64   // of events
+	roster  *roster.Roster // what is open at the site, for who looks at it
+	users   *roster.Mirror // and whom
+	owned   *roster.Mirror // and what the account has
+	denials *denials
+	trend   trend
+
+	examining sync.Mutex // one at a time
+	exporting sync.Mutex // of what is kept about a person
+
+	uses      chan license.Digest // credentials whose use is to be noted
+	seen      chan license.SeeKey // where keys were shown, to be noted
+	passwords *passwords
+	door      *doorman
+
+	sameOrigin http.CrossOriginProtection // of what comes with a cookie, or makes one
 }
 
 // New checks the config, reads the keys that were kept, and makes the endpoint.
@@ -152,32 +223,70 @@ func New(cfg Config) (*Endpoint, error) {
 	if cfg.Rate.Burst == 0 {
 		cfg.Rate.Burst = 60
 	}
-	e := &Endpoint{cfg: cfg, gw: cfg.Gateway, hub: cfg.Hub, log: cfg.Logger}
+	e := &Endpoint{cfg: cfg, gw: cfg.Gateway, hub: cfg.Hub, log: cfg.Logger, uses: make(chan license.Digest, 64), seen: make(chan license.SeeKey, 64), passwords: newPasswords(argonMemory, argonTime)}
 	e.sockets = newSockets(e)
+	e.roster, e.users, e.owned = roster.New(e.gw.View, e.hub, cfg.Pseudonym), roster.NewUsers(e.gw.View, e.hub, cfg.Pseudonym), roster.NewLicenses(e.gw.View, e.hub, cfg.Pseudonym)
 	var err error
 	if e.metrics, err = newMetrics(cfg.Registry, e.hub.Len); err != nil {
 		return nil, err
 	}
-	if err = newSiteMetrics(cfg.Registry, cfg.Gateway.View); err != nil {
+	if err = newSiteMetrics(cfg.Registry, cfg.Gateway, cfg.AuditKeep); err != nil {
 		return nil, err
 	}
 	if e.auth, err = newAuth(cfg.Issuers, cfg.KeysDir, cfg.Logger, e.metrics); err != nil {
 		return nil, err
 	}
-	e.limits = newLimits(cfg.Rate)
-	e.strays = newLimits(Rate{PerSecond: 50, Burst: 500}) // an address can be a whole floor behind NAT
-	e.lines = rate.NewLimiter(50, 500)                    // more are at debug; the metrics count all
-	e.table = e.routes()
-	e.mux, e.op = http.NewServeMux(), http.NewServeMux()
-	for _, rt := range e.table {
-		mux := e.mux
-		if rt.who == operator {
-			mux = e.op
+	e.auth.view, e.auth.clock = cfg.Gateway.View, cfg.Gateway.Now
+	if a := cfg.Administrators; a != nil {
+		if e.admins, err = newAuth([]Issuer{a.Issuer}, filepath.Join(cfg.KeysDir, "administrators"), cfg.Logger, e.metrics); err != nil {
+			return nil, err
 		}
-		mux.Handle(rt.method+" "+rt.path, e.serve(rt))
+		e.admins.claim = a.Claim
 	}
-	e.mux.Handle("/", e.serve(route{path: "unknown", who: anyone, do: e.notThere(e.mux)}))
-	e.op.Handle("/", e.serve(route{path: "unknown", who: operator, do: e.notThere(e.op)}))
+	for _, a := range []*auth{e.auth, e.admins} {
+		if a == nil {
+			continue
+		}
+		for _, is := range a.issuers {
+			is.view, is.catchUp = cfg.Gateway.View, cfg.Gateway.CatchUp
+		}
+	}
+	e.limits = newLimits[string](cfg.Rate)
+	e.auth.spent = func(issuer string, user license.UserID) bool {
+		_, left := e.limits.peek(issuer + " " + string(user))
+		return !left
+	}
+	e.strays = newStrangers(Rate{strangerPerSecond, strangerBurst}, Rate{strangerPace, strangerAtOnce})
+	e.denials = newDenials()
+	e.lines = rate.NewLimiter(50, 500) // more are at debug; the metrics count all
+	e.table = e.routes()
+	e.mux, e.op, e.in = http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
+	for _, rt := range e.table {
+		pattern := rt.method + " " + rt.path
+		switch rt.who {
+		case user:
+			e.mux.Handle(pattern, e.serve(rt, e.admit))
+		case anyone:
+			e.mux.Handle(pattern, e.serve(rt, e.admitAnyone))
+		case byRole:
+			e.byRole(rt)
+		}
+	}
+	if e.door, err = newDoorman(e); err != nil {
+		return nil, err
+	}
+	if cfg.Relay != nil {
+		if e.relay, err = newRelay(e, *cfg.Relay); err != nil {
+			return nil, err
+		}
+		for _, rt := range e.relay.routes() {
+			e.mux.Handle(rt.method+" "+rt.path, e.relay.serve(rt))
+		}
+	}
+	e.mux.Handle("/", e.serve(route{path: "unknown", who: anyone, do: e.notThere(e.mux)}, e.admitAnyone))
+	e.op.Handle("/", e.serve(route{path: "unknown", who: anyone, do: e.notThere(e.op)}, e.admitSocket))
+	unknown := route{path: "unknown", who: anyone, scopes: license.AnyScope, do: e.notThere(e.in)}
+	e.in.Handle("/", e.serve(unknown, e.admitWithin(unknown)))
 	return e, nil
 }
 
@@ -185,21 +294,40 @@ func New(cfg Config) (*Endpoint, error) {
 // it closes the websockets, whose clients go to other nodes, and waits for them.
 func (e *Endpoint) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for _, is := range e.auth.issuers {
-		wg.Go(func() { is.run(ctx) })
+	for _, a := range []*auth{e.auth, e.admins} {
+		if a == nil {
+			continue
+		}
+		for _, is := range a.issuers {
+			wg.Go(func() { is.run(ctx) })
+		}
 	}
 	wg.Go(func() { e.sockets.run(ctx) })
+	wg.Go(func() { e.noteUses(ctx) })
+	wg.Go(func() { e.notePlaces(ctx) })
+	wg.Go(func() { e.followTrend(ctx) })
+	wg.Go(func() { e.denials.run(ctx, e.noteDenied) })
+	if e.relay != nil {
+		wg.Go(func() { e.relay.run(ctx) })
+	}
 	wg.Wait()
+	e.roster.Close()
+	e.users.Close()
+	e.owned.Close()
 	return ctx.Err()
 }
 
-// Handler serves the clients' API, /openapi.yaml, /healthz, /readyz and
-// /metrics. The websocket needs HTTP/1.1.
+// Handler serves the API, to users and to administrators who show who they are, with
+// /openapi.yaml, /healthz, /readyz and /metrics. The websocket needs HTTP/1.1.
 func (e *Endpoint) Handler() http.Handler { return e.front(e.mux) }
 
-// Operator serves what operators may do, without asking who calls: it belongs on
-// a unix socket that only they can open.
+// Operator serves what administrators may do, without asking who calls: it belongs on a
+// unix socket that only they can open. WithSocketUser tells who they are.
 func (e *Endpoint) Operator() http.Handler { return e.front(e.op) }
+
+// Within serves the routes for administrators to what this process makes pages of for one
+// of them, who was let in before: AdministratorOf the request's context.
+func (e *Endpoint) Within() http.Handler { return e.front(e.in) }
 
 // Loopback is this very machine.
 func Loopback() []netip.Prefix {

@@ -45,34 +45,17 @@ func (e *Endpoint) events(c *call) (reply, error) {
 		return reply{}, err
 	}
 	defer e.sockets.leave()
-	if n := e.streams.Add(1); n > maxStreams {
-		e.streams.Add(-1)
-		return reply{}, &trouble{code: api.CodeTooMany, detail: "too many event streams on this node", after: 30 * time.Second}
+	s, err := e.openStream(c, since)
+	if err != nil {
+		return reply{}, err
 	}
-	defer e.streams.Add(-1)
-
-	woken := make(chan struct{}, 1)
-	feed := newSiteFeed(e.hub, since, func() {
-		select {
-		case woken <- struct{}{}:
-		default:
-		}
-	})
-	defer feed.close()
-	s := &stream{c: c, rc: http.NewResponseController(c.w)}
-	h := c.w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-cache, no-store, no-transform")
-	h.Set("X-Accel-Buffering", "no")
-	s.rc.SetReadDeadline(time.Time{})
-	c.w.WriteHeader(http.StatusOK)
-	s.write(":" + strings.Repeat(" ", 2048) + "\n\n") // who buffers the beginning lets go of it
-	hello, me, after := e.greeting(feed.sub.Recovered, feed.sub.From, c.caller, c.lang)
+	defer s.close()
+	hello, me, after := e.greeting(s.feed.sub.Recovered, s.feed.sub.From, c.caller, c.lang)
 	s.event(api.Frame{Type: api.FrameHello, Hello: &hello}, after)
 	if me != nil {
 		s.event(api.Frame{Type: api.FrameState, State: me}, after)
 	}
-	e.follow(c, s, feed, user, after, woken)
+	e.follow(c, s, user, after)
 	return reply{done: true}, nil
 }
 
@@ -80,7 +63,9 @@ func (e *Endpoint) events(c *call) (reply, error) {
 func (e *Endpoint) administrator(caller Caller) (user license.UserID, err error) {
 	administers := false
 	e.gw.View(func(s *license.State) {
-		user, err = known(s, caller)
+		if user, err = known(s, caller); err == nil {
+			err = barred(s, &caller, license.Machine{ID: caller.Machine})
+		}
 		administers = err == nil && license.Administers(s, user)
 	})
 	if err == nil && !administers {
@@ -96,14 +81,14 @@ func (e *Endpoint) follows(caller Caller, was license.UserID) bool {
 }
 
 // follow writes what happens until the client, the node or its right to it goes.
-func (e *Endpoint) follow(c *call, s *stream, feed *siteFeed, user license.UserID, after notice.Token, woken <-chan struct{}) {
-	expired := time.NewTimer(time.Until(c.caller.Expires) + tokenGrace)
+func (e *Endpoint) follow(c *call, s *stream, user license.UserID, after notice.Token) {
+	expired := time.NewTimer(e.auth.left(&c.caller, time.Now()) + tokenGrace)
 	defer expired.Stop()
 	alive := time.NewTicker(eventsComment)
 	defer alive.Stop()
 	gone := e.sockets.left()
 	for s.err == nil {
-		frames, over := feed.news(e, c.lang, after)
+		frames, over := s.feed.news(e, c.lang, after)
 		if len(frames) > 0 && !e.follows(c.caller, user) {
 			return
 		}
@@ -113,11 +98,11 @@ func (e *Endpoint) follow(c *call, s *stream, feed *siteFeed, user license.UserI
 		if over != notice.Open {
 			return // it comes back, with a gap
 		}
-		if feed.isDue() {
+		if s.feed.isDue() {
 			continue
 		}
 		select {
-		case <-woken:
+		case <-s.woken:
 		case <-alive.C:
 			if !e.follows(c.caller, user) || !e.led(c.ctx) {
 				return
@@ -135,9 +120,43 @@ func (e *Endpoint) follow(c *call, s *stream, feed *siteFeed, user license.UserI
 
 // stream is an event stream being written.
 type stream struct {
-	c   *call
-	rc  *http.ResponseController
-	err error
+	e     *Endpoint
+	c     *call
+	rc    *http.ResponseController
+	feed  *siteFeed
+	woken chan struct{} // holds one when the feed may have news
+	err   error
+}
+
+// openStream begins to stream the site's feed after a token. Who opens it closes it.
+func (e *Endpoint) openStream(c *call, since notice.Token) (*stream, error) {
+	if n := e.streams.Add(1); n > maxStreams {
+		e.streams.Add(-1)
+		return nil, &trouble{code: api.CodeTooMany, detail: "too many event streams on this node", after: 30 * time.Second}
+	}
+	s := &stream{e: e, c: c, rc: http.NewResponseController(c.w), woken: make(chan struct{}, 1)}
+	s.feed = newSiteFeed(e.hub, since, func() {
+		select {
+		case s.woken <- struct{}{}:
+		default:
+		}
+	})
+	h := c.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-cache, no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	s.rc.SetReadDeadline(time.Time{})
+	c.w.WriteHeader(http.StatusOK)
+	s.write(":" + strings.Repeat(" ", 2048) + "\n\n") // who buffers the beginning lets go of it
+	return s, nil
+}
+
+// close ends the stream, and leaves time to tell the end: that of the last write may be
+// long past.
+func (s *stream) close() {
+	s.rc.SetWriteDeadline(time.Now().Add(writeIn))
+	s.feed.close()
+	s.e.streams.Add(-1)
 }
 
 func (s *stream) event(f api.Frame, at notice.Token) {

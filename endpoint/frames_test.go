@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,14 +28,6 @@ type raw struct {
 	length uint64
 	data   []byte
 }
-
-const (
-	fin     = 0x80
-	opText  = 0x1
-	opBin   = 0x2
-	opClose = 0x8
-	opPing  = 0x9
-)
 
 func (f raw) bytes() []byte {
 	n := f.length
@@ -176,7 +169,7 @@ func TestFramesByTheByte(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			conn.SetDeadline(time.Now().Add(time.Minute))
 			in := r.rawDesktop(t, conn, test.name)
 			var all []byte
 			for _, f := range test.say {
@@ -215,12 +208,22 @@ func TestFramesByTheByte(t *testing.T) {
 	eventually(t, "all connections are gone", func() bool { return r.node.hub.Len() == 0 })
 }
 
-// Who sends a frame so slowly that it never ends is let go, like who sends nothing.
+// Who sends a frame so slowly that it never ends is dead after as long as who sends
+// nothing.
 func TestAByteAMinuteIsNoSignOfLife(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			near, s := upgraded(t)
-			began, over := time.Now(), make(chan struct{})
+			over := make(chan struct{})
+			read := make(chan error, 1)
+			go func() {
+				for {
+					if _, err := s.Take(); err != nil {
+						read <- err
+						return
+					}
+				}
+			}()
 			go func() {
 				frame := raw{first: fin | opText, data: bytes.Repeat([]byte("x"), 100)}.bytes()
 				for i := 0; !silent && i < len(frame); i++ {
@@ -228,20 +231,25 @@ func TestAByteAMinuteIsNoSignOfLife(t *testing.T) {
 						return
 					}
 					select {
-					case <-time.After(20 * time.Second):
+					case <-time.After(time.Minute):
 					case <-over:
 						return
 					}
 				}
 			}()
-			if _, err := s.Receive(); err == nil {
-				t.Errorf("silent %t: got %v; want that it took too long", silent, err)
+			time.Sleep(pongIn - time.Second)
+			if s.Dead() {
+				t.Errorf("silent %t: dead a second before %v", silent, pongIn)
 			}
-			if took := time.Since(began); took != pongIn {
-				t.Errorf("silent %t: let go after %v; want %v", silent, took, pongIn)
+			time.Sleep(time.Second)
+			if !s.Dead() {
+				t.Errorf("silent %t: not dead after %v", silent, pongIn)
+			}
+			s.Drop()
+			if err := <-read; err == nil {
+				t.Errorf("silent %t: Take does not end with the connection", silent)
 			}
 			close(over)
-			s.Drop()
 			near.Close()
 		})
 	}
@@ -259,7 +267,7 @@ func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // upgraded is a socket and the client's end of it, from which all is read away.
-func upgraded(t testing.TB) (near net.Conn, s socket) {
+func upgraded(t testing.TB) (near net.Conn, s *wsSocket) {
 	near, far := net.Pipe()
 	t.Cleanup(func() { near.Close(); far.Close() })
 	go io.Copy(io.Discard, near)
@@ -268,15 +276,15 @@ func upgraded(t testing.TB) (near net.Conn, s socket) {
 		t.Fatal(err)
 	}
 	req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}
-	conn, err := (&websocket.Upgrader{ReadBufferSize: 512, WriteBufferSize: 1024}).Upgrade(hijacked{conn: far}, req, nil)
+	conn, err := (&websocket.Upgrader{}).Upgrade(hijacked{conn: far}, req, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return near, newSocket(conn)
+	return near, newSocket(conn.NetConn(), newBuffers())
 }
 
-// Whatever a client writes: what Receive gives is text that fits, and it comes to an end.
-func FuzzReceive(f *testing.F) {
+// Whatever a client writes: what Take gives is text that fits, and it comes to an end.
+func FuzzTake(f *testing.F) {
 	for _, seed := range []raw{{first: fin | opText, data: []byte(`{"type":"beat"}`)}, {first: fin | opPing, data: []byte("x")}, {first: fin | opClose}, {first: opText, data: []byte("\xc3")},
 		{first: fin | opText, length: 1 << 63}, {first: fin | opText, bare: true, data: []byte("x")}, {first: 0xff, data: bytes.Repeat([]byte("x"), 5000)}} {
 		f.Add(seed.bytes())
@@ -285,15 +293,46 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		near, s := upgraded(t)
 		go func() { near.Write(data); near.Close() }()
-		for n := 0; ; n++ {
-			got, err := s.Receive()
+		for n := 0; ; {
+			texts, err := s.Take()
+			for _, got := range texts {
+				if n++; !utf8.Valid(got) || len(got) > api.MaxFrame || n > len(data) {
+					t.Fatalf("message %d of %d bytes of input: %d bytes, UTF-8 %t", n, len(data), len(got), utf8.Valid(got))
+				}
+			}
 			if err != nil {
 				break
 			}
-			if !utf8.Valid(got) || len(got) > api.MaxFrame || n > len(data) {
-				t.Fatalf("message %d of %d bytes of input: %d bytes, UTF-8 %t", n, len(data), len(got), utf8.Valid(got))
-			}
 		}
 		s.Drop()
+	})
+}
+
+// Whatever a client writes is read the same, whether it comes at once or byte by byte.
+func FuzzFramesInPieces(f *testing.F) {
+	text := raw{first: fin | opText, data: []byte(`{"type":"beat"}`)}.bytes()
+	f.Add(text, byte(1))
+	f.Add(append(raw{first: opText, data: []byte("a")}.bytes(), append(raw{first: fin | opPong}.bytes(), raw{first: fin, data: bytes.Repeat([]byte("b"), 300)}.bytes()...)...), byte(3))
+	f.Add(append(bytes.Clone(text), raw{first: fin | opBin, data: []byte("x")}.bytes()...), byte(7))
+	f.Add(raw{first: fin | opText, length: 1 << 40}.bytes(), byte(2))
+	f.Fuzz(func(t *testing.T, data []byte, step byte) {
+		all := func(step int) (texts [][]byte, err error) {
+			near, far := net.Pipe()
+			defer near.Close()
+			defer far.Close()
+			go io.Copy(io.Discard, near) // what a ping and a close are answered with
+			s := newSocket(far, newBuffers())
+			for rest := bytes.Clone(data); len(rest) > 0 && err == nil; rest = rest[min(step, len(rest)):] {
+				var more [][]byte
+				more, err = s.frames(rest[:min(step, len(rest))])
+				texts = append(texts, more...)
+			}
+			return texts, err
+		}
+		want, err := all(max(1, len(data)))
+		got, err2 := all(max(1, int(step)))
+		if !slices.EqualFunc(got, want, bytes.Equal) || fmt.Sprint(err) != fmt.Sprint(err2) {
+			t.Errorf("in pieces of %d: %q, %v; at once: %q, %v", step, got, err2, want, err)
+		}
 	})
 }

@@ -1,12 +1,16 @@
 package endpoint
 
 import (
+	"encoding/base64"
 	"encoding/json"
-	"net"
-	"net/netip"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
+
+	jose "github.com/go-jose/go-jose/v4"
 
 	"sitegate/api"
 )
@@ -37,27 +41,47 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// What parseTarget lets through is a name and a port, is its own normal form, and
-// is an address to nobody.
-func FuzzParseTarget(f *testing.F) {
-	for _, s := range []string{"login.vendor.example:443", "LOGIN.vendor.example.:443", "[::1]:443", "10.1:443", "0x7f.1:80", "a@b:1", "a..b:1", ":1", "1e1:1", "a_b:1", "0b1:1", "1_0:1"} {
-		f.Add(s)
+// Whatever an issuer publishes, only public keys that can be used are taken of it, each by
+// its id: nothing private, nothing symmetric, nothing that has no name.
+func FuzzKeys(f *testing.F) {
+	for _, s := range []string{`{"keys":[]}`, `{"keys":[{"kty":"oct","k":"AAAA","kid":"a","alg":"HS256"}]}`, `{"keys":[{"kty":"EC","crv":"P-256","kid":"a","x":"AA","y":"AA"}]}`,
+		`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}]}`,
+		`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`} {
+		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, s string) {
-		target, err := parseTarget(s)
-		if err != nil {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var set jose.JSONWebKeySet
+		if json.Unmarshal(data, &set) != nil {
 			return
 		}
-		again, err := parseTarget(target)
-		if err != nil || again != target {
-			t.Fatalf("%q became %q, and that %q, %v", s, target, again, err)
+		keys, kept := usable(set)
+		for id, k := range keys {
+			if id == "" || id != k.KeyID || !k.IsPublic() || !k.Valid() {
+				t.Fatalf("%q is taken for the key %q, public %t", data, id, k.IsPublic())
+			}
 		}
-		name, _, err := net.SplitHostPort(target)
-		if err != nil || name != strings.ToLower(name) || strings.HasSuffix(name, ".") {
-			t.Fatalf("%q became %q, %v", s, target, err)
+		if len(kept.Keys) != len(keys) {
+			t.Fatalf("%d keys are kept, and %d used", len(kept.Keys), len(keys))
 		}
-		if _, err := netip.ParseAddr(name); err == nil || net.ParseIP(name) != nil {
-			t.Fatalf("%q is an address", target)
+	})
+}
+
+// What a page in a browser offers as subprotocols is a token or none; what a client says of
+// where it was is a place or none.
+func FuzzGreeting(f *testing.F) {
+	f.Add("sitegate.notices.v1, "+api.BearerProtocol+"YQ", "1:2")
+	f.Add(api.BearerProtocol+"YQ,"+api.BearerProtocol+"YQ", "18446744073709551616:1")
+	f.Add(api.BearerProtocol, ":")
+	f.Fuzz(func(t *testing.T, protocols, at string) {
+		r := httptest.NewRequest("GET", api.PathNotices, nil)
+		r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Protocol": {protocols}}
+		if token, err := bearer(r); err == nil && token != "" && !strings.Contains(protocols, base64.RawURLEncoding.EncodeToString([]byte(token))) {
+			t.Fatalf("%q is read as the token %q", protocols, token)
+		}
+		if place, ok := parseToken(at); ok {
+			if again, ok := parseToken(fmt.Sprintf("%d:%d", place.Epoch, place.Seq)); !ok || again != place {
+				t.Fatalf("%q is read as %v, and then as %v", at, place, again)
+			}
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 // gap, that is the state's: what it already shows is not told again.
 func (e *Endpoint) greeting(recovered bool, from notice.Token, caller Caller, lang phrase.Lang) (hello api.Hello, me *api.Me, after notice.Token) {
 	hello = api.Hello{Recovered: recovered, Time: e.gw.Now().Std(), Node: e.gw.Cluster().Node, Nodes: e.nodes(), PingMS: pingEvery.Milliseconds(),
-		ExpiresMS: max(0, time.Until(caller.Expires)).Milliseconds(), GraceMS: tokenGrace.Milliseconds(), Retry: e.sockets.retry()}
+		ExpiresMS: max(0, e.auth.left(&caller, time.Now())).Milliseconds(), GraceMS: tokenGrace.Milliseconds(), Retry: e.sockets.retry()}
 	after = from
 	e.gw.View(func(s *license.State) {
 		h := s.Head()

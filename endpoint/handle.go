@@ -3,15 +3,14 @@ package endpoint
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"mime"
 	"net"
 	"net/http"
-	"path"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/gateway"
+	"sitegate/license"
 	"sitegate/phrase"
 )
 
@@ -48,8 +48,11 @@ type call struct {
 	id     string // of the request
 	lang   phrase.Lang
 	caller Caller
-	large  bool   // its body may be a whole file
-	client string // the version a client said it has; decides whether names are told (R7)
+	// administrator is who calls a route for administrators.
+	administrator Administrator
+	place         string // that a caller with a key comes from; see keySeen
+	large         bool   // its body may be a whole file
+	client        string // the version a client said it has; decides whether names are told (R7)
 }
 
 // reply is what a handler answers with; a nil body is no content.
@@ -67,8 +70,11 @@ type recorder struct {
 	quiet  bool
 	status int
 	bytes  int64
-	reason string // of a denial or problem
-	err    error  // for the log only
+	reason string      // of a denial or problem
+	err    error       // for the log only
+	paid   bool        // a stranger has, for this answer
+	level  slog.Level  // of the log line, at least
+	more   []slog.Attr // of the log line
 }
 
 func (w *recorder) WriteHeader(status int) {
@@ -106,8 +112,10 @@ func (e *Endpoint) front(mux http.Handler) http.Handler {
 		rec.call = call{ctx: r.Context(), r: r, w: rec, id: requestID(r), lang: phrase.Accept(r.Header.Get("Accept-Language"))}
 		h := w.Header()
 		h.Set("X-Request-Id", rec.call.id)
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
+		secure(h)
+		if len(r.TransferEncoding) > 0 { // net/http forgets whether there was a length, too: what follows is whose?
+			h.Set("Connection", "close")
+		}
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				e.log.Error("request panicked", "id", rec.call.id, "route", rec.route, "panic", p, "stack", string(debug.Stack()))
@@ -117,8 +125,8 @@ func (e *Endpoint) front(mux http.Handler) http.Handler {
 			}
 			e.finish(rec, time.Since(begun))
 		}()
-		if p := r.URL.Path; p != "/" && path.Clean(p) != strings.TrimSuffix(p, "/") {
-			e.problem(&rec.call, &trouble{code: api.CodeNotFound}) // the mux would redirect
+		if err := e.sound(r); err != nil {
+			e.problem(&rec.call, cmp.Or(e.toll(&rec.call, costAnswer), err))
 			return
 		}
 		mux.ServeHTTP(rec, r)
@@ -138,12 +146,14 @@ func hurry(w http.ResponseWriter, r *http.Request) {
 
 func (e *Endpoint) finish(w *recorder, took time.Duration) {
 	e.metrics.answered(w.route, w.status, took)
-	level := slog.LevelInfo
+	e.charge(w)
+	level := max(slog.LevelInfo, w.level)
 	c := &w.call
 	switch {
 	case w.status >= 500 && w.err != nil && w.reason == api.CodeInternal:
 		level = slog.LevelError
-	case w.quiet, (c.caller.User == "" || w.reason == api.CodeTooMany) && !e.lines.Allow():
+	case level > slog.LevelInfo: // which somebody should look at
+	case w.quiet, (c.caller.User == "" && c.administrator.Way == "" || w.reason == api.CodeTooMany) && !e.lines.Allow():
 		level = slog.LevelDebug
 	}
 	attrs := []slog.Attr{slog.String("id", c.id), slog.String("method", c.r.Method), slog.String("path", printable(c.r.URL.Path)),
@@ -151,18 +161,22 @@ func (e *Endpoint) finish(w *recorder, took time.Duration) {
 	if c.caller.User != "" {
 		attrs = append(attrs, slog.String("user", string(c.caller.User)))
 	}
+	if c.administrator.Way != "" {
+		attrs = append(attrs, slog.String("administrator", c.administrator.Name), slog.String("way", string(c.administrator.Way)))
+	}
 	if w.reason != "" {
 		attrs = append(attrs, slog.String("reason", w.reason))
 	}
 	if w.err != nil {
 		attrs = append(attrs, slog.Any("err", w.err))
 	}
+	attrs = append(attrs, w.more...)
 	e.log.LogAttrs(context.WithoutCancel(c.ctx), level, "request", attrs...)
 }
 
 // serve is the one way of all routes: who is calling, how often, then the
-// handler, then its answer.
-func (e *Endpoint) serve(rt route) http.HandlerFunc {
+// handler, then its answer. admit finds out who may come in.
+func (e *Endpoint) serve(rt route, admit func(*call) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		rec := w.(*recorder)
 		c := &rec.call
@@ -170,18 +184,23 @@ func (e *Endpoint) serve(rt route) http.HandlerFunc {
 		if rt.method != "" {
 			rec.route = rt.method + " " + rt.path
 		}
-		if rt.who == user {
-			if err := e.admit(c); err != nil {
+		plainHeaders(r.Header)
+		err := switches(r, rt)
+		if err == nil {
+			err = admit(c)
+		}
+		if err != nil {
+			if !e.turnsAway(c, rt, err) {
 				e.problem(c, err)
-				return
 			}
+			return
 		}
 		limit := callTimeout
 		if rt.large {
 			limit, c.large = largeTimeout, true
 			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTimeout + largeTimeout + 10*time.Second))
 		}
-		c.ctx = gateway.WithRequest(r.Context(), c.id)
+		c.ctx = c.withProof(gateway.WithRequest(r.Context(), c.id), rt.who)
 		if !rt.long {
 			ctx, cancel := context.WithTimeout(c.ctx, limit)
 			defer cancel()
@@ -200,21 +219,26 @@ func (e *Endpoint) serve(rt route) http.HandlerFunc {
 	}
 }
 
+// admitAnyone asks nobody who they are.
+func (e *Endpoint) admitAnyone(c *call) error {
+	return e.toll(c, costAnswer)
+}
+
 // admit finds out who calls and whether they may call now.
 func (e *Endpoint) admit(c *call) error {
-	remote := host(c.r.RemoteAddr)
-	caller, err := e.auth.identify(c.ctx, c.r, func() error {
-		if wait, ok := e.strays.peek(remote); !ok {
-			return &trouble{code: api.CodeTooMany, after: wait}
-		}
-		return nil
-	})
+	caller, err := e.auth.identify(c.ctx, c.r, func() error { return e.heard(c) })
+	if err == nil && caller.byKey() {
+		c.place = placeOf(c.r.RemoteAddr)
+	}
+	if err == nil && (caller.byKey() || caller.domains != nil) {
+		e.gw.View(func(s *license.State) {
+			if err = stands(s, &caller); err == nil {
+				e.keySeen(s, &caller, c.place)
+			}
+		})
+	}
 	if err != nil {
-		var a *authError
-		if errors.As(err, &a) {
-			e.strays.take(remote)
-		}
-		return err
+		return e.stranger(c, err)
 	}
 	c.caller = caller
 	if wait, ok := e.limits.take(caller.Issuer + " " + string(caller.User)); !ok {

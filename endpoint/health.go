@@ -35,6 +35,21 @@ func (e *Endpoint) ready(*call) (reply, error) {
 	return reply{status: http.StatusOK, body: out}, nil
 }
 
+// siteCA is GET /ca.pem: whom a client is to trust that comes to this node.
+func (e *Endpoint) siteCA(c *call) (reply, error) {
+	var pem []byte
+	if e.cfg.SiteCA != nil {
+		pem = e.cfg.SiteCA()
+	}
+	if len(pem) == 0 {
+		return reply{}, &trouble{code: api.CodeNotFound}
+	}
+	c.w.Header().Set("Content-Type", "application/x-pem-file")
+	c.w.WriteHeader(http.StatusOK)
+	c.w.Write(pem)
+	return reply{done: true}, nil
+}
+
 // document shows a contract.
 func document(text []byte) func(*call) (reply, error) {
 	return func(c *call) (reply, error) {

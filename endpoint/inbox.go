@@ -76,19 +76,23 @@ func (c *conn) beat(b *api.Beat) (*api.Leases, error) {
 	if len(b.Sessions) > api.MaxBeatSessions {
 		return nil, errors.New("a beat is of at most 32 sessions")
 	}
-	user := c.caller.Load().User
+	caller := c.caller.Load()
+	user := caller.User
 	renewals := make([]license.Renewal, len(b.Sessions))
 	for i, s := range b.Sessions {
 		id, err := license.ParseID(s)
 		if err != nil {
 			return nil, errors.New("a session that is no UUID")
 		}
-		renewals[i] = license.Renewal{Session: id, User: user, Machine: c.machine}
+		renewals[i] = license.Renewal{Session: id, User: user, Machine: c.machine, Proof: caller.Proof}
 	}
 	out := &api.Leases{N: b.N, Leases: []api.BeatResult{}}
 	e := c.ss.e
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
+	if caller.byKey() && c.place != "" {
+		e.gw.View(func(s *license.State) { e.keySeen(s, caller, c.place) })
+	}
 	leases, err := e.gw.Renew(ctx, renewals)
 	if err == nil && len(leases) != len(renewals) {
 		err = errLeases(len(leases), len(renewals))
@@ -131,7 +135,7 @@ func (c *conn) auth(a *api.Auth) *api.Authed {
 		out.Error = api.CodeTooMany
 	case err != nil:
 		out.Error = tokenKey // it cannot be judged now
-	case who.User != was.User || who.Issuer != was.Issuer:
+	case who.User != was.User || who.Issuer != was.Issuer && !who.byKey() && !was.byKey() || who.byKey() && who.Machine != c.machine.ID:
 		out.Error = tokenUser
 	}
 	e.metrics.auths.WithLabelValues(cmp.Or(out.Error, "ok")).Inc()
@@ -139,8 +143,7 @@ func (c *conn) auth(a *api.Auth) *api.Authed {
 		return out
 	}
 	c.caller.Store(&who)
-	c.expiry.Reset(time.Until(who.Expires) + tokenGrace)
 	c.ss.judge([]*conn{c})
-	out.ExpiresMS = max(0, time.Until(who.Expires)).Milliseconds()
+	out.ExpiresMS = max(0, e.auth.left(&who, time.Now())).Milliseconds()
 	return out
 }

@@ -25,12 +25,19 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 
 	"sitegate/api"
+	"sitegate/license"
 )
 
 // Issuer is an OpenID Connect issuer whose access tokens are taken.
 type Issuer struct {
 	URL      string // exactly as in the tokens' iss
 	Audience string // one of the tokens' aud
+	// UserClaim holds the vendor's id of the user: its name or, with dots, the path to it;
+	// empty: sub.
+	UserClaim string
+	// Domains are those of the e-mails of the users it vouches for, in lower case; nil: it
+	// vouches for all.
+	Domains []string
 	// Client fetches the issuer's keys; it goes through the site's way out.
 	Client *http.Client
 }
@@ -58,10 +65,18 @@ type issuer struct {
 
 	mu      sync.Mutex
 	keys    map[string]jose.JSONWebKey // by key id
+	absent  map[string]bool            // ids of keys that the last reading did not list, and that count until the next
 	marks   map[string]*keyMark        // of the keys that tokens were verified with
 	fetched time.Time                  // the keys were read
 	tried   time.Time                  // the last reading ended, well or not
 	next    chan struct{}              // closed when the next reading ends
+	about   aboutIssuer                // as the last reading found it; zero: none did since the start
+	held    map[string]jose.JSONWebKey // what the last reading found instead of keys that the site knows; nil: nothing
+
+	// view reads the state, in which the site's other nodes say which keys they know, and catchUp
+	// waits until they have said so here; nil: this node is alone. They are set before run.
+	view    func(func(*license.State))
+	catchUp func(context.Context) error
 }
 
 // keyMark tells whoever holds a token that its key was withdrawn.
@@ -104,6 +119,14 @@ func (is *issuer) key(ctx context.Context, id string) (jose.JSONWebKey, *keyMark
 	if mark != nil || lately {
 		return k, mark, err
 	}
+	is.await(ctx, next)
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	return is.look(id)
+}
+
+// await has the issuer be read now, and waits for a moment until it was.
+func (is *issuer) await(ctx context.Context, next <-chan struct{}) {
 	select {
 	case is.ring <- struct{}{}:
 	default:
@@ -115,9 +138,6 @@ func (is *issuer) key(ctx context.Context, id string) (jose.JSONWebKey, *keyMark
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	return is.look(id)
 }
 
 // look finds a key in memory, and its mark. Without any keys that may be used, nobody's
@@ -127,6 +147,9 @@ func (is *issuer) look(id string) (jose.JSONWebKey, *keyMark, error) {
 		return jose.JSONWebKey{}, nil, &trouble{code: api.CodeNotReady, detail: "the issuer's keys have not been read"}
 	}
 	k, ok := is.keys[id]
+	if _, held := is.held[id]; !ok && held {
+		return k, nil, &trouble{code: api.CodeNotReady, detail: "the issuer lists other keys only than this site knows, and an administrator has not accepted them"}
+	}
 	if !ok {
 		return k, nil, &authError{tokenKey}
 	}
@@ -142,7 +165,7 @@ func (is *issuer) look(id string) (jose.JSONWebKey, *keyMark, error) {
 // somebody rings.
 func (is *issuer) run(ctx context.Context) {
 	failures := 0
-	for {
+	for is.awaitSite(ctx) {
 		err := is.read(ctx)
 		pause := keysEvery + rand.N(keysEvery/10)
 		if err != nil {
@@ -155,33 +178,53 @@ func (is *issuer) run(ctx context.Context) {
 			failures++
 		} else {
 			failures = 0
+			if is.doubtful() {
+				pause = keysAtMost
+			}
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-is.ring:
-			timer.Stop()
-		case <-ctx.Done():
-			timer.Stop()
+		if !is.rest(ctx, pause, err == nil) {
 			return
 		}
 	}
 }
 
-// read fetches the keys, keeps them, and tells those who wait.
+// doubtful reports whether a key was missing in the last reading.
+func (is *issuer) doubtful() bool {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	return len(is.absent) > 0
+}
+
+// read fetches the keys, keeps them, and tells those who wait. A key is withdrawn once two
+// readings do not list it: one of several servers of an issuer may be behind the others
+// for a moment, and would end everybody's connections. Another key under its id
+// withdraws it at once, and so do keys that the site knows and this node did not. What is
+// not believed changes nothing but what is held.
 func (is *issuer) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, keysTime)
 	defer cancel()
-	keys, set, err := is.fetch(ctx)
+	about, keys, set, err := is.fetch(ctx)
 	is.metrics.keyReads.WithLabelValues(result(err)).Inc()
+	site := is.siteKnows()
 
 	now := time.Now()
 	is.mu.Lock()
 	is.tried = now
+	believed, overlaps := is.believes(keys, site)
 	if err == nil {
-		withdrawn := false
+		is.hold(keys, believed)
+	}
+	if err == nil && believed {
+		withdrawn, absent := false, map[string]bool{}
 		for id, k := range is.keys {
-			if sameKey(k, keys[id]) {
+			now, listed := keys[id]
+			if sameKey(k, now) {
+				continue
+			}
+			if !listed && !is.absent[id] && overlaps {
+				absent[id], keys[id] = true, k
+				set.Keys = append(set.Keys, k)
+				is.log.Warn("the issuer does not list a key that it had: if it is missing again, tokens that it has signed are taken no more", "key", printable(id))
 				continue
 			}
 			withdrawn = true
@@ -190,7 +233,7 @@ func (is *issuer) read(ctx context.Context) error {
 				delete(is.marks, id)
 			}
 		}
-		is.keys, is.fetched = keys, now
+		is.keys, is.absent, is.fetched, is.about = keys, absent, now, about
 		if withdrawn {
 			is.forget() // before anybody hears of the new keys
 		}
@@ -202,7 +245,7 @@ func (is *issuer) read(ctx context.Context) error {
 	default:
 	}
 	is.mu.Unlock()
-	if err != nil {
+	if err != nil || !believed {
 		return err
 	}
 	if err := is.save(kept{is.cfg.URL, now.UTC(), set}); err != nil {
@@ -211,29 +254,26 @@ func (is *issuer) read(ctx context.Context) error {
 	return nil
 }
 
-func (is *issuer) fetch(ctx context.Context) (map[string]jose.JSONWebKey, jose.JSONWebKeySet, error) {
-	var about struct {
-		Issuer string `json:"issuer"`
-		Keys   string `json:"jwks_uri"`
-	}
+func (is *issuer) fetch(ctx context.Context) (aboutIssuer, map[string]jose.JSONWebKey, jose.JSONWebKeySet, error) {
+	var about aboutIssuer
 	var set jose.JSONWebKeySet
 	if err := is.get(ctx, strings.TrimSuffix(is.cfg.URL, "/")+"/.well-known/openid-configuration", &about); err != nil {
-		return nil, set, err
+		return about, nil, set, err
 	}
 	if about.Issuer != is.cfg.URL {
-		return nil, set, fmt.Errorf("the discovery document is of issuer %.200q: set the issuer's URL exactly so", about.Issuer)
+		return about, nil, set, fmt.Errorf("the discovery document is of issuer %.200q: set the issuer's URL exactly so", about.Issuer)
 	}
-	if u, err := url.Parse(about.Keys); err != nil || u.Host == "" || u.Scheme != "https" && !strings.HasPrefix(is.cfg.URL, "http://") {
-		return nil, set, fmt.Errorf("the discovery document's jwks_uri %.200q is not an https URL", about.Keys)
+	if !is.sound(about.Keys) {
+		return about, nil, set, fmt.Errorf("the discovery document's jwks_uri %.200q is not an https URL", about.Keys)
 	}
 	if err := is.get(ctx, about.Keys, &set); err != nil {
-		return nil, set, err
+		return about, nil, set, err
 	}
 	keys, set := usable(set)
 	if len(keys) == 0 {
-		return nil, set, fmt.Errorf("%s lists no key that can be used", about.Keys)
+		return about, nil, set, fmt.Errorf("%s lists no key that can be used", about.Keys)
 	}
-	return keys, set, nil
+	return about, keys, set, nil
 }
 
 func (is *issuer) get(ctx context.Context, from string, into any) error {

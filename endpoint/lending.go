@@ -16,7 +16,7 @@ func (e *Endpoint) checkOutFor(c *call, in api.CheckoutForRequest) (reply, error
 	if err != nil {
 		return reply{}, err
 	}
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	id, err := parseID(in.ID)
@@ -44,7 +44,7 @@ func (e *Endpoint) checkoutsOf(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{status: http.StatusOK, body: e.listCheckouts(license.UserID(user))}, nil
+	return reply{status: http.StatusOK, body: e.listCheckouts(e.userNamed(c, user))}, nil
 }
 
 // writeOff is POST /v1/checkouts/{id}/write-off: all that IT can do about a checkout
@@ -54,7 +54,7 @@ func (e *Endpoint) writeOff(c *call, in api.ReleaseRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	if in.Note == "" {

@@ -10,7 +10,7 @@ import (
 
 func TestLimitsRefillAndForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits(Rate{PerSecond: 2, Burst: 3})
+		l := newLimits[string](Rate{PerSecond: 2, Burst: 3})
 		for range 3 {
 			if _, ok := l.take("ada"); !ok {
 				t.Fatal("the burst was refused")
@@ -40,7 +40,7 @@ func TestLimitsRefillAndForget(t *testing.T) {
 }
 
 func TestLimitsAreBounded(t *testing.T) {
-	l := newLimits(Rate{PerSecond: 1, Burst: 1})
+	l := newLimits[string](Rate{PerSecond: 1, Burst: 1})
 	s := &l.shards[0]
 	for i, taken := 0, 0; taken < limitPerPart+500; i++ {
 		if who := fmt.Sprint(i); maphash.String(l.seed, who)%limitShards == 0 {

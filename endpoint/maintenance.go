@@ -9,7 +9,7 @@ import (
 
 // maintain is POST /v1/maintenance on the operator's socket.
 func (e *Endpoint) maintain(c *call, in api.MaintenanceRequest) (reply, error) {
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	m := license.Maintenance{By: in.By, Note: in.Note}

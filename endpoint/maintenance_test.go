@@ -20,7 +20,7 @@ func TestMaintenanceIsAnnounced(t *testing.T) {
 		{From: in.From, Until: in.Until.AddDate(0, 0, 8), By: "ida"}, {From: in.From.AddDate(1, 0, 0), Until: in.Until.AddDate(1, 0, 0), By: "ida"}} {
 		it.want(t, 400, "", "POST", "/v1/maintenance", wrong)
 	}
-	r.want(t, 404, "ada", "POST", "/v1/maintenance", in) // not at the users' door
+	r.want(t, 403, "ada", "POST", "/v1/maintenance", in) // not at the users' door
 	it.want(t, 204, "", "POST", "/v1/maintenance", in)
 	n := d.notice()
 	want := "Wartung des Lizenz-Gateways von " + from.Format("2006-01-02 15:04")

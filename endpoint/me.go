@@ -61,7 +61,7 @@ func about(s *license.State, who Caller, lang phrase.Lang) api.Me {
 	h := s.Head()
 	me := api.Me{ID: string(who.User), SignedIn: who.Email, Licenses: []api.MyLicense{}, Products: []api.MyProduct{}, Sessions: []api.Session{},
 		Checkouts: []api.Checkout{}, Waiting: []api.Wait{}, Administrators: []api.Administrator{},
-		Link: link(h.Link)}
+		OneWait: h.Settings.SessionScope != license.ScopeLicense, Link: link(h.Link)}
 	if m := h.Maintenance; m.Until > h.Now {
 		me.Maintenance = &api.Maintenance{From: m.From.Std(), Until: m.Until.Std(), By: m.By, Note: m.Note}
 	}

@@ -9,7 +9,7 @@ import (
 
 // acceptShrink is POST /v1/mirror/accept on the operator's socket.
 func (e *Endpoint) acceptShrink(c *call, in api.ReleaseRequest) (reply, error) {
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	a, err := decided(e.gw.AcceptShrink(c.ctx, license.AcceptShrink{By: in.By, Note: in.Note}))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -59,7 +60,7 @@ func (r *rig) dial(t *testing.T, user string, query map[string]string, headers .
 		return nil, resp
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
 	return &desktop{conn, t}, resp
 }
 
@@ -426,6 +427,27 @@ func TestASlowClientIsCutOff(t *testing.T) {
 	}
 }
 
+// A client that takes nothing in does not keep a node that goes.
+func TestANodeThatGoesDoesNotWaitForWhoDoesNotRead(t *testing.T) {
+	r := newRig(t, filled(t))
+	deaf, node := net.Pipe()
+	defer deaf.Close()
+	if !r.e.sockets.enter() {
+		t.Fatal("no connections are taken")
+	}
+	r.e.sockets.open(newSocket(node, newBuffers()), notice.Subscriber{User: "ada", Machine: license.Machine{ID: "m-9"}, Instance: "i"},
+		&call{caller: Caller{User: "ada", Expires: time.Now().Add(time.Hour)}}, notice.Token{}, false)
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); r.stop() }()
+	select {
+	case <-stopped:
+	case <-time.After(time.Minute):
+		t.Error("a minute after it was to go the node is still there")
+		deaf.Close()
+		<-stopped
+	}
+}
+
 // stuckSocket is a client that does not read: the first write hangs until over.
 type stuckSocket struct {
 	sent, over chan struct{}
@@ -434,11 +456,13 @@ type stuckSocket struct {
 	first      bool
 }
 
-func (s *stuckSocket) Receive() ([]byte, error) {
+func (s *stuckSocket) Wait() error {
 	<-s.gone
-	return nil, io.EOF
+	return io.EOF
 }
-func (s *stuckSocket) Send(*websocket.PreparedMessage) error {
+func (s *stuckSocket) Take() ([][]byte, error) { return nil, io.EOF }
+func (s *stuckSocket) Dead() bool              { return false }
+func (s *stuckSocket) Send([]byte) error {
 	if !s.first {
 		s.first = true
 		close(s.sent)
@@ -518,7 +542,7 @@ func TestAFrameIsMadeOnce(t *testing.T) {
 	n := &notice.Notice{Epoch: 1, Seq: 9, Kind: notice.LinkUp}
 	ss := r.e.sockets
 	first := ss.frame(n, phrase.English, false)
-	if again := ss.frame(n, phrase.English, false); again != first || ss.frame(n, phrase.French, false) == first {
+	if again := ss.frame(n, phrase.English, false); &again[0] != &first[0] || &ss.frame(n, phrase.French, false)[0] == &first[0] {
 		t.Error("the same frame was made twice, or two languages share one")
 	}
 	for seq := range uint64(maxFrames + 10) {
@@ -533,7 +557,7 @@ func TestTheKindsAreTheAPIs(t *testing.T) {
 	want := []string{api.KindGranted, api.KindStopped, api.KindAttempted, api.KindFree, api.KindYours, api.KindNotTaken, api.KindWaitEnded,
 		api.KindReleased, api.KindEnding, api.KindConfirmed, api.KindCheckedOut, api.KindReturned, api.KindEndsSoon, api.KindExtended, api.KindAssigned, api.KindUnassigned,
 		api.KindBlocked, api.KindUnblocked, api.KindRequested, api.KindDeclined, api.KindLinkUp, api.KindLinkDown, api.KindPolicy, api.KindMaintenance, api.KindCheckoutFlagged, api.KindUserNotFound,
-		api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindQuarantined, api.KindLinkSlow, api.KindLinkStale, api.KindLevelRaised, api.KindUsageRefused, api.KindUsageBacklog, api.KindSecretStopped, api.KindSecretResumed, api.KindOutEnding, api.KindWrittenOff}
+		api.KindLicenseChanged, api.KindSiteEnds, api.KindReminders, api.KindMirrorHeld, api.KindMirrorResumed, api.KindQuarantined, api.KindLinkSlow, api.KindLinkStale, api.KindLevelRaised, api.KindUsageRefused, api.KindUsageBacklog, api.KindMachineClone, api.KindMachineRekeyed, api.KindSecretStopped, api.KindSecretResumed, api.KindKeysHeld, api.KindKeysResumed, api.KindBypass, api.KindOutEnding, api.KindWrittenOff}
 	var got []string
 	for _, k := range notice.Kinds() {
 		got = append(got, string(k))

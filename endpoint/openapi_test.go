@@ -65,13 +65,21 @@ func TestTheRoutesAreTheDocuments(t *testing.T) {
 			t.Errorf("%s %s is not in the document", rt.method, rt.path)
 			continue
 		}
-		if isOpen := op.Security != nil && len(op.Security) == 0; isOpen != (rt.who != user) {
+		if isOpen := op.Security != nil && len(op.Security) == 0; isOpen != (rt.who == anyone) {
 			t.Errorf("%s %s needs no token by the document: %t", rt.method, rt.path, isOpen)
 		}
-		if isOperators := slices.Contains(op.Tags, "operator"); isOperators != (rt.who == operator) {
-			t.Errorf("%s %s is the operator's by the document: %t", rt.method, rt.path, isOperators)
+		for _, role := range []license.Authority{license.Viewer, license.Operator, license.Admin} {
+			if listed := slices.Contains(op.Tags, role.String()); listed != (rt.role == role) {
+				t.Errorf("%s %s is for who is %s by the document: %t", rt.method, rt.path, role, listed)
+			}
 		}
-		if rt.who == user && (op.Responses["401"] == nil || op.Responses["429"] == nil) {
+		if (rt.role != 0) != (rt.who == byRole) {
+			t.Errorf("%s %s needs the role %q", rt.method, rt.path, rt.role)
+		}
+		if rt.who == byRole && op.Responses["403"] == nil {
+			t.Errorf("%s %s does not tell of 403", rt.method, rt.path)
+		}
+		if rt.who != anyone && (op.Responses["401"] == nil || op.Responses["429"] == nil) {
 			t.Errorf("%s %s does not tell of 401 and 429", rt.method, rt.path)
 		}
 	}
@@ -106,7 +114,7 @@ func TestEveryCodeIsListedAndHasSentences(t *testing.T) {
 			t.Errorf("%s has no sentences of its own", code)
 		}
 	}
-	for _, why := range []string{tokenMissing, tokenMalformed, tokenExpired, tokenEarly, tokenIssuer, tokenAudience, tokenKey, tokenSignature} {
+	for _, why := range []string{tokenMissing, tokenMalformed, tokenExpired, tokenEarly, tokenIssuer, tokenAudience, tokenKey, tokenSignature, tokenUnknown, tokenOver} {
 		if title, _, _ := phrase.Trouble(phrase.English, api.CodeUnauthorized+"/"+why); title == internal {
 			t.Errorf("a token that is %s has no sentences", why)
 		}

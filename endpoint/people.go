@@ -12,24 +12,19 @@ import (
 	"sitegate/phrase"
 )
 
-// What IT does about users, machines and licenses, on the operator's socket.
+// What IT does about users, machines and licenses.
 
 // pageSize is how many things a page has.
 const pageSize = 500
 
-// said checks who does something, and why.
-func said(by, note string) error {
-	if by == "" || !plain(by) || !plain(note) {
-		return malformed("by is missing, or by or note is longer than 256 bytes or has control characters")
-	}
-	return nil
-}
-
 // named reads the user or license that the path names.
 func (c *call) named() (string, error) {
 	id := c.r.PathValue("id")
+	if id == api.InQuery {
+		id = c.r.URL.Query().Get("id")
+	}
 	if id == "" || !plain(id) {
-		return "", malformed("the id in the path is empty, longer than 256 bytes or has control characters")
+		return "", malformed("the id is empty, longer than 256 bytes or has control characters")
 	}
 	return id, nil
 }
@@ -40,13 +35,13 @@ func (e *Endpoint) move(c *call, in api.MoveRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	if in.To == "" || !plain(in.To) {
 		return reply{}, malformed("to is missing, longer than 256 bytes or has control characters")
 	}
-	a, err := decided(e.gw.Move(c.ctx, license.Move{License: license.LicenseID(id), To: license.UserID(in.To), By: in.By, Note: in.Note}))
+	a, err := decided(e.gw.Move(c.ctx, license.Move{License: license.LicenseID(id), To: e.userNamed(c, in.To), By: in.By, Note: in.Note}))
 	if err != nil {
 		return reply{}, err
 	}
@@ -58,7 +53,7 @@ func (e *Endpoint) move(c *call, in api.MoveRequest) (reply, error) {
 
 // blockUser is POST /v1/users/{id}/block.
 func (e *Endpoint) blockUser(c *call, in api.ReleaseRequest) (reply, error) {
-	user, err := c.whom(in)
+	user, err := e.whom(c, &in)
 	if err != nil {
 		return reply{}, err
 	}
@@ -68,7 +63,7 @@ func (e *Endpoint) blockUser(c *call, in api.ReleaseRequest) (reply, error) {
 
 // unblockUser is POST /v1/users/{id}/unblock.
 func (e *Endpoint) unblockUser(c *call, in api.ReleaseRequest) (reply, error) {
-	user, err := c.whom(in)
+	user, err := e.whom(c, &in)
 	if err != nil {
 		return reply{}, err
 	}
@@ -78,7 +73,7 @@ func (e *Endpoint) unblockUser(c *call, in api.ReleaseRequest) (reply, error) {
 
 // releaseUser is POST /v1/users/{id}/release.
 func (e *Endpoint) releaseUser(c *call, in api.ReleaseRequest) (reply, error) {
-	user, err := c.whom(in)
+	user, err := e.whom(c, &in)
 	if err != nil {
 		return reply{}, err
 	}
@@ -88,7 +83,7 @@ func (e *Endpoint) releaseUser(c *call, in api.ReleaseRequest) (reply, error) {
 
 // blockMachine is POST /v1/machines/block.
 func (e *Endpoint) blockMachine(c *call, in api.MachineBlockRequest) (reply, error) {
-	m, err := which(in)
+	m, err := e.which(c, &in)
 	if err != nil {
 		return reply{}, err
 	}
@@ -98,7 +93,7 @@ func (e *Endpoint) blockMachine(c *call, in api.MachineBlockRequest) (reply, err
 
 // unblockMachine is POST /v1/machines/unblock.
 func (e *Endpoint) unblockMachine(c *call, in api.MachineBlockRequest) (reply, error) {
-	m, err := which(in)
+	m, err := e.which(c, &in)
 	if err != nil {
 		return reply{}, err
 	}
@@ -107,21 +102,21 @@ func (e *Endpoint) unblockMachine(c *call, in api.MachineBlockRequest) (reply, e
 }
 
 // whom reads the user of the path, and who acts.
-func (c *call) whom(in api.ReleaseRequest) (license.UserID, error) {
+func (e *Endpoint) whom(c *call, in *api.ReleaseRequest) (license.UserID, error) {
 	id, err := c.named()
 	if err != nil {
 		return "", err
 	}
-	return license.UserID(id), said(in.By, in.Note)
+	return e.userNamed(c, id), c.said(&in.By, in.Note)
 }
 
 // which reads the machine that is meant, by its id or its name, and who acts.
-func which(in api.MachineBlockRequest) (license.Machine, error) {
+func (e *Endpoint) which(c *call, in *api.MachineBlockRequest) (license.Machine, error) {
 	m := in.Machine
 	if m.ID == "" && m.Name == "" || !plain(m.ID) || !plain(m.Name) {
 		return license.Machine{}, malformed("the machine has neither id nor name, or one that is longer than 256 bytes or has control characters")
 	}
-	return license.Machine{ID: m.ID, Name: m.Name}, said(in.By, in.Note)
+	return e.actual(license.Machine{ID: m.ID, Name: m.Name}), c.said(&in.By, in.Note)
 }
 
 // acted logs what an administrator has done, and answers.
@@ -133,23 +128,43 @@ func (e *Endpoint) acted(c *call, err error, act, kind, whom, by string) (reply,
 	return reply{status: http.StatusNoContent}, nil
 }
 
+// shownBar is a block as it is shown, and in order by that.
+type shownBar struct {
+	key string
+	api.Block
+}
+
 // blocks is GET /v1/blocks.
 func (e *Endpoint) blocks(c *call) (reply, error) {
-	var bars []license.Bar
-	e.gw.View(func(s *license.State) { bars = license.Bars(s) })
-	return page(c, bars, license.Bar.Key, func(b license.Bar) api.Block {
-		out := api.Block{User: string(b.User), By: b.By, Note: b.Note, Since: b.Since.Std()}
-		if b.User == "" {
-			m := apiMachine(b.Machine)
-			out.Machine = &m
+	var bars []shownBar
+	e.gw.View(func(s *license.State) {
+		for _, b := range license.Bars(s) {
+			out := e.shownBlock(c, b)
+			if b.User != "" {
+				out.User = e.userID(c, s, b.User)
+			} else {
+				m := e.machineOf(c, s, b.Machine)
+				out.Machine, b.Machine = &m, license.Machine{ID: m.ID, Name: m.Name}
+			}
+			b.User = license.UserID(out.User)
+			bars = append(bars, shownBar{b.Key(), out})
 		}
-		return out
 	})
+	slices.SortFunc(bars, func(a, b shownBar) int { return strings.Compare(a.key, b.key) })
+	return page(c, bars, func(b shownBar) string { return b.key }, func(b shownBar) api.Block { return b.Block })
 }
 
 // reminders is GET /v1/reminders.
 func (e *Endpoint) reminders(c *call) (reply, error) {
 	var after license.Reminder
+	only, all := license.ReminderKind(0), license.ReminderKinds()
+	if text := c.r.URL.Query().Get("kind"); text != "" {
+		i := slices.IndexFunc(all, func(k license.ReminderKind) bool { return k.String() == text })
+		if i < 0 {
+			return reply{}, malformed("kind is user-not-found, ending, unassigned, never-used or pooled")
+		}
+		only, after.Kind = all[i], all[i] // no license comes before one without an id
+	}
 	if text := c.r.URL.Query().Get("after"); text != "" {
 		kind, lic, ok := strings.Cut(text, " ")
 		n, err := strconv.ParseUint(kind, 10, 8)
@@ -167,9 +182,14 @@ func (e *Endpoint) reminders(c *call) (reply, error) {
 			out.Next = strconv.Itoa(int(last.Kind)) + " " + string(last.License)
 		}
 		for _, r := range list {
-			m := phrase.Matter{Product: productName(s, r.Product), Person: personName(s, r.User), Until: r.Ends, Since: r.Since, Days: r.Days}
+			if only != 0 && r.Kind != only {
+				out.Next = "" // they are in the order of their kinds
+				break
+			}
+			person, _ := e.shownUser(s, r.User)
+			m := phrase.Matter{Product: productName(s, r.Product), Person: person, Until: r.Ends, Since: r.Since, Days: r.Days}
 			out.Items = append(out.Items, api.Reminder{Kind: r.Kind.String(), Text: phrase.Advice(c.lang, "reminder/"+r.Kind.String(), m),
-				License: string(r.License), Product: string(r.Product), User: string(r.User), Ends: r.Ends.Std(), Days: r.Days, Since: r.Since.Std()})
+				License: string(r.License), Product: string(r.Product), User: e.userID(c, s, r.User), Ends: r.Ends.Std(), Days: r.Days, Since: r.Since.Std()})
 		}
 	})
 	return reply{status: http.StatusOK, body: out}, nil
@@ -207,8 +227,8 @@ func (e *Endpoint) removal(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	user := license.UserID(id)
-	out := api.Removal{User: id, Licenses: []api.RemovalLicense{}}
+	user := e.userNamed(c, id)
+	out := api.Removal{User: string(user), Licenses: []api.RemovalLicense{}}
 	e.gw.View(func(s *license.State) {
 		h := s.Head()
 		warnings := license.RemovalWarnings(s, h.Now, user)

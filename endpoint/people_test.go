@@ -3,6 +3,7 @@ package endpoint
 import (
 	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +13,9 @@ import (
 )
 
 // operated is a rig whose calls with the user "" go to the operator's handler.
-func operated(t *testing.T, node *oneNode) (users, it *rig) {
+func operated(t *testing.T, node *oneNode, change ...func(*Config)) (users, it *rig) {
 	t.Helper()
-	users = newRig(t, node)
+	users = newRig(t, node, change...)
 	op := *users
 	op.Server = httptest.NewServer(users.e.Operator())
 	t.Cleanup(op.Server.Close)
@@ -105,7 +106,7 @@ func TestAMoveIsRefusedWithUntilAndWho(t *testing.T) {
 	if p.Code != "cloud-cannot" || len(p.Next) != 1 || !strings.Contains(p.Next[0], "vendor's page") {
 		t.Errorf("without a cloud that takes moves: %+v", p)
 	}
-	r.want(t, 404, "ada", "POST", "/v1/licenses/l-1/move", req)
+	r.want(t, 403, "ada", "POST", "/v1/licenses/l-1/move", req)
 }
 
 func TestRemovalWarnsBeforeItIsTooLate(t *testing.T) {
@@ -154,6 +155,26 @@ func TestRemindersComeInPages(t *testing.T) {
 		t.Errorf("then %d, next %q, first %+v; want 4 from u-0499", len(second.Items), second.Next, second.Items)
 	}
 	it.want(t, 400, "", "GET", "/v1/reminders?after="+strings.Repeat("x", 1000), nil)
+	for kind, want := range map[string]int{"user-not-found": 1, "unassigned": pageSize + 3, "pooled": 0} {
+		got := 0
+		for next := ""; ; {
+			var l api.List[api.Reminder]
+			it.want(t, 200, "", "GET", "/v1/reminders?"+url.Values{"kind": {kind}, "after": {next}}.Encode(), nil).into(t, &l)
+			for _, r := range l.Items {
+				if r.Kind != kind {
+					t.Fatalf("among those of kind %s is %+v", kind, r)
+				}
+			}
+			if got += len(l.Items); l.Next == "" {
+				break
+			}
+			next = l.Next
+		}
+		if got != want {
+			t.Errorf("of kind %s there are %d; want %d", kind, got, want)
+		}
+	}
+	it.want(t, 400, "", "GET", "/v1/reminders?kind=old", nil)
 }
 
 // R23: who is refused is told whom to ask, who assigns licenses first.

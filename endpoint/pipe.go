@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -16,16 +17,25 @@ import (
 //
 // The connections are copied as they are, not wrapped, so that the kernel can
 // splice them. What is idle is found by deadlines: each copy is interrupted a few
-// times per idle limit, and tells by its count whether anything came.
+// times per idle limit, and tells by its count whether anything came. A direction in
+// which nothing comes holds nothing but the stack of its goroutine: splicing needs two
+// file descriptors, which it takes when there is something, and gives back soon after.
 type pipe struct {
 	down, up   net.Conn
 	idle, life time.Duration
+	host       string        // that the client has asked for, and may name in a ClientHello; empty: nobody looks
+	splices    chan struct{} // room for directions that are spliced; nil: there is none
+	over       func()        // called once, at the end
 
-	sent, received int64 // as the client sees it; valid after run
+	sent, received int64 // as the client sees it; valid once it is over
 	reason         string
+	named          string // another host in the ClientHello, with pipeOtherName
+	ech            bool   // which says that it hides one
 
 	last atomic.Int64 // when a byte last came, in Unix nanoseconds
+	left atomic.Int32 // directions that go on
 	why  sync.Once
+	stop []func() bool // of what ends it
 }
 
 // The reasons of a tunnel's end.
@@ -35,57 +45,42 @@ const (
 	pipeIdle    = "idle"    // nothing came for too long
 	pipeLife    = "life"    // it was open for as long as one may be
 	pipeClosing = "closing" // this node is going
+
+	pipeOtherName = "sni_mismatch" // the client names another host than the one that it asked for
 )
 
-// run carries on until the end. early is what the client had sent before the
-// tunnel was open.
-func (p *pipe) run(ctx context.Context, early []byte) {
+// settle is how long a copy waits for more before it lets go of what splicing needs.
+const settle = time.Second
+
+// start carries on until the end, or that of ctx. early is what the client had sent
+// before the tunnel was open.
+func (p *pipe) start(ctx context.Context, early []byte) {
 	p.last.Store(time.Now().UnixNano())
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	watched := make(chan struct{})
+	p.left.Store(2)
+	p.stop = []func() bool{context.AfterFunc(ctx, func() { p.end(pipeClosing) }), time.AfterFunc(p.life, func() { p.end(pipeLife) }).Stop}
 	go func() {
-		defer close(watched)
-		p.watch(ctx)
-	}()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		n, err := p.up.Write(early)
-		p.sent = int64(n)
-		if err != nil {
-			p.end(pipeBroken)
+		defer p.finish()
+		if !p.greet(early) {
 			return
 		}
 		p.sent += p.copy(p.up, p.down)
-	})
-	wg.Go(func() { p.received = p.copy(p.down, p.up) })
-	wg.Wait()
-	p.end(pipeDone)
-	cancel()
-	<-watched
+	}()
+	go func() {
+		defer p.finish()
+		p.received = p.copy(p.down, p.up)
+	}()
 }
 
-// watch ends the pipe at its limits.
-func (p *pipe) watch(ctx context.Context) {
-	life := time.NewTimer(p.life)
-	defer life.Stop()
-	tick := time.NewTicker(p.tick())
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			p.end(pipeClosing) // or it is over already
-			return
-		case <-life.C:
-			p.end(pipeLife)
-			return
-		case <-tick.C:
-			if time.Since(time.Unix(0, p.last.Load())) > p.idle+p.tick() { // a copy tells of its bytes late
-				p.end(pipeIdle)
-				return
-			}
-		}
+// finish is the end of one direction; with the second one the pipe is over.
+func (p *pipe) finish() {
+	if p.left.Add(-1) > 0 {
+		return
 	}
+	p.end(pipeDone)
+	for _, stop := range p.stop {
+		stop()
+	}
+	p.over()
 }
 
 // tick is how often a copy looks up.
@@ -100,21 +95,41 @@ func (p *pipe) end(why string) {
 	})
 }
 
+// stale reports whether nothing came for too long. A copy tells of its bytes late.
+func (p *pipe) stale() bool {
+	return time.Since(time.Unix(0, p.last.Load())) > p.idle+p.tick()
+}
+
 // copy carries one direction until its side has said all, and then says so to the
 // other.
 func (p *pipe) copy(to, from net.Conn) (total int64) {
+	more := awaiter(from)
 	for {
-		if from.SetReadDeadline(time.Now().Add(p.tick())) != nil {
-			p.end(pipeBroken)
-			return total
+		wait := p.tick()
+		var n int64
+		var err error
+		late := false // the other side does not take what comes
+		if more != nil {
+			from.SetReadDeadline(time.Now().Add(wait))
+			err = more()
+			wait = min(wait, settle)
 		}
-		n, err := io.Copy(to, from)
+		if err == nil {
+			now := time.Now()
+			from.SetReadDeadline(now.Add(wait))
+			to.SetWriteDeadline(now.Add(wait + p.idle))
+			n, err = p.carry(to, from)
+			late = time.Since(now) >= wait+p.idle
+		}
 		total += n
 		if n > 0 {
 			p.last.Store(time.Now().UnixNano())
 		}
 		switch {
 		case err == nil:
+			if p.left.Load() == 1 {
+				return total // the other direction is over: finish closes both at once
+			}
 			half, ok := to.(interface{ CloseWrite() error })
 			if !ok || half.CloseWrite() != nil {
 				p.end(pipeDone) // it cannot be told otherwise
@@ -123,6 +138,38 @@ func (p *pipe) copy(to, from net.Conn) (total int64) {
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			p.end(pipeBroken)
 			return total
+		case late || p.stale():
+			p.end(pipeIdle)
+			return total
 		}
 	}
+}
+
+// carry copies until an error or the end, by the kernel if there is room. What comes through
+// TLS takes none: the kernel cannot carry it, and it would wait in its place.
+func (p *pipe) carry(to io.Writer, from io.Reader) (int64, error) {
+	if _, plain := from.(syscall.Conn); plain {
+		select {
+		case p.splices <- struct{}{}:
+			defer func() { <-p.splices }()
+			return io.Copy(to, from)
+		default:
+		}
+	}
+	return io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from})
+}
+
+// awaiter waits until there is something to read of a connection, or its end, or its
+// deadline, without reading it. It is nil where the connection is no plain one: what it
+// has read ahead could not be seen.
+func awaiter(c net.Conn) func() error {
+	plain, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := plain.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return func() error { return raw.Read(readable) }
 }

@@ -2,7 +2,9 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -71,7 +73,7 @@ func pollWait(s string) (time.Duration, error) {
 }
 
 // polled waits for something to tell, unless there is a gap, and tells it. Who has a gap
-// meanwhile is answered with nothing, and comes back. Nothing is told to who may not
+// meanwhile is answered with nothing, and comes back; whose place was taken is told so. Nothing is told to who may not
 // hear it any more, and that nothing has happened only by a node that would know.
 func (e *Endpoint) polled(c *call, sub *notice.Subscription, since notice.Token, wait time.Duration, woken <-chan struct{}) (out api.Poll, err error) {
 	out.Notices = []api.Notice{}
@@ -104,7 +106,10 @@ func (e *Endpoint) polled(c *call, sub *notice.Subscription, since notice.Token,
 		case <-ctx.Done():
 		}
 	}
-	if err := e.still(c.caller, sub.Who().User); err != nil {
+	if end == notice.Replaced {
+		return out, &trouble{code: api.CodeReplaced}
+	}
+	if err := e.still(c.caller, sub.Who()); err != nil && !tells(out.Notices, err) {
 		return out, err
 	}
 	if len(out.Notices) == 0 && !e.sockets.going() && !e.led(c.ctx) {
@@ -114,15 +119,27 @@ func (e *Endpoint) polled(c *call, sub *notice.Subscription, since notice.Token,
 	return out, nil
 }
 
-// still finds out whether a caller may be told as the user that they were let in as.
-func (e *Endpoint) still(caller Caller, was license.UserID) error {
+// tells reports whether who may not be told any more is told why by these notices, which
+// are then the last.
+func tells(notices []api.Notice, why error) bool {
+	var d denied
+	return errors.As(why, &d) && (d.denial.Reason == license.UserBlockedHere || d.denial.Reason == license.MachineBlocked) &&
+		slices.ContainsFunc(notices, func(n api.Notice) bool { return n.Kind == api.KindBlocked || n.Kind == api.KindReleased })
+}
+
+// still finds out whether a caller may be told as who they were let in as.
+func (e *Endpoint) still(caller Caller, was notice.Subscriber) error {
 	if caller.key != nil && caller.key.withdrawn.Load() {
 		return &authError{tokenKey}
 	}
 	var now license.UserID
 	var err error
-	e.gw.View(func(s *license.State) { now, err = known(s, caller) })
-	if err == nil && now != was {
+	e.gw.View(func(s *license.State) {
+		if now, err = known(s, caller); err == nil {
+			err = barred(s, &caller, was.Machine)
+		}
+	})
+	if err == nil && now != was.User {
 		err = &trouble{code: api.CodeNotReady, detail: "this user is known by another id now: connect again", after: time.Second}
 	}
 	return err

@@ -19,9 +19,10 @@ import (
 
 // trouble is an error with a code of the API.
 type trouble struct {
-	code   string
-	detail string        // appended to the sentence: what exactly, in English
-	after  time.Duration // when to try again; zero: the table's
+	code    string
+	variant string        // of the code's sentences: "/" and its name, or empty
+	detail  string        // appended to the sentence: what exactly, in English
+	after   time.Duration // when to try again; zero: the table's
 }
 
 func (t *trouble) Error() string { return t.code + ": " + t.detail }
@@ -48,24 +49,27 @@ func decided(a gateway.Answer, err error) (gateway.Answer, error) {
 // statuses are the statuses of the reasons and codes; a denial that is not here
 // is a 409.
 var statuses = map[string]int{
-	string(license.NotAssigned):     http.StatusForbidden,
-	string(license.NoCountry):       http.StatusForbidden,
-	string(license.WrongCountry):    http.StatusForbidden,
-	string(license.FeatureLevel):    http.StatusForbidden,
-	string(license.UserBlocked):     http.StatusForbidden,
-	string(license.UnknownUser):     http.StatusForbidden,
-	string(license.NotYours):        http.StatusForbidden,
-	string(license.UnknownProduct):  http.StatusNotFound,
-	string(license.UnknownSession):  http.StatusNotFound,
-	string(license.UnknownCheckout): http.StatusNotFound,
-	string(license.UnknownLicense):  http.StatusNotFound,
-	string(license.MachineBlocked):  http.StatusForbidden,
-	string(license.UserBlockedHere): http.StatusForbidden,
-	string(license.UnknownRequest):  http.StatusNotFound,
-	string(license.CloudNeeded):     http.StatusServiceUnavailable,
-	string(license.AfterRestore):    http.StatusServiceUnavailable,
-	string(license.UsageFull):       http.StatusServiceUnavailable,
-	string(license.BadCommand):      http.StatusBadRequest,
+	string(license.NotAssigned):       http.StatusForbidden,
+	string(license.NoCountry):         http.StatusForbidden,
+	string(license.WrongCountry):      http.StatusForbidden,
+	string(license.FeatureLevel):      http.StatusForbidden,
+	string(license.UserBlocked):       http.StatusForbidden,
+	string(license.UnknownUser):       http.StatusForbidden,
+	string(license.NotYours):          http.StatusForbidden,
+	string(license.UnknownProduct):    http.StatusNotFound,
+	string(license.UnknownSession):    http.StatusNotFound,
+	string(license.UnknownCheckout):   http.StatusNotFound,
+	string(license.UnknownLicense):    http.StatusNotFound,
+	string(license.MachineBlocked):    http.StatusForbidden,
+	string(license.UserBlockedHere):   http.StatusForbidden,
+	string(license.KeyNeeded):         http.StatusForbidden,
+	string(license.SignInNeeded):      http.StatusForbidden,
+	string(license.UnknownRequest):    http.StatusNotFound,
+	string(license.UnknownCredential): http.StatusNotFound,
+	string(license.CloudNeeded):       http.StatusServiceUnavailable,
+	string(license.AfterRestore):      http.StatusServiceUnavailable,
+	string(license.UsageFull):         http.StatusServiceUnavailable,
+	string(license.BadCommand):        http.StatusBadRequest,
 
 	api.CodeNoQuorum:     http.StatusServiceUnavailable,
 	api.CodeUnknown:      http.StatusServiceUnavailable,
@@ -81,6 +85,7 @@ var statuses = map[string]int{
 	api.CodeMediaType:    http.StatusUnsupportedMediaType,
 	api.CodeMalformed:    http.StatusBadRequest,
 	api.CodeTooMany:      http.StatusTooManyRequests,
+	api.CodeReplaced:     http.StatusConflict,
 	api.CodeCluster:      http.StatusConflict,
 	api.CodeInternal:     http.StatusInternalServerError,
 }
@@ -113,6 +118,12 @@ func (e *Endpoint) problem(c *call, err error) {
 		c.w.reason, c.w.status = "client-gone", 499
 		return // nobody reads it
 	}
+	if to, elsewhere := errors.AsType[redirected](err); elsewhere {
+		c.w.reason = "sign-in"
+		c.w.Header().Set("Location", to.to)
+		c.w.WriteHeader(http.StatusSeeOther)
+		return
+	}
 	p, auth := e.describe(c, err)
 	c.w.reason = p.Code
 	var m methodError
@@ -121,6 +132,8 @@ func (e *Endpoint) problem(c *call, err error) {
 	}
 	if auth != "" {
 		c.w.Header().Set("WWW-Authenticate", auth)
+		// A machine whose clock is wrong signs its next token by this.
+		c.w.Header().Set("Date", e.gw.Now().Std().Format(http.TimeFormat))
 	}
 	if p.RetryAfterMS > 0 {
 		c.w.Header().Set("Retry-After", strconv.FormatInt((p.RetryAfterMS+999)/1000, 10))
@@ -140,6 +153,9 @@ func (e *Endpoint) describe(c *call, err error) (p api.Problem, auth string) {
 	if errors.As(err, &no) && no.Denial != nil {
 		err = denied{*no.Denial}
 	}
+	if told, ok := errors.AsType[*gateway.CallerError](err); ok && isTokenWord(told.Word) { // by the leader
+		err = &authError{told.Word}
+	}
 	switch {
 	case errors.As(err, &d):
 		e.metrics.denials.WithLabelValues(string(d.denial.Reason)).Inc()
@@ -149,13 +165,18 @@ func (e *Endpoint) describe(c *call, err error) (p api.Problem, auth string) {
 		p = text(c, api.CodeUnauthorized, "/"+a.why)
 		auth = a.challenge()
 	case errors.As(err, &t):
-		p = text(c, t.code, "")
+		p = text(c, t.code, t.variant)
 		if t.detail != "" {
 			p.Detail += " (" + t.detail + ")"
 		}
 		after = t.after
 	case errors.As(err, &m):
 		p = text(c, api.CodeMethod, "")
+	case errors.Is(err, gateway.ErrSocket):
+		p = text(c, api.CodeForbidden, "/socket")
+		if leader := e.gw.Cluster().Leader; leader != "" {
+			p.Detail += " (leader: " + leader + ")"
+		}
 	case errors.As(err, &no):
 		p = text(c, api.CodeCluster, "")
 		p.Detail = no.Text // an operator's, and in English like all of theirs
@@ -182,6 +203,8 @@ func codeOf(err error) string {
 		return api.CodeUnknown
 	case errors.Is(err, gateway.ErrCloud):
 		return api.CodeCloud
+	case errors.Is(err, gateway.ErrCaller):
+		return api.CodeUnauthorized
 	case errors.Is(err, gateway.ErrNotReady):
 		return api.CodeNotReady
 	case errors.Is(err, gateway.ErrDiskLow):

@@ -105,7 +105,7 @@ func mirrorSource(h license.Head) license.Source {
 
 // importMirror is POST /v1/mirror/import on the operator's socket.
 func (e *Endpoint) importMirror(c *call, in api.ImportRequest) (reply, error) {
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	if len(in.Records) > license.MaxChanges {

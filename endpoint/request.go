@@ -10,11 +10,11 @@ import (
 // request is POST /v1/requests: as a wait, but that the active machine is asked to
 // let go, or ends after a grace, as the site has it.
 func (e *Endpoint) request(c *call, in api.WaitRequest) (reply, error) {
-	id, m, err := asked(in.ID, in.Machine, in.Product)
+	id, m, err := c.asked(in.ID, in.Machine, in.Product)
 	if err != nil {
 		return reply{}, err
 	}
-	a, err := decided(e.gw.Request(c.ctx, license.Request{ID: id, User: c.caller.User, Product: license.ProductID(in.Product), Machine: m}))
+	a, err := decided(e.gw.Request(c.ctx, license.Request{ID: id, User: c.caller.User, Product: license.ProductID(in.Product), Machine: m, Proof: c.caller.Proof}))
 	if err != nil {
 		return reply{}, err
 	}
@@ -35,7 +35,7 @@ func (e *Endpoint) decline(c *call, in api.MachineRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if _, err := decided(e.gw.Decline(c.ctx, license.Decline{ID: id, User: c.caller.User, Machine: m})); err != nil {
+	if _, err := decided(e.gw.Decline(c.ctx, license.Decline{ID: id, User: c.caller.User, Machine: m, Proof: c.caller.Proof})); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusNoContent}, nil
@@ -48,7 +48,7 @@ func (e *Endpoint) letGo(c *call, in api.MachineRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if _, err := decided(e.gw.LetGo(c.ctx, license.LetGo{Session: id, User: c.caller.User, Machine: m})); err != nil {
+	if _, err := decided(e.gw.LetGo(c.ctx, license.LetGo{Session: id, User: c.caller.User, Machine: m, Proof: c.caller.Proof})); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusNoContent}, nil
@@ -60,7 +60,7 @@ func (c *call) mine(in api.MachineRequest) (license.ID, license.Machine, error) 
 	if err != nil {
 		return id, license.Machine{}, err
 	}
-	m, err := machine(in.Machine)
+	m, err := c.machine(in.Machine)
 	return id, m, err
 }
 

@@ -12,12 +12,12 @@ import (
 // start is POST /v1/sessions.
 func (e *Endpoint) start(c *call, in api.StartRequest) (reply, error) {
 	c.client = in.Client
-	id, m, err := asked(in.ID, in.Machine, in.Product, in.Version, in.Client, in.Feature)
+	id, m, err := c.asked(in.ID, in.Machine, in.Product, in.Version, in.Client, in.Feature)
 	if err != nil {
 		return reply{}, err
 	}
 	a, err := decided(e.gw.Start(c.ctx, license.Start{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
-		Machine: m, Version: in.Version, Client: in.Client, Email: c.caller.Email, Feature: in.Feature, Fences: in.Fences}))
+		Machine: m, Version: in.Version, Client: in.Client, Email: c.caller.Email, Feature: in.Feature, Fences: in.Fences, Proof: c.caller.Proof}))
 	if err != nil {
 		return reply{}, err
 	}
@@ -58,11 +58,11 @@ func (e *Endpoint) heartbeat(c *call, in api.MachineRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	m, err := machine(in.Machine)
+	m, err := c.machine(in.Machine)
 	if err != nil {
 		return reply{}, err
 	}
-	leases, err := e.gw.Renew(c.ctx, []license.Renewal{{Session: id, User: c.caller.User, Machine: m}})
+	leases, err := e.gw.Renew(c.ctx, []license.Renewal{{Session: id, User: c.caller.User, Machine: m, Proof: c.caller.Proof}})
 	e.metrics.beats.WithLabelValues(result(err)).Inc()
 	if err != nil {
 		return reply{}, err
@@ -83,7 +83,7 @@ func (e *Endpoint) stop(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if _, err := decided(e.gw.Stop(c.ctx, license.Stop{ID: id, User: c.caller.User, Machine: m})); err != nil {
+	if _, err := decided(e.gw.Stop(c.ctx, license.Stop{ID: id, User: c.caller.User, Machine: m, Proof: c.caller.Proof})); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusNoContent}, nil
@@ -104,7 +104,7 @@ func (c *call) idAndMachine() (license.ID, license.Machine, error) {
 			return id, license.Machine{}, err
 		}
 	}
-	m, err := machine(in.Machine)
+	m, err := c.machine(in.Machine)
 	return id, m, err
 }
 
@@ -117,8 +117,8 @@ func created(repeat bool) int {
 
 // asked reads what all that asks for a product has: its id, the machine, and free
 // text, bounded and without control characters.
-func asked(id string, m api.Machine, product string, more ...string) (license.ID, license.Machine, error) {
-	asker, err := machine(m)
+func (c *call) asked(id string, m api.Machine, product string, more ...string) (license.ID, license.Machine, error) {
+	asker, err := c.machine(m)
 	switch {
 	case err != nil:
 	case product == "":
@@ -158,11 +158,11 @@ func apiMachine(m license.Machine) api.Machine { return api.Machine{ID: m.ID, Na
 
 // signOut is POST /v1/sign-out: it ends the caller's sessions on one machine.
 func (e *Endpoint) signOut(c *call, in api.MachineRequest) (reply, error) {
-	m, err := machine(in.Machine)
+	m, err := c.machine(in.Machine)
 	if err != nil {
 		return reply{}, err
 	}
-	if _, err := decided(e.gw.SignOut(c.ctx, license.SignOut{User: c.caller.User, Machine: m})); err != nil {
+	if _, err := decided(e.gw.SignOut(c.ctx, license.SignOut{User: c.caller.User, Machine: m, Proof: c.caller.Proof})); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusNoContent}, nil

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"sitegate/api"
 	"sitegate/license"
 	"sitegate/notice"
@@ -100,9 +98,9 @@ func (f *siteFeed) news(e *Endpoint, lang phrase.Lang, after notice.Token) ([]ap
 }
 
 // take is news ready to be written.
-func (f *siteFeed) take(c *conn) ([]*websocket.PreparedMessage, notice.End) {
+func (f *siteFeed) take(c *conn) ([][]byte, notice.End) {
 	frames, over := f.news(c.ss.e, c.lang, c.after)
-	var out []*websocket.PreparedMessage
+	var out [][]byte
 	for _, frame := range frames {
 		out = append(out, prepare(frame))
 	}
@@ -117,12 +115,13 @@ func (e *Endpoint) siteWord(c notice.Conflated, lang phrase.Lang) api.Notice {
 		n.About = n.User
 	}
 	if n.User != "" && n.By == string(n.User) { // their own doing
-		n.By = e.name("user", n.By)
+		n.By = e.name(nil, "user", n.By)
 	}
-	n.About = license.UserID(e.name("user", string(n.About)))
+	n.About = license.UserID(e.name(nil, "user", string(n.About)))
 	if e.cfg.Pseudonym != nil {
+		n.Note = "" // names may be in it
 		for _, m := range []*license.Machine{&n.Machine, &n.To} {
-			m.Name = e.name("machine", cmp.Or(m.Name, m.ID))
+			m.Name = e.name(nil, "machine", cmp.Or(m.Name, m.ID))
 		}
 	}
 	w := e.word(&n, lang, false)

@@ -80,7 +80,7 @@ func TestAnAdministratorFollowsTheSite(t *testing.T) {
 // Names that reports hash are hashed for who follows the site, too.
 func TestTheSiteIsToldOfHashedNames(t *testing.T) {
 	r := newRig(t, staffed(t), func(c *Config) {
-		c.Pseudonym = func(kind, name string) string { return kind + "-hashed" }
+		c.Pseudonym = func(_ *license.State, kind, name string) string { return kind + "-hashed" }
 	})
 	r.node.do(t, license.Configure{Settings: license.Settings{Takeover: license.TakeoverGrace}})
 	d, _, _ := r.join(t, "ida", map[string]string{"feed": "site"})

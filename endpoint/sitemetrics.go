@@ -12,11 +12,13 @@ import (
 // asked for. They are collected together, so that they are of one moment.
 type siteMetrics struct {
 	view  func(func(*license.State))
+	now   func() license.Time
+	keep  time.Duration // how long exported records of the audit trail are kept
 	descs map[string]*prometheus.Desc
 }
 
-func newSiteMetrics(r prometheus.Registerer, view func(func(*license.State))) error {
-	m := &siteMetrics{view: view, descs: map[string]*prometheus.Desc{}}
+func newSiteMetrics(r prometheus.Registerer, gw Gateway, keep time.Duration) error {
+	m := &siteMetrics{view: gw.View, now: gw.Now, keep: keep, descs: map[string]*prometheus.Desc{}}
 	add := func(name, help string, labels ...string) {
 		m.descs[name] = prometheus.NewDesc("sitegate_"+name, help, labels, nil)
 	}
@@ -33,6 +35,10 @@ func newSiteMetrics(r prometheus.Registerer, view func(func(*license.State))) er
 	add("usage_waiting_records", "Usage records that the cloud has not acknowledged yet.")
 	add("usage_refused_records", "Usage records that the cloud has refused for good, and that are kept apart.")
 	add("usage_backlog_level", "How much of the room for usage that waits is taken. 0: less than half, 1: half, 2: four fifths, 3: all, and nothing new is granted.")
+	add("audit_records", "Records of the audit trail that are kept.")
+	add("audit_unexported_records", "Records of the audit trail that were not exported yet.")
+	add("audit_oldest_timestamp_seconds", "No record of the audit trail that is kept is older, in seconds since 1970; 0: there is none.")
+	add("audit_overdue", "1 while records of the audit trail are older than they are to be kept, and cannot be dropped, since they were not exported.")
 	return r.Register(m)
 }
 
@@ -63,6 +69,11 @@ func (m *siteMetrics) Collect(to chan<- prometheus.Metric) {
 		return 0
 	}
 	tell("usage_waiting_records", float64(waiting))
+	audit := auditStatus(h.Audit, m.now(), m.keep)
+	tell("audit_records", float64(audit.Kept))
+	tell("audit_unexported_records", float64(audit.Number-audit.Exported))
+	tell("audit_oldest_timestamp_seconds", seconds(h.Audit.Since))
+	tell("audit_overdue", is(audit.Overdue))
 	tell("usage_refused_records", float64(refused))
 	tell("usage_backlog_level", float64(h.Backlog.Level))
 	for _, state := range license.LinkConditions() {

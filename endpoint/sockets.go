@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -17,10 +18,12 @@ import (
 
 // sockets are this node's notice connections.
 //
-// An idle connection is one goroutine with a small stack, waiting to read. Pings
-// come from one wheel, once a second for the connections of one slot; what is to
-// be written wakes a writer that lives only while there is something. Neither the
-// log nor another connection ever waits for a slow one.
+// An idle connection is one goroutine with the smallest stack there is, waiting for
+// something to come; a fresh one, which may have a larger stack, deals with that. It has
+// no timer of its own: once a second one wheel pings the connections of a slot, and
+// looks for those of all slots that are dead or whose token has expired. What is to be
+// written wakes a writer that lives only while there is something. Neither the log nor
+// another connection ever waits for a slow one.
 type sockets struct {
 	e        *Endpoint
 	upgrader websocket.Upgrader
@@ -28,15 +31,18 @@ type sockets struct {
 
 	away chan time.Duration // within which all are to be sent elsewhere
 
-	mu      sync.Mutex
-	closed  bool
-	gone    chan struct{} // closed with it
-	wheel   [slots]map[*conn]struct{}
-	at      int      // the slot that was pinged last
-	lost    int      // for how many turns there has been no leader
-	nodes   []string // that were told last
-	frames  map[frameKey]*websocket.PreparedMessage
-	written []frameKey // of frames, oldest first
+	mu     sync.Mutex
+	closed bool
+	gone   chan struct{} // closed with it
+	wheel  [slots]map[*conn]struct{}
+	at     int      // the slot that was pinged last
+	lost   int      // for how many turns there has been no leader
+	nodes  []string // that were told last
+
+	buffers *sync.Pool
+	framing sync.Mutex
+	frames  map[frameKey][]byte // of notices; framing's
+	written []frameKey          // of frames, oldest first; framing's
 }
 
 const (
@@ -55,14 +61,8 @@ type frameKey struct {
 }
 
 func newSockets(e *Endpoint) *sockets {
-	ss := &sockets{e: e, away: make(chan time.Duration, 1), gone: make(chan struct{}), frames: map[frameKey]*websocket.PreparedMessage{}}
-	ss.upgrader = websocket.Upgrader{
-		// Small buffers of our own: the server's 4 KiB would be pinned for as long as
-		// the connection lives, which is most of what an idle one costs.
-		ReadBufferSize: 512, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{},
-		Subprotocols: []string{api.NoticesProtocol}, HandshakeTimeout: bodyTimeout,
-		CheckOrigin: sameOrigin,
-	}
+	ss := &sockets{e: e, away: make(chan time.Duration, 1), gone: make(chan struct{}), frames: map[frameKey][]byte{}, buffers: newBuffers()}
+	ss.upgrader = websocket.Upgrader{Subprotocols: []string{api.NoticesProtocol}, HandshakeTimeout: bodyTimeout, CheckOrigin: sameOrigin}
 	for i := range ss.wheel {
 		ss.wheel[i] = map[*conn]struct{}{}
 	}
@@ -113,7 +113,8 @@ func (ss *sockets) part(c *conn) {
 	delete(ss.wheel[c.slot], c)
 }
 
-// run turns the wheel until ctx ends; then it sends everyone away and waits.
+// run turns the wheel until ctx ends; then it sends everyone away and waits, for who
+// takes nothing in no longer than for anybody who is connected.
 func (ss *sockets) run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -135,7 +136,16 @@ func (ss *sockets) run(ctx context.Context) {
 	for _, c := range ss.all() {
 		c.close(websocket.CloseServiceRestart, goingText)
 	}
-	ss.wg.Wait()
+	gone := make(chan struct{})
+	go func() { defer close(gone); ss.wg.Wait() }()
+	for {
+		select {
+		case <-gone:
+			return
+		case <-tick.C:
+			ss.sweep()
+		}
+	}
 }
 
 // tellNodes tells everyone when nodes have come or gone: who is connected for days
@@ -162,6 +172,7 @@ func (ss *sockets) tellNodes() {
 // off, and other nodes tell what it does not hear of: it sends its clients there, slot by
 // slot.
 func (ss *sockets) turn() {
+	ss.sweep()
 	led := ss.e.gw.Cluster().Leader != "" || len(ss.e.others()) == 0
 	ss.mu.Lock()
 	if ss.lost++; led {
@@ -184,6 +195,30 @@ func (ss *sockets) turn() {
 			continue
 		}
 		c.ping()
+	}
+}
+
+// sweep ends the connections that are dead or whose access token has expired.
+func (ss *sockets) sweep() {
+	now, site := time.Now(), ss.e.gw.Now().Std()
+	var dead, expired []*conn
+	ss.mu.Lock()
+	for _, slot := range ss.wheel {
+		for c := range slot {
+			switch {
+			case c.s.Dead():
+				dead = append(dead, c)
+			case c.caller.Load().left(now, site) <= -tokenGrace:
+				expired = append(expired, c)
+			}
+		}
+	}
+	ss.mu.Unlock()
+	for _, c := range dead {
+		c.s.Drop() // its reader notices
+	}
+	for _, c := range expired {
+		c.close(api.CloseUnauthorized, "the access token has expired: come back with a new one")
 	}
 }
 
@@ -213,9 +248,20 @@ func (ss *sockets) judge(conns []*conn) {
 		for _, c := range conns {
 			caller := c.caller.Load()
 			user, err := known(s, *caller)
+			var gone *authError
+			var no denied
+			if err == nil {
+				if why := barred(s, caller, c.machine); why != nil && !errors.As(why, &gone) {
+					errors.As(why, &no)
+				}
+			}
 			switch {
 			case err != nil:
 				ends[c] = end{api.CloseBlocked, "this user may not connect"}
+			case no.denial.Reason != "":
+				ends[c] = end{api.CloseBlocked, "IT has blocked this user or this machine"}
+			case gone != nil:
+				ends[c] = end{api.CloseUnauthorized, "the machine goes by another key now: come back with a new session token"}
 			case user != c.user:
 				ends[c] = end{api.CloseResume, "this user is known by another id now: connect again"}
 			case c.site != nil && !license.Administers(s, user):
@@ -231,17 +277,17 @@ func (ss *sockets) judge(conns []*conn) {
 }
 
 // frame is a notice made ready to be written, once for all who read it alike.
-func (ss *sockets) frame(n *notice.Notice, lang phrase.Lang, mine bool) *websocket.PreparedMessage {
+func (ss *sockets) frame(n *notice.Notice, lang phrase.Lang, mine bool) []byte {
 	key := frameKey{n.Epoch, n.Seq, n.Kind, lang, mine}
-	ss.mu.Lock()
+	ss.framing.Lock()
 	f := ss.frames[key]
-	ss.mu.Unlock()
+	ss.framing.Unlock()
 	if f != nil {
 		return f
 	}
 	f = prepare(api.Frame{Type: api.FrameNotice, Notice: ss.e.word(n, lang, mine)})
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
+	ss.framing.Lock()
+	defer ss.framing.Unlock()
 	if ss.frames[key] == nil {
 		if len(ss.written) == maxFrames {
 			delete(ss.frames, ss.written[0])
@@ -256,7 +302,7 @@ func (ss *sockets) frame(n *notice.Notice, lang phrase.Lang, mine bool) *websock
 // word makes a notice the API's, with its sentence.
 func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Notice {
 	product, about := "", ""
-	if n.Product != "" {
+	if n.Product != "" || n.About != "" {
 		e.gw.View(func(s *license.State) {
 			product = productName(s, n.Product)
 			if n.About != "" {
@@ -266,7 +312,7 @@ func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Noti
 	}
 	out := &api.Notice{Epoch: n.Epoch, Seq: n.Seq, At: n.At.Std(), Kind: string(n.Kind), Mine: mine, Reason: n.Reason,
 		Product: string(n.Product), License: string(n.License), Machine: machineName(n.Machine), By: n.By, Note: n.Note,
-		From: n.From.Std(), Until: n.Until.Std(), About: string(n.About), Provisional: n.Provisional, Node: n.Node, Proxy: n.Proxy}
+		From: n.From.Std(), Until: n.Until.Std(), About: string(n.About), Provisional: n.Provisional, Node: n.Node, Proxy: n.Proxy, Issuer: n.Issuer}
 	if n.Until != 0 {
 		left := max(0, n.Until.Sub(n.At)).Milliseconds()
 		out.LeftMS = &left
@@ -280,14 +326,9 @@ func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Noti
 			NeverUsed: int(c.NeverUsed), Pooled: int(c.Pooled), PooledDays: int(c.PooledDays)}
 	}
 	out.Text = phrase.Notice(lang, phrase.Told{Kind: out.Kind, Reason: n.Reason, Mine: mine, Product: product,
-		Machine: n.Machine, By: n.By, Note: n.Note, From: n.From, Until: n.Until, Now: n.Until != 0 && n.Until <= n.At, About: about, Counts: n.Counts, Node: n.Node, Proxy: n.Proxy})
+		Machine: n.Machine, By: n.By, Note: n.Note, From: n.From, Until: n.Until, Now: n.Until != 0 && n.Until <= n.At, About: about, Counts: n.Counts, Node: n.Node, Proxy: n.Proxy, Issuer: n.Issuer})
 	return out
 }
 
-func prepare(f api.Frame) *websocket.PreparedMessage {
-	m, err := websocket.NewPreparedMessage(websocket.TextMessage, streamed(f))
-	if err != nil {
-		panic(err) // a text frame can always be framed
-	}
-	return m
-}
+// prepare makes a frame ready to be written.
+func prepare(f api.Frame) []byte { return framed(opText, streamed(f)) }

@@ -9,7 +9,7 @@ import (
 
 // acceptTime is POST /v1/time/accept on the operator's socket.
 func (e *Endpoint) acceptTime(c *call, in api.ReleaseRequest) (reply, error) {
-	if err := said(in.By, in.Note); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	if in.Note == "" {

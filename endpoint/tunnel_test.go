@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -26,11 +27,12 @@ type wayOut struct {
 	hang  bool
 	mu    sync.Mutex
 	asked []string
+	vias  []string
 }
 
-func (w *wayOut) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (w *wayOut) Dial(ctx context.Context, addr, via string) (net.Conn, error) {
 	w.mu.Lock()
-	w.asked = append(w.asked, addr)
+	w.asked, w.vias = append(w.asked, addr), append(w.vias, via)
 	w.mu.Unlock()
 	if w.hang {
 		<-ctx.Done()
@@ -39,7 +41,7 @@ func (w *wayOut) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if w.err != nil {
 		return nil, w.err
 	}
-	return (&net.Dialer{}).DialContext(ctx, network, w.to)
+	return (&net.Dialer{}).DialContext(ctx, "tcp", w.to)
 }
 
 // target is a server of plain TCP on loopback.
@@ -79,6 +81,12 @@ type door struct {
 
 func newDoor(t *testing.T, out *wayOut, change ...func(*TunnelConfig)) *door {
 	t.Helper()
+	return newDoorWithin(t, 10*time.Second, out, change...)
+}
+
+// newDoorWithin is one whose clients must send a request within a time.
+func newDoorWithin(t *testing.T, headerIn time.Duration, out *wayOut, change ...func(*TunnelConfig)) *door {
+	t.Helper()
 	r := newRig(t, filled(t))
 	cfg := TunnelConfig{Dialer: out, Allow: []string{"Login.Vendor.example:443"}}
 	for _, f := range change {
@@ -88,7 +96,10 @@ func newDoor(t *testing.T, out *wayOut, change ...func(*TunnelConfig)) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(tun)
+	srv := httptest.NewUnstartedServer(tun)
+	srv.Config.ReadHeaderTimeout, srv.Config.MaxHeaderBytes = headerIn, 32<<10
+	tun.Watch(srv.Config)
+	srv.Start()
 	t.Cleanup(srv.Close)
 	t.Cleanup(func() { tun.Close() })
 	return &door{tun, r, srv.Listener.Addr().String(), out}
@@ -102,7 +113,7 @@ func (d *door) knock(t *testing.T, method, what, more string) (*net.TCPConn, *bu
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: whatever\r\n\r\n%s", method, what, more); err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +143,13 @@ func (d *door) knock(t *testing.T, method, what, more string) (*net.TCPConn, *bu
 		t.Fatal(err)
 	}
 	return c.(*net.TCPConn), rd, resp.Status, resp.Header, string(body)
+}
+
+// requestIn is the id of the first request that a log has.
+func requestIn(log string) string {
+	_, id, _ := strings.Cut(log, `"id":"`)
+	id, _, _ = strings.Cut(id, `"`)
+	return id
 }
 
 const established = "HTTP/1.1 200 Connection Established\r\n\r\n"
@@ -168,8 +186,11 @@ func TestATunnelCarriesEverything(t *testing.T) {
 	if !bytes.Equal(got, append(sum[:], want...)) {
 		t.Errorf("%d bytes came back; want %d", len(got), len(want)+len(sum))
 	}
+	if log := d.r.log.String(); !strings.Contains(log, fmt.Sprintf(`"tunnel opened","id":%q,"client":"127.0.0.1","host":"login.vendor.example:443","rule":"connect.allow","by":%q`, requestIn(log), d.out.to)) {
+		t.Errorf("no line at the opening tells where to: %s", log)
+	}
 	eventually(t, "one line at the close tells all", func() bool {
-		return strings.Contains(d.r.log.String(), fmt.Sprintf(`"host":"login.vendor.example:443","up":%d,"down":%d,"by":%q`, len(want), len(got), d.out.to)) &&
+		return strings.Contains(d.r.log.String(), fmt.Sprintf(`"host":"login.vendor.example:443","rule":"connect.allow","up":%d,"down":%d,"by":%q`, len(want), len(got), d.out.to)) &&
 			strings.Contains(d.r.log.String(), `"reason":"done"`)
 	})
 	if got := d.r.metric(t, "sitegate_tunnel_bytes_total", "direction=up"); got != float64(len(want)) {
@@ -217,12 +238,17 @@ func TestTheListIsExactAndLookedAtFirst(t *testing.T) {
 
 func TestTheDoorIsNoGeneralProxy(t *testing.T) {
 	d := newDoor(t, &wayOut{})
-	_, _, status, h, _ := d.knock(t, "GET", "http://login.vendor.example/", "")
-	if status != "405 Method Not Allowed" || h.Get("Allow") != "CONNECT" {
-		t.Errorf("a GET: %s, %v", status, h)
+	for what, want := range map[string]string{
+		"GET http://login.vendor.example/": "403 Forbidden", "POST http://login.vendor.example/": "405 Method Not Allowed", "GET https://login.vendor.example/": "403 Forbidden",
+		"GET /": "404 Not Found", "GET /proxy.pac": "404 Not Found", "POST /proxy.pac": "405 Method Not Allowed", "DELETE /": "405 Method Not Allowed",
+	} {
+		method, target, _ := strings.Cut(what, " ")
+		if _, _, status, h, body := d.knock(t, method, target, ""); status != want || h.Get("X-Sitegate-Error") == "" || body == "" || strings.HasPrefix(want, "405") && h.Get("Allow") != "CONNECT, GET, HEAD" {
+			t.Errorf("%s: %s, %v, %q; want %s", what, status, h, body, want)
+		}
 	}
 	shut := newDoor(t, &wayOut{}, func(c *TunnelConfig) { c.Clients = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
-	_, _, status, h, _ = shut.knock(t, "CONNECT", "login.vendor.example:443", "")
+	_, _, status, h, _ := shut.knock(t, "CONNECT", "login.vendor.example:443", "")
 	if status != "403 Forbidden" || h.Get("X-Sitegate-Error") != "client_not_allowed" {
 		t.Errorf("from a network it is not for: %s, %v", status, h)
 	}
@@ -318,21 +344,59 @@ func TestTunnelsEndAtTheirLimits(t *testing.T) {
 	}
 }
 
-// A tunnel that is used lives on, however often the copies look up.
-func TestAUsedTunnelIsNotIdle(t *testing.T) {
-	d := newDoor(t, &wayOut{to: target(t, echo)}, func(c *TunnelConfig) { c.Idle = 200 * time.Millisecond })
-	c, rd, _, _, _ := d.knock(t, "CONNECT", "login.vendor.example:443", "")
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for i := range 40 { // four times the idle limit
-		<-tick.C
-		if _, err := c.Write([]byte{byte(i)}); err != nil {
-			t.Fatal(err)
+// Who does not take what comes is not waited for beyond the idle time, though the other side
+// has more.
+func TestAClientThatNeverReads(t *testing.T) {
+	var pouring sync.WaitGroup
+	defer pouring.Wait()
+	out := &wayOut{to: target(t, func(c *net.TCPConn) {
+		pouring.Add(1)
+		defer pouring.Done()
+		block := make([]byte, 64<<10)
+		for {
+			if _, err := c.Write(block); err != nil {
+				return
+			}
 		}
-		if b, err := rd.ReadByte(); err != nil || b != byte(i) {
-			t.Fatalf("byte %d came back as %d, %v", i, b, err)
-		}
+	})}
+	d := newDoor(t, out, func(c *TunnelConfig) { c.Idle = 100 * time.Millisecond })
+	if _, _, head, _, _ := d.knock(t, "CONNECT", "login.vendor.example:443", ""); head != established {
+		t.Fatalf("answered %q", head)
 	}
+	eventually(t, "the tunnel ends", func() bool { return d.lines("tunnel closed", `"reason":"idle"`) == 1 })
+}
+
+// A tunnel that is used lives on, however often the copies look up; one that is not ends.
+func TestAUsedTunnelIsNotIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, down := net.Pipe()
+		server, up := net.Pipe()
+		defer client.Close()
+		defer server.Close()
+		over := make(chan struct{})
+		p := &pipe{down: down, up: up, idle: 10 * time.Minute, life: 12 * time.Hour, over: func() { close(over) }}
+		p.start(t.Context(), nil)
+		for i := range 40 { // three hours, most of it in one direction
+			time.Sleep(5 * time.Minute)
+			from, to := client, server
+			if i%10 == 9 {
+				from, to = server, client
+			}
+			go from.Write([]byte{byte(i)})
+			b := make([]byte, 1)
+			if _, err := io.ReadFull(to, b); err != nil || b[0] != byte(i) {
+				t.Fatalf("byte %d came as %d, %v", i, b[0], err)
+			}
+		}
+		begun := time.Now()
+		<-over
+		if idle := time.Since(begun); p.reason != pipeIdle || idle < p.idle || idle > 2*p.idle {
+			t.Errorf("it ended after %v for %q, want %q after %v to %v", idle, p.reason, pipeIdle, p.idle, 2*p.idle)
+		}
+		if p.sent != 36 || p.received != 4 {
+			t.Errorf("%d bytes up and %d down were counted, want 36 and 4", p.sent, p.received)
+		}
+	})
 }
 
 func TestCloseEndsAllTunnels(t *testing.T) {

@@ -16,10 +16,13 @@ func (e *Endpoint) refusedUsage(*call) (reply, error) {
 	e.gw.View(func(s *license.State) {
 		for _, x := range license.AllSetAside(s) {
 			u := &x.Usage
-			r := api.RefusedUsage{Record: u.Record, Kind: "session", Session: u.ID.String(), User: e.name("user", string(u.User)), Machine: e.name("machine", cmp.Or(u.Machine.Name, u.Machine.ID)),
+			r := api.RefusedUsage{Record: u.Record, Kind: "session", Session: u.ID.String(), User: e.name(s, "user", string(u.User)), Machine: e.name(s, "machine", cmp.Or(u.Machine.Name, u.Machine.ID)),
 				Product: string(u.Product), Started: u.Started.Std(), Ended: u.Ended.Std(), Refused: x.At.Std(), Why: x.Why}
-			if u.Kind == license.UsageCheckout {
+			switch u.Kind {
+			case license.UsageCheckout:
 				r.Kind = "checkout"
+			case license.UsagePosted:
+				r.Kind = "posting"
 			}
 			out.Items = append(out.Items, r)
 		}
@@ -29,7 +32,7 @@ func (e *Endpoint) refusedUsage(*call) (reply, error) {
 
 // resendUsage is POST /v1/usage/refused/resend on the operator's socket.
 func (e *Endpoint) resendUsage(c *call, in api.ResendRequest) (reply, error) {
-	if err := said(in.By, ""); err != nil {
+	if err := c.said(&in.By, ""); err != nil {
 		return reply{}, err
 	}
 	a, err := decided(e.gw.ResendUsage(c.ctx, in.By))
@@ -79,15 +82,16 @@ func (e *Endpoint) auditUsage(c *call) (reply, error) {
 		}
 	}
 	for _, f := range a.Findings {
-		out.Findings = append(out.Findings, api.UsageFinding{Kind: string(f.Kind), Seq: f.Seq, Record: f.Record, User: e.name("user", string(f.User)), Detail: f.Detail})
+		out.Findings = append(out.Findings, api.UsageFinding{Kind: string(f.Kind), Seq: f.Seq, Record: f.Record, User: e.name(nil, "user", string(f.User)), Detail: f.Detail})
 	}
 	return reply{status: http.StatusOK, body: out}, nil
 }
 
-// name is a user or a machine as reports show it.
-func (e *Endpoint) name(kind, name string) string {
+// name is a user or a machine as reports show it; s is the state that the caller is
+// reading, nil: none.
+func (e *Endpoint) name(s *license.State, kind, name string) string {
 	if e.cfg.Pseudonym == nil || name == "" {
 		return name
 	}
-	return e.cfg.Pseudonym(kind, name)
+	return e.cfg.Pseudonym(s, kind, name)
 }

@@ -30,7 +30,7 @@ func TestRefusedUsageIsListedAndSentAgain(t *testing.T) {
 	if s.Usage.Refused != 1 || s.Usage.Waiting != 0 || s.Usage.Backlog != api.BacklogOK {
 		t.Errorf("the status has %+v", s.Usage)
 	}
-	users.e.cfg.Pseudonym = func(kind, name string) string { return kind + "-x" }
+	users.e.cfg.Pseudonym = func(_ *license.State, kind, name string) string { return kind + "-x" }
 	it.want(t, 200, "", "GET", "/v1/usage/refused", nil).into(t, &list)
 	if list.Items[0].User != "user-x" || list.Items[0].Machine != "machine-x" {
 		t.Errorf("by other names: %+v", list.Items[0])

@@ -12,6 +12,10 @@ import (
 func TestMeTellsOfEveryWait(t *testing.T) {
 	node := filled(t)
 	r := newRig(t, node)
+	var me api.Me
+	if r.want(t, http.StatusOK, "ada", "GET", api.PathMe, nil).into(t, &me); !me.OneWait {
+		t.Error("where sessions hold the user, a user waits for one thing at a time: want it said")
+	}
 	node.do(t, license.Configure{Settings: license.Settings{SessionScope: license.ScopeLicense}})
 	begin := map[string]string{}
 	waits := map[string]string{}
@@ -24,8 +28,8 @@ func TestMeTellsOfEveryWait(t *testing.T) {
 		t.Helper()
 		var me api.Me
 		r.want(t, http.StatusOK, "ada", "GET", api.PathMe, nil).into(t, &me)
-		if len(me.Waiting) != 2 {
-			t.Fatalf("got %+v; want two waits", me.Waiting)
+		if len(me.Waiting) != 2 || me.OneWait {
+			t.Fatalf("got %+v, one at a time: %t; want two waits", me.Waiting, me.OneWait)
 		}
 		for _, w := range me.Waiting {
 			if w.ID != waits[w.Product] || w.Free != free[w.Product] || w.Machine != ws202 {

@@ -17,6 +17,7 @@ import (
 
 	"sitegate/emulator"
 	"sitegate/emulator/proxy"
+	"sitegate/upstream/cloudapi"
 	"sitegate/upstream/egress"
 )
 
@@ -24,9 +25,11 @@ const help = `
 Usage: cloudemu --site ID:FILE [FLAGS]
 
 Serves a stand-in for the vendor's cloud on this machine, to try a gateway with:
-its site interface and its sign-in, with made-up users, products and licenses. It
-prints its addresses, a few users with their passwords, and "ready". What it
-knows is gone when it ends. Never let it be reached from outside.
+its site interface, its sign-in, and what the vendor's desktop clients ask for
+(discovery, signed policies, entitlements, usage), with made-up users, products and
+licenses. What goes wrong is set at the control address. It prints its addresses,
+a few users with their passwords, and "ready". What it knows is gone when it ends.
+Never let it be reached from outside.
 
 Example:
   cloudemu --site site-1:cloud.secret --ca-out cloud-ca.pem
@@ -174,6 +177,7 @@ func serve(ctx context.Context, o options, stdout io.Writer, log *slog.Logger) e
 
 	for _, h := range o.hosts {
 		fmt.Fprintf(stdout, "cloud     https://%s\n", net.JoinHostPort(h, port))
+		fmt.Fprintf(stdout, "discovery https://%s%s\n", net.JoinHostPort(h, port), cloudapi.PathDiscovery)
 	}
 	fmt.Fprintf(stdout, "control   http://%s\n", cln.Addr())
 	for _, id := range []string{emulator.UserA, emulator.UserB, emulator.UserAdmin} {

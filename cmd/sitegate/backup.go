@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sitegate/api"
 	"sitegate/configs"
 	"sitegate/license"
 	"sitegate/raftstore"
@@ -21,6 +22,7 @@ import (
 
 const backupHelp = `
 Usage: sitegate backup FILE [--config FILE]
+       sitegate backup now [--json] [--config FILE]
        sitegate backup inspect FILE [--json]
        sitegate backup verify FILE [--json]
 
@@ -33,6 +35,9 @@ its owner can read it.
 Not in it are a node's configuration, its certificates and the secrets that they
 name: keep the configuration folder, and that of the site CA, as well.
 
+now has the node make one in the folder that backup.folder names, as it does by
+itself, and wants no FILE.
+
 inspect says what a backup is of, once it is certain that the file is whole and
 unchanged. verify also reads every record and event as a node would. Neither needs
 a node.
@@ -42,16 +47,15 @@ Example:
   sitegate backup verify /srv/backup/site.backup
 `
 
-// pathBackup is where the operator's socket gives a backup, and pairsHeader says there
-// how many records and events will be in it.
-const (
-	pathBackup  = "/v1/backup"
-	pairsHeader = "Sitegate-Backup-Pairs"
-)
+// pairsHeader says how many records and events will be in a backup.
+const pairsHeader = "Sitegate-Backup-Pairs"
 
 func backup(ctx context.Context, p *program, args []string) error {
 	if len(args) > 0 && (args[0] == "inspect" || args[0] == "verify") {
 		return lookIntoBackup(p, args[0], args[1:])
+	}
+	if len(args) > 0 && args[0] == "now" {
+		return backupNow(ctx, p, args[1:])
 	}
 	f := p.flags("backup", backupHelp)
 	p.configFlags(f)
@@ -81,12 +85,29 @@ func backup(ctx context.Context, p *program, args []string) error {
 	return nil
 }
 
+// backupNow has the node make one in its folder.
+func backupNow(ctx context.Context, p *program, args []string) error {
+	c, asJSON, err := p.looking("backup now", backupHelp, args)
+	if err != nil {
+		return err
+	}
+	var made api.MadeBackup
+	if err := patientOperator(ctx, c, http.MethodPost, api.PathBackup, nil, &made); err != nil {
+		return err
+	}
+	if asJSON {
+		return p.json(made)
+	}
+	fmt.Fprintf(p.stdout, "%s: as of index %d, %s, made and checked on the node.\n", filepath.Join(made.Folder, made.File), made.Index, bytesOf(made.Bytes))
+	return nil
+}
+
 // fetchBackup has the node write a backup into a file, which gets its name once it is
 // complete and on disk.
 func (p *program) fetchBackup(ctx context.Context, c configs.Config, file string) (b raftstore.Backup, size int64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	resp, err := askOperator(ctx, c, http.MethodGet, pathBackup, nil)
+	resp, err := askOperator(ctx, c, http.MethodGet, api.PathBackup, nil)
 	if err != nil {
 		return b, 0, err
 	}

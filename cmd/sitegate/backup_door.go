@@ -44,10 +44,39 @@ func giveBackup(store backupMaker, log *slog.Logger) http.HandlerFunc {
 			panic(http.ErrAbortHandler)
 		default:
 			log.Warn("a backup for the operator could not be made", "id", id, "err", err)
-			w.Header().Set("Content-Type", api.ProblemType)
-			w.WriteHeader(http.StatusServiceUnavailable)
-			json.NewEncoder(w).Encode(api.Problem{Type: api.ProblemBase + "no-backup", Code: "no-backup", Status: http.StatusServiceUnavailable,
-				Title: "No backup can be made", Detail: err.Error(), RequestID: id, Next: []string{"Look at sitegate status.", "Then try again."}}) // who has gone reads no answer
+			noBackup(w, id, http.StatusServiceUnavailable, err, "Look at sitegate status.", "Then try again.")
+		}
+	}
+}
+
+// noBackup says why there is none.
+func noBackup(w http.ResponseWriter, id string, status int, err error, next ...string) {
+	w.Header().Set("Content-Type", api.ProblemType)
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(api.Problem{Type: api.ProblemBase + "no-backup", Code: "no-backup", Status: status,
+		Title: "No backup can be made", Detail: err.Error(), RequestID: id, Next: next}) // who has gone reads no answer
+}
+
+// backUpNow has the node make a backup in its folder, which it does by itself now and then.
+// scheduled may be nil: it has no folder.
+func backUpNow(scheduled *backups, log *slog.Logger) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id := uuid.NewString()
+		w.Header().Set("X-Request-Id", id)
+		if scheduled == nil {
+			noBackup(w, id, http.StatusConflict, errors.New("this node has no folder for backups"), "Set backup.folder in the node's configuration and start it anew.", "Or take a backup into a file: sitegate backup FILE.")
+			return
+		}
+		m, err := scheduled.now(r.Context())
+		switch {
+		case errors.Is(err, errUnderWay):
+			noBackup(w, id, http.StatusConflict, err, "Look at sitegate status: it says when the last one was made.")
+		case err != nil:
+			log.Warn("a backup for the operator could not be made", "id", id, "err", err)
+			noBackup(w, id, http.StatusServiceUnavailable, err, "Look at sitegate status.", "Then try again.")
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(api.MadeBackup{Folder: scheduled.cfg.Folder, File: m.file, At: m.at, Index: m.index, Bytes: m.size}) // who has gone reads no answer
 		}
 	}
 }

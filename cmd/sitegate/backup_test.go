@@ -7,13 +7,18 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"sitegate/api"
+	"sitegate/configs"
 	"sitegate/license"
 	"sitegate/raftstore"
 )
@@ -28,7 +33,7 @@ func backedUp(t *testing.T, maker func(*raftstore.Store) backupMaker) (config st
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := store.Close(ctx); err != nil {
 			t.Error(err)
@@ -38,7 +43,19 @@ func backedUp(t *testing.T, maker func(*raftstore.Store) backupMaker) (config st
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDoor("operator", ln, giveBackup(maker(store), slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler))
+	quiet := slog.New(slog.DiscardHandler)
+	folder := filepath.Join(filepath.Dir(config), "backups")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	scheduled, err := newBackups(maker(store), "node1", configs.Backup{Folder: folder, Every: 24 * time.Hour, Keep: 2}, quiet, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET "+api.PathBackup, giveBackup(maker(store), quiet))
+	mux.Handle("POST "+api.PathBackup, backUpNow(scheduled, quiet))
+	d := newDoor("operator", ln, mux, quiet)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- d.run(ctx) }()
@@ -48,7 +65,7 @@ func backedUp(t *testing.T, maker func(*raftstore.Store) backupMaker) (config st
 			t.Error(err)
 		}
 	})
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		if _, err := store.Propose(t.Context(), license.Link{Up: true}); err == nil {
 			return config, store
@@ -60,6 +77,46 @@ func backedUp(t *testing.T, maker func(*raftstore.Store) backupMaker) (config st
 }
 
 func itself(s *raftstore.Store) backupMaker { return s }
+
+// The node makes a backup in its folder when it is told to, keeps as many as it is to, and
+// says what is in its way.
+func TestABackupNow(t *testing.T) {
+	config, store := backedUp(t, itself)
+	folder := filepath.Join(filepath.Dir(config), "backups")
+	var made api.MadeBackup
+	for up := range 3 {
+		if _, err := store.Propose(t.Context(), license.Link{Up: up%2 == 1}); err != nil {
+			t.Fatal(err)
+		}
+		status, stdout, stderr := sitegate(t, nil, "backup", "now", "--json", "--config", config)
+		if status != exitOK {
+			t.Fatalf("status %d, %s", status, stderr)
+		}
+		if err := json.Unmarshal([]byte(stdout), &made); err != nil || made.Folder != folder || made.Bytes == 0 || made.Index == 0 {
+			t.Fatalf("it says %s, %v", stdout, err)
+		}
+	}
+	if names := namesIn(t, folder); len(names) != 2 {
+		t.Errorf("in the folder are %q; want the last 2", names)
+	}
+	if status, stdout, stderr := sitegate(t, nil, "backup", "verify", filepath.Join(folder, made.File)); status != exitOK {
+		t.Errorf("it cannot be read: %d %s %s", status, stdout, stderr)
+	}
+	if status, stdout, stderr := sitegate(t, nil, "backup", "now", "--config", config); status != exitOK || !strings.Contains(stdout, "made and checked on the node") {
+		t.Errorf("status %d, %s %s", status, stdout, stderr)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := sitegate(t, nil, "backup", "now", "--config", config); status == exitOK || !strings.Contains(stderr, "no such file") || !strings.Contains(stderr, "sitegate status") {
+		t.Errorf("without its folder: status %d, %s", status, stderr)
+	}
+	w := httptest.NewRecorder()
+	backUpNow(nil, slog.New(slog.DiscardHandler))(w, httptest.NewRequest("POST", api.PathBackup, nil))
+	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "backup.folder") {
+		t.Errorf("a node without a folder: %d %s", w.Code, w.Body)
+	}
+}
 
 func TestBackupIsWrittenLookedIntoAndRestored(t *testing.T) {
 	config, store := backedUp(t, itself)

@@ -36,6 +36,8 @@ type backups struct {
 	overdue    prometheus.GaugeFunc
 	failures   prometheus.Counter
 
+	one sync.Mutex // held while a backup is made
+
 	mu     sync.Mutex // guards all below
 	made   []madeBackup
 	failed error // of the last try; nil once one was good
@@ -116,7 +118,7 @@ func (b *backups) run(ctx context.Context) error {
 			}
 		}
 		tried = time.Now()
-		if err := b.make(ctx); ctx.Err() != nil {
+		if _, err := b.make(ctx); ctx.Err() != nil {
 			return nil
 		} else if err != nil {
 			b.fail(err)
@@ -128,36 +130,53 @@ func (b *backups) run(ctx context.Context) error {
 }
 
 // make makes one, reads it again, and removes what is more than is to be kept.
-func (b *backups) make(ctx context.Context) error {
+func (b *backups) make(ctx context.Context) (m madeBackup, err error) {
+	b.one.Lock()
+	defer b.one.Unlock()
+	return b.making(ctx)
+}
+
+// errUnderWay: a backup is being made.
+var errUnderWay = errors.New("a backup is being made already")
+
+// now makes one because somebody wants it.
+func (b *backups) now(ctx context.Context) (madeBackup, error) {
+	if !b.one.TryLock() {
+		return madeBackup{}, errUnderWay
+	}
+	defer b.one.Unlock()
+	return b.making(ctx)
+}
+
+func (b *backups) making(ctx context.Context) (m madeBackup, err error) {
 	ctx, cancel := context.WithTimeout(ctx, makeLimit)
 	defer cancel()
 	begun := time.Now()
 	f, err := os.CreateTemp(b.cfg.Folder, b.temporary()+"*")
 	if err != nil {
-		return fmt.Errorf("making a file for it: %w", err)
+		return m, fmt.Errorf("making a file for it: %w", err)
 	}
 	info, size, err := b.write(ctx, f)
-	var m madeBackup
 	if err == nil {
 		m = madeBackup{at: begun.UTC().Truncate(time.Second), index: info.Index, size: size}
 		m.file = fmt.Sprintf("%s%s-%s-%d%s", backupPrefix, b.node, m.at.Format(backupTime), m.index, backupSuffix)
 		err = os.Rename(f.Name(), filepath.Join(b.cfg.Folder, m.file))
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return m, errors.Join(err, os.Remove(f.Name()))
 	}
 	if err := syncFolder(b.cfg.Folder); err != nil {
-		return err
+		return m, err
 	}
 	b.log.Info("a backup was made", "file", m.file, "index", m.index, "bytes", size, "took_ms", time.Since(begun).Milliseconds())
 	b.mu.Lock()
 	b.failed = nil
 	b.mu.Unlock()
 	if err := b.look(); err != nil {
-		return err
+		return m, err
 	}
 	b.prune()
-	return nil
+	return m, nil
 }
 
 // errNotCurrent: no leader has confirmed that a backup would hold all there is.

@@ -22,9 +22,15 @@ func bench(ctx context.Context, p *program, args []string) error {
 		{"heartbeats", "keep sessions alive, by HTTP or websockets, at a rate", benchHeartbeats},
 		{"notices", "hold websockets, tell them things, and let them reconnect", benchNotices},
 		{"hub", "serve notices alone, for bench notices", benchHub},
+		{"tunnels", "open tunnels of the forward proxy and fill them, beside squid", benchTunnels},
+		{"door", "serve the forward proxy alone, for bench tunnels", benchDoorCommand},
+		{"flood", "start sessions beside a flood of junk", benchFlood},
+		{"junk", "be that flood, for bench flood", benchJunk},
 		{"failover", "kill or pause the leader, and wait for the next grant", benchFailover},
 		{"store", "put commands straight into a replicated store", benchStore},
 		{"mirror", "fill a site, change its cloud, and see how starts go on meanwhile", benchMirror},
+		{"relay", "ask for policies as the vendor's own client, beside a bare proxy", benchRelay},
+		{"bare", "be that bare proxy, for bench relay", benchBare},
 		{"restart", "fill a node, start it again, and wait until it serves", benchRestart},
 	}, args)
 }
@@ -46,7 +52,8 @@ type benchFlags struct {
 	url                   []string
 	ca, tokens, product   string
 
-	signed  int // users who sign in; 0: all
+	signed  int  // users who sign in; 0: all
+	relay   bool // the nodes relay the vendor's own client
 	program *program
 	name    string
 }

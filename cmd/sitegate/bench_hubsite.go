@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sitegate/emulator"
+	"sitegate/load"
 	"sitegate/load/desk"
 	"sitegate/siteca"
 	"sitegate/upstream/cloudapi"
@@ -158,7 +159,7 @@ func (h *hubSite) resident(ctx context.Context) (uint64, error) {
 			return 0, err
 		}
 	}
-	return processRSS(h.cmd.Process.Pid), nil
+	return load.ProcessRSS(h.cmd.Process.Pid), nil
 }
 
 // explain adds the end of the hub's log to an error.

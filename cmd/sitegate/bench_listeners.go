@@ -23,6 +23,7 @@ type listeners struct {
 	all       []*listening
 	heard     atomic.Pointer[load.Times] // of notices to single users; nil: not counted
 	overtaken atomic.Uint64              // notices that were told to a user who had not read the last
+	ended     atomic.Uint64              // connections that were followed, and have ended
 	readers   sync.WaitGroup
 }
 
@@ -45,8 +46,9 @@ func newListeners(users []desk.User) *listeners {
 	return c
 }
 
-// open connects the first n, 64 at a time, and returns how long each took.
-func (c *listeners) open(ctx context.Context, addr string, conf *tls.Config, n int) (*load.Times, error) {
+// open connects the first n, 64 at a time, and returns how long each took. Who is not
+// followed from then on answers no ping, and is not kept for long.
+func (c *listeners) open(ctx context.Context, addr string, conf *tls.Config, n int, follow bool) (*load.Times, error) {
 	var times load.Times
 	group, gctx := errgroup.WithContext(ctx)
 	const atOnce = 64
@@ -68,6 +70,9 @@ func (c *listeners) open(ctx context.Context, addr string, conf *tls.Config, n i
 					return fmt.Errorf("opening websocket %d: %w", i, err)
 				}
 				times.Add(time.Since(began))
+				if follow {
+					c.follow(c.all[i])
+				}
 			}
 			return gctx.Err()
 		})
@@ -81,19 +86,13 @@ func turnedAway(err error) bool {
 	return errors.As(err, &no) && no.Status == http.StatusServiceUnavailable
 }
 
-// listen has all of them read.
-func (c *listeners) listen() {
-	for _, x := range c.all {
-		c.follow(x)
-	}
-}
-
 // follow reads what comes until the connection ends.
 func (c *listeners) follow(x *listening) {
 	c.readers.Go(func() {
 		for {
 			notice, err := x.l.Heard()
 			if err != nil {
+				c.ended.Add(1)
 				return
 			}
 			if !notice {
@@ -147,6 +146,10 @@ func (c *listeners) fanOut(ctx context.Context, h *hubSite, rounds, size int, re
 func (c *listeners) reconnect(ctx context.Context, addrs []string, began time.Time, said func(error)) (*load.Times, uint64, uint64, error) {
 	var times load.Times
 	var recovered, tries atomic.Uint64
+	// Each desktop has a processor of its own. Here they share one, and thousands of
+	// handshakes at once would all take longer than a node waits for a client.
+	const atOnce = 128
+	computing := make(chan struct{}, atOnce)
 	group, gctx := errgroup.WithContext(ctx)
 	for _, x := range c.all {
 		group.Go(func() error {
@@ -165,7 +168,9 @@ func (c *listeners) reconnect(ctx context.Context, addrs []string, began time.Ti
 					return gctx.Err()
 				}
 				tries.Add(1)
+				computing <- struct{}{}
 				err := x.l.Dial(gctx, addrs[rand.IntN(len(addrs))])
+				<-computing
 				if err == nil {
 					break
 				}

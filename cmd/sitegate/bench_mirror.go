@@ -55,7 +55,7 @@ func benchMirror(ctx context.Context, p *program, args []string) error {
 		return s.explain(err)
 	}
 	l.More = map[string]float64{"node_cpu_s": s.fillCPU.Seconds(), "peak_rss_mb": float64(s.fillPeak) / 1e6,
-		"signed_in_rss_mb": float64(processRSS(leader.cmd.Process.Pid)) / 1e6}
+		"signed_in_rss_mb": float64(load.ProcessRSS(leader.cmd.Process.Pid)) / 1e6}
 	if err := o.print(l); err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (b *noticesBench) held(ctx context.Context, secure bool, wants func(...stri
 	c := newListeners(h.users)
 	defer c.close()
 	began := time.Now()
-	connect, err := c.open(ctx, h.addr, h.tls, b.clients)
+	connect, err := c.open(ctx, h.addr, h.tls, b.clients, true)
 	if err != nil {
 		return h.explain(err)
 	}
@@ -118,6 +118,9 @@ func (b *noticesBench) held(ctx context.Context, secure bool, wants func(...stri
 	after, err := h.resident(ctx)
 	if err != nil {
 		return err
+	}
+	if n := c.ended.Load(); n > 0 {
+		return h.explain(fmt.Errorf("%d connections have ended before the memory of all was read", n))
 	}
 	name := map[bool]string{false: "idle-plain", true: "idle-tls"}[secure]
 	if wants(name) {
@@ -128,18 +131,22 @@ func (b *noticesBench) held(ctx context.Context, secure bool, wants func(...stri
 	if secure {
 		return nil
 	}
-	c.listen()
 	if wants("one-user") {
 		if err := b.oneUser(ctx, h, c); err != nil {
 			return h.explain(err)
 		}
 	}
 	if wants("fan-out") {
-		times, err := c.fanOut(ctx, h, 10, 240, c.all)
+		const rounds = 10
+		hub, self := load.ProcessCPU(h.cmd.Process.Pid), selfCPU()
+		times, err := c.fanOut(ctx, h, rounds, 240, c.all)
 		if err != nil {
 			return h.explain(err)
 		}
-		return b.say("fan-out", b.clients, times, 0, nil)
+		hub, self = load.ProcessCPU(h.cmd.Process.Pid)-hub, selfCPU()-self
+		return b.say("fan-out", b.clients, times, 0, func(l *load.Line) { // for each who is told
+			l.CPU, l.Driver = float64(hub.Microseconds())/float64(rounds*b.clients), float64(self.Microseconds())/float64(rounds*b.clients)
+		})
 	}
 	return nil
 }
@@ -204,7 +211,7 @@ func (b *noticesBench) stalled(ctx context.Context) error {
 			for k := range c.all[:deaf*i] {
 				c.all[k].l.Small = true
 			}
-			if _, err := c.open(ctx, h.addr, h.tls, clients); err != nil {
+			if _, err := c.open(ctx, h.addr, h.tls, clients, false); err != nil {
 				return h.explain(err)
 			}
 			readers := c.all[deaf*i:]
@@ -331,7 +338,7 @@ func (b *noticesBench) storm(ctx context.Context, s *benchSite, others int) erro
 	}
 	c := newListeners(s.users[:b.clients])
 	defer c.close()
-	if _, err := c.open(ctx, victim.config.API.Listen, s.tls, b.clients); err != nil {
+	if _, err := c.open(ctx, victim.config.API.Listen, s.tls, b.clients, false); err != nil {
 		return err
 	}
 	var starts load.Times

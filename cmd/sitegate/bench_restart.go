@@ -86,12 +86,12 @@ func benchRestart(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	l.More = map[string]float64{"rss_mb": float64(processRSS(n.cmd.Process.Pid)) / 1e6, "data_mb": float64(size) / 1e6}
+	l.More = map[string]float64{"rss_mb": float64(load.ProcessRSS(n.cmd.Process.Pid)) / 1e6, "data_mb": float64(size) / 1e6}
 	if *idle > 0 {
 		if !sleepFor(ctx, *idle) {
 			return interrupted(ctx)
 		}
-		l.More["rss_idle_mb"] = float64(processRSS(n.cmd.Process.Pid)) / 1e6
+		l.More["rss_idle_mb"] = float64(load.ProcessRSS(n.cmd.Process.Pid)) / 1e6
 	}
 	return o.print(l)
 }

@@ -41,6 +41,7 @@ type benchSite struct {
 	dir    string
 	remove func()
 	cloud  *emulator.Emulator
+	vendor *benchVendor // in front of the cloud, where the nodes relay
 	server *emulator.Server
 	nodes  []*childNode
 
@@ -80,7 +81,7 @@ func newBenchSite(ctx context.Context, o *benchFlags) (*benchSite, error) {
 	if err := s.filled(alive); err != nil {
 		return s, s.explain(err)
 	}
-	s.fillTook, s.fillCPU, s.fillPeak = time.Since(began), processCPU(s.nodes[0].cmd.Process.Pid), processPeak(s.nodes[0].cmd.Process.Pid)
+	s.fillTook, s.fillCPU, s.fillPeak = time.Since(began), load.ProcessCPU(s.nodes[0].cmd.Process.Pid), processPeak(s.nodes[0].cmd.Process.Pid)
 	if err := s.signIn(ctx); err != nil {
 		return s, s.explain(err)
 	}
@@ -155,7 +156,12 @@ func (s *benchSite) write() error {
 	at := "https://" + ln.Addr().String()
 	s.cloud = &emulator.Emulator{Issuer: at, Sites: map[string]string{benchSiteID: benchSecret}, TokenTTL: benchToken}
 	s.fillCloud()
-	if s.server, err = emulator.Serve(ln, s.cloud, "127.0.0.1"); err != nil {
+	var answering http.Handler = s.cloud
+	if s.o.relay {
+		s.vendor = &benchVendor{cloud: s.cloud}
+		answering = s.vendor
+	}
+	if s.server, err = emulator.Serve(ln, answering, "127.0.0.1"); err != nil {
 		return err
 	}
 	secret, ca := filepath.Join(s.dir, "cloud.secret"), filepath.Join(s.dir, "cloud-ca.pem")
@@ -187,13 +193,31 @@ func (s *benchSite) write() error {
 	s.tls = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
 	s.tls.RootCAs.AppendCertsFromPEM(pem)
 	for _, np := range plan.Nodes {
-		c, _, err := configs.Load(filepath.Join(site, np.Name, "sitegate.yaml"), func(string) string { return "" }, nil)
+		file := filepath.Join(site, np.Name, "sitegate.yaml")
+		if s.o.relay {
+			if err := addRelay(file, at); err != nil {
+				return err
+			}
+		}
+		c, _, err := configs.Load(file, func(string) string { return "" }, nil)
 		if err != nil {
 			return fmt.Errorf("reading the configuration of %s: %w", np.Name, err)
 		}
 		s.nodes = append(s.nodes, &childNode{name: np.Name, config: c, log: filepath.Join(s.dir, np.Name+".log")})
 	}
 	return nil
+}
+
+// addRelay has a node relay to a cloud.
+func addRelay(file, cloud string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("reading a node's configuration: %w", err)
+	}
+	text = fmt.Appendf(text, "\nrelay:\n  url: https://licenses.bench.example\n  discovery_url: %[1]s%[2]s\n  policy_url: %[1]s%[3]s\n  posting_url: %[1]s%[4]s\n"+
+		"  location_url: %[1]s%[5]s\n  access_key_url: %[1]s/Bentley.ULAS.AccessKeyService/AccessKeySvcWebApi\n", cloud,
+		cloudapi.PathDiscovery, cloudapi.DefaultPolicyPath, cloudapi.PathPosting, cloudapi.PathLocation)
+	return os.WriteFile(file, text, 0o600)
 }
 
 // fillCloud gives the cloud's account as many users, each with a license of a year.
@@ -251,6 +275,11 @@ func (s *benchSite) signIn(ctx context.Context) error {
 			return err
 		}
 		s.users = append(s.users, desk.User{Token: token, Product: emulator.ProductCapped})
+	}
+	if s.vendor != nil {
+		if err := s.vendor.sign(s.users); err != nil {
+			return err
+		}
 	}
 	return s.eachUser(ctx, min(signed, 50_000), s.asked(), func(c *desk.Conn, i int) error {
 		var status int
@@ -337,7 +366,7 @@ type usage struct {
 func (s *benchSite) usage(ctx context.Context) usage {
 	u := usage{self: selfCPU(), known: len(s.nodes) > 0}
 	for _, n := range s.nodes {
-		u.nodes += processCPU(n.cmd.Process.Pid)
+		u.nodes += load.ProcessCPU(n.cmd.Process.Pid)
 		if seen, err := n.status(ctx); err == nil {
 			u.index = max(u.index, seen.Cluster.Index)
 		}
@@ -363,6 +392,14 @@ func (s *benchSite) explain(err error) error {
 		err = fmt.Errorf("%w\n\nThe end of the log of %s:\n%s", err, n.name, n.tail())
 	}
 	return err
+}
+
+// explained is explain, where there is something to explain.
+func (s *benchSite) explained(err error) error {
+	if err == nil {
+		return nil
+	}
+	return s.explain(err)
 }
 
 // close ends everything that was started and removes its folder.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"text/tabwriter"
+
+	"sitegate/configs"
 )
 
 const checkHelp = `
@@ -49,6 +51,10 @@ func check(_ context.Context, p *program, args []string) error {
 	if (joined || c.Cluster.Made()) && c.Privacy.Hashes() && c.Privacy.KeyFile == "" {
 		fmt.Fprintf(p.stdout, "\nThe key for hashed names is this node's own (%s): other nodes of the cluster write other hashes of the same name, "+
 			"unless they have a copy of it there, or privacy.key_file names the same key on all.\n", privacyKey(c))
+	}
+	if c.Connect != nil && c.Relay == nil && c.Connect.Relayed != configs.RelayedTunnel {
+		fmt.Fprintln(p.stdout, "\nThe forward proxy is set, and relay is not: discovery, entitlement and usage of the vendor's own client are neither relayed nor tunnelled to. "+
+			"The PAC file leaves those hosts to the site's own way; a desktop that sends everything to the forward proxy does not reach them.")
 	}
 	if c.Cloud == nil {
 		fmt.Fprintln(p.stdout, "\nNo cloud is set: nothing is mirrored, so nobody can be granted anything yet.")

@@ -32,6 +32,17 @@ type childNode struct {
 // its output is gone: else its next line would end it at once, and not them.
 func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
 
+// again is this same program with other arguments, to be started as a child.
+func again(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding this program: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.WaitDelay = 10 * time.Second
+	return cmd, nil
+}
+
 // freePorts finds addresses that nothing listens on.
 func freePorts(n int) ([]string, error) {
 	var addrs []string
@@ -47,19 +58,16 @@ func freePorts(n int) ([]string, error) {
 }
 
 func (n *childNode) start(ctx context.Context) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
-	}
 	out, err := os.OpenFile(n.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("opening the log of %s: %w", n.name, err)
 	}
 	defer out.Close() // the child has its own
-	n.cmd = exec.CommandContext(ctx, self, "serve", "--config", filepath.Join(filepath.Dir(n.config.DataDir), "sitegate.yaml"))
+	if n.cmd, err = again(ctx, "serve", "--config", filepath.Join(filepath.Dir(n.config.DataDir), "sitegate.yaml")); err != nil {
+		return err
+	}
 	n.cmd.Stdout, n.cmd.Stderr = out, out
 	n.cmd.Cancel = func() error { return n.cmd.Process.Signal(os.Interrupt) }
-	n.cmd.WaitDelay = 10 * time.Second
 	if err := n.cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", n.name, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -37,13 +38,32 @@ func commands() []command {
 		{"doctor", "go along the way out and say which hop is to blame", runDoctor},
 		{"reload", "have the node take the way out from its configuration anew", reload},
 		{"status", "show the cluster, the link to the cloud, and counts", status},
+		{"sessions", "show who is active on which machine, with what", sessions},
+		{"users", "show the account's users, and one of them with what happened", users},
+		{"machines", "show what happens on a machine, or take its key from it", machines},
+		{"licenses", "show the account's licenses, what to see to, and move them", licenses},
+		{"refusals", "show who was refused, why, and what they were told", refusals},
+		{"release", "free licenses that are in use, write off checkouts", release},
+		{"block", "keep a user or a machine out of the site", block},
+		{"unblock", "let a user or a machine in again", unblock},
 		{"usage", "show peaks of usage, audit it, carry it to the vendor", usageReports},
+		{"checkouts", "show what is checked out, take in what the vendor has made", checkouts},
+		{"trust", "show the keys of the issuers of sign-ins, and accept those that are held back", trust},
 		{"mirror", "show how fresh the mirror is, fill it from files, accept that it shrinks", mirror},
+		{"audit", "show, verify and export what administrators have done", audit},
+		{"report", "show what became of the licenses in a day, a week, a month", showReport},
+		{"privacy", "export what is kept about a person, or erase it", privacy},
+		{"alert", "try the ways by which administrators are told", alerts},
 		{"time", "take the time of the nodes' clocks, which are off from the site's", siteTime},
 		{"maintenance", "tell everybody when to expect work on the gateway", maintenance},
+		{"bypass", "in an emergency, withhold nothing of what is relayed", bypass},
 		{"cluster", "make a cluster's certificates and configurations; leave a cluster", cluster},
+		{"token", "make, list and revoke API tokens", apiTokens},
+		{"account", "make, list, reset and remove local accounts", localAccounts},
 		{"backup", "write a backup of the whole site, or look into one", backup},
 		{"restore", "build this machine's node from a backup", restore},
+		{"completion", "print what has a shell complete commands and flags", completion},
+		{"manual", "print the manual page", manual},
 		{"version", "show what this program was built from", version},
 	}
 }
@@ -53,6 +73,8 @@ type program struct {
 	environ        []string // "NAME=value"
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	remote         remote // what is asked instead of this machine's node
+	tour           *tour  // not nil: commands only show their flags
 }
 
 // getenv is a variable of the environment, or empty.
@@ -81,8 +103,8 @@ func usagef(format string, args ...any) error {
 // run carries out a command line and returns the exit status. Whatever a command
 // has started has ended by then.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{environ, stdin, stdout, stderr}
-	err := p.dispatch(ctx, "sitegate", commands(), args)
+	p := &program{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
+	err := p.dispatch(withRemote(ctx, p), "sitegate", commands(), args)
 	var exit *exitError
 	switch {
 	case err == nil, errors.Is(err, pflag.ErrHelp):
@@ -95,8 +117,27 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	return exitFailed
 }
 
+// dispatchOr is dispatch for a table whose command list is meant where none is named.
+func (p *program) dispatchOr(ctx context.Context, list func(context.Context, *program, []string) error, name string, table []command, args []string) error {
+	if p.tour != nil {
+		at := len(p.tour.stops)
+		err := p.dispatch(ctx, name, table, args)
+		p.tour.stops[at].lists = true
+		return err
+	}
+	named := len(args) > 0 && (slices.Contains([]string{"help", "--help", "-h"}, args[0]) || slices.ContainsFunc(table, func(c command) bool { return c.name == args[0] }))
+	if named {
+		return p.dispatch(ctx, name, table, args)
+	}
+	return list(ctx, p, args)
+}
+
 // dispatch finds the command that args begin with in a table and runs it.
 func (p *program) dispatch(ctx context.Context, name string, table []command, args []string) error {
+	if p.tour != nil {
+		p.tour.table(ctx, p, name, table)
+		return pflag.ErrHelp
+	}
 	if len(args) == 0 {
 		p.help(p.stderr, name, table)
 		return usagef("say what to do: one of the commands above")
@@ -142,6 +183,9 @@ func (p *program) flags(name, help string) *pflag.FlagSet {
 	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.SortFlags = false
 	f.SetOutput(io.Discard) // parse says what is wrong
+	if p.tour != nil {
+		p.tour.help[f] = help
+	}
 	f.Usage = func() {
 		fmt.Fprintln(p.stdout, strings.TrimSpace(help))
 		if f.HasFlags() {
@@ -153,6 +197,10 @@ func (p *program) flags(name, help string) *pflag.FlagSet {
 
 // parse reads args into f and returns what is left of them.
 func (p *program) parse(f *pflag.FlagSet, args []string) ([]string, error) {
+	if p.tour != nil {
+		p.tour.command(f)
+		return nil, pflag.ErrHelp
+	}
 	err := f.Parse(args)
 	var unknown *pflag.NotExistError
 	switch {

@@ -90,22 +90,16 @@ func TestCommandLines(t *testing.T) {
 
 // Every command has help with an example, and a row that says what it is for.
 func TestEveryCommandHelps(t *testing.T) {
-	names := [][]string{{"cluster", "init"}, {"cluster", "leave"}, {"mirror", "accept"}, {"time", "accept"}, {"usage", "peaks"}, {"maintenance", "announce"}, {"maintenance", "over"}}
-	for _, what := range []string{"starts", "denials", "heartbeats", "failover", "store", "restart", "notices", "hub"} {
-		names = append(names, []string{"bench", what})
-	}
-	for _, c := range commands() {
-		if c.brief == "" {
-			t.Errorf("%s says not what it is for", c.name)
+	for _, x := range stops(t.Context()) {
+		if x.brief == "" && x.name != "" {
+			t.Errorf("%s says not what it is for", x.name)
 		}
-		if !slices.ContainsFunc(names, func(name []string) bool { return name[0] == c.name }) {
-			names = append(names, []string{c.name})
+		if x.table != nil {
+			continue
 		}
-	}
-	for _, name := range names {
-		status, stdout, stderr := sitegate(t, nil, append(name, "--help")...)
-		full := "sitegate " + strings.Join(name, " ")
-		if status != 0 || stderr != "" || !strings.Contains(stdout, "Usage: "+full) || strings.Count(stdout, full) < 2 || !strings.Contains(stdout, "Example:") {
+		status, stdout, stderr := sitegate(t, nil, append(strings.Fields(x.name), "--help")...)
+		full := "sitegate " + x.name
+		if status != 0 || stderr != "" || !strings.Contains(stdout, "Usage: sitegate") || !strings.Contains(stdout, full) && !strings.Contains(stdout, strings.TrimSuffix(full, " list")) || !strings.Contains(stdout, "\nExample") {
 			t.Errorf("%s --help: status %d, %q, %q; want its usage and an example", full, status, stdout, stderr)
 		}
 		if strings.HasSuffix(strings.TrimSpace(stdout), "Flags:") {
@@ -189,5 +183,20 @@ func TestMisspeltVariableIsRefused(t *testing.T) {
 	status, _, stderr := sitegate(t, []string{"SITEGATE_DATA_DRI=x"}, "check", "--config", writeSingle(t))
 	if status != exitUsage || !strings.Contains(stderr, "SITEGATE_DATA_DIR") {
 		t.Errorf("got status %d and %q, want %d and the name that was meant", status, stderr, exitUsage)
+	}
+}
+
+// A forward proxy alone leads to nothing that decides who may work; that is said before it is found out.
+func TestCheckTellsOfAForwardProxyThatDoesNotRelay(t *testing.T) {
+	const said = "relay is not"
+	door := []string{"SITEGATE_CONNECT_LISTEN=127.0.0.1:3128"}
+	for _, x := range []struct {
+		env  []string
+		want bool
+	}{{door, true}, {append(slices.Clone(door), "SITEGATE_CONNECT_RELAYED=tunnel"), false}, {append(slices.Clone(door), "SITEGATE_RELAY_URL=https://licenses.example.com"), false}, {nil, false}} {
+		status, stdout, stderr := sitegate(t, x.env, "check", "--config", writeSingle(t))
+		if status != 0 || strings.Contains(stdout, said) != x.want {
+			t.Errorf("%q: got %d, %s%s; want %q: %t", x.env, status, stdout, stderr, said, x.want)
+		}
 	}
 }

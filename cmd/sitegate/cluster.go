@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"os/user"
 	"strings"
@@ -22,6 +21,7 @@ func cluster(ctx context.Context, p *program, args []string) error {
 		{"token", "make a token that lets one machine join", clusterToken},
 		{"join", "have this machine join a cluster, with a token", clusterJoin},
 		{"remove", "take a node that is lost out of the cluster", clusterRemove},
+		{"rekey", "replace the site CA while the cluster works", clusterRekey},
 		{"leave", "take this machine's node out of its cluster", leave},
 		{"recover", "go on with this machine's node alone when most nodes are lost for good", recoverNode},
 		{"step-down", "have the leader hand over to another node", clusterStepDown},
@@ -69,7 +69,13 @@ func clusterMembers(ctx context.Context, p *program, args []string) error {
 	if err := operator(ctx, c, http.MethodGet, api.PathStatus, nil, &s); err != nil {
 		return err
 	}
-	return p.showMembers(list.Items, s.Cluster.Level, time.Now())
+	if err := p.showMembers(list.Items, s.Cluster.Level, time.Now()); err != nil {
+		return err
+	}
+	if r := s.Cluster.Replacement; r != nil {
+		fmt.Fprintf(p.stdout, "\n%s\n", replacementWords(*r))
+	}
+	return nil
 }
 
 func (p *program) showMembers(members []api.ClusterMember, level uint64, now time.Time) error {
@@ -171,6 +177,7 @@ then, on the new machine, with the file copied there:
 func clusterToken(ctx context.Context, p *program, args []string) error {
 	f := p.flags("cluster token", tokenHelp)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	life := f.Duration("for", time.Hour, "how long it is good: at most 168h")
 	listen := f.String("peer-listen", "", "host:port of the peer port to open, on a node that has been alone")
 	advertise := f.String("peer-advertise", "", "host:port by which others reach it, if that is another")
@@ -192,48 +199,6 @@ func clusterToken(ctx context.Context, p *program, args []string) error {
 	fmt.Fprintln(p.stdout, t.Token)
 	fmt.Fprintf(p.stderr, "It lets one machine into cluster %s, once, until %s. On that machine:\n  sitegate cluster join --token-file FILE --peer-listen HOST:PORT\n",
 		t.Cluster, t.Expires.UTC().Format(time.RFC3339))
-	return nil
-}
-
-const removeHelp = `
-Usage: sitegate cluster remove NODE [--note WHY] [--force] [--config FILE]
-
-Takes a node out of the cluster for good: it counts for no majority any more, and
-its data folder and its certificate are refused by all others from then on. Use it
-for a node whose machine or disk is lost; one that still runs leaves by itself
-(sitegate cluster leave).
-
-It is refused where the nodes that stay would have no majority, as far as is known.
---force, with a note, does it all the same.
-
-Example:
-  sitegate cluster remove gw2 --note "disk failed"
-`
-
-func clusterRemove(ctx context.Context, p *program, args []string) error {
-	f := p.flags("cluster remove", removeHelp)
-	p.configFlags(f)
-	note := f.String("note", "", "why, for the audit trail")
-	force := f.Bool("force", false, "though no majority would be left; needs --note")
-	rest, err := p.parse(f, args)
-	if err != nil {
-		return err
-	}
-	if len(rest) != 1 {
-		return usagef("cluster remove: name one node; see sitegate cluster remove --help")
-	}
-	if *force && *note == "" {
-		return usagef("cluster remove: --force needs --note: say why")
-	}
-	c, _, err := p.load(f)
-	if err != nil {
-		return err
-	}
-	path := api.PathMembers + "/" + url.PathEscape(rest[0]) + "/remove"
-	if err := operator(ctx, c, http.MethodPost, path, api.RemoveRequest{By: p.operatorName(), Note: *note, Force: *force}, nil); err != nil {
-		return err
-	}
-	fmt.Fprintf(p.stdout, "%s is out of the cluster. Its data folder and its certificate are refused from now on.\nTake it out of api.nodes, and out of cluster.peers, in the configurations of the other nodes.\n", rest[0])
 	return nil
 }
 
@@ -284,6 +249,7 @@ const drainPatience = 15 * time.Second
 func clusterDrain(ctx context.Context, p *program, args []string) error {
 	f := p.flags("cluster drain", drainHelp)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	over := f.Duration("over", 10*time.Second, "how long to take for sending the clients elsewhere")
 	if err := p.parseNone(f, args); err != nil {
 		return err

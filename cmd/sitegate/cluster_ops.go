@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sitegate/endpoint"
 	"sitegate/gateway"
 	"sitegate/raftstore"
+	"sitegate/siteca"
 )
 
 // clusterOps is the store as the operator's socket asks for it: the nodes, in the
@@ -120,6 +122,37 @@ func (o *clusterOps) Remove(ctx context.Context, node string, r api.RemoveReques
 		return &endpoint.Refusal{Text: fmt.Sprintf("%s is the node that you are asking. To take it out, say sitegate cluster leave.", node)}
 	}
 	return whyNot(o.store.Remove(ctx, raftstore.Removal{Node: node, By: r.By, Note: r.Note, Force: r.Force}))
+}
+
+// Rekey replaces the site's CA.
+func (o *clusterOps) Rekey(ctx context.Context, r api.RekeyRequest) error {
+	before := o.store.Replacement().Root
+	if err := o.store.Rekey(ctx, raftstore.Rekey{By: r.By, Note: r.Note, Overlap: time.Duration(r.OverlapMS) * time.Millisecond, CutOff: r.CutOff}); err != nil {
+		return whyNot(err)
+	}
+	waiting, cancel := context.WithTimeout(ctx, successionTime)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for bytes.Equal(o.store.Replacement().Root, before) { // so that who asks sees it here
+		select {
+		case <-tick.C:
+		case <-waiting.Done():
+			return nil // it is in the log
+		}
+	}
+	return nil
+}
+
+// Replacement tells of the replacement of the site's CA as long as there is something to
+// see to: until the nodes, and the clients, are to trust the new one only.
+func (o *clusterOps) Replacement() *api.Replacement {
+	r := o.store.Replacement()
+	if len(r.Root) == 0 || !r.Going() && len(r.Left) == 0 && o.store.Now() >= r.Until {
+		return nil
+	}
+	return &api.Replacement{Fingerprint: siteca.Fingerprint(r.Root), Since: r.Since.Std(), Until: r.Until.Std(), Over: r.Over.Std(),
+		Waiting: r.Waits, Keyless: r.Keyless, Left: r.Left}
 }
 
 // successionTime is how long an operator waits to hear who leads next.

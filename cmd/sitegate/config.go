@@ -22,9 +22,10 @@ func (p *program) configFlags(f *pflag.FlagSet) {
 // load loads the configuration that f names. A wrong one ends the program with
 // status 64 and all that is wrong.
 func (p *program) load(f *pflag.FlagSet) (configs.Config, configs.Origins, error) {
-	file, _ := f.GetString("config")
-	c, origins, err := configs.Load(file, p.getenv, f, p.environ...)
-	return c, origins, configError(file, err)
+	if err := p.readRemote(f); err != nil {
+		return configs.Config{}, nil, err
+	}
+	return p.loadOrDefault(f)
 }
 
 // loadChecked is load, with the files that the configuration names looked into.

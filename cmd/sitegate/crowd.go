@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,13 +24,14 @@ type crowd struct {
 	max, each int
 	log       *slog.Logger
 	pace      *pace // nil: as fast as they come
+	suspects  *pace // of those that strangers are wary of
 
 	mu          sync.Mutex
 	open        int
 	from        map[netip.Addr]int
 	told, paced time.Time // when it was last logged that there are too many, and that one address comes too often
 
-	tooMany, tooOften atomic.Uint64 // that were closed
+	tooMany, tooOften, unwanted atomic.Uint64 // that were closed
 }
 
 const (
@@ -38,8 +41,8 @@ const (
 
 // newCrowd takes three quarters of the files this process may have open.
 func newCrowd(log *slog.Logger) *crowd {
-	most := mostFiles()
-	return &crowd{max: most, each: most / 2, log: log, pace: newPace(), from: map[netip.Addr]int{}}
+	most, pace := mostFiles(), newPace(runtime.GOMAXPROCS(0))
+	return &crowd{max: most, each: most / 2, log: log, pace: pace, suspects: newSuspects(), from: map[netip.Addr]int{}}
 }
 
 // mostFiles is how many connections from outside there may be.
@@ -51,38 +54,135 @@ func mostFiles() int {
 	return int(min(max(files.Cur, fewFiles/4), 1<<20)) * 3 / 4
 }
 
-// limit is ln without those that are too many.
-func (c *crowd) limit(ln net.Listener) net.Listener { return &limitedListener{ln, c} }
+// limit is ln without those that are too many. It is closed before the program ends: who
+// waits to be let in is then hung up on.
+func (c *crowd) limit(ln net.Listener) net.Listener { return c.judged(ln, nil) }
 
+// judged is limit without those either that strangers are wary of. What serves it tells who
+// has asked (hear).
+func (c *crowd) judged(ln net.Listener, by strangers) net.Listener {
+	silent := 0
+	if by != nil {
+		silent = silentPerCore * runtime.GOMAXPROCS(0)
+	}
+	l := &limitedListener{Listener: ln, crowd: c, judges: by, queue: newQueue(mostWaiting, silent), failed: make(chan error), closed: make(chan struct{})}
+	go l.gather()
+	return l
+}
+
+// limitedListener takes connections at once, however many there are, and lets them in at the
+// crowd's pace.
 type limitedListener struct {
 	net.Listener
-	crowd *crowd
+	crowd  *crowd
+	judges strangers // nil: nobody is judged
+	queue  *queue
+	failed chan error // what the listener below could not do
+	once   sync.Once
+	closed chan struct{}
+}
+
+// The bounds of one network's connections. More may wait than come at once from one address,
+// and as many be silent inside as a node lets in of one address in half a second.
+const (
+	mostWaiting   = 8192
+	waryWaiting   = 64 // where strangers are wary of it
+	silentPerCore = 64
+)
+
+// gather takes what comes until the listener is closed.
+func (l *limitedListener) gather() {
+	for {
+		conn, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			l.take(conn)
+			continue
+		case errors.Is(err, net.ErrClosed):
+			l.Close()
+		}
+		select {
+		case l.failed <- err: // the server waits a moment before it asks again
+		case <-l.closed:
+			l.queue.close()
+			return
+		}
+	}
+}
+
+// take puts one into the queue, or hangs up.
+func (l *limitedListener) take(conn net.Conn) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		l.queue.put(conn, netip.Prefix{})
+		return
+	}
+	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+	c := l.crowd
+	if l.judges != nil && l.judges.Wary(from) && l.queue.count(network(from)) >= waryWaiting {
+		c.unwanted.Add(1)
+		tcp.SetLinger(0) // nothing was sent, and nothing is to be remembered of it
+		conn.Close()
+		return
+	}
+	if p := c.pace; p != nil && !p.admits(from, time.Now()) {
+		c.hurried(from)
+		conn.Close()
+		return
+	}
+	if !c.enter(from) {
+		conn.Close()
+		return
+	}
+	counted := &countedConn{TCPConn: tcp, leave: sync.OnceFunc(func() { c.leave(from) })}
+	if !l.queue.put(counted, network(from)) {
+		c.tooMany.Add(1)
+		counted.Close()
+	}
 }
 
 func (l *limitedListener) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
+		select {
+		case <-l.closed:
+			return nil, net.ErrClosed
+		case err := <-l.failed:
 			return nil, err
+		case <-l.queue.some:
 		}
-		tcp, ok := conn.(*net.TCPConn)
-		if !ok {
-			return conn, nil
-		}
-		from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-		if p := l.crowd.pace; p != nil && !p.admits(from, time.Now()) {
-			l.crowd.hurried(from)
-			conn.Close()
+		conn := l.queue.next()
+		if conn == nil || !l.welcome(conn) {
 			continue
 		}
-		if l.crowd.enter(from) {
-			if p := l.crowd.pace; p != nil {
-				p.turn()
-			}
-			return &countedConn{TCPConn: tcp, leave: sync.OnceFunc(func() { l.crowd.leave(from) })}, nil
+		if p := l.crowd.pace; p != nil {
+			p.turn()
 		}
-		conn.Close()
+		return conn, nil
 	}
+}
+
+// welcome looks once more at whom it lets in: much may have come of its network since it
+// began to wait. False: it was hung up on.
+func (l *limitedListener) welcome(conn net.Conn) bool {
+	counted, ok := conn.(*countedConn)
+	if !ok || l.judges == nil {
+		return true
+	}
+	from := counted.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+	if now := time.Now(); l.judges.Wary(from) && !l.crowd.suspects.admits(network(from).Addr(), now) {
+		l.crowd.unwanted.Add(1)
+		counted.SetLinger(0)
+		counted.Close()
+		l.queue.left(network(from))
+		return false
+	}
+	counted.watched = &watched{from: from, since: time.Now(), judges: l.judges, queue: l.queue}
+	return true
+}
+
+func (l *limitedListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }
 
 func (c *crowd) enter(from netip.Addr) bool {
@@ -114,9 +214,9 @@ func (c *crowd) hurried(from netip.Addr) {
 
 // measure tells to how many connections were closed at once.
 func (c *crowd) measure(to prometheus.Registerer) {
-	for why, n := range map[string]*atomic.Uint64{"too-many": &c.tooMany, "too-often": &c.tooOften} {
+	for why, n := range map[string]*atomic.Uint64{"too-many": &c.tooMany, "too-often": &c.tooOften, "junk": &c.unwanted} {
 		to.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "sitegate_connections_closed_total", ConstLabels: prometheus.Labels{"why": why},
-			Help: "New connections that were closed at once: too-many are open, or their address connects too-often."}, func() float64 { return float64(n.Load()) }))
+			Help: "New connections that were closed at once: too-many are open, their address connects too-often, or too much junk comes from its network."}, func() float64 { return float64(n.Load()) }))
 	}
 }
 
@@ -134,10 +234,25 @@ func (c *crowd) leave(from netip.Addr) {
 type countedConn struct {
 	*net.TCPConn
 	leave func()
+	// beforeWrite is called before the next Write, and then forgotten; nil: nothing is.
+	beforeWrite atomic.Pointer[func()]
+	watched     *watched // nil: nobody wants to know whether it asks for anything
+}
+
+func (c *countedConn) Write(b []byte) (int, error) {
+	if c.beforeWrite.Load() != nil {
+		if f := c.beforeWrite.Swap(nil); f != nil {
+			(*f)()
+		}
+	}
+	return c.TCPConn.Write(b)
 }
 
 func (c *countedConn) Close() error {
 	defer c.leave()
+	if c.watched != nil {
+		c.watched.closed()
+	}
 	return c.TCPConn.Close()
 }
 

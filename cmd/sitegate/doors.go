@@ -16,8 +16,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"sitegate/api"
 	"sitegate/configs"
 	"sitegate/endpoint"
+	"sitegate/endpoint/console"
+	"sitegate/license"
 	"sitegate/raftstore"
 	"sitegate/upstream/egress"
 )
@@ -27,7 +30,7 @@ type door struct {
 	name   string
 	ln     net.Listener
 	server *http.Server
-	tunnel *endpoint.Tunnel // of the CONNECT door; nil elsewhere
+	tunnel *endpoint.Tunnel // of the forward proxy; nil elsewhere
 	closed chan struct{}    // closed once nobody new is let in
 }
 
@@ -41,11 +44,23 @@ const (
 	idleTime    = 2 * time.Minute
 	drainTime   = 5 * time.Second // requests under way when the door closes
 	headerBytes = 64 << 10
+
+	tunnelHeaderBytes = 32 << 10 // no token comes there
 )
 
 // openDoors listens on all of the node's addresses, or on none. certificate is asked
-// for each connection.
-func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, certificate func() *tls.Certificate, out *egress.Dialer, usage *usageDoor, again *reloading, registry *prometheus.Registry, log *slog.Logger) (ds doors, err error) {
+// for each connection; peer is where the node listens for the others.
+func openDoors(c configs.Config, peer string, ep *endpoint.Endpoint, store *raftstore.Store, scheduled *backups, certificate func(host string) *tls.Certificate, out *egress.Dialer, usage *usageDoor, again *reloading, members func() []api.ClusterMember, registry *prometheus.Registry, log *slog.Logger) (ds doors, err error) {
+	ep.Administer("GET "+api.PathBackup, license.Admin, license.ClusterScope, ep.Noted("backup-taken", giveBackup(store, log)))
+	ep.Administer("POST "+api.PathBackup, license.Admin, license.ClusterScope, ep.Noted("backup-made", backUpNow(scheduled, log)))
+	ep.Administer("POST "+pathReload, license.Admin, license.ClusterScope, ep.Noted("configuration-reloaded", again))
+	usage.install(ep.Administer)
+	pages, err := newConsole(ep, log)
+	if err != nil {
+		return ds, err
+	}
+	ep.Pages("GET "+console.Base, license.Viewer, pages)
+	ep.Pages("POST "+console.Base, license.Viewer, pages)
 	room := newCrowd(log)
 	room.measure(registry)
 	defer func() {
@@ -59,31 +74,35 @@ func openDoors(c configs.Config, ep *endpoint.Endpoint, store *raftstore.Store, 
 	}
 	// HTTP/1.1 only: the websocket needs it, and one dead connection then takes
 	// one request with it.
-	ln = tls.NewListener(room.limit(ln), newHandshakes().limit(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil }}))
-	ds = append(ds, newDoor("api", ln, ep.Handler(), log))
+	ln = tls.NewListener(room.judged(ln, ep), newHandshakes().limit(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(hello.ServerName), nil }}))
+	door := newDoor("api", ln, ep.Handler(), log)
+	door.server.ConnState = hear
+	ds = append(ds, door)
 
 	socket := c.OperatorSocket()
 	if ln, err = listenUnix(socket); err != nil {
 		return ds, fmt.Errorf("listening for the operator on %s: %w", socket, err)
 	}
-	operators := http.NewServeMux()
-	operators.HandleFunc("GET "+pathBackup, giveBackup(store, log))
-	usage.install(operators)
-	operators.Handle("POST "+pathReload, again)
-	operators.Handle("/", ep.Operator())
-	ds = append(ds, newDoor(doorOperator, ln, operators, log))
+	op := newDoor(doorOperator, ln, ep.Operator(), log)
+	op.server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return endpoint.WithSocketUser(ctx, socketUser(conn))
+	}
+	ds = append(ds, op)
 
 	if c.Connect != nil {
-		tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: dialFunc(out.DialContext), Explain: blamed, Allow: c.Connect.Allow, Clients: c.Connect.From})
+		made := forwardProxy(c, peer, out, members)
+		tunnel, err := ep.Tunnel(made)
 		if err != nil {
-			return ds, fmt.Errorf("the door for sign-in pages (connect): %w", err)
+			return ds, fmt.Errorf("the forward proxy (connect): %w", err)
 		}
+		again.also = append(again.also, (&forwarding{running: c, peer: peer, out: out, members: members, tunnel: tunnel, pac: c.Connect.PAC, site: made.PAC.Site}).again)
 		if ln, err = net.Listen("tcp", c.Connect.Listen); err != nil {
-			return ds, cannotListen("sign-in pages", "connect.listen", err)
+			return ds, cannotListen("the forward proxy", "connect.listen", err)
 		}
 		d := newDoor("connect", room.limit(ln), tunnel, log)
-		d.tunnel = tunnel
+		d.tunnel, d.server.MaxHeaderBytes = tunnel, tunnelHeaderBytes
+		tunnel.Watch(d.server)
 		ds = append(ds, d)
 	}
 	return ds, nil
@@ -107,7 +126,7 @@ func (ds doors) api() net.Addr { return ds[0].ln.Addr() }
 
 func newDoor(name string, ln net.Listener, h http.Handler, to *slog.Logger) *door {
 	return &door{name: name, ln: ln, closed: make(chan struct{}), server: &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
+		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes, DisableGeneralOptionsHandler: true,
 		ErrorLog: log.New(serverLog{to, name}, "", 0),
 	}}
 }

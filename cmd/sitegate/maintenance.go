@@ -39,6 +39,7 @@ Example:
 func maintenanceAnnounce(ctx context.Context, p *program, args []string) error {
 	f := p.flags("maintenance announce", maintenanceAnnounceHelp)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	from := f.String("from", "", "when it begins, such as 2026-03-07T18:00:00+01:00")
 	lasts := f.Duration("for", 0, "how long it takes")
 	note := f.String("note", "", "what people are told besides")
@@ -58,9 +59,7 @@ func maintenanceAnnounce(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if in.By, err = asker(in.By); err != nil {
-		return usagef("maintenance announce: %w", err)
-	}
+	in.By = p.asker(in.By)
 	if err := operator(ctx, c, http.MethodPost, api.PathMaintenance, in, nil); err != nil {
 		return err
 	}
@@ -71,6 +70,7 @@ func maintenanceAnnounce(ctx context.Context, p *program, args []string) error {
 func maintenanceOver(ctx context.Context, p *program, args []string) error {
 	f := p.flags("maintenance over", maintenanceOverHelp)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	note := f.String("note", "", "what people are told besides")
 	by := f.String("by", "", "who takes it back (default: the user of this machine who asks)")
 	if err := p.parseNone(f, args); err != nil {
@@ -81,9 +81,7 @@ func maintenanceOver(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	in := api.MaintenanceRequest{By: *by, Note: *note}
-	if in.By, err = asker(in.By); err != nil {
-		return usagef("maintenance over: %w", err)
-	}
+	in.By = p.asker(in.By)
 	if err := operator(ctx, c, http.MethodPost, api.PathMaintenance, in, nil); err != nil {
 		return err
 	}

@@ -86,6 +86,7 @@ func openPeering(c configs.Config, log *slog.Logger) (p peering, err error) {
 	if p.cluster, err = clusterOf(c); err != nil {
 		return p, err
 	}
+	renewEnded(c, p.cluster, log)
 	if c.Cluster.Made() {
 		p.keys, err = siteca.AdoptKeys(c.DataDir, p.cluster, c.Node, c.Cluster.CAFile, c.Cluster.CertFile, c.Cluster.KeyFile)
 		if err != nil {
@@ -94,16 +95,42 @@ func openPeering(c configs.Config, log *slog.Logger) (p peering, err error) {
 	} else if p.keys, err = ownKeys(c, p.cluster, there, log); err != nil {
 		return p, err
 	}
-	if cl := c.Cluster; cl != nil && cl.CAKeyFile != "" && !p.keys.Signs() {
-		key, err := os.ReadFile(cl.CAKeyFile)
-		if err == nil {
-			err = p.keys.TakeCAKey(key)
-		}
-		if err != nil {
-			return p, fmt.Errorf("the key of the site's CA (cluster.ca_key_file): %w", err)
+	return p, takeCAKey(c, p.keys, log)
+}
+
+// takeCAKey keeps the CA's key that the operator has named, where the data folder has none.
+func takeCAKey(c configs.Config, keys *siteca.Keys, log *slog.Logger) error {
+	cl := c.Cluster
+	if cl == nil || cl.CAKeyFile == "" || keys.Signs() {
+		return nil
+	}
+	if cl.Made() {
+		made, err := os.ReadFile(cl.CAFile)
+		if err == nil && !keys.Trusts(made) {
+			log.Warn("the site's CA was replaced: its old key is of no use and can be destroyed, and its settings taken out", "setting", "cluster.ca_key_file", "file", cl.CAKeyFile)
+			return nil
 		}
 	}
-	return p, nil
+	key, err := os.ReadFile(cl.CAKeyFile)
+	if err == nil {
+		err = keys.TakeCAKey(key)
+	}
+	if err != nil {
+		return fmt.Errorf("the key of the site's CA (cluster.ca_key_file): %w", err)
+	}
+	return nil
+}
+
+// renewEnded has a node that holds the CA's key renew its own certificate, if that has ended
+// while the node was off: nobody else may be there to do it. Where it cannot, what is read
+// next says why.
+func renewEnded(c configs.Config, cluster string, log *slog.Logger) {
+	if _, err := siteca.OpenKeys(c.DataDir, cluster, c.Node); err == nil || errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if k, err := siteca.RenewOwn(c.DataDir, cluster, c.Node, clientHosts(c), time.Now()); err == nil {
+		log.Warn("this node's certificate had ended while the node was off, and was renewed", "ends", k.Expires())
+	}
 }
 
 // clusterOf is the cluster a node is of: by its configuration, its data, or its CA;
@@ -154,6 +181,11 @@ func clientHosts(c configs.Config) []string {
 	}
 	if u, err := url.Parse(c.API.URL); err == nil {
 		add(u.Hostname())
+	}
+	if c.Relay != nil {
+		if u, err := url.Parse(c.Relay.URL); err == nil {
+			add(u.Hostname())
+		}
 	}
 	if c.Cluster != nil {
 		host, _, _ := net.SplitHostPort(c.Cluster.Advertise) // empty where there is none

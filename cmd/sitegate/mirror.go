@@ -97,6 +97,7 @@ Example:
 func mirrorAccept(ctx context.Context, p *program, args []string) error {
 	f := p.flags("mirror accept", mirrorAcceptHelp)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	note := f.String("note", "", "why, for the audit trail")
 	by := f.String("by", "", "who accepts it (default: the user of this machine who asks)")
 	if err := p.parseNone(f, args); err != nil {

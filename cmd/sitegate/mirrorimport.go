@@ -46,6 +46,7 @@ const (
 func mirrorImport(ctx context.Context, p *program, args []string) error {
 	f := p.flags("mirror import", mirrorImportHelp)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	yes := f.Bool("yes", false, "do it; without, only show what would change")
 	note := f.String("note", "", "why, for the audit trail")
 	by := f.String("by", "", "who imports it (default: the user of this machine who asks)")
@@ -60,10 +61,7 @@ func mirrorImport(ctx context.Context, p *program, args []string) error {
 	if *encoding != "utf-8" && *encoding != "windows-1252" {
 		return usagef("mirror import: --encoding is utf-8 or windows-1252")
 	}
-	who, err := asker(*by)
-	if err != nil {
-		return usagef("mirror import: %w", err)
-	}
+	who := p.asker(*by)
 	read, err := readPortals(files, *encoding)
 	if err != nil {
 		return err
@@ -105,7 +103,7 @@ func readPortals(files []string, encoding string) ([]*portalFile, error) {
 	for _, name := range files {
 		data, err := readBounded(name, maxPortalBytes)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading what is to be imported: %w", err)
 		}
 		f, err := readPortal(name, data, encoding)
 		if err != nil {
@@ -124,14 +122,10 @@ func readPortals(files []string, encoding string) ([]*portalFile, error) {
 func readBounded(name string, most int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("reading what is to be imported: %w", err)
+		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading what is to be imported: %w", err)
-	}
-	return data, nil
+	return io.ReadAll(io.LimitReader(f, most+1))
 }
 
 // mirrored reads what the site knows.

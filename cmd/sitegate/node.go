@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"sync/atomic"
 
 	"sitegate/gateway"
@@ -43,6 +42,12 @@ func (l *nodeLog) Fresh(ctx context.Context) error {
 }
 
 func (l *nodeLog) View(f func(*license.State)) { l.store.Load().View(f) }
+
+// tryView is false until the store is there, too.
+func (l *nodeLog) tryView(f func(*license.State)) bool {
+	s := l.store.Load()
+	return s != nil && s.TryView(f)
+}
 
 func (l *nodeLog) Now() license.Time { return l.store.Load().Now() }
 
@@ -110,11 +115,4 @@ func (l *nodeLog) backlog() uint64 {
 		return 0
 	}
 	return s.Backlog()
-}
-
-// dialFunc is a way out as the CONNECT door asks for it.
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
-
-func (f dialFunc) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	return f(ctx, network, addr)
 }

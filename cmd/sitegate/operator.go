@@ -59,6 +59,13 @@ func readAnswer(body io.Reader, out any) error {
 // askOperator is operator for an answer that its caller reads. What the node refuses
 // is an error.
 func askOperator(ctx context.Context, c configs.Config, method, path string, in any) (*http.Response, error) {
+	if r, ok := remoteOf(ctx); ok {
+		resp, err := r.ask(ctx, method, path, in)
+		if err != nil {
+			return nil, err
+		}
+		return answered(resp, method, path)
+	}
 	socket := c.OperatorSocket()
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -85,6 +92,11 @@ func askOperator(ctx context.Context, c configs.Config, method, path string, in 
 	if err != nil {
 		return nil, operatorError(c, socket, err)
 	}
+	return answered(resp, method, path)
+}
+
+// answered is an answer that its caller reads, or what the node refuses as an error.
+func answered(resp *http.Response, method, path string) (*http.Response, error) {
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
 	}
@@ -117,6 +129,7 @@ func operatorError(c configs.Config, socket string, err error) error {
 func (p *program) asking(name, help string, args []string) (configs.Config, error) {
 	f := p.flags(name, help)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	if err := p.parseNone(f, args); err != nil {
 		return configs.Config{}, err
 	}
@@ -128,6 +141,7 @@ func (p *program) asking(name, help string, args []string) (configs.Config, erro
 func (p *program) looking(name, help string, args []string) (c configs.Config, asJSON bool, err error) {
 	f := p.flags(name, help)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	f.BoolVar(&asJSON, "json", false, "print it as JSON")
 	if err := p.parseNone(f, args); err != nil {
 		return c, asJSON, err

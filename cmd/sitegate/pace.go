@@ -14,7 +14,7 @@ import (
 
 // pace bounds how fast connections are let in, before anything is computed for them: a
 // TLS handshake costs more than most requests. Who comes from one address too often is
-// closed at once; all others wait for their turn, in the order in which they came, so
+// closed at once; all others wait for their turn (queue), so
 // that a whole site may come back together. The zero value lets everybody in.
 type pace struct {
 	all  *rate.Limiter
@@ -37,17 +37,28 @@ type visits struct {
 	at   time.Time
 }
 
-// The paces of a node. An address can be a whole building behind NAT.
+// The paces of a node. An address can be a whole building behind NAT; but all the others
+// wait for no more than a quarter of the node's pace, and for what came at once no longer
+// than two seconds, however few cores there are.
 const (
 	acceptsPerCore = 500
 	acceptsBurst   = 1000
-	fromOne        = 250
-	fromOneBurst   = 4000
+	fromOnePerCore = acceptsPerCore / 4
+	burstPerCore   = acceptsPerCore * 2
+	mostCoresOfOne = 4      // that are counted for one address
 	maxVisitors    = 16_384 // addresses that are remembered
 )
 
-func newPace() *pace {
-	return &pace{all: rate.NewLimiter(rate.Limit(acceptsPerCore*runtime.GOMAXPROCS(0)), acceptsBurst), each: Pace{fromOne, fromOneBurst}, from: map[netip.Addr]*visits{}}
+func newPace(cores int) *pace {
+	counted := min(cores, mostCoresOfOne)
+	return &pace{all: rate.NewLimiter(rate.Limit(acceptsPerCore*cores), acceptsBurst),
+		each: Pace{float64(fromOnePerCore * counted), burstPerCore * counted}, from: map[netip.Addr]*visits{}}
+}
+
+// newSuspects is the pace of networks that send junk: one may be the building that also
+// those are in who belong.
+func newSuspects() *pace {
+	return &pace{each: Pace{PerSecond: 25, Burst: 25}, from: map[netip.Addr]*visits{}}
 }
 
 // admits reports whether one more may come from an address now.
@@ -113,7 +124,9 @@ func newHandshakes() handshakes {
 }
 
 // limit is a configuration whose handshakes wait for a place, from when the client has
-// said hello until they are over or have had the time to compute.
+// said hello until what it is answered is computed. A node that is short of processors
+// so has no more under way than it can end before their clients give up. Where the
+// connection cannot tell when that is, it is after a moment.
 func (h handshakes) limit(c *tls.Config) *tls.Config {
 	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		// The server's own deadline does not end the hello's context: who has waited for
@@ -128,6 +141,11 @@ func (h handshakes) limit(c *tls.Config) *tls.Config {
 			return nil, errors.New("the handshake took too long")
 		}
 		leave := sync.OnceFunc(func() { <-h })
+		if c, ok := hello.Conn.(*countedConn); ok {
+			c.beforeWrite.Store(&leave) // the answer is written at once, and then the client computes
+			context.AfterFunc(hello.Context(), leave)
+			return nil, nil
+		}
 		over := time.AfterFunc(handshakeTime, leave)
 		context.AfterFunc(hello.Context(), func() { over.Stop(); leave() })
 		return nil, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"sitegate/siteca"
 )
 
 // One address that comes too often is turned away, others are not, and after a while
@@ -45,6 +48,17 @@ func TestOneAddressComesOnlySoOften(t *testing.T) {
 	p.admits(netip.MustParseAddr("10.2.0.1"), later)
 	if len(p.from) != 1 {
 		t.Errorf("a minute later %d addresses are remembered; want the new one", len(p.from))
+	}
+}
+
+// Whatever a machine has, one address alone takes at most a quarter of its pace, and
+// keeps the others waiting for two seconds at most.
+func TestOneAddressKeepsOthersWaitingForAMoment(t *testing.T) {
+	for _, cores := range []int{1, 2, 3, 4, 8, 64} {
+		p := newPace(cores)
+		if all := float64(p.all.Limit()); p.each.PerSecond <= 0 || p.each.PerSecond > all/4 || float64(p.each.Burst) > 2*all || p.each.Burst < 1000 {
+			t.Errorf("%d cores: %+v of %v; want at most a quarter, and two seconds of it at once", cores, p.each, all)
+		}
 	}
 }
 
@@ -84,7 +98,7 @@ func TestHandshakesWaitForAPlaceAndGiveItBack(t *testing.T) {
 		go tls.Client(deaf{conn}, stuck).Handshake() // says hello, and hears no answer
 	}
 	var group sync.WaitGroup
-	for range 10 {
+	for range 3 { // each waits for the others, too, and no longer than is waited for a place
 		group.Go(func() {
 			resp, err := srv.Client().Get(srv.URL)
 			if err != nil {
@@ -97,7 +111,7 @@ func TestHandshakesWaitForAPlaceAndGiveItBack(t *testing.T) {
 	group.Wait()
 	srv.Close()
 	if n := len(h); n != 0 {
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for len(h) > 0 && time.Now().Before(deadline) {
 			time.Sleep(time.Millisecond)
 		}
@@ -128,6 +142,65 @@ func TestAHandshakeWithoutAPlaceGivesUp(t *testing.T) {
 			t.Error("it gave back a place that it never had")
 		}
 	})
+}
+
+// A handshake keeps its place for as long as it computes, and gives it back before its
+// client has to do anything.
+func TestAHandshakeKeepsItsPlaceWhileItComputes(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := &crowd{max: 10, each: 10, log: slog.New(slog.DiscardHandler), from: map[netip.Addr]int{}}
+	ln := room.limit(inner)
+	defer ln.Close()
+	ca, err := siteca.New("site", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key, err := ca.Issue("gw", []string{"gw.example"}, false, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := make(handshakes, 1)
+	signs, sign := make(chan struct{}), make(chan struct{})
+	conf := h.limit(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		close(signs)
+		<-sign // a processor that others have
+		return &pair, nil
+	}})
+	client, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	go tls.Client(deaf{client}, &tls.Config{ServerName: "gw.example"}).Handshake() // says hello, and hears no answer
+	server, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan error, 1)
+	go func() { over <- tls.Server(server, conf).Handshake() }()
+	<-signs
+	select {
+	case h <- struct{}{}:
+		t.Error("there is a place while the only one computes")
+	case <-time.After(5 * handshakeTime):
+	}
+	close(sign)
+	select {
+	case h <- struct{}{}:
+	case <-time.After(time.Minute):
+		t.Error("a place is kept for a client that does not answer")
+	}
+	server.Close()
+	if err := <-over; err == nil {
+		t.Error("a handshake with nobody has come out well")
+	}
 }
 
 // deaf is a connection that hears nothing until it is closed.

@@ -31,14 +31,14 @@ func nodeAt(t *testing.T, file string, begins time.Time) (*gateway.Gateway, *raf
 	}
 	node.store.Store(store)
 	gw := gateway.New(gateway.Config{Log: node, Logger: quiet})
-	ep, err := endpoint.New(endpoint.Config{Gateway: gw, Hub: notice.New(0, 0), Logger: quiet, KeysDir: filepath.Join(dir, "keys"),
+	ep, err := endpoint.New(endpoint.Config{Gateway: gw, Hub: notice.New(0, 0), Logger: quiet, KeysDir: filepath.Join(dir, "keys"), Audit: store.Audit,
 		Issuers: []endpoint.Issuer{{URL: "https://sign-in.example", Audience: "site", Client: http.DefaultClient}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	shut := serveAt(t, file, ep.Operator())
 	led := false
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_ = store.Lead(ctx, func(context.Context) { led = true; cancel() })
 	if !led {
@@ -46,7 +46,7 @@ func nodeAt(t *testing.T, file string, begins time.Time) (*gateway.Gateway, *raf
 	}
 	return gw, store, func() {
 		shut()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := store.Close(ctx); err != nil {
 			t.Error(err)

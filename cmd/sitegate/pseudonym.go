@@ -18,6 +18,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/endpoint/console"
 	"sitegate/license"
 	"sitegate/siteca"
 	"sitegate/upstream/egress"
@@ -30,7 +31,14 @@ type pseudonyms struct {
 	key       []byte
 	all       bool     // everybody
 	countries []string // else the users of these, and all machines
-	country   atomic.Pointer[func(license.UserID) (country string, known bool)]
+	state     atomic.Pointer[stateOf]
+}
+
+// stateOf is where the countries of users are. try reads it only where nobody is to be
+// waited for; false: it was not read.
+type stateOf struct {
+	view func(func(*license.State))
+	try  func(func(*license.State)) bool
 }
 
 // openPseudonyms reads the key, or makes one in the data folder; nil: names are clear.
@@ -64,10 +72,31 @@ const minPrivacyKey = 20
 // privacyKey is the file of a node's own key for hashed names.
 func privacyKey(c configs.Config) string { return filepath.Join(c.DataDir, "privacy.key") }
 
-// name is what a user or a machine is called. kind is user or machine; of other kinds
-// it is as it was.
+// name is what a user or a machine is called in the log. kind is user or machine; of other
+// kinds it is as it was. A line may be written by who reads the state, or changes it, and
+// then nothing must be waited for: who cannot be looked up at once is hidden.
 func (p *pseudonyms) name(kind, name string) string {
-	if p == nil || name == "" || !p.hides(kind, name) {
+	return p.called(kind, name, func(of *stateOf, f func(*license.State)) {
+		if of != nil {
+			of.try(f)
+		}
+	})
+}
+
+// shown is what a user or a machine is called in reports. s is the state that the caller
+// reads; nil: they read none, and it is waited for.
+func (p *pseudonyms) shown(s *license.State, kind, name string) string {
+	return p.called(kind, name, func(of *stateOf, f func(*license.State)) {
+		if s != nil {
+			f(s)
+		} else if of != nil {
+			of.view(f)
+		}
+	})
+}
+
+func (p *pseudonyms) called(kind, name string, read func(*stateOf, func(*license.State))) string {
+	if p == nil || name == "" || !p.hides(kind, name, read) {
 		return name
 	}
 	mac := hmac.New(sha256.New, p.key)
@@ -75,48 +104,46 @@ func (p *pseudonyms) name(kind, name string) string {
 	return kind[:1] + "-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil)[:10]))
 }
 
+// aboutUsers are the paths below which a user's id follows.
+var aboutUsers = []string{api.PathUsers + "/", api.PathSiteUsers + "/", console.Base + "users/"}
+
 // path is that of a request, which may be about a user.
 func (p *pseudonyms) path(path string) string {
-	rest, about := strings.CutPrefix(path, api.PathUsers+"/")
-	if !about {
-		return path
-	}
-	id, act, more := strings.Cut(rest, "/")
-	path = api.PathUsers + "/" + p.name("user", id)
-	if more {
-		path += "/" + act
+	for _, above := range aboutUsers {
+		if rest, about := strings.CutPrefix(path, above); about {
+			id, act, more := strings.Cut(rest, "/")
+			if id != api.InQuery { // which is not logged
+				id = p.name("user", id)
+			}
+			path = above + id
+			if more {
+				path += "/" + act
+			}
+			break
+		}
 	}
 	return path
 }
 
 // hides reports whether a name is to be hashed. Whose country is not known is hidden:
 // it may be one of them.
-func (p *pseudonyms) hides(kind, name string) bool {
+func (p *pseudonyms) hides(kind, name string, read func(*stateOf, func(*license.State))) bool {
 	if p.all || kind == "machine" {
 		return true
 	}
-	look := p.country.Load()
-	if look == nil {
-		return true
-	}
-	country, known := (*look)(license.UserID(name))
-	return !known || slices.Contains(p.countries, country)
+	hidden := true
+	read(p.state.Load(), func(s *license.State) {
+		u := s.User(license.UserID(name))
+		hidden = u == nil || slices.Contains(p.countries, u.Country)
+	})
+	return hidden
 }
 
 // lookIn is where the countries of users are known from now on.
-func (p *pseudonyms) lookIn(view func(func(*license.State))) {
-	if p == nil {
-		return
+func (p *pseudonyms) lookIn(view func(func(*license.State)), try func(func(*license.State)) bool) {
+	if p != nil {
+		p.state.Store(&stateOf{view, try})
 	}
-	look := func(id license.UserID) (country string, known bool) {
-		view(func(s *license.State) {
-			if u := s.User(id); u != nil {
-				country, known = u.Country, true
-			}
-		})
-		return country, known
-	}
-	p.country.Store(&look)
 }
 
 // nameKeys are the keys of the log whose values are names, and of what.

@@ -5,8 +5,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"sitegate/configs"
 	"sitegate/license"
@@ -27,6 +30,8 @@ func TestNamesAreHashedInTheLog(t *testing.T) {
 	log := p.logger(slog.New(slog.NewTextHandler(&b, nil)))
 	log.With("user", license.UserID("ada")).WithGroup("g").Info("refused", "machine", "WS-101", "other", "WS-202", "reason", "machine-active", slog.Group("x", "user", "ada"))
 	log.Info("request", "path", "/v1/users/ada/block", "status", 200)
+	log.Info("request", "path", "/v1/site/users/ada")
+	log.Info("request", "path", "/console/users/ada/free")
 	log.Info("request", "path", "/v1/sessions")
 	got := b.String()
 	for _, name := range []string{"ada", "WS-101", "WS-202"} {
@@ -54,14 +59,71 @@ func TestNamesAreHashedByCountry(t *testing.T) {
 	s := license.NewState()
 	license.Apply(s, license.Entry{At: 1, Command: license.Mirror{Cursor: "1", Changes: []license.Change{
 		{User: &license.User{ID: "ada", Country: "DE"}}, {User: &license.User{ID: "bob", Country: "FR"}}}}})
-	p.lookIn(func(f func(*license.State)) { f(s) })
+	p.lookIn(func(f func(*license.State)) { f(s) }, func(f func(*license.State)) bool { f(s); return true })
 	for name, clear := range map[string]bool{"ada": false, "bob": true, "eve": false} {
 		if got := p.name("user", name); (got == name) != clear {
 			t.Errorf("%s is called %q, want it clear: %v", name, got, clear)
 		}
 	}
+	p.lookIn(func(func(*license.State)) { t.Error("who reads the state asks for it again, which can stop the node") }, nil)
+	for name, clear := range map[string]bool{"ada": false, "bob": true, "eve": false} {
+		if got := p.shown(s, "user", name); (got == name) != clear {
+			t.Errorf("%s is shown as %q, want it clear: %v", name, got, clear)
+		}
+	}
 	if got := p.name("machine", "WS-1"); got == "WS-1" {
 		t.Error("a machine is clear, though it may be of somebody there")
+	}
+}
+
+// Who writes a line of the log while they read the state waits for nobody, even if a
+// change of it waits: that would wait for them, and the node stand still for good.
+func TestALineOfTheLogWaitsForNobody(t *testing.T) {
+	p := hashing(t, configs.Privacy{Names: "clear", Countries: []string{"DE"}})
+	s := license.NewState()
+	license.Apply(s, license.Entry{At: 1, Command: license.Mirror{Cursor: "1", Changes: []license.Change{{User: &license.User{ID: "bob", Country: "FR"}}}}})
+	var lock sync.RWMutex
+	view := func(f func(*license.State)) {
+		lock.RLock()
+		defer lock.RUnlock()
+		f(s)
+	}
+	p.lookIn(view, func(f func(*license.State)) bool {
+		if !lock.TryRLock() {
+			return false
+		}
+		defer lock.RUnlock()
+		f(s)
+		return true
+	})
+	var b bytes.Buffer
+	log := p.logger(slog.New(slog.NewTextHandler(&b, nil)))
+	written, changed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(written)
+		view(func(*license.State) {
+			log.Info("read", "user", "bob")
+			go func() {
+				defer close(changed)
+				lock.Lock()
+				defer lock.Unlock()
+			}()
+			for lock.TryRLock() { // until the change waits
+				lock.RUnlock()
+				runtime.Gosched()
+			}
+			log.Info("read beside a change", "user", "bob")
+		})
+	}()
+	select {
+	case <-written:
+	case <-time.After(time.Minute):
+		t.Fatal("a line of the log waits for the state that its writer reads")
+	}
+	<-changed
+	got := strings.Split(b.String(), "\n")
+	if !strings.Contains(got[0], "user=bob") || strings.Contains(got[1], "user=bob") {
+		t.Errorf("bob is called %q; want him clear where the state is free, and hidden where it is not", got)
 	}
 }
 

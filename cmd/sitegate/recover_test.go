@@ -20,7 +20,7 @@ func leftBehind(t *testing.T) (config string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		if _, err := store.Propose(t.Context(), license.Link{Up: true}); err == nil {
 			break

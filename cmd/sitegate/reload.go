@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,9 +23,12 @@ const reloadHelp = `
 Usage: sitegate reload [--config FILE]
 
 Has the node that runs on this machine read its configuration anew and take the way
-out (egress) from it, with certificates and the PAC file. What is open stays open.
-SIGHUP does the same, and leaves the answer to the log. A configuration that is
-wrong changes nothing. The rest of a changed configuration waits for a restart.
+out (egress) from it, with certificates and the PAC file, and what the forward proxy
+goes by (connect, but for listen); and read the certificate files that it shows itself.
+What is open stays open. SIGHUP does the same, and leaves the answer to the log. A
+configuration that is wrong changes nothing, and a certificate that is wrong leaves the
+one of before. The rest of a changed configuration, the names of the certificate files
+among it, waits for a restart, and is named.
 
 Exit status: 0 taken, 1 the node refused it, 64 the configuration is wrong, 69 no
 node answers.
@@ -39,6 +44,7 @@ type wayTaken struct {
 	Proxies []string `json:"proxies"`
 	PAC     string   `json:"pac,omitempty"`
 	Direct  bool     `json:"direct,omitempty"`
+	Waits   []string `json:"waits,omitempty"` // settings that have changed and wait for a restart
 }
 
 func reload(ctx context.Context, p *program, args []string) error {
@@ -51,6 +57,9 @@ func reload(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "node %s has taken the way out anew: %s\n", c.Node, now.words())
+	if err == nil && len(now.Waits) > 0 {
+		_, err = fmt.Fprintf(p.stdout, "what waits for a restart: %s\n", strings.Join(now.Waits, ", "))
+	}
 	return err
 }
 
@@ -72,27 +81,89 @@ func (w wayTaken) words() string {
 	return strings.Join(words, ", ")
 }
 
-// reloading takes the way out from the configuration anew, whoever asks.
+// reloading takes the way out from the configuration anew, and the certificates from
+// their files, whoever asks.
 type reloading struct {
-	again  func() (configs.Config, error)
-	dialer *egress.Dialer
-	log    *slog.Logger
-	mu     sync.Mutex // one at a time, so that the last one's stays
+	again        func() (setting, error)
+	begun        setting // what the node has begun with
+	taken        setting // what it goes by now: that, with what was taken anew since
+	dialer       *egress.Dialer
+	certificates *certificates // nil: there are none yet
+	// also are what else is taken: each says what is wrong with a configuration, or how
+	// to take it, which cannot fail. It is complete before a door opens.
+	also []func(configs.Config) (take func(), err error)
+	log  *slog.Logger
+	mu   sync.Mutex // one at a time, so that the last one's stays
 }
 
-// take reads the configuration. What is wrong with it changes nothing.
+// takenAnew reports whether a setting is one that reloading takes.
+func takenAnew(key string) bool {
+	return strings.HasPrefix(key, "egress.") || strings.HasPrefix(key, "connect.") && key != "connect.listen"
+}
+
+// withTaken is what holds once a configuration was read anew: what is taken of it, and the
+// rest as it was. A section connect that has come or gone is not taken.
+func (s setting) withTaken(read setting) setting {
+	connect := s.Connect != nil && read.Connect != nil
+	taken := func(key string) bool {
+		return takenAnew(key) && (connect || !strings.HasPrefix(key, "connect."))
+	}
+	now := s
+	now.Egress = read.Egress
+	if connect {
+		c := *read.Connect
+		c.Listen = s.Connect.Listen
+		now.Connect = &c
+	}
+	now.from = configs.Origins{}
+	for key, o := range s.from {
+		if !taken(key) {
+			now.from[key] = o
+		}
+	}
+	for key, o := range read.from {
+		if taken(key) {
+			now.from[key] = o
+		}
+	}
+	return now
+}
+
+// take reads both. Neither waits for the other to be right.
 func (r *reloading) take() (wayTaken, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c, err := r.again()
+	now, err := r.takeWay()
+	if r.certificates != nil {
+		err = errors.Join(err, r.certificates.reread())
+	}
+	return now, err
+}
+
+// takeWay reads the configuration. What is wrong with it changes nothing.
+func (r *reloading) takeWay() (wayTaken, error) {
+	read, err := r.again()
+	c := read.Config
+	var takes []func()
+	for _, prepare := range r.also {
+		var take func()
+		if err == nil {
+			take, err = prepare(c)
+			takes = append(takes, take)
+		}
+	}
 	if err == nil {
 		err = r.dialer.Reload(wayOut(c, r.log))
 	}
 	if err != nil {
-		r.log.Error("the configuration was read anew and is wrong: the way out stays as it was", "err", err)
+		r.log.Error("the configuration was read anew and is wrong: the way out stays as it was, and so does the rest", "err", err)
 		return wayTaken{}, err
 	}
-	now := wayTaken{Proxies: []string{}, Direct: c.Egress.Direct}
+	for _, take := range takes {
+		take()
+	}
+	r.taken = r.taken.withTaken(read)
+	now := wayTaken{Proxies: []string{}, Direct: c.Egress.Direct, Waits: slices.DeleteFunc(configs.Differences(r.begun.Config, c), takenAnew)}
 	for _, p := range c.Egress.Way().Proxies {
 		now.Proxies = append(now.Proxies, p.Name)
 	}
@@ -100,6 +171,9 @@ func (r *reloading) take() (wayTaken, error) {
 		now.PAC = p.URL + p.File
 	}
 	r.log.Info("the way out is as the configuration now says", "proxies", len(now.Proxies), "pac", now.PAC != "", "direct", now.Direct)
+	if len(now.Waits) > 0 {
+		r.log.Warn("settings have changed that wait for a restart", "keys", strings.Join(now.Waits, ", "))
+	}
 	return now, nil
 }
 
@@ -129,5 +203,5 @@ func (r *reloading) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", api.ProblemType)
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(api.Problem{Type: api.ProblemBase + "wrong-configuration", Code: "wrong-configuration", Status: status,
-		Title: "The configuration is wrong", Detail: err.Error(), RequestID: id, Next: []string{"The way out stays as it was.", "Correct it; sitegate check says what is wrong."}})
+		Title: "The configuration is wrong", Detail: err.Error(), RequestID: id, Next: []string{"What is wrong stays as it was: the way out, or a certificate.", "Correct it; sitegate check says what is wrong."}})
 }

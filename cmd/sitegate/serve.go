@@ -2,22 +2,25 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
 
 	"sitegate/api"
 	"sitegate/configs"
@@ -26,7 +29,6 @@ import (
 	"sitegate/license"
 	"sitegate/notice"
 	"sitegate/raftstore"
-	"sitegate/siteca"
 	"sitegate/upstream"
 	"sitegate/upstream/egress"
 )
@@ -37,7 +39,9 @@ Usage: sitegate serve [--config FILE]
 Runs this machine's node until SIGTERM or SIGINT: it then hands over, finishes
 what is under way, and ends with status 0. With SIGHUP it reads the configuration
 anew and takes the way out (egress) from it, passwords and certificates included,
-without closing anything; the rest of a changed configuration waits for a restart.
+and the certificate files that it shows, without closing anything; the rest of a
+changed configuration waits for a restart. It also notices by itself, within a minute,
+that certificate files have changed.
 
 Example:
   sitegate serve --config /etc/sitegate/sitegate.yaml
@@ -52,26 +56,32 @@ func serve(ctx context.Context, p *program, args []string) error {
 	if err := p.parseNone(f, args); err != nil {
 		return err
 	}
-	c, _, err := p.loadChecked(f)
+	again := func() (s setting, err error) {
+		s.file, _ = f.GetString("config")
+		s.Config, s.from, err = p.loadChecked(f)
+		return s, err
+	}
+	s, err := again()
 	if err != nil {
 		return err
 	}
 	lines := newLogWriter(p.stderr)
 	defer lines.close()
-	again := func() (configs.Config, error) {
-		c, _, err := p.loadChecked(f)
-		return c, err
+	var people io.Writer // who start it by hand, and see its log
+	if f, ok := p.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		people = lines
 	}
-	return runNode(ctx, c, again, c.Log.Logger(lines))
+	return runNode(ctx, s, again, s.Log.Logger(lines), people)
 }
 
 // runNode is all the wiring of a node, once, from the disk upwards. It is taken
 // down in the opposite order, after the leadership was handed over: the doors
 // close and clients are sent elsewhere, the leader's errands end, the log and
 // the state are written and closed.
-func runNode(ctx context.Context, c configs.Config, again func() (configs.Config, error), log *slog.Logger) (err error) {
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return fmt.Errorf("making the data folder: %w; give it to the user that sitegate runs as, or set another data_dir", err)
+func runNode(ctx context.Context, s setting, again func() (setting, error), log *slog.Logger, people io.Writer) (err error) {
+	c := s.Config
+	if err := openDataFolder(c.DataDir); err != nil {
+		return err
 	}
 	names, err := openPseudonyms(c)
 	if err != nil {
@@ -91,12 +101,12 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 		return fmt.Errorf("the way out (egress): %w", err)
 	}
 	registry.MustRegister(newWayOutMetrics(dialer))
-	rereads := &reloading{again: again, dialer: dialer, log: log}
+	rereads := &reloading{again: again, begun: s, taken: s, dialer: dialer, log: log}
 	var cloud gateway.Cloud
 	if c.Cloud != nil {
 		client, err := upstream.New(upstream.Config{API: c.Cloud.URL, Issuer: c.Cloud.Issuer, SiteID: c.Cloud.SiteID,
 			SecretFile: c.Cloud.SecretFile, Dialer: dialer, Requests: c.Cloud.Requests, Logger: log, Usage: upstream.UsageConfig{Way: c.Usage.UsageWay(), Posting: c.Usage.PostingURL,
-				Location: c.Usage.LocationURL, UploadHosts: c.Usage.UploadHosts, UltimateID: c.Usage.UltimateID}})
+				Location: c.Usage.LocationURL, UploadHosts: c.Usage.UploadHosts, UltimateID: c.Usage.UltimateID, Posted: postedTo(c)}})
 		if err != nil {
 			return fmt.Errorf("the cloud: %w", err)
 		}
@@ -108,8 +118,9 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	// applies, from the first.
 	node := &nodeLog{}
 	hub := notice.New(0, 0)
-	gw := gateway.New(gateway.Config{Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.Rules.Settings(), Disk: node.disk, Diverged: node.diverged,
-		Backlog: node.backlog, BacklogMost: c.Usage.Room(), UsageWay: c.Usage.UsageWay(),
+	var verifier atomic.Pointer[endpoint.Endpoint] // there is one before a door opens
+	gw := gateway.New(gateway.Config{Verify: verifyBy(&verifier), Administers: administersBy(&verifier), IssuerKeys: keysBy(&verifier), Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.SiteSettings(), Disk: node.disk, Diverged: node.diverged,
+		AuditKeep: c.Audit.Retention, Backlog: node.backlog, BacklogMost: c.Usage.Room(), UsageWay: c.Usage.UsageWay(),
 		Secrets: func() []gateway.Secret { return secretsOf(dialer.Status()) }})
 
 	// Who this node is to others, and the log and its state.
@@ -124,10 +135,10 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	sc.Serve = gw.Serve
 	var telling sync.Mutex
 	sc.OnEvents = func(epoch uint64, events []license.Event) {
+		gw.Observe(events) // first: who is told that something is free asks for it at once
 		telling.Lock()
 		hub.Publish(epoch, events)
 		telling.Unlock()
-		gw.Observe(events)
 	}
 	sc.OnJump = func(epoch, seq uint64) {
 		telling.Lock()
@@ -144,7 +155,8 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 		err = errors.Join(err, store.Close(ctx))
 	}()
 	node.store.Store(store)
-	names.lookIn(node.View)
+	registry.MustRegister(newNodeMetrics(node))
+	names.lookIn(node.View, node.tryView)
 	beginHub(hub, store, &telling)
 
 	if sc.Listener != nil && !peers.kept { // from now on an empty store is one that was lost
@@ -157,11 +169,19 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	left := make(chan struct{})
 	ops := &clusterOps{c: c, store: store, log: log, left: sync.OnceFunc(func() { close(left) })}
 	ec := endpointConfig(c, gw, hub, log, registry, dialer)
+	if ec.Relay != nil {
+		if ec.Relay.Signers, err = vendorSigners(c.Relay.SignerFile); err != nil {
+			return err
+		}
+	}
 	ec.Cluster, ec.OtherNodes = ops, ops.urls
 	if names != nil {
-		ec.Pseudonym = names.name
+		ec.Pseudonym = names.shown
 	}
+	ec.Audit, ec.AuditKeep = store.Audit, c.Audit.Retention
+	ec.History = c.Privacy.History
 	ec.MaxNotices = mostFiles() * 7 / 8
+	ec.Settings, ec.Doctor = rereads.settings, rereads.examine
 	ec.Egress = func() []api.EgressStatus { return egressStatus(dialer.Status()) }
 	var scheduled *backups
 	if c.Backup != nil {
@@ -170,19 +190,23 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 		}
 		ec.Backups = scheduled.status
 	}
+	certs, err := openCertificates(c, peers.keys, log)
+	if err != nil {
+		return err
+	}
+	registry.MustRegister(certs)
+	rereads.certificates = certs
+	ec.Certificates, ec.SiteCA = certs.status, certs.siteCA
 	ep, err := endpoint.New(ec)
 	if err != nil {
 		return err
 	}
-	certificate, err := servingCertificate(c, peers.keys)
-	if err != nil {
-		return err
-	}
+	verifier.Store(ep)
 	carried, err := newUsageDoor(c, gw, peers.keys, log)
 	if err != nil {
 		return err
 	}
-	doors, err := openDoors(c, ep, store, certificate, dialer, carried, rereads, registry, log)
+	doors, err := openDoors(c, peers.Listen, ep, store, scheduled, certs.forHost, dialer, carried, rereads, ops.Members, registry, log)
 	if err != nil {
 		return err
 	}
@@ -212,9 +236,19 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 	g.Go(func() error { return untilDone(gctx, gw.Run(gctx)) })
 	g.Go(func() error { return untilDone(gctx, dialer.Run(gctx)) })
 	g.Go(func() error { rereads.run(gctx, hangups); return nil })
+	g.Go(func() error { certs.run(gctx); return nil })
 	g.Go(func() error { return untilDone(gctx, ep.Run(gctx)) })
+	g.Go(func() error { return offerFirstAccount(gctx, c, ep, store, people, log) })
 	if scheduled != nil {
 		g.Go(func() error { return scheduled.run(gctx) })
+	}
+	if c.Alerts != nil {
+		watch := newAlerts(c, node, gw, store, dialer, certs, scheduled, registry, log)
+		g.Go(func() error { return untilDone(gctx, watch.Run(gctx)) })
+	}
+	if c.Reports != nil {
+		reports := newReports(c, node, gw, ec.Pseudonym, dialer, registry, log)
+		g.Go(func() error { return untilDone(gctx, reports.Run(gctx)) })
 	}
 	for _, d := range doors {
 		g.Go(func() error { return d.run(gctx) })
@@ -235,6 +269,39 @@ func runNode(ctx context.Context, c configs.Config, again func() (configs.Config
 		return nil
 	}
 	return err
+}
+
+// verifyBy has the gateway ask the endpoint for whom a caller of another node speaks. Until
+// there is an endpoint, this node cannot say.
+func verifyBy(ep *atomic.Pointer[endpoint.Endpoint]) func(context.Context, string) (gateway.Who, error) {
+	return func(ctx context.Context, shown string) (gateway.Who, error) {
+		e := ep.Load()
+		if e == nil {
+			return gateway.Who{}, gateway.ErrNotReady
+		}
+		return e.Who(ctx, shown)
+	}
+}
+
+// administersBy is verifyBy for administrators.
+func administersBy(ep *atomic.Pointer[endpoint.Endpoint]) func(context.Context, string) (gateway.Administrator, error) {
+	return func(ctx context.Context, shown string) (gateway.Administrator, error) {
+		e := ep.Load()
+		if e == nil {
+			return gateway.Administrator{}, gateway.ErrNotReady
+		}
+		return e.Administers(ctx, shown)
+	}
+}
+
+// keysBy has the gateway ask the endpoint for the issuers' keys.
+func keysBy(ep *atomic.Pointer[endpoint.Endpoint]) func() []gateway.IssuerKeys {
+	return func() []gateway.IssuerKeys {
+		if e := ep.Load(); e != nil {
+			return e.IssuerKeys()
+		}
+		return nil
+	}
 }
 
 // sendAway tells the clients to go elsewhere, hands over meanwhile (until there is
@@ -323,20 +390,28 @@ func endpointConfig(c configs.Config, gw *gateway.Gateway, hub *notice.Hub, log 
 	out := &http.Client{Transport: dialer.Transport(), Timeout: 15 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, s := range c.SignIn {
-		ec.Issuers = append(ec.Issuers, endpoint.Issuer{URL: s.Issuer, Audience: s.Audience, Client: out})
+		is := endpoint.Issuer{URL: s.Issuer, Audience: s.Audience, UserClaim: s.UserClaim, Client: out}
+		for _, d := range s.Domains {
+			is.Domains = append(is.Domains, strings.ToLower(d))
+		}
+		ec.Issuers = append(ec.Issuers, is)
+	}
+	if a := c.Administrators; a != nil {
+		ec.Administrators = administrators(*a, out)
+	}
+	if r := c.Relay; r != nil {
+		way := dialer.Transport()
+		way.MaxIdleConnsPerHost = way.MaxIdleConns // one host has nearly all of it
+		ec.Relay = &endpoint.RelayConfig{Transport: way, URL: r.URL, Discovery: r.DiscoveryURL, Policy: r.PolicyURL, Posting: r.PostingURL,
+			Location: r.LocationURL, AccessKey: r.AccessKeyURL, UploadHosts: r.UploadHosts, Region: r.Region, Audiences: r.Audiences, KeptDir: filepath.Join(c.DataDir, "policies")}
 	}
 	return ec
 }
 
-// servingCertificate is what the API shows: the configured one, or the node's own,
-// which is renewed while it is in use.
-func servingCertificate(c configs.Config, keys *siteca.Keys) (func() *tls.Certificate, error) {
-	if c.API.CertFile == "" {
-		return keys.Certificate, nil
+// postedTo is where the postings go that were taken over from the vendor's own clients.
+func postedTo(c configs.Config) string {
+	if c.Relay == nil {
+		return c.Usage.PostingURL
 	}
-	pair, err := tls.LoadX509KeyPair(c.API.CertFile, c.API.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("the API's certificate (api.cert_file, api.key_file): %w", err)
-	}
-	return func() *tls.Certificate { return &pair }, nil
+	return c.Relay.PostingURL
 }

@@ -231,6 +231,10 @@ api:
 connect:
   listen: {{q (listen .Node.Connect)}}
   allow: [{{q .SignIn}}]
+  nodes:
+{{- range .Plan.Nodes}}{{if .Connect}}
+    - {{q .Connect}}
+{{- end}}{{end}}
 {{- if .Plan.Desktops}}
   from: [{{range $i, $d := .Plan.Desktops}}{{if $i}}, {{end}}{{q $d}}{{end}}]
 {{- end}}

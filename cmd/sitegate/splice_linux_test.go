@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -37,13 +38,19 @@ func readBytes(t *testing.T) (n int64) {
 // with the way out behind it.
 func connectDoor(t testing.TB, out *egress.Dialer, allow string) string {
 	t.Helper()
+	return connectDoorWith(t, out, allow, 0)
+}
+
+// connectDoorWith is one of which the kernel carries so many directions at once.
+func connectDoorWith(t testing.TB, out *egress.Dialer, allow string, splices int) string {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	gw := gateway.New(gateway.Config{Log: &nodeLog{}, Logger: log})
 	ep, err := endpoint.New(endpoint.Config{Gateway: gw, Hub: notice.New(0, 0), Logger: log, KeysDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: dialFunc(out.DialContext), Explain: blamed, Allow: []string{allow}})
+	tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: &guestDialer{out: out}, Explain: blamed, Allow: []string{allow}, Splices: splices})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +150,125 @@ func TestTunnelsAreSpliced(t *testing.T) {
 	if read := readBytes(t) - before; read < 4*size || read > 4*size+size/2 {
 		t.Errorf("%d MB were read for %d MB through a tunnel, want %d: the kernel does not splice it", read>>20, 2*size>>20, 4*size>>20)
 	}
+}
+
+// Tunnels that say nothing any more hold no pipe of the kernel's: thousands of them would
+// take the file descriptors that the log and the state need.
+func TestIdleTunnelsHoldNoPipes(t *testing.T) {
+	const many, name = 50, "login.site.test:443"
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	echo := listenEcho(t)
+	p := proxy.Start(ln, proxy.Config{Hosts: map[string]string{name: echo.Addr().String()}})
+	defer p.Close()
+	through, err := egress.New(egress.Config{Proxies: []egress.Proxy{{Address: p.Addr()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	door := connectDoor(t, through, name)
+	before := pipes(t)
+	for range many {
+		c, err := net.Dial("tcp", door)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(time.Minute))
+		fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", name, name)
+		head := make([]byte, len("HTTP/1.1 200 Connection Established\r\n\r\n"))
+		if _, err := io.ReadFull(c, head); err != nil {
+			t.Fatalf("%q, %v", head, err)
+		}
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, head[:1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for ; ; <-tick.C {
+		runtime.GC() // what is kept to be used again goes with it
+		n := pipes(t) - before
+		if n <= 4 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d tunnels hold %d ends of pipes", many, n)
+		}
+	}
+}
+
+// However busy tunnels are, no more pipes are open than there is room for; what the kernel does
+// not carry comes through as well.
+func TestBusyTunnelsHoldFewPipes(t *testing.T) {
+	const many, room, name = 20, 2, "login.site.test:443"
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := proxy.Start(ln, proxy.Config{Hosts: map[string]string{name: listenEcho(t).Addr().String()}})
+	defer p.Close()
+	through, err := egress.New(egress.Config{Proxies: []egress.Proxy{{Address: p.Addr()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	door := connectDoorWith(t, through, name, room)
+	before := pipes(t)
+	var open []net.Conn
+	for range many {
+		c, err := net.Dial("tcp", door)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(time.Minute))
+		fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", name, name)
+		if _, err := io.ReadFull(c, make([]byte, len("HTTP/1.1 200 Connection Established\r\n\r\n"))); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	most, deadline := 2*room*(1+runtime.GOMAXPROCS(0)), time.Now().Add(30*time.Second) // what is kept to be used again goes with the collector
+	for {
+		for i, c := range open {
+			said := []byte(fmt.Sprintf("%04d", i))
+			if _, err := c.Write(said); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, len(said))
+			if _, err := io.ReadFull(c, got); err != nil || string(got) != string(said) {
+				t.Fatalf("%q came back as %q, %v", said, got, err)
+			}
+		}
+		runtime.GC()
+		n := pipes(t) - before
+		if n <= most {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d busy tunnels hold %d ends of pipes, want %d at most", many, n, most)
+		}
+	}
+}
+
+// pipes are the ends of pipes that this process has open.
+func pipes(t *testing.T) (n int) {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skipf("this system does not tell: %v", err)
+	}
+	for _, e := range list {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && strings.HasPrefix(to, "pipe:") {
+			n++
+		}
+	}
+	return n
 }
 
 // A tunnel's throughput, as a node has it: 64 MB each way, and what a copy costs.

@@ -49,8 +49,11 @@ func (p *program) showStatus(s api.Status) error {
 	}
 	row("node", "%s, version %s, %s connected", s.Node, s.Version, count(s.Connected, "client"))
 	leader := "no leader: most nodes cannot reach each other"
-	if s.Cluster.Leader != "" {
+	switch {
+	case s.Cluster.Leader != "":
 		leader = "led by " + s.Cluster.Leader
+	case len(s.Cluster.Members) == 0:
+		leader = "which waits for its first nodes to meet, all of them; the log names those that are missing"
 	}
 	if s.Cluster.Diverged {
 		row("state", "DIVERGED: the nodes have different states, and no majority has the same: nothing new is granted; restore a backup, or recover from the node that is right")
@@ -75,6 +78,12 @@ func (p *program) showStatus(s api.Status) error {
 	}
 	for _, words := range cloudWords(s.Cloud) {
 		row("  cloud", "%s", words)
+	}
+	if s.Bypass != nil {
+		row("BYPASS", "nothing that is relayed is withheld %s; to end it: sitegate bypass stop --note WHY", bypassWords(s.Bypass))
+	}
+	for _, issuer := range s.KeysHeld {
+		row("sign-in", "%s LISTS OTHER KEYS ONLY than the site knows, which are not believed: see sitegate trust show", issuer)
 	}
 	for _, l := range s.Lockouts {
 		row("", "the proxy %s HAS REJECTED THE SECRET of %s, %s, and taken none since: see sitegate doctor on %s", l.Proxy, l.Node, ago(s.Time, l.Since), l.Node)
@@ -115,6 +124,19 @@ func (p *program) showStatus(s api.Status) error {
 		span(time.Duration(s.Autonomy.CappedMS)*time.Millisecond), span(time.Duration(s.Autonomy.UncappedMS)*time.Millisecond))
 	if b := s.Backup; b != nil {
 		row("backups", "%s", backupWords(s.Time, b))
+	}
+	for i, x := range s.Certificates {
+		name := "certificates"
+		if i > 0 {
+			name = ""
+		}
+		row(name, "%s", certificateWords(s.Time, x))
+		if x.Problem != "" {
+			row("", "THE FILES OF %s CANNOT BE USED, the certificate of before is shown: %s", x.Name, x.Problem)
+		}
+	}
+	if r := s.Cluster.Replacement; r != nil {
+		row("site CA", "%s", replacementWords(*r))
 	}
 	if d := s.Disk; d != nil {
 		row("disk", "%s", diskWords(*d))

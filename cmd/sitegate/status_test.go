@@ -81,10 +81,19 @@ func TestStatusBeforeTheFirstLeader(t *testing.T) {
 	file := writeSingle(t)
 	answerAt(t, file, statusOf(api.Status{Node: "gw1", Version: "v1"}))
 	_, stdout, _ := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file))
-	for _, want := range []string{"not begun, no leader", "down, the cloud has not answered yet", "not filled yet", "time      not known yet"} {
+	for _, want := range []string{"not begun, which waits for its first nodes to meet, all of them", "down, the cloud has not answered yet", "not filled yet", "time      not known yet"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
+	}
+}
+
+func TestStatusWithoutALeader(t *testing.T) {
+	file := writeSingle(t)
+	answerAt(t, file, statusOf(api.Status{Node: "gw1", Cluster: api.ClusterStatus{ID: "blue", Members: []api.Member{{Name: "gw1", Voter: true}, {Name: "gw2", Voter: true}}}}))
+	_, stdout, _ := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file))
+	if want := "blue, no leader: most nodes cannot reach each other"; !strings.Contains(stdout, want) {
+		t.Errorf("%q is missing in\n%s", want, stdout)
 	}
 }
 

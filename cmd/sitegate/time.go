@@ -35,6 +35,7 @@ Example:
 func timeAccept(ctx context.Context, p *program, args []string) error {
 	f := p.flags("time accept", timeAcceptHelp)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	note := f.String("note", "", "why, for the audit trail")
 	by := f.String("by", "", "who accepts it (default: the user of this machine who asks)")
 	if err := p.parseNone(f, args); err != nil {
@@ -47,9 +48,7 @@ func timeAccept(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *by, err = asker(*by); err != nil {
-		return usagef("time accept: %w", err)
-	}
+	*by = p.asker(*by)
 	var accepted api.AcceptedTime
 	if err := operator(ctx, c, http.MethodPost, api.PathTime+"/accept", api.ReleaseRequest{By: *by, Note: *note}, &accepted); err != nil {
 		return err

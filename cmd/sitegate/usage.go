@@ -19,11 +19,37 @@ import (
 func usageReports(ctx context.Context, p *program, args []string) error {
 	return p.dispatch(ctx, "sitegate usage", []command{
 		{"peaks", "show how many machines used each product at once", usagePeaks},
+		{"day", "show how much was open in the last day", usageDay},
 		{"audit", "find gaps between what was granted and what the cloud has acknowledged", usageAudit},
 		{"refused", "list usage that the cloud refuses, or send it again", usageRefused},
 		{"export", "write usage into files that are carried to the vendor", usageExport},
 		{"import-receipt", "take the vendor's receipt for such a file", usageReceipt},
 	}, args)
+}
+
+const usageDayHelp = `
+Usage: sitegate usage day [--json] [--config FILE]
+
+Shows how many sessions and checkouts were open at the ten-minute marks of the last
+24 hours (GMT), as the node that is asked has counted them. It is the line on the
+console's first page.
+
+Example:
+  sitegate usage day
+`
+
+func usageDay(ctx context.Context, p *program, args []string) error {
+	c, asJSON, err := p.looking("usage day", usageDayHelp, args)
+	if err != nil {
+		return err
+	}
+	var all rows[api.TrendMark]
+	if err := operator(ctx, c, http.MethodGet, api.PathTrend, nil, &all); err != nil {
+		return err
+	}
+	return show(p, &listing{asJSON: asJSON}, all, "The node has not counted yet.", "AT (GMT)|SESSIONS|CHECKOUTS", func(m api.TrendMark) []string {
+		return []string{stamp(m.At), strconv.Itoa(m.Sessions), strconv.Itoa(m.Checkouts)}
+	})
 }
 
 const usagePeaksHelp = `
@@ -46,6 +72,7 @@ Example:
 func usagePeaks(ctx context.Context, p *program, args []string) error {
 	f := p.flags("usage peaks", usagePeaksHelp)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	from := f.String("from", "", "from this day on (default: seven days before --to)")
 	to := f.String("to", "", "up to this day (default: now)")
 	product := f.String("product", "", "only the product with this id")

@@ -26,6 +26,7 @@ Example:
 func usageRefused(ctx context.Context, p *program, args []string) error {
 	f := p.flags("usage refused", usageRefusedHelp)
 	p.configFlags(f)
+	p.remoteFlags(f)
 	resend := f.Bool("resend", false, "send them again now")
 	by := f.String("by", "", "who has them sent (default: the user of this machine who asks)")
 	asJSON := f.Bool("json", false, "print it as JSON")
@@ -39,10 +40,7 @@ func usageRefused(ctx context.Context, p *program, args []string) error {
 	var list api.List[api.RefusedUsage]
 	pending := false
 	if *resend {
-		who, err := asker(*by)
-		if err != nil {
-			return usagef("usage refused: %w", err)
-		}
+		who := p.asker(*by)
 		if pending, err = resendRefused(ctx, c, who, &list); err != nil {
 			return err
 		}

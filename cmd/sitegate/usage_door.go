@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +20,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/endpoint"
 	"sitegate/gateway"
 	"sitegate/license"
 	"sitegate/siteca"
@@ -28,7 +28,7 @@ import (
 	"sitegate/upstream/cloudapi"
 )
 
-// pathExports and pathReceipts are where the operator's socket exports usage, and takes
+// pathExports and pathReceipts are where administrators export usage, and takes
 // the vendor's receipts.
 const (
 	pathExports  = "/v1/usage/exports"
@@ -87,12 +87,12 @@ func newUsageDoor(c configs.Config, gw *gateway.Gateway, keys *siteca.Keys, log 
 	return u, nil
 }
 
-func (u *usageDoor) install(m *http.ServeMux) {
-	m.HandleFunc("GET "+pathExports, u.answer(u.list))
-	m.HandleFunc("POST "+pathExports, u.answer(u.export))
-	m.HandleFunc("GET "+pathExports+"/{number}/manifest", u.answer(u.manifest))
-	m.HandleFunc("GET "+pathExports+"/{number}", u.file)
-	m.HandleFunc("POST "+pathReceipts, u.answer(u.receive))
+func (u *usageDoor) install(handle func(pattern string, needed license.Authority, oneOf license.TokenScopes, h http.Handler)) {
+	handle("GET "+pathExports, license.Viewer, license.ReadScope|license.UsageScope, u.answer(u.list))
+	handle("POST "+pathExports, license.Admin, license.UsageScope, u.answer(u.export))
+	handle("GET "+pathExports+"/{number}/manifest", license.Admin, license.UsageScope, u.answer(u.manifest))
+	handle("GET "+pathExports+"/{number}", license.Admin, license.UsageScope, http.HandlerFunc(u.file))
+	handle("POST "+pathReceipts, license.Admin, license.UsageScope, u.answer(u.receive))
 }
 
 // answer answers with what f returns; nil is no content.
@@ -151,7 +151,7 @@ func (u *usageDoor) export(r *http.Request) (any, error) {
 	if err := readDocument(r, &in); err != nil {
 		return nil, err
 	}
-	if in.By == "" {
+	if in.By = endpoint.AdministratorOf(r.Context()).By(in.By); in.By == "" {
 		return nil, errors.New("by is missing: who exports it")
 	}
 	x, err := u.gw.ExportUsage(r.Context(), license.TimeOf(in.Until), in.By, upstream.UsageLine)
@@ -222,10 +222,7 @@ func (u *usageDoor) manifest(r *http.Request) (any, error) {
 	if !ok {
 		return nil, errors.New("this node has no key to sign with")
 	}
-	chain := pair.Certificate
-	if root, _ := pem.Decode(u.keys.CAPEM()); root != nil {
-		chain = append(chain[:1:1], root.Bytes)
-	}
+	chain := append(pair.Certificate[:1:1], u.keys.Issuer().Raw)
 	return cloudapi.Sign(cloudapi.KindManifest, m, key, chain...)
 }
 
@@ -255,7 +252,7 @@ func (u *usageDoor) receive(r *http.Request) (any, error) {
 	for _, l := range got.Refused {
 		refused = append(refused, gateway.RefusedRecord{Record: l.ID, Why: clipped(l.Detail)})
 	}
-	a, err := u.gw.ReceiveUsage(r.Context(), got.Number, sum, uint64(got.Accepted), refused, r.URL.Query().Get("by"))
+	a, err := u.gw.ReceiveUsage(r.Context(), got.Number, sum, uint64(got.Accepted), refused, endpoint.AdministratorOf(r.Context()).By(r.URL.Query().Get("by")))
 	if err != nil {
 		return nil, err
 	}

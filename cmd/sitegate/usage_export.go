@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"time"
@@ -63,10 +63,7 @@ func usageExport(ctx context.Context, p *program, args []string) error {
 			return usagef("usage export: --until: %w", err)
 		}
 	}
-	who, err := asker(*by)
-	if err != nil {
-		return usagef("usage export: %w", err)
-	}
+	who := p.asker(*by)
 	c, _, err := p.load(f)
 	if err != nil {
 		return err
@@ -293,10 +290,7 @@ func usageReceipt(ctx context.Context, p *program, args []string) error {
 	if len(rest) != 1 {
 		return usagef("usage import-receipt: name one file; see sitegate usage import-receipt --help")
 	}
-	who, err := asker(*by)
-	if err != nil {
-		return usagef("usage import-receipt: %w", err)
-	}
+	who := p.asker(*by)
 	c, _, err := p.load(f)
 	if err != nil {
 		return err
@@ -335,13 +329,4 @@ func dayOrTime(text string) (time.Time, error) {
 }
 
 // asker is who asks: by, or the user of this machine.
-func asker(by string) (string, error) {
-	if by != "" {
-		return by, nil
-	}
-	u, err := user.Current()
-	if err != nil {
-		return "", fmt.Errorf("say who asks, with --by: the user who asks has no name on this machine (%w)", err)
-	}
-	return u.Username, nil
-}
+func (p *program) asker(by string) string { return cmp.Or(by, p.operatorName()) }

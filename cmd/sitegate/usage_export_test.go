@@ -52,7 +52,7 @@ func newSealed(t *testing.T) *sealed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.store.Close(ctx); err != nil {
 			t.Error(err)
@@ -72,14 +72,16 @@ func newSealed(t *testing.T) *sealed {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	s.door.install(mux)
+	s.door.install(func(pattern string, _ license.Authority, _ license.TokenScopes, h http.Handler) {
+		mux.Handle(pattern, h)
+	})
 	answerAt(t, s.file, mux)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	led := false
 	_ = s.store.Lead(ctx, func(context.Context) { led = true; cancel() })
 	if !led {
-		t.Fatal("a node alone does not lead within 20 s")
+		t.Fatal("a node alone does not lead within a minute")
 	}
 	m := license.Mirror{Cursor: "1", Full: true, Last: true, Changes: []license.Change{
 		{Account: &license.Account{ID: "a", AutonomyUncapped: 7 * 24 * time.Hour}},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -17,31 +18,32 @@ import (
 	"sitegate/upstream/egress"
 )
 
-// With SIGHUP the way out is taken from the configuration anew; a wrong one changes nothing, and what is open stays open.
-func TestHangupTakesTheWayOutAnew(t *testing.T) {
-	echo, err := net.Listen("tcp", "127.0.0.1:0")
+// listenEcho answers each piece of what it is sent with the same, until the test ends.
+func listenEcho(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer echo.Close()
+	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for {
-			c, err := echo.Accept()
+			c, err := ln.Accept()
 			if err != nil {
 				return
 			}
 			go func() {
 				defer c.Close()
-				b := make([]byte, 2)
-				for {
-					if _, err := c.Read(b); err != nil {
-						return
-					}
-					_, _ = c.Write(b)
-				}
+				io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}) // without a pipe of the kernel's
 			}()
 		}
 	}()
+	return ln
+}
+
+// With SIGHUP the way out is taken from the configuration anew; a wrong one changes nothing, and what is open stays open.
+func TestHangupTakesTheWayOutAnew(t *testing.T) {
+	echo := listenEcho(t)
 	var proxies []*proxy.Proxy
 	for range 2 {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -67,13 +69,13 @@ func TestHangupTakesTheWayOutAnew(t *testing.T) {
 	defer old.Close()
 
 	next, asked := make(chan configs.Config, 1), make(chan struct{}, 1)
-	again := func() (configs.Config, error) {
+	again := func() (setting, error) {
 		defer func() { asked <- struct{}{} }()
 		select {
 		case c := <-next:
-			return c, nil
+			return setting{Config: c}, nil
 		default:
-			return configs.Config{}, errors.New("a line is wrong")
+			return setting{}, errors.New("a line is wrong")
 		}
 	}
 	hangups := make(chan os.Signal)

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"net/url"
+
+	"sitegate/api"
+)
+
+const machinesHelp = `
+Usage: sitegate machines show NAME [--id] [--json] [--config FILE]
+
+Shows what is open on a machine, and what happened there lately. The machine is meant
+by its name, or with --id by its id.
+
+Example:
+  sitegate machines show WS-101
+`
+
+func machines(ctx context.Context, p *program, args []string) error {
+	return p.dispatch(ctx, "sitegate machines", []command{
+		{"show", "show what is open on a machine, and what happened lately", machinesShow},
+		{"forget-key", "take from a machine the key that it goes by", machineForgetKey},
+	}, args)
+}
+
+func machinesShow(ctx context.Context, p *program, args []string) error {
+	f := p.flags("machines show", machinesHelp)
+	byID := f.Bool("id", false, "NAME is the machine's id")
+	asJSON := f.Bool("json", false, "print it as JSON")
+	p.configFlags(f)
+	p.remoteFlags(f)
+	rest, err := p.parse(f, args)
+	name, err := p.oneName(f, rest, err)
+	if err != nil {
+		return err
+	}
+	c, _, err := p.load(f)
+	if err != nil {
+		return err
+	}
+	key := "machine"
+	if *byID {
+		key = "machine_id"
+	}
+	var all struct {
+		Open    []api.Open        `json:"open"`
+		History []api.HistoryItem `json:"history"`
+	}
+	if all.Open, all.History, err = lately(ctx, c, url.Values{key: {name}}); err != nil {
+		return err
+	}
+	if *asJSON {
+		return p.json(all)
+	}
+	return p.showLately(all.Open, all.History)
+}

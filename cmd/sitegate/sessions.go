@@ -1,0 +1,114 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"sitegate/api"
+)
+
+const sessionsHelp = `
+Usage: sitegate sessions [WORD…] [--user USER] [--machine NAME] [--product ID] [--capped]
+                         [--limit N] [--csv | --json] [--config FILE]
+
+Shows who is active on which machine with what, newest first. WORDs narrow it down to
+the rows that have each of them. USER is a user's id or e-mail address. With --capped
+what has ended in the last three minutes is there, too, as in the vendor's report.
+
+Examples:
+  sitegate sessions ada
+  sitegate sessions --machine WS-101 --json
+`
+
+const checkoutsListHelp = `
+Usage: sitegate checkouts list [WORD…] [--user USER] [--machine NAME] [--product ID] [--capped]
+                               [--limit N] [--csv | --json] [--config FILE]
+
+Shows the licenses that are checked out: whose, to which machine, until when. WORDs
+narrow it down to the rows that have each of them. USER is a user's id or e-mail
+address.
+
+Example:
+  sitegate checkouts list LAPTOP-7
+`
+
+func sessions(ctx context.Context, p *program, args []string) error {
+	return p.opened(ctx, "sessions", sessionsHelp, "session", args)
+}
+
+func checkoutsList(ctx context.Context, p *program, args []string) error {
+	return p.opened(ctx, "checkouts list", checkoutsListHelp, "checkout", args)
+}
+
+// opened lists what is open of a kind.
+func (p *program) opened(ctx context.Context, name, help, kind string, args []string) error {
+	l := p.listing(name, help, api.PathOpen, "after")
+	user := l.String("user", "", "only of this user")
+	machine := l.String("machine", "", "only on the machine of this name")
+	product := l.String("product", "", "only of the product with this id")
+	capped := l.Bool("capped", false, "only of capped products")
+	words, err := p.parse(l.FlagSet, args)
+	if err != nil {
+		return err
+	}
+	l.query.Set("kind", kind)
+	for key, value := range map[string]string{"machine": *machine, "product": *product} {
+		if value != "" {
+			l.query.Set(key, value)
+		}
+	}
+	if *capped {
+		l.query.Set("capped", "yes")
+	}
+	if *user != "" {
+		if err := p.named(ctx, l, *user); err != nil {
+			return err
+		}
+	}
+	all, _, err := read[api.Open](ctx, p, l, words)
+	if err != nil {
+		return err
+	}
+	if kind == "checkout" {
+		return show(p, l, all, "Nothing is checked out that fits.", "ID|USER|MACHINE|PRODUCT|SINCE (GMT)|UNTIL (GMT)|STATE", func(x api.Open) []string {
+			return []string{x.ID, person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), stamp(x.Since), stamp(x.Until), openState(x)}
+		})
+	}
+	return show(p, l, all, "Nothing runs that fits.", "ID|USER|MACHINE|PRODUCT|SINCE (GMT)|STATE", func(x api.Open) []string {
+		return []string{x.ID, person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), stamp(x.Since), openState(x)}
+	})
+}
+
+// openState is what is to be known of something open beside that it is.
+func openState(x api.Open) string {
+	var words []string
+	say := func(yes bool, word string) {
+		if yes {
+			words = append(words, word)
+		}
+	}
+	say(x.Closed, "ended "+stamp(x.Until))
+	say(!x.Closed && x.Provisional, "provisional")
+	say(!x.Closed && !x.Provisional, "confirmed")
+	say(x.Relayed, "relayed")
+	if x.Ending != nil {
+		words = append(words, "ending: "+x.Ending.Reason)
+	}
+	say(x.WrittenOff != nil, "written off")
+	say(!x.Flagged.IsZero(), "its right is gone")
+	return strings.Join(words, ", ")
+}
+
+// person is how a user is called.
+func person(id, name, email string) string {
+	switch {
+	case email != "" && name != "":
+		return name + " <" + email + ">"
+	case email != "" || name != "":
+		return cmp.Or(email, name)
+	}
+	return id
+}
+
+func onMachine(m api.Machine) string { return cmp.Or(m.Name, m.ID) }

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"net"
+	"os/user"
+	"strconv"
+)
+
+// socketUser is which of the system's users is at the other end of a unix socket, by
+// name or by number; empty where the system does not say.
+func socketUser(conn net.Conn) string {
+	uid, ok := peerUser(conn)
+	if !ok {
+		return ""
+	}
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return "uid " + id
+}

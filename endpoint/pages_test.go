@@ -1,0 +1,80 @@
+package endpoint
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"sitegate/api"
+	"sitegate/license"
+)
+
+// Whoever is turned away in the middle of something gets a page, which has what they have
+// typed; programs get a problem document, and who only looks is led to sign in.
+func TestWhoIsTurnedAwayIsGivenToThePages(t *testing.T) {
+	r := withAccount(t, "operator")
+	h := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		p := RefusalOf(req.Context())
+		if p != nil {
+			w.WriteHeader(p.Status)
+		}
+		fmt.Fprintf(w, "%s %d %s", cmp.Or(AdministratorOf(req.Context()).Name, "nobody"), status(p), req.PostFormValue("reason"))
+	})
+	r.e.Pages("GET /console/", license.Viewer, h)
+	r.e.Pages("POST /console/", license.Operator, h)
+	browser := header{"Accept": "text/html,*/*", "Content-Type": "application/x-www-form-urlencoded"}
+	page := func(want string, status int, method string, headers ...header) {
+		t.Helper()
+		a := r.call(t, "", method, "/console/users/ada/block", "reason=typed", append([]header{browser}, headers...)...)
+		if a.StatusCode != status || string(a.raw) != want {
+			t.Errorf("%s: %d %s; want %d %s", method, a.StatusCode, a.raw, status, want)
+		}
+	}
+	page("nobody 401 typed", 401, "POST")
+	page("nobody 401 typed", 401, "POST", header{"Cookie": signInCookie + "=" + newSecret(prefixSignIn)})
+	in := cookieOf(signedIn(t, r.form(t, signInPath, map[string]string{"name": "ivo", "password": goodPassword})))
+	page("ivo (local account) 200 typed", 200, "POST", in)
+	page("ida@example.org 403 typed", 403, "POST", r.asAdmin(t, "ida", "looks"))
+	page("ida@example.org 200 ", 200, "GET", r.asAdmin(t, "ida", "looks"))
+	if a := r.call(t, "", "POST", "/console/users/ada/block", "reason=x", header{"Content-Type": "application/x-www-form-urlencoded"}); a.StatusCode != 401 || a.problem(t).Code != api.CodeUnauthorized {
+		t.Errorf("a program: %d %s", a.StatusCode, a.raw)
+	}
+	r.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if a := r.call(t, "", "GET", "/console/users", nil, header{"Accept": "text/html"}); a.StatusCode != 303 || !strings.HasPrefix(a.Header.Get("Location"), signInPath) {
+		t.Errorf("who looks: %d %s", a.StatusCode, a.raw)
+	}
+	r.e.limits = newLimits[string](Rate{PerSecond: 0.001, Burst: 1})
+	page("ivo (local account) 200 typed", 200, "POST", in)
+	page("ivo (local account) 429 typed", 429, "POST", in)
+}
+
+func status(p *api.Problem) int {
+	if p == nil {
+		return http.StatusOK
+	}
+	return p.Status
+}
+
+// What a page asks for by itself is no use of a sign-in, which ends though it is open.
+func TestAPageThatIsOnlyOpenKeepsNobodySignedIn(t *testing.T) {
+	r := withAccount(t, "viewer")
+	r.e.Pages("GET /console/", license.Viewer, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	r.e.Pages("POST /console/", license.Viewer, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	in := cookieOf(signedIn(t, r.form(t, signInPath, map[string]string{"name": "ivo", "password": goodPassword})))
+	r.stop() // what is to be noted stays where it is
+	r.want(t, 200, "", "GET", "/console/users", nil, in, header{unattended: "1"})
+	r.want(t, 200, "", "GET", livePath, nil, in)
+	if n := len(r.e.uses); n != 0 {
+		t.Errorf("%d uses are noted of a page that is open", n)
+	}
+	r.want(t, 200, "", "GET", "/console/users", nil, in)
+	if n := len(r.e.uses); n != 1 {
+		t.Errorf("%d uses are noted of somebody who looks; want 1", n)
+	}
+	r.want(t, 200, "", "POST", "/console/users", nil, in, header{unattended: "1"})
+	if n := len(r.e.uses); n != 2 {
+		t.Errorf("%d uses are noted with what somebody does; want 2", n)
+	}
+}
