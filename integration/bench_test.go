@@ -248,3 +248,34 @@ func TestBenchOutlivesItsReader(t *testing.T) {
 		t.Errorf("it left %v behind, %v", left, err)
 	}
 }
+
+func TestBenchMeasuresTheForwardProxy(t *testing.T) {
+	t.Parallel()
+	dir := benchDir(t)
+	p := StartProcess(t, "bench", []string{"TMPDIR=" + dir}, Program(t, "sitegate"), "bench", "tunnels", "--squid", "", "--rounds", "1", "--time", "2s", "--idle", "20", "--json")
+	if status := p.Wait(t, 2*time.Minute); status != 0 {
+		t.Fatalf("bench tunnels ended with status %d; it wrote:\n%s", status, p.Output())
+	}
+	got := map[string]benchLine{}
+	for line := range strings.Lines(p.Output()) {
+		if strings.HasPrefix(line, "{") {
+			var l benchLine
+			if err := json.Unmarshal([]byte(line), &l); err != nil {
+				t.Fatalf("reading %s: %v", line, err)
+			}
+			got[l.Name] = l
+		}
+	}
+	if l := got["tunnels"]; l.Ops <= 0 || l.P50 <= 0 || l.P99 < l.P50 || l.Errors != 0 {
+		t.Errorf("tunnels: %+v", l)
+	}
+	if l := got["bulk"]; l.More["mb_per_s"] <= 0 {
+		t.Errorf("bulk: %+v", l)
+	}
+	if l := got["idle"]; l.More["rss_mb"] <= 0 || l.More["rss_mb_before"] <= 0 {
+		t.Errorf("idle: %+v", l)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it left %v behind, %v", left, err)
+	}
+}

@@ -2,9 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -64,12 +61,7 @@ func TestClocksOfOtherDecades(t *testing.T) {
 		t.Fatal(err)
 	}
 	is(time.Now, 3)
-	accept := exec.Command(FaultyProgram(t), "time", "accept", "--note", "the machines were set", "--by", "ida", "--config", s.Nodes[0].Config)
-	accept.Env = append(os.Environ(), s.Env...)
-	out, err := accept.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "Accepted by ida") {
-		t.Fatalf("accepting: %v, %s", err, out)
-	}
+	acceptTime(t, s)
 	is(func() time.Time { return time.Now().Add(jump) }, 0)
 	if _, err := ws101.Start(ctx, emulator.ProductCapped); err != nil {
 		t.Errorf("a start in the time that was accepted: %v", err)

@@ -53,10 +53,15 @@ var (
 // history is possible by the rules.
 func TestNemesis(t *testing.T) {
 	s := NewFaultySite(t, 3, 10, Faults{LeasePart: 60}, historyEnv...)
-	seed := nemesisSeed()
-	for i := range max(1, *historyLength/nemesisRound) {
+	seed, left := nemesisSeed(), 2
+	for i, n := 0, int(max(1, *historyLength/nemesisRound)); i < n; i++ {
 		r := round{s: s, name: fmt.Sprintf("n%d", i), users: 4, each: 3, length: min(*historyLength, nemesisRound), lease: license.DefaultLeaseTTL / 60, seed: seed + uint64(i), faults: faults}
-		if err := errors.Join(r.run(t), s.awaitEqual(t)); err != nil {
+		err := r.run(t)
+		if errors.Is(err, model.ErrUndecided) && !errors.Is(err, model.ErrImpossible) && left > 0 { // it shows nothing: another one
+			t.Log(err)
+			left, n, err = left-1, n+1, nil
+		}
+		if err := errors.Join(err, s.awaitEqual(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -129,7 +134,7 @@ func TestPlantedMistakesAreFound(t *testing.T) {
 		t.Run(test.bug, func(t *testing.T) {
 			test.with.LeasePart, test.with.Bugs = 60, []string{test.bug}
 			s := NewFaultySite(t, 3, 10, test.with, historyEnv...)
-			for i := range 12 {
+			for i := range 40 { // on a busy machine little happens in one
 				r := round{s: s, name: fmt.Sprintf("p%d", i), users: 4, each: 3, length: 10 * time.Second, lease: license.DefaultLeaseTTL / 60, seed: nemesisSeed(), faults: test.faults}
 				err := r.run(t)
 				if err == nil {
@@ -174,8 +179,11 @@ func (s *Site) historyRecords(t testing.TB, users []string) model.Site {
 }
 
 // leaveAlone starts a session that nobody renews, and writes down when it was
-// seen to have expired.
+// seen to have expired. Each new leader gives it a full lease, and a busy machine has
+// more of them: it waits for one that lasts, beyond the history's end if need be.
 func (s *Site) leaveAlone(t testing.TB, ctx context.Context, h *model.History) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), *historyLength+3*license.DefaultLeaseTTL)
+	defer cancel()
 	m := s.machineInHistory(t, h, 100, "h-leaver", 1)
 	watcher := s.Client(t, m.user, "WS-OTHER", 0).Watch(ctx)
 	id := license.ID(uuid.Must(uuid.NewV7()))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -208,14 +209,25 @@ func (n *nemesis) hang(node int, d time.Duration) func() {
 	mend := n.broken(node, func(f *Faults) { f.DiskMS = d.Milliseconds() })
 	return func() {
 		mend()
-		// A write that is under way hangs on, and ends the node when that is 10 s.
-		for until := time.Now().Add(d + time.Second); d > 9*time.Second && !n.s.Nodes[node].Ended() && time.Now().Before(until); {
+		// A write that is under way hangs on, and ends the node when that is 10 s. A node that
+		// ends takes its time, and is not ready meanwhile.
+		hung, late := time.Now().Add(d+time.Second), time.Now().Add(d+20*time.Second)
+		for d > 7*time.Second && !n.s.Nodes[node].Ended() && (time.Now().Before(hung) || !n.ready(node) && time.Now().Before(late)) {
 			time.Sleep(50 * time.Millisecond)
 		}
 		if n.s.Nodes[node].Ended() {
 			n.s.Start(n.t, node)
 		}
 	}
+}
+
+func (n *nemesis) ready(node int) bool {
+	resp, err := n.s.HTTP().Get(n.s.Nodes[node].URL + "/readyz")
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // jump sets a node's clock, by moments or by years.

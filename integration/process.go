@@ -79,6 +79,7 @@ func (p *Process) Resume() { p.cmd.Process.Signal(syscall.SIGCONT) }
 // Wait waits for the process to end by itself and returns its exit status.
 func (p *Process) Wait(t testing.TB, atMost time.Duration) int {
 	t.Helper()
+	atMost = max(atMost, patience)
 	select {
 	case <-p.done:
 		return p.cmd.ProcessState.ExitCode()
@@ -208,9 +209,14 @@ func RemovePrograms() {
 	}
 }
 
+// patience is what is waited for anything at the least: a test that gives up says that
+// something does not come about, and not that the machine is slow.
+const patience = time.Minute
+
 // Eventually waits until what holds, and fails the test if it does not in time.
 func Eventually(t testing.TB, atMost time.Duration, what string, holds func() error) {
 	t.Helper()
+	atMost = max(atMost, patience)
 	deadline := time.Now().Add(atMost)
 	for {
 		err := holds()

@@ -46,10 +46,11 @@ type Site struct {
 	CAPEM []byte
 	Env   []string // of nodes that are started from now on
 
-	direct  bool   // nodes have no Link
-	faulty  bool   // nodes obey Fault
-	faults  Faults // what every node begins with
-	program string // that every node begins with; empty: this revision's
+	direct   bool   // nodes have no Link
+	faulty   bool   // nodes obey Fault
+	faults   Faults // what every node begins with
+	program  string // that every node begins with; empty: this revision's
+	settings string // that config files go on with
 }
 
 // Node is one node of a Site. Its peers reach it through Link, if it has one,
@@ -69,6 +70,14 @@ type Node struct {
 func NewSite(t testing.TB, nodes, users int, env ...string) *Site {
 	t.Helper()
 	s := &Site{Env: env}
+	s.begin(t, nodes, users)
+	return s
+}
+
+// NewSiteWith is NewSite with nodes whose config files go on with these settings.
+func NewSiteWith(t testing.TB, nodes, users int, settings string, env ...string) *Site {
+	t.Helper()
+	s := &Site{Env: env, settings: settings}
 	s.begin(t, nodes, users)
 	return s
 }
@@ -214,12 +223,25 @@ func (s *Site) write(t testing.TB, nodes int) {
 	if out, err := exec.Command(s.programOf(t, new(Node)), args...).CombinedOutput(); err != nil {
 		t.Fatalf("cluster init: %v\n%s", err, out)
 	}
+	for _, n := range s.Nodes {
+		if err := appendTo(n.Config, s.settings); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var err error
 	if s.CAPEM, err = os.ReadFile(filepath.Join(s.Dir, "site", "ca", "site-ca.pem")); err != nil {
 		t.Fatal(err)
 	}
 	s.CA = x509.NewCertPool()
 	s.CA.AppendCertsFromPEM(s.CAPEM)
+}
+
+func appendTo(file, text string) error {
+	before, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(before, text...), 0o600)
 }
 
 // programOf is the sitegate of a node's machine.
@@ -284,12 +306,20 @@ func (s *Site) HTTP() *http.Client {
 // Status asks a node over its operator's socket.
 func (s *Site) Status(n *Node) (api.Status, error) {
 	var st api.Status
-	resp, err := s.operator(n).Get("http://operator" + api.PathStatus)
+	return st, s.Ask(n, api.PathStatus, &st)
+}
+
+// Ask reads something from a node over its operator's socket.
+func (s *Site) Ask(n *Node, path string, into any) error {
+	resp, err := s.operator(n).Get("http://operator" + path)
 	if err != nil {
-		return st, err
+		return err
 	}
 	defer resp.Body.Close()
-	return st, json.NewDecoder(resp.Body).Decode(&st)
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", path, resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(into)
 }
 
 // operator is a client of a node's operator's socket.
