@@ -1,0 +1,310 @@
+package browser
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/emulator"
+	"sitegate/integration"
+)
+
+// picturesEnv is the folder that pictures of the console's pages are kept in; none: they are
+// not kept. axeEnv is axe-core's script, which looks for what keeps people out.
+const (
+	picturesEnv = "SITEGATE_TEST_PICTURES"
+	axeEnv      = "SITEGATE_TEST_AXE"
+)
+
+// openDoor brings a node's operator's socket to a browser, which cannot open it: whoever
+// comes that way administers.
+func openDoor(t *testing.T, n *integration.Node) (url string) {
+	t.Helper()
+	socket := filepath.Join(filepath.Dir(n.Config), "data", "operator.sock")
+	way := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
+	s := httptest.NewServer(&httputil.ReverseProxy{Transport: way, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = "http", "operator"
+		r.Out.Host = r.In.Host
+	}})
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+		way.CloseIdleConnections()
+	})
+	return s.URL
+}
+
+// must has the browser do something with the page.
+func (p *page) must(method string, params, result any) {
+	p.t.Helper()
+	if err := p.b.call(p.session, method, params, result); err != nil {
+		p.t.Fatalf("%s: %v", method, err)
+	}
+}
+
+// sized makes the window that wide, and light or dark.
+func (p *page) sized(width int, scheme string) {
+	p.t.Helper()
+	p.must("Emulation.setScrollbarsHidden", map[string]any{"hidden": true}, nil)
+	p.must("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false}, nil)
+	p.must("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}}}, nil)
+}
+
+// went goes to a page of the console and waits until it is there.
+func (p *page) went(url string) {
+	p.t.Helper()
+	if e := p.open(url); e != "" {
+		p.t.Fatalf("%s: %s", url, e)
+	}
+	integration.Eventually(p.t, patience, url+" is there", func() error {
+		var at string
+		if err := p.eval(`document.readyState === "complete" && document.querySelector("main h1") ? location.href : ""`, &at); err != nil || at == "" {
+			return fmt.Errorf("it is not, %w", err)
+		}
+		return nil
+	})
+}
+
+// presses presses keys, one after the other.
+func (p *page) presses(keys ...string) {
+	p.t.Helper()
+	codes := map[string]int{"Tab": 9, "Enter": 13}
+	for _, key := range keys {
+		code, special := codes[key]
+		if !special {
+			p.must("Input.insertText", map[string]any{"text": key}, nil)
+			continue
+		}
+		press := map[string]any{"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code, "nativeVirtualKeyCode": code}
+		if key == "Enter" {
+			press["text"] = "\r"
+		}
+		p.must("Input.dispatchKeyEvent", press, nil)
+		press["type"] = "keyUp"
+		delete(press, "text")
+		p.must("Input.dispatchKeyEvent", press, nil)
+	}
+}
+
+// tabsTo presses Tab until what has the focus has a text.
+func (p *page) tabsTo(text string) {
+	p.t.Helper()
+	var seen []string
+	for range 80 {
+		p.presses("Tab")
+		var has string
+		p.run(`(e => e ? (e.getAttribute("aria-label") || e.innerText || e.name || "") : "")(document.activeElement)`, &has)
+		if strings.TrimSpace(has) == text {
+			return
+		}
+		seen = append(seen, strings.TrimSpace(has))
+	}
+	p.t.Fatalf("the keyboard does not get to %q; it gets to %q", text, seen)
+}
+
+// pictured keeps a picture of the whole page.
+func (p *page) pictured(name string) {
+	p.t.Helper()
+	folder := os.Getenv(picturesEnv)
+	if folder == "" {
+		return
+	}
+	var shot struct{ Data string }
+	p.must("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true}, &shot)
+	b, err := base64.StdEncoding.DecodeString(shot.Data)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), b, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// isOpenToAll has axe-core look at the page, by the rules of levels A and AA.
+func (p *page) isOpenToAll(name string) {
+	p.t.Helper()
+	script := os.Getenv(axeEnv)
+	if script == "" {
+		return
+	}
+	axe, err := os.ReadFile(script)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.run(string(axe)+"; true", nil)
+	var found []struct {
+		ID, Help string
+		Nodes    []struct {
+			HTML           string
+			FailureSummary string
+		}
+	}
+	p.run(`axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}).then(r => r.violations)`, &found)
+	for _, f := range found {
+		for _, n := range f.Nodes {
+			p.t.Errorf("%s: %s (%s) of %.300s: %s", name, f.Help, f.ID, n.HTML, n.FailureSummary)
+		}
+	}
+}
+
+// consolePages are all pages, and what each must show of the site that the test makes.
+var consolePages = []struct{ path, shows string }{
+	{"", "Sessions and checkouts"}, {"refusals", "What they were told"}, {"checkouts", "Check out for many"}, {"users", "Country"}, {"users/" + emulator.UserA, "History"},
+	{"machines", "WS-7"}, {"machine?name=WS-7", "Open here"}, {"licenses", "never used"}, {"licenses?state=unassigned", "its year runs on"}, {"capped", "Download CSV"},
+	{"usage", "Records waiting"}, {"usage/pooled", "no pooled use could have been"}, {"rollout", "Would have been refused"}, {"rollout/bypass", "The vendor’s cloud still decides"},
+	{"cluster", "node1"}, {"cluster/backup/file", "sitegate backup verify"}, {"connectivity", "Last contact"}, {"settings", "waits for a restart"},
+	{"audit", "Last hash"}, {"audit/verify", "The audit trail holds."}, {"connectivity/doctor", "which hop is to blame"},
+	{"checkouts/bulk", "Every row is checked first"}, {"cluster/join", "It is shown once"}, {"users/" + emulator.UserA + "/block", "What this does"}, {"nowhere", "There is no such page"},
+}
+
+// The console of a node shows at once what happens on another, what it is for can be done
+// on it, with the keyboard alone, and everybody can use it on every screen.
+func TestTheConsole(t *testing.T) {
+	t.Parallel()
+	needs(t, "chromium")
+	s := integration.NewSiteWithoutLinks(t, 3, 60)
+	leader := s.Leader(t)
+	looked, third := s.Nodes[(leader+1)%3], s.Nodes[(leader+2)%3]
+	base := openDoor(t, looked) + "/console/"
+	b := newChromium(t, "")
+	p := b.page(t)
+	p.sized(1280, "light")
+	p.went(base)
+	p.shows("Nobody is active", "3 of 3 nodes")
+	p.pictured("now-empty")
+
+	// What is started on one node is seen on the page of another, though the third dies.
+	desk := s.Client(t, emulator.UserA, "WS-7", leader)
+	integration.Eventually(t, patience, "the page is live", func() error {
+		var live string
+		if err := p.eval(`document.getElementById("live").textContent`, &live); err != nil || live != "Live" {
+			return fmt.Errorf("it says %q, %w", live, err)
+		}
+		return nil
+	})
+	third.Kill()
+	begun := time.Now()
+	if _, err := desk.Start(t.Context(), emulator.ProductCapped); err != nil {
+		t.Fatal(err)
+	}
+	p.shows("WS-7")
+	t.Logf("a start on one node was on the page of another after %v", time.Since(begun).Round(time.Millisecond))
+	if _, err := s.Client(t, emulator.UserA, "WS-8", leader).Start(t.Context(), emulator.ProductCapped); err == nil {
+		t.Fatal("another machine was let in")
+	}
+	other := s.Client(t, emulator.UserB, "LAPTOP-3", leader)
+	if _, err := other.CheckOut(t.Context(), emulator.ProductCapped, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	p.shows("LAPTOP-3", "checkout")
+
+	// Typing narrows the list, and a name that is no name finds nothing and does nothing.
+	p.run(`document.getElementById("q").focus()`, nil)
+	p.presses("laptop")
+	p.shows("1 found of 2")
+	p.run(`document.getElementById("q").value = ""`, nil)
+	p.presses(`<img src=x onerror=alert(1)>"'`)
+	p.shows("Nothing matches")
+
+	for _, x := range consolePages {
+		name := strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(x.path)
+		if name == "" {
+			name = "now"
+		}
+		for _, look := range []struct {
+			name, scheme string
+			width        int
+		}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"narrow", "light", 360}, {"wide", "dark", 2560}} {
+			p.sized(look.width, look.scheme)
+			if look.name == "light" {
+				p.went(base + x.path)
+				p.shows(x.shows)
+			}
+			var sideways int
+			p.run(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &sideways)
+			if sideways > 0 {
+				t.Errorf("%s at %d px is %d px too wide", name, look.width, sideways)
+			}
+			if look.name != "wide" {
+				p.pictured(name + "-" + look.name)
+				p.isOpenToAll(name + " " + look.name)
+			}
+		}
+	}
+
+	// By keyboard alone: to the refusals, and from there the machine that is in the way is freed.
+	p.sized(1280, "light")
+	p.went(base)
+	p.presses("Tab")
+	var first string
+	p.run(`document.activeElement.innerText`, &first)
+	if first != "Skip to the content" {
+		t.Errorf("the first that the keyboard gets to is %q", first)
+	}
+	p.tabsTo("Refusals")
+	p.presses("Enter")
+	p.shows("WS-8", "Free WS-7")
+	p.tabsTo("Free WS-7")
+	p.presses("Enter")
+	p.shows("What this does", "Work that was not saved")
+	p.tabsTo("reason")
+	p.presses("she is on leave", "Tab", "Enter")
+	p.shows("The machine was told to let go.")
+	p.went(base + "users/" + emulator.UserA)
+	p.shows("freed by IT")
+
+	weighs(t, base)
+	p.speaks(base)
+}
+
+// weighs sees that a page with all that comes with it is light.
+func weighs(t *testing.T, base string) {
+	t.Helper()
+	total := 0
+	for _, path := range []string{"", "static/console.css", "static/console.js", "static/icon.svg"} {
+		resp, err := http.Get(base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += int(n)
+	}
+	if total > 150<<10 {
+		t.Errorf("the first page weighs %d bytes", total)
+	}
+	t.Logf("the first page weighs %d bytes with all that comes with it", total)
+}
+
+// speaks sees that the page is in the language that was chosen on it.
+func (p *page) speaks(base string) {
+	p.t.Helper()
+	for lang, text := range map[string]string{"fr": "Sessions et emprunts", "de": "Sitzungen und Ausleihen"} {
+		p.went(base + "language?to=" + lang + "&back=/console/")
+		p.shows(text)
+		var is json.RawMessage
+		p.run(`document.documentElement.lang`, &is)
+		if string(is) != `"`+lang+`"` {
+			p.t.Errorf("a page in %s says that it is in %s", lang, is)
+		}
+	}
+}

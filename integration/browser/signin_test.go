@@ -1,0 +1,73 @@
+package browser
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"strings"
+	"testing"
+
+	"sitegate/emulator"
+	"sitegate/integration"
+	"sitegate/upstream/cloudapi"
+)
+
+// certificateOf is the one that a node shows to its clients.
+func certificateOf(t *testing.T, n *integration.Node) *x509.Certificate {
+	t.Helper()
+	c, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", strings.TrimPrefix(n.URL, "https://")) // whose it is, the browser will ask
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.(*tls.Conn).ConnectionState().PeerCertificates[0]
+}
+
+// signsIn goes to the console and has the issuer say who somebody is.
+func (p *page) signsIn(n *integration.Node, user cloudapi.User) {
+	p.t.Helper()
+	if e := p.open(n.URL + "/console/cluster"); e != "" {
+		p.t.Fatalf("the console: %s", e)
+	}
+	p.shows("Sign in")
+	p.run(`document.querySelector('a[href*="/console/sign-in/issuer"]').click()`, nil)
+	p.shows("E-mail")
+	p.run(fmt.Sprintf(`(() => { document.querySelector("[name=email]").value = %q; document.querySelector("[name=password]").value = %q; document.querySelector("button").click() })()`, user.Email, emulator.Password(user.ID)), nil)
+}
+
+// Administrators sign in at the console by the site's issuer, and are shown what their role
+// may do and no more.
+func TestAdministratorsSignInByTheIssuer(t *testing.T) {
+	t.Parallel()
+	needs(t, "chromium")
+	const back = "/console/sign-in/back"
+	s := integration.NewSiteWithoutLinks(t, 1, 20, "SITEGATE_ADMINISTRATORS_ISSUER="+integration.Issuer, "SITEGATE_ADMINISTRATORS_AUDIENCE=site-gateway-administration",
+		"SITEGATE_ADMINISTRATORS_CLIENT_ID="+emulator.ConsoleClient, "SITEGATE_ADMINISTRATORS_VIEWERS="+cloudapi.RoleFulfillmentContact, "SITEGATE_ADMINISTRATORS_ADMINS="+cloudapi.RoleCoAdministrator)
+	n := s.Nodes[0]
+	s.Cloud.Consoles = []string{n.URL + back}
+	users := s.Cloud.Users()
+	viewer, admin, nobody := users[10], users[11], users[12]
+	viewer.Roles, admin.Roles = []string{cloudapi.RoleFulfillmentContact}, []string{cloudapi.RoleCoAdministrator}
+	s.Cloud.PutUser(viewer)
+	s.Cloud.PutUser(admin)
+	b := newChromium(t, n.Door+"/proxy.pac", shown(t, n, integration.LoginHost), certificateOf(t, n))
+	p := b.page(t)
+
+	p.signsIn(n, nobody)
+	p.shows("You have no role here")
+	p.signsIn(n, viewer)
+	p.shows("This node and its log", "viewer")
+	var acts int
+	p.run(`document.querySelectorAll("main a.button, main a.act").length`, &acts)
+	if acts != 0 {
+		t.Errorf("a viewer is shown %d things to do with the cluster", acts)
+	}
+	p.went(n.URL + "/console/cluster/join")
+	p.shows("You may not do this")
+	p.run(`document.querySelector("form[action$='/console/sign-out'] button").click()`, nil)
+	p.shows("Sign in")
+	p.signsIn(n, admin)
+	p.shows("This node and its log", "Add a node")
+	p.went(n.URL + "/console/cluster/join")
+	p.shows("It is shown once")
+}
