@@ -60,6 +60,10 @@ func TestSettlingChangesNothingOfWhatIsPossible(t *testing.T) {
 				out = Unknown()
 			case k == 4 && (in.Op == Start || in.Op == CheckOut):
 				out = Denied(license.MachineActive)
+			case k == 5 && in.Op == Stop:
+				out = Denied(license.UnknownSession)
+			case k == 5 && in.Op == Return:
+				out = Denied(license.UnknownCheckout)
 			}
 			call := r.Int64N(20)
 			ops = append(ops, porcupine.Operation{ClientId: n, Input: in, Output: out, Call: call, Return: call + 1 + r.Int64N(8)})
