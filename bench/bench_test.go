@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -50,6 +51,44 @@ func TestEverySystemIsMeasured(t *testing.T) {
 	}
 }
 
+// What this program starts itself as: a server of centrifuge.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "centrifuge" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// Few clients hear both systems, and what is measured of each is said.
+func TestNoticesAreMeasuredBesideAPeers(t *testing.T) {
+	sitegate := filepath.Join(t.TempDir(), "sitegate")
+	build := exec.Command("go", "build", "-o", sitegate, "./cmd/sitegate")
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building sitegate: %v\n%s", err, out)
+	}
+	var out, said bytes.Buffer
+	if err := run(t.Context(), []string{"notices", "-sitegate", sitegate, "-clients", "20", "-rounds", "1", "-time", "500ms", "-rate", "100"}, &out, &said); err != nil {
+		t.Fatalf("%v\n%s", err, said.String())
+	}
+	for _, system := range []string{"sitegate", "centrifuge"} {
+		for _, name := range []string{"idle-plain", "one-user", "fan-out"} {
+			found := false
+			for text := range strings.Lines(out.String()) {
+				var l load.Line
+				if err := json.Unmarshal([]byte(text), &l); err != nil {
+					t.Fatalf("%s: %v", text, err)
+				}
+				found = found || l.Name == system+", "+name && l.Count > 0 && l.P50 > 0 && l.Clients == 20
+			}
+			if !found {
+				t.Errorf("there is no %s of %s in\n%s", name, system, out.String())
+			}
+		}
+	}
+}
+
 func TestWhatIsWrongIsSaid(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	for args, want := range map[string]string{
@@ -59,6 +98,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"-clients 9 -users 8": "-clients is 1 to -users",
 		"-time 0s":            "-time longer than nothing",
 		"now":                 `"now" is too much`,
+		"notices -clients 0":  "-clients is 1 to 18,000",
+		"notices":             "make build",
 	} {
 		var out bytes.Buffer
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

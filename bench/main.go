@@ -1,10 +1,11 @@
-// Command bench runs the claim workload (take what nobody holds, with a lease, and
-// give it back) against a cluster of sitegate's, against etcd and redis as Debian
-// ships them, and a bare loop of fsyncs: one after the other in each round, on the
-// same machine and the same disk, measured by the same clock. It prints each run and
-// sitegate's figures divided by its peers'.
+// Command bench runs, as bench notices, sitegate's notices against centrifuge, the
+// library that Centrifugo is made of. Otherwise it runs the claim workload (take what
+// nobody holds, with a lease, and give it back) against a cluster of sitegate's, against
+// etcd and redis as Debian ships them, and a bare loop of fsyncs. All are run one after
+// the other in each round, on the same machine and the same disk, measured by the same
+// clock. It prints each run, and of claims sitegate's figures divided by its peers'.
 //
-// It is a module of its own, so that the peers' clients stay out of the product's.
+// It is a module of its own, so that what is its peers' stays out of the product's.
 package main
 
 import (
@@ -55,6 +56,14 @@ type claims interface {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "notices":
+			return notices(ctx, args[1:], stdout, stderr)
+		case "centrifuge": // notices starts it
+			return serveCentrifuge(ctx, args[1:], stderr)
+		}
+	}
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
