@@ -7,6 +7,7 @@ RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /out/usr/bin/sitegate ./cmd/sitegate \
  && mkdir -p /out/var/lib/sitegate /out/etc/sitegate /out/etc/ssl/certs \
+ && chmod 700 /out/var/lib/sitegate \
  && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/
 
 FROM scratch

@@ -37,8 +37,8 @@ demo: ## the main job, step by step; stays up afterwards
 bench: ## the benchmarks; BENCH=Name for some of them
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-bench-peers: build ## starts and stops, against etcd and redis on this machine; ARGS='-rounds 5 -clients 1 -nodes 1'
-	cd bench && $(GO) run . -sitegate ../bin/sitegate $(ARGS)
+bench-peers: build ## starts and stops, against etcd and redis on this machine; ARGS='-rounds 5 -clients 1 -nodes 1', ARGS=notices for notices against centrifuge
+	cd bench && $(GO) run . $(ARGS)
 
 build: ## static binaries, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...

@@ -33,8 +33,13 @@ var layers = map[string]layer{
 	"raftstore/wal":         {why: "the log on disk keeps entries and knows nothing of what is in them"},
 	"raftstore/wal/crashfs": {may: []string{"raftstore/wal"}, why: "a disk that loses its power is a disk for the log, and no more"},
 	"gateway":               {may: []string{"license", "notice"}, why: "what a node does names the small interfaces it needs (Log, Cloud); cmd/sitegate plugs raftstore and upstream in"},
-	"endpoint":              {may: []string{"gateway", "notice", "phrase", "license", "api", "upstream/cloudapi"}, why: "what comes in asks the gateway, and never the log or the cloud behind its back"},
-	"configs":               {may: []string{"license", "upstream/egress"}, why: "settings are values; egress reads secrets, so that check and serve agree on them"},
+	"endpoint":              {may: []string{"gateway", "notice", "phrase", "license", "api", "upstream/cloudapi", "endpoint/roster", "report"}, why: "what comes in asks the gateway, and never the log or the cloud behind its back"},
+	"endpoint/console":      {may: []string{"phrase", "api"}, mod: []string{"github.com/google/uuid", "golang.org/x/text/encoding/charmap"}, std: true, why: "a page shows what the API answers, and nothing that it does not"},
+	"endpoint/roster":       {may: []string{"license", "notice"}, std: true, why: "what is open is read of the state and its notices alone"},
+	"configs":               {may: []string{"license", "upstream/cloudapi", "upstream/egress"}, why: "settings are values; egress reads secrets, so that check and serve agree on them"},
+	"report":                {may: []string{"license", "phrase", "api"}, std: true, why: "a report is made of a node's state and journal, whoever sends it"},
+	"alert":                 {may: []string{"license"}, std: true, mod: []string{"github.com/wneessen/go-mail"}, why: "what is told follows from the state and what a node knows of itself, and leaves by the way out that it is given"},
+	"alert/smtptest":        {std: true, why: "it is a mail server for tests"},
 	"raftstore/canon":       {std: true, why: "how values are encoded is nothing of what they mean"},
 
 	"upstream":                    {may: []string{"license", "upstream/cloudapi", "upstream/egress"}, why: "the vendor's cloud is spoken to in the words of the rules, through the one way out"},
@@ -46,7 +51,8 @@ var layers = map[string]layer{
 
 	"doctor": {may: []string{"api", "configs", "upstream/cloudapi", "upstream/egress"}, std: true, why: "it looks at the way out from outside, and sends nothing that does not leave by it"},
 
-	"client":            {may: []string{"api"}, why: "other programs take it as their client, and must not get a gateway with it"},
+	"client/machinekey": {may: []string{"api"}, std: true, why: "a key is a file or a keystore's, and what it signs is the contract's"},
+	"client":            {may: []string{"api", "client/machinekey"}, why: "other programs take it as their client, and must not get a gateway with it"},
 	"client/clienttest": {may: []string{"api"}, why: "a client is tested against the contract, not against one gateway"},
 	"client/signin":     {std: true, why: "signing in is the issuer's business, not the gateway's"},
 	"desktop":           {std: true, mod: []string{"github.com/zalando/go-keyring", "github.com/gen2brain/beeep", "golang.org/x/sys"}, why: "what a system's desktop has is nothing of licenses, and its libraries can be replaced in one place"},
@@ -57,12 +63,20 @@ var layers = map[string]layer{
 	"load/desk": {may: []string{"api"}, why: "it asks as a desktop does, and knows of a gateway what the contract says"},
 	"load/plot": {may: []string{"load"}, std: true, why: "it draws what was measured"},
 
+	"manpage": {std: true, mod: []string{"github.com/spf13/pflag"}, why: "a manual page is made of help and flags, whosever they are"},
+
 	"cmd/sitegate":      {may: []string{"*"}, why: "the wiring knows all parts"},
-	"cmd/seat":          {may: []string{"client", "client/signin", "api", "desktop"}, why: "the desktop's tool is a client like any other"},
+	"cmd/seat":          {may: []string{"client", "client/signin", "client/machinekey", "api", "desktop", "manpage"}, why: "the desktop's tool is a client like any other"},
 	"cmd/cloudemu":      {may: []string{"emulator", "emulator/proxy", "upstream/egress", "upstream/cloudapi"}, why: "it is the emulator alone"},
 	"integration/model": {may: []string{"license"}, why: "a history is checked against the rules themselves, and nothing else of the gateway"},
 
+	"integration/browser": {may: []string{"integration"}, why: "a browser is tried on a site as it is"},
+
+	"integration/attack": {may: []string{"integration"}, why: "attackers are played against a site as it is"},
+
 	"integration/egress": {may: []string{"integration", "upstream/egress"}, why: "the way out is tried alone, through real proxies"},
+
+	"integration/desktop": {std: true, why: "it is a program of somebody else's: sharing a type with the gateway, it could not find it wrong"},
 
 	"integration": {may: []string{"*"}, why: "it runs everything together"},
 }
@@ -105,7 +119,7 @@ func TestEveryPlaceIsTaken(t *testing.T) {
 // pure are the packages that the rules may use: none of them knows the time, the
 // machine, chance or another goroutine.
 var pure = []string{
-	"bytes", "cmp", "container/heap", "crypto/sha256", "encoding/binary", "encoding/hex", "encoding/json", "errors", "fmt", "hash", "hash/fnv",
+	"bytes", "cmp", "container/heap", "crypto/hmac", "crypto/sha256", "encoding/base32", "encoding/binary", "encoding/hex", "encoding/json", "errors", "fmt", "hash", "hash/fnv",
 	"iter", "maps", "math", "math/bits", "net/netip", "reflect", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
 }
 

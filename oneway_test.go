@@ -42,11 +42,15 @@ var connecting = map[string]string{
 	"cmd/seat":                 "it is a desktop's program",
 	"load/desk":                "it asks a gateway as a desktop does",
 	"emulator/proxy":           "it is a proxy's stand-in",
+	"endpoint/forward.go":      "it speaks HTTP on connections of the Dialer that it is given, which is the way out",
 	"integration":              "it runs everything together, on this machine",
 	"cmd/sitegate/operator.go": "it opens the socket of the node on this machine",
+	"cmd/sitegate/remote.go":   "it is an administrator's tool on another machine, and asks a node",
 	"cmd/sitegate/recover.go":  "it asks whether the other nodes of the site still answer",
 	"cmd/sitegate/child.go":    "it starts this program again, for the demonstration and for bench",
 
+	"cmd/sitegate/bench_door.go":    "it starts this program again, and squid, to measure them",
+	"cmd/sitegate/bench_junk.go":    "it floods the node that bench flood measures",
 	"cmd/sitegate/bench_hub.go":     "it is a node to be measured, and asks the sign-in that is measured with it",
 	"cmd/sitegate/bench_hubsite.go": "it starts this program again, to measure it",
 }
