@@ -109,7 +109,7 @@ func (m *mux) introduce(ctx context.Context, c *tls.Conn, kind byte, name string
 		return caller{}, err
 	}
 	who := caller{h.Node, is.generation, h.Instance, is.key}
-	if err := m.vet(who); err != nil {
+	if err, _ := m.vet(who); err != nil {
 		return caller{}, err
 	}
 	if lost, _ := m.lapsed(who, h.Has, seen[h.Node]); lost != nil {

@@ -385,7 +385,7 @@ func TestAnEmptiedFolderMayNotVote(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := x.vet(caller{name: lost, generation: keys.Generation(), instance: twin.Instance, key: keys.KeyDigest()}); err == nil || !strings.Contains(err.Error(), "cluster remove "+lost) {
+		if err, _ := x.vet(caller{name: lost, generation: keys.Generation(), instance: twin.Instance, key: keys.KeyDigest()}); err == nil || !strings.Contains(err.Error(), "cluster remove "+lost) {
 			t.Errorf("%s: got %v, want what has happened and the way out", x.cfg.Node, err)
 		}
 	}

@@ -245,12 +245,7 @@ func (s *Store) lapsed(who caller, has, had progressed) (err error, sure bool) {
 	if !has.before(had) || s.succeeds(who) {
 		return nil, true
 	}
-	select {
-	case <-s.up:
-		if s.raft == nil {
-			return setBack(name, has, had), false
-		}
-	default:
+	if !s.running() {
 		return setBack(name, has, had), false
 	}
 	if !s.votersByName()[name] {

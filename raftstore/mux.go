@@ -65,8 +65,8 @@ type mux struct {
 	log   *slog.Logger
 	serve func(ctx context.Context, c net.Conn, from string)
 	// vet says why a node, as its certificate and its hello have it, is not one of the
-	// cluster any more.
-	vet func(caller) error
+	// cluster any more; sure: that is to be told.
+	vet func(caller) (err error, sure bool)
 	// newcomer answers who has no certificate yet; nil: nobody does.
 	newcomer func(ctx context.Context, c *tls.Conn, taken func()) error
 	// progress is how far this node has come, seen how far the others were seen to have
@@ -313,7 +313,11 @@ func (m *mux) greet(c *tls.Conn) (kind byte, from caller, err error) {
 		refused = m.taken(from)
 	}
 	if refused == nil {
-		refused = m.vet(from)
+		gone, sure := m.vet(from)
+		if gone != nil && !sure {
+			return 0, from, gone
+		}
+		refused = gone
 	}
 	if refused == nil {
 		lost, sure := m.lapsed(from, h.Has, seen[h.Node])
@@ -434,7 +438,7 @@ func (m *mux) recheck() {
 	}
 	m.mu.Unlock()
 	for i, c := range all {
-		if err := m.vet(callers[i]); err != nil {
+		if err, _ := m.vet(callers[i]); err != nil {
 			m.log.Info("a peer connection is ended", "peer", callers[i].name, "err", err)
 			if t, ok := c.(*tls.Conn); ok {
 				t.NetConn().Close()

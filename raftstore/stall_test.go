@@ -14,10 +14,21 @@ import (
 	"sitegate/raftstore/wal"
 )
 
-// slowDisks are folders whose syncs wait while they are held.
+// slowDisks are folders whose syncs wait while they are held, or each for a while.
 type slowDisks struct {
 	mu   sync.Mutex
 	held map[string]chan struct{} // by folder; closed when it is let go
+	each map[string]time.Duration // by folder
+}
+
+// slow has each sync of a folder take so much longer from now on.
+func (d *slowDisks) slow(dir string, each time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.each == nil {
+		d.each = map[string]time.Duration{}
+	}
+	d.each[dir] = each
 }
 
 func (d *slowDisks) hold(t *testing.T, dir string) (letGo func()) {
@@ -40,8 +51,9 @@ func (d *slowDisks) hold(t *testing.T, dir string) (letGo func()) {
 
 func (d *slowDisks) wait(dir string) {
 	d.mu.Lock()
-	gate := d.held[dir]
+	gate, each := d.held[dir], d.each[dir]
 	d.mu.Unlock()
+	time.Sleep(each)
 	if gate != nil {
 		<-gate
 	}

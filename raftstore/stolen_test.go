@@ -97,7 +97,7 @@ func TestAStolenNodeIsOfNoUse(t *testing.T) {
 	}
 	open := s.token() // that the machine may have seen
 	leader := s.leader()
-	if err := leader.vet(caller{name: "n9", generation: 1, instance: "x", key: keyOf(minted(t, ca, "n9", 1))}); err != nil {
+	if err, _ := leader.vet(caller{name: "n9", generation: 1, instance: "x", key: keyOf(minted(t, ca, "n9", 1))}); err != nil {
 		t.Fatalf("before the removal a certificate of the CA is not taken: %v; this test shows nothing", err)
 	}
 	s.remove(Removal{Node: stolen, By: "ida", Note: "stolen"})
@@ -156,6 +156,45 @@ func TestAStolenNodeIsOfNoUse(t *testing.T) {
 	s.join("n5", s.token())
 	s.voters(slices.Collect(maps.Keys(s.nodes))...)
 	s.do(fill(2))
+	s.alike()
+}
+
+// A machine that joins under a name of before reads the log from its beginning, in which
+// that name voted and the others had not been let in yet as they are now. It refuses none of
+// them for what it has read so far: to be refused ends a node.
+func TestWhoReadsOfLongAgoRefusesNobody(t *testing.T) {
+	var disks slowDisks
+	s := newSite(t, func(cfg *Config) { cfg.logFS = disks.fs })
+	s.door()
+	for _, name := range []string{"n2", "n3"} {
+		s.join(name, s.token())
+	}
+	s.voters("n1", "n2", "n3")
+	anew := func(name string, each time.Duration) {
+		s.holders()
+		gone := s.nodes[name]
+		s.remove(Removal{Node: name, By: "ida", Note: "anew"})
+		receive(t, gone.Done())
+		delete(s.nodes, name)
+		closeStore(t, gone)
+		s.folder(name)
+		disks.slow(s.dirs[name]+"/log", each)
+		s.join(name, s.token())
+		s.voters("n1", "n2", "n3")
+		for range 200 { // more than are sent at once
+			s.do(fill(1))
+		}
+	}
+	anew("n2", 0)
+	anew("n1", 0)                   // whoever leads now has joined later than what the log begins with
+	anew("n3", 20*time.Millisecond) // and is heard of long before that is read
+	for name, x := range s.nodes {
+		select {
+		case <-x.Done():
+			t.Errorf("%s has ended: %v", name, x.Err())
+		default:
+		}
+	}
 	s.alike()
 }
 

@@ -16,17 +16,20 @@ import (
 // whoever has that node's data folder has the CA's key. From then on all three count, name,
 // generation and key, as they are on record. A voter that lags behind by that much has the
 // entries that let a newcomer in: the newcomer got its vote seconds after them. One that
-// has no vote yet may still be reading the log of long ago, by which those that feed it
-// were not let in yet: it does not refuse them for that.
+// was just let in itself reads the log of long ago, by which those that feed it were not
+// let in yet: it does not refuse them for that, or they would end.
 
-// vet says why a node that introduces itself so is not of this cluster any more.
-func (s *Store) vet(c caller) error {
+// vet says why a node that introduces itself so is not of this cluster any more. sure: it is to
+// be told; else it asks again, once this node knows whether it has a vote.
+func (s *Store) vet(c caller) (err error, sure bool) {
+	sure = s.running()
 	var n *license.Node
 	known := false // the CA's key, outside
 	var left error
+	reading := s.reading()
 	s.View(func(st *license.State) {
 		head := st.Head()
-		known = head.CAOut != 0
+		known = head.CAOut != 0 && !reading
 		left = leftBehind(&head.Rekeying, c.name, c.generation, st.Node(c.name))
 		if known := st.Node(c.name); known != nil {
 			copied := *known
@@ -35,34 +38,51 @@ func (s *Store) vet(c caller) error {
 	})
 	switch {
 	case left != nil:
-		return left
-	case known && (n == nil || c.generation > n.Generation) && !s.reading():
+		return left, true
+	case known && (n == nil || c.generation > n.Generation):
 		return fmt.Errorf("node %s is not on record here in generation %d, and a certificate proves nothing: somebody outside may have the key of the site's CA, as a node has had that was removed; "+
-			"let the machine join by a token: sitegate cluster token, sitegate cluster join", c.name, c.generation)
+			"let the machine join by a token: sitegate cluster token, sitegate cluster join", c.name, c.generation), sure
 	case n == nil || c.generation > n.Generation:
-		return nil
+		return nil, true
 	case n.Removed != 0:
-		return errors.New(goneText(*n))
+		return errors.New(goneText(*n)), true
 	case c.generation < n.Generation:
 		return fmt.Errorf("another machine has joined as %s on %s; to use this one again, move its data folder away and join under a name of its own: sitegate cluster token, sitegate cluster join",
-			n.Name, n.Since.Std().Format(dateLayout))
+			n.Name, n.Since.Std().Format(dateLayout)), true
 	case known && n.Key != license.Digest{} && n.Key != c.key:
 		return fmt.Errorf("the certificate of node %s is not of the key that is on record: whoever has had the key of the site's CA, as a node has that was removed, could have made it; "+
-			"if the key was replaced, remove the node and let it join again by a token", c.name)
+			"if the key was replaced, remove the node and let it join again by a token", c.name), sure
 	case n.Name != c.name:
-		return fmt.Errorf("a node is called %s already; give this one a name that differs by more than capitals", n.Name)
+		return fmt.Errorf("a node is called %s already; give this one a name that differs by more than capitals", n.Name), true
 	case n.Instance != c.instance:
 		return fmt.Errorf("the data folder of %s is not the one that this cluster knows: it was emptied, or is a second one, and does not know what %s has voted for; "+
-			"remove it on another node, sitegate cluster remove %s, and join again with a token: sitegate cluster join", n.Name, n.Name, n.Name)
+			"remove it on another node, sitegate cluster remove %s, and join again with a token: sitegate cluster join", n.Name, n.Name, n.Name), true
 	}
-	return nil
+	return nil, true
 }
 
-// reading: this node has no vote yet.
+// reading reports whether this node is still to read what has become of its site: its own
+// admission is ahead of it in the log, where a machine of its name may have had a vote
+// before, or it has no vote yet.
 func (s *Store) reading() bool {
+	if s.cfg.Keys != nil {
+		ahead := false
+		s.View(func(st *license.State) {
+			self := st.Node(s.cfg.Node)
+			ahead = s.cfg.Keys.Generation() > 0 && (self == nil || s.cfg.Keys.Generation() > self.Generation)
+		})
+		if ahead {
+			return true
+		}
+	}
+	return s.running() && !s.votes()
+}
+
+// running reports whether raft runs, and knows its members.
+func (s *Store) running() bool {
 	select {
 	case <-s.up:
-		return s.raft != nil && !s.votes()
+		return s.raft != nil
 	default:
 		return false
 	}
