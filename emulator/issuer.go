@@ -5,6 +5,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"slices"
@@ -166,6 +168,21 @@ func (e *Emulator) UserToken(iss, userID string, ttl time.Duration) (string, err
 	c := e.claimsFor(iss, UserAudience, u.ID, DesktopClient, ttl)
 	c.Email, c.Name, c.Roles, c.Scope = u.Email, u.Name, u.Roles, "openid email profile"
 	return e.sign("at+jwt", c)
+}
+
+// Sign is the issuer's signature (ES256, base64url) of a token's header and claims as they are written, joined by a dot, whatever they say:
+// with it a test makes tokens that are wrong in one thing alone. No issuer gives such a thing away.
+func (e *Emulator) Sign(written string) string {
+	e.issuer.mu.Lock()
+	k := e.issuer.key().Key.(*ecdsa.PrivateKey)
+	e.issuer.mu.Unlock()
+	sum := sha256.Sum256([]byte(written))
+	r, s, err := ecdsa.Sign(rand.Reader, k, sum[:])
+	if err != nil {
+		panic(err) // crypto/rand does not fail
+	}
+	both := make([]byte, 64)
+	return base64.RawURLEncoding.EncodeToString(append(r.FillBytes(both[:32:32]), s.FillBytes(both[32:])...))
 }
 
 // published is the key with an id that tokens may be signed with; nil: there is none.
