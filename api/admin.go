@@ -34,6 +34,9 @@ type Block struct {
 	By      string    `json:"by"`
 	Note    string    `json:"note,omitempty"`
 	Since   time.Time `json:"since"`
+	// Keys is how many keys a machine's block holds: whatever shows one of them is kept out,
+	// however it is called.
+	Keys int `json:"keys,omitempty"`
 }
 
 // Removal says what is lost with a user who is removed from the account (R11).

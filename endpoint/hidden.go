@@ -19,7 +19,7 @@ func (e *Endpoint) toldNotes(c *call) bool { return e.cfg.Pseudonym == nil || c.
 
 // shownBlock is a block as who asks is told of it.
 func (e *Endpoint) shownBlock(c *call, b license.Bar) api.Block {
-	out := api.Block{Since: b.Since.Std()}
+	out := api.Block{Since: b.Since.Std(), Keys: len(b.Keys)}
 	if e.toldNotes(c) {
 		out.By, out.Note = b.By, b.Note
 	}

@@ -145,15 +145,32 @@ func (g *Gateway) BindKey(ctx context.Context, c license.BindKey) (Answer, error
 	return g.ask(ctx, request{BindKey: &c})
 }
 
-// bindKey proposes it. Somebody else than who has asked should hear of a clone.
+// bindKey proposes it. Somebody else than who has asked should hear of a clone; and what a
+// blocked machine shows as its own is blocked with it.
 func (g *Gateway) bindKey(ctx context.Context, c license.BindKey) (license.Outcome, error) {
 	out, err := g.wait(ctx, c)
 	if err == nil {
+		if d := out.Denial; d != nil && d.Reason == license.MachineBlocked && c.Proof.Host == "" {
+			g.barKey(ctx, license.BarKey{User: c.User, Machine: c.Machine, Key: c.Proof.Key})
+		}
 		g.refusals.note(refusal{user: c.User, machine: c.Machine}, out.Denial, func() license.Command {
 			return license.Refused{User: c.User, Machine: c.Machine, Denial: *out.Denial}
 		})
 	}
 	return out, err
+}
+
+// barKey adds a key to the block of its machine, where that lacks it. The caller is refused
+// whether that succeeds or not, and shows the key again with the next try.
+func (g *Gateway) barKey(ctx context.Context, c license.BarKey) {
+	var lacks bool
+	g.log.View(func(s *license.State) { lacks = license.KeyUnbarred(s, c) })
+	if !lacks {
+		return
+	}
+	if _, err := g.log.Propose(ctx, c); err != nil && ctx.Err() == nil {
+		g.logger.Warn("the key of a blocked machine could not be blocked with it", "user", c.User, "machine", c.Machine.Name, "err", err)
+	}
 }
 
 // SeeKey notes in which network a machine's key was shown.

@@ -104,6 +104,47 @@ func believesTheCaller(t *testing.T, s *site) {
 	}
 }
 
+// A blocked machine is kept out by what it shows, whatever it calls itself: what it shows
+// first while it is blocked is blocked with it, and what a host shows from which others work is
+// not.
+func TestWhatABlockedMachineShowsIsBlockedWithIt(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		ctx := t.Context()
+		bind := func(m license.Machine, p license.Proof) *license.Denial {
+			t.Helper()
+			a, err := s.BindKey(ctx, license.BindKey{User: "ada", Machine: m, Proof: p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.Outcome.Denial
+		}
+		mine, hosts := license.Proof{Key: license.Digest{1}}, license.Proof{Key: license.Digest{2}, Host: "TS-1"}
+		if _, err := s.Block(ctx, license.Block{Machine: ws101, By: "ida"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []license.Proof{mine, hosts, mine} {
+			if d := bind(ws101, p); d == nil || d.Reason != license.MachineBlocked {
+				t.Errorf("a blocked machine that shows %+v: %+v", p, d)
+			}
+		}
+		if d := bind(ws202, mine); d == nil || d.Reason != license.MachineBlocked || d.Machine != ws101 || d.Who != "ida" {
+			t.Errorf("by another name: %+v, want it blocked as %v", d, ws101)
+		}
+		if d := bind(ws202, hosts); d != nil {
+			t.Errorf("who works on the same host from another machine: %+v", d)
+		}
+		if n := s.facts(func(f license.Fact) bool { _, ok := f.(license.KeyBarred); return ok }); n != 1 {
+			t.Errorf("%d keys were blocked, want one, once", n)
+		}
+		if a, err := s.Unblock(ctx, license.Unblock{Machine: ws101, By: "ida"}); err != nil || a.Outcome.Denial != nil {
+			t.Fatalf("unblocking: %+v (%v)", a.Outcome, err)
+		}
+		if d := bind(ws202, license.Proof{Key: mine.Key, Host: "TS-1"}); d != nil {
+			t.Errorf("unblocked, by another name: %+v", d)
+		}
+	})
+}
+
 // The node that was asked learns that the leader has not taken what was shown, and says so.
 func TestWhatTheLeaderDoesNotTakeIsSaid(t *testing.T) {
 	story(t, saysWhatIsNotTaken)

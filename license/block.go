@@ -17,10 +17,14 @@ type Bar struct {
 	By      string  `cbor:"3,keyasint,omitempty"`
 	Note    string  `cbor:"4,keyasint,omitempty"`
 	Since   Time    `cbor:"5,keyasint,omitempty"`
+	// Keys are what the machine has shown as its own until it was blocked, and since
+	// then; in order, MaxBarKeys at most. Whatever shows one is that machine, however
+	// it is called. They are nobody's to change.
+	Keys []Digest `cbor:"461,keyasint,omitempty"`
 }
 
 // Block keeps a user or a machine out: nothing can be started or checked out, and
-// what runs is released.
+// what runs is released. A machine is kept out by the keys it has shown, too.
 type Block struct {
 	User    UserID  `cbor:"1,keyasint,omitempty"` // or
 	Machine Machine `cbor:"2,keyasint,omitempty"`
@@ -78,16 +82,16 @@ func (c Block) do(s *State, at Time) Outcome {
 		return Outcome{Repeat: true}
 	}
 	b := Bar{User: c.User, Machine: c.Machine, By: c.By, Note: c.Note, Since: at}
+	if c.User == "" {
+		b.Keys = s.keysSeen(c.Machine)
+	}
 	s.setBar(b, true)
 	s.emit(Blocked{Bar: b})
 	if c.User != "" {
 		s.shutOut(c.User, func(Machine) bool { return true }, b)
 		return Outcome{}
 	}
-	for _, user := range s.usersOn(c.Machine) {
-		s.settle(user)
-		s.shutOut(user, c.Machine.Is, b)
-	}
+	s.shutOutMachine(b)
 	return Outcome{}
 }
 
@@ -112,15 +116,15 @@ func (c Unblock) do(s *State, _ Time) Outcome {
 	return done
 }
 
-// usersOn are the users with something open on a machine, sorted.
-func (s *State) usersOn(m Machine) []UserID {
+// usersOn are the users with something open on the machines that are meant, sorted.
+func (s *State) usersOn(meant func(UserID, Machine) bool) []UserID {
 	var users []UserID
 	for _, p := range s.busy {
 		id, a := p.user.ID, p.active
-		if slices.ContainsFunc(a.Sessions, func(x Session) bool { return m.Is(x.Machine) }) ||
-			slices.ContainsFunc(a.Checkouts, func(x Checkout) bool { return m.Is(x.Machine) }) ||
-			slices.ContainsFunc(a.Waiters, func(w Waiter) bool { return m.Is(w.Machine) }) ||
-			slices.ContainsFunc(a.Reservations, func(r Reservation) bool { return m.Is(r.Machine) }) {
+		if slices.ContainsFunc(a.Sessions, func(x Session) bool { return meant(id, x.Machine) }) ||
+			slices.ContainsFunc(a.Checkouts, func(x Checkout) bool { return meant(id, x.Machine) }) ||
+			slices.ContainsFunc(a.Waiters, func(w Waiter) bool { return meant(id, w.Machine) }) ||
+			slices.ContainsFunc(a.Reservations, func(r Reservation) bool { return meant(id, r.Machine) }) {
 			users = append(users, id)
 		}
 	}
@@ -191,14 +195,23 @@ func (s *State) barred(user UserID, m Machine, p ProductID) *Denial {
 	if b := s.bar(user, Machine{}); b != nil {
 		return &Denial{Reason: UserBlockedHere, Product: p, Who: b.By, Note: b.Note, Since: b.Since}
 	}
-	if b := s.bar("", m); b != nil {
-		return &Denial{Reason: MachineBlocked, Product: p, Machine: m, Who: b.By, Note: b.Note, Since: b.Since}
+	if b := s.barOn(user, m); b != nil {
+		return b.machineDenial(m, p)
 	}
 	return nil
 }
 
+// machineDenial refuses a machine that the bar keeps out. One that goes by another name now is
+// told as the machine that was blocked: that is the one to be unblocked.
+func (b *Bar) machineDenial(m Machine, p ProductID) *Denial {
+	if !b.Machine.Is(m) {
+		m = b.Machine
+	}
+	return &Denial{Reason: MachineBlocked, Product: p, Machine: m, Who: b.By, Note: b.Note, Since: b.Since}
+}
+
 // KeptOut says whether IT keeps a user or a machine out, whatever the product. No user: only
-// the machine is looked at. nil: neither is kept out.
+// the machine's id and name are looked at. nil: neither is kept out.
 func KeptOut(s *State, user UserID, m Machine, p ProductID) *Denial {
 	return s.barred(user, m, p)
 }
@@ -247,11 +260,15 @@ func barKey(user UserID, m Machine) string {
 	return "name " + bareName(m.Name)
 }
 
-// setBar adds or removes a bar and keeps the index of the machines' names.
+// setBar adds, replaces or removes a bar and keeps the indexes of the machines' names and keys.
 func (s *State) setBar(b Bar, on bool) {
 	key := b.Key()
 	s.touch(Key{KeyBar, key})
+	if was, there := s.bars[key]; there {
+		s.indexBarKeys(was, false)
+	}
 	if on {
+		s.indexBarKeys(b, true)
 		s.bars[key] = b
 	} else {
 		delete(s.bars, key)

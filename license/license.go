@@ -14,7 +14,7 @@ type Entry struct {
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
 // HoldBack, AcceptShrink, AcceptTime, RaiseLevel, SettleUsage,
 // NoteBacklog, ExportUsage, ReceiveUsage, Import, NoteLockout, Maintain,
-// NoteCloud, Learn, NoteRevoked, BindKey, SeeKey, ForgetKey, GiveCredential, UseCredential,
+// NoteCloud, Learn, NoteRevoked, BindKey, SeeKey, BarKey, ForgetKey, GiveCredential, UseCredential,
 // EndCredential, SetLocalAccount, RemoveLocalAccount, NoteAct, EraseNames, ExportAudit, TrimAudit,
 // NoteAlert, AlertTold, NoteKeys, AcceptKeys, LetPass, EndBypass, NoteReport,
 // Rekey, EndRekey.

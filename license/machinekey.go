@@ -164,6 +164,9 @@ func (c BindKey) decide(s *State, at Time) *Denial {
 	if d := s.barred(c.User, c.Machine, ""); d != nil {
 		return d
 	}
+	if b := s.barOfKey(c.Proof.Key); b != nil {
+		return b.machineDenial(c.Machine, "")
+	}
 	switch u := s.User(c.User); {
 	case u == nil:
 		return deny(UnknownUser)

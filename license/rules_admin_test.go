@@ -67,6 +67,11 @@ func (s *story) admin(verb string, w *words) (license.Command, error) {
 		c.Machine, err = w.machine()
 		c.User = license.UserID(long(w.next()))
 		return c, err
+	case "bar-key":
+		c := license.BarKey{Key: w.proof().Key}
+		c.Machine, err = w.machine()
+		c.User = license.UserID(w.next())
+		return c, err
 	case "see":
 		c := license.SeeKey{Proof: w.proof(), Place: w.after("in")}
 		m, err := w.machine()
@@ -163,7 +168,11 @@ func sayBar(b license.Bar) string {
 	if b.Note != "" {
 		line += fmt.Sprintf(" %q", b.Note)
 	}
-	return line + " since " + sayTime(b.Since)
+	line += " since " + sayTime(b.Since)
+	for i, key := range b.Keys {
+		line += []string{" with key ", " and "}[min(i, 1)] + sayDigest(key)
+	}
+	return line
 }
 
 func sayAdmin(f license.Fact) string {
@@ -188,6 +197,8 @@ func sayAdmin(f license.Fact) string {
 		return fmt.Sprintf("moved %s (%s) from %s to %s%s", f.License, f.Product, from, f.To, because(f.By, f.Note))
 	case license.Blocked:
 		return "blocked " + sayBar(f.Bar)
+	case license.KeyBarred:
+		return fmt.Sprintf("blocked key %s, shown by %s: kept out %s", sayDigest(f.Key), f.User, sayBar(f.Bar))
 	case license.Unblocked:
 		return "unblocked " + sayBar(f.Bar) + "," + because(f.By, f.Note)
 	case license.UserReleased:

@@ -104,6 +104,7 @@ type State struct {
 	staff     map[UserID]struct{} // users with roles, or whom the account names
 	byMail    map[string]*mailed  // whom the account names: by e-mail in lower case
 	barNames  map[string][]string // keys of bars by the bare name of their machine, sorted
+	barKeys   map[Digest][]string // keys of bars by the keys of machines they hold, sorted
 	countries map[string]string   // the names of users' countries, once each
 	users     int                 // how many of the people are mirrored
 	assigned  int                 // how many licenses are assigned
@@ -145,6 +146,7 @@ func NewState() *State {
 		staff:       map[UserID]struct{}{},
 		countries:   map[string]string{},
 		barNames:    map[string][]string{},
+		barKeys:     map[Digest][]string{},
 	}
 }
 

@@ -65,6 +65,9 @@ func (w *twin) bindKey(c BindKey) Outcome {
 	if d := w.keptOut(c.User, c.Machine, ""); d != nil {
 		return Outcome{Denial: d}
 	}
+	if b := w.barOfKey(c.Proof.Key); b != nil {
+		return Outcome{Denial: w.outBy(b, c.Machine, "")}
+	}
 	u := w.user(c.User)
 	if u == nil {
 		return refuse(UnknownUser)
@@ -306,6 +309,18 @@ func (s *script) aboutKeys(state *State) Command {
 			return CheckOut{ID: x.ID, User: x.User, Product: x.Product, Machine: x.Machine, Proof: p, By: oneOf(s, "", "", "ida")}
 		}
 		return Return{ID: x.ID, User: x.User, Machine: x.Machine, Proof: p}
+	}
+	if s.pick(6) == 0 {
+		switch s.pick(4) {
+		case 0:
+			return Block{Machine: m, By: "ida"}
+		case 1:
+			if bars := Bars(state); len(bars) > 0 {
+				b := bars[s.pick(len(bars))]
+				return Unblock{User: b.User, Machine: b.Machine, By: "ida"}
+			}
+		}
+		return BarKey{User: oneOf(s, s.user(), s.user(), ""), Machine: m, Key: s.proof().Key}
 	}
 	if keys := KeysOf(state, s.user()); len(keys) > 0 && s.pick(3) == 0 {
 		k := keys[s.pick(len(keys))]

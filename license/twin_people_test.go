@@ -156,10 +156,64 @@ func (w *twin) keptOut(user UserID, m Machine, product ProductID) *Denial {
 	if b := w.barOf(user, Machine{}); b != nil {
 		return &Denial{Reason: "user-blocked-here", Product: product, Who: b.By, Note: b.Note, Since: b.Since}
 	}
-	if b := w.barOf("", m); b != nil {
-		return &Denial{Reason: "machine-blocked", Product: product, Machine: m, Who: b.By, Note: b.Note, Since: b.Since}
+	if b := w.barOn(user, m); b != nil {
+		return w.outBy(b, m, product)
 	}
 	return nil
+}
+
+// outBy names the machine as it was blocked, where it goes by another name.
+func (w *twin) outBy(b *Bar, m Machine, product ProductID) *Denial {
+	if !sameMachine(b.Machine, m) {
+		m = b.Machine
+	}
+	return &Denial{Reason: "machine-blocked", Product: product, Machine: m, Who: b.By, Note: b.Note, Since: b.Since}
+}
+
+// barOn is the block of a user's machine, or else of a key that it goes by.
+func (w *twin) barOn(user UserID, m Machine) *Bar {
+	if b := w.barOf("", m); b != nil {
+		return b
+	}
+	var keys []twinKey
+	for _, k := range w.keys {
+		if k.user == user && k.Machine.ID == m.ID {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b twinKey) int { return cmp.Compare(a.Proof.Host, b.Proof.Host) })
+	for _, k := range keys {
+		if b := w.barOfKey(k.Proof.Key); b != nil {
+			return b
+		}
+	}
+	return nil
+}
+
+// barOfKey is, of the blocks that hold a key, the first in order.
+func (w *twin) barOfKey(key Digest) (first *Bar) {
+	for i := range w.bars {
+		if b := &w.bars[i]; slices.Contains(b.Keys, key) && (first == nil || b.Key() < first.Key()) {
+			first = b
+		}
+	}
+	return first
+}
+
+// barKey adds a key to a block, unless it is in one.
+func (w *twin) barKey(c BarKey) Outcome {
+	if c.User == "" || !twinName(string(c.User)) || !twinMachine(c.Machine) || c.Key == (Digest{}) {
+		return refuse(BadCommand)
+	}
+	b := w.barOn(c.User, c.Machine)
+	if b == nil || w.barOfKey(c.Key) != nil || len(b.Keys) >= 64 {
+		return Outcome{Repeat: true}
+	}
+	b.Keys = append(slices.Clone(b.Keys), c.Key)
+	slices.SortFunc(b.Keys, func(a, b Digest) int { return cmp.Compare(string(a[:]), string(b[:])) })
+	w.tell(KeyBarred{Bar: *b, User: c.User, Key: c.Key})
+	w.clear(*b)
+	return Outcome{}
 }
 
 // barOf is the block of the user, or of the machine: the one of its id before one
@@ -220,40 +274,61 @@ func (w *twin) block(c Block) Outcome {
 		return refuse("too-many-blocks")
 	}
 	b := Bar{User: c.User, Machine: c.Machine, By: c.By, Note: c.Note, Since: w.now()}
+	if c.User == "" {
+		newest := slices.Clone(w.keys)
+		slices.SortFunc(newest, func(a, b twinKey) int {
+			return cmp.Or(cmp.Compare(b.Verified, a.Verified), cmp.Compare(string(a.Proof.Key[:]), string(b.Proof.Key[:])))
+		})
+		for _, k := range newest {
+			if k.Proof.Host == "" && sameMachine(k.Machine, c.Machine) && !slices.Contains(b.Keys, k.Proof.Key) && len(b.Keys) < 64 {
+				b.Keys = append(b.Keys, k.Proof.Key)
+			}
+		}
+		slices.SortFunc(b.Keys, func(a, b Digest) int { return cmp.Compare(string(a[:]), string(b[:])) })
+	}
 	w.bars = append(w.bars, b)
 	w.tell(Blocked{Bar: b})
 	if c.User != "" {
 		w.shutOut(c.User, func(Machine) bool { return true }, b)
 		return Outcome{}
 	}
-	here := func(m Machine) bool { return sameMachine(m, c.Machine) }
+	w.clear(b)
+	return Outcome{}
+}
+
+// clear releases what is open on a blocked machine, by whichever name it goes.
+func (w *twin) clear(b Bar) {
+	here := func(user UserID, m Machine) bool {
+		return sameMachine(m, b.Machine) || nil != twinFind(w.keys, func(k *twinKey) bool {
+			return k.user == user && k.Machine.ID == m.ID && slices.Contains(b.Keys, k.Proof.Key)
+		})
+	}
 	var users []UserID
 	for _, x := range w.sessions {
-		if here(x.Machine) {
+		if here(x.User, x.Machine) {
 			users = append(users, x.User)
 		}
 	}
 	for _, x := range w.checkouts {
-		if here(x.Machine) {
+		if here(x.User, x.Machine) {
 			users = append(users, x.User)
 		}
 	}
 	for _, x := range w.waiters {
-		if here(x.Machine) {
+		if here(x.User, x.Machine) {
 			users = append(users, x.User)
 		}
 	}
 	for _, x := range w.kept {
-		if here(x.Machine) {
+		if here(x.user, x.Machine) {
 			users = append(users, x.user)
 		}
 	}
 	slices.Sort(users)
 	for _, user := range slices.Compact(users) {
 		w.settle(user)
-		w.shutOut(user, here, b)
+		w.shutOut(user, func(m Machine) bool { return here(user, m) }, b)
 	}
-	return Outcome{}
 }
 
 func (w *twin) shutOut(user UserID, meant func(Machine) bool, b Bar) {
@@ -306,7 +381,7 @@ func (w *twin) unblock(c Unblock) Outcome {
 	repeat := true
 	for b := w.barOf(c.User, c.Machine); b != nil; b = w.barOf(c.User, c.Machine) {
 		lifted := *b
-		w.bars = slices.DeleteFunc(w.bars, func(x Bar) bool { return x == lifted })
+		w.bars = slices.DeleteFunc(w.bars, func(x Bar) bool { return x.Key() == lifted.Key() })
 		w.tell(Unblocked{Bar: lifted, By: c.By, Note: c.Note})
 		repeat = false
 	}

@@ -244,6 +244,9 @@ func (w *twin) command(c Command) Outcome {
 		return w.report(c)
 	case KeepPosting:
 		return w.keepPosting(c)
+	case BarKey:
+		w.settle(c.User)
+		return w.barKey(c)
 	case SeeKey:
 		w.settle(c.User)
 		return w.seeKey(c)
@@ -488,7 +491,7 @@ func (w *twin) differs(s *State) string {
 		same("what has ended", s.Record(Key{KeyTombstone, string(t.ID[:])}), &t)
 	}
 	for _, b := range w.bars {
-		same("a block", slices.Contains(Bars(s), b), true)
+		same("a block", s.bars[b.Key()], b)
 	}
 	same("how many blocks", len(s.bars), len(w.bars))
 	for _, n := range w.nodes {

@@ -180,7 +180,9 @@ func (w *witness) keptOut() {
 	w.t.Helper()
 	for _, b := range w.state.bars {
 		out := func(user UserID, m Machine) bool {
-			return b.User != "" && b.User == user || b.User == "" && sameMachine(b.Machine, m)
+			return b.User != "" && b.User == user || b.User == "" && (sameMachine(b.Machine, m) || slices.ContainsFunc(KeysOf(w.state, user), func(k MachineKey) bool {
+				return k.Machine.ID == m.ID && slices.Contains(b.Keys, k.Proof.Key)
+			}))
 		}
 		w.state.EachActive(func(a *Active) bool {
 			for i := range a.Sessions {
@@ -260,6 +262,7 @@ func (w *witness) indexes() {
 	w.equal("the index of staff", s.staff, fresh.staff)
 	w.equal("the index of whom the account names", s.byMail, fresh.byMail)
 	w.equal("the index of bars", s.barNames, fresh.barNames)
+	w.equal("the index of bars' keys", s.barKeys, fresh.barKeys)
 	w.equal("the index of what covers a product", s.pools, fresh.pools)
 	w.equal("the index of who leans on a cover", s.leaning, fresh.leaning)
 	for _, g := range s.graves {
@@ -408,7 +411,7 @@ func (w *witness) sameState(what string, got, want *State) {
 	w.t.Helper()
 	if reflect.DeepEqual(got.head, want.head) {
 		if samePeople(got, want) && maps.Equal(owners(got), owners(want)) && samePointed(got.products, want.products) &&
-			reflect.DeepEqual(got.licenses, want.licenses) && maps.Equal(got.bars, want.bars) &&
+			reflect.DeepEqual(got.licenses, want.licenses) && reflect.DeepEqual(got.bars, want.bars) &&
 			samePointed(got.nodes, want.nodes) && maps.Equal(got.tokens, want.tokens) && maps.Equal(got.credentials, want.credentials) && maps.Equal(got.accounts, want.accounts) &&
 			reflect.DeepEqual(got.poolUse, want.poolUse) {
 			return

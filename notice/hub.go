@@ -96,7 +96,7 @@ func (h *Hub) Publish(epoch uint64, events []license.Event) {
 			h.site.tell(ns)
 		}
 		switch e.Fact.(type) {
-		case license.Mirrored, license.Blocked, license.KeyBound, license.KeyReplaced, license.KeyForgotten:
+		case license.Mirrored, license.Blocked, license.KeyBarred, license.KeyBound, license.KeyReplaced, license.KeyForgotten:
 			h.ring()
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/spf13/pflag"
 
@@ -133,7 +134,8 @@ Usage: sitegate block user USER --note WHY [--by WHO] [--config FILE]
 
 Keeps a user or a machine out of the site, or lets them in again. It holds on all nodes
 at once: what runs is told to end, checkouts are shown as without a right. A machine is
-meant by its name, or with --id by its id. USER is a user's id or e-mail address.
+meant by its name, or with --id by its id; the keys it has shown are kept out with it, by
+whatever name. USER is a user's id or e-mail address.
 
 Examples:
   sitegate block machine WS-101 --note "stolen, ticket 4711"
@@ -200,11 +202,11 @@ func blockList(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	return show(p, l, all, "Nobody and nothing is kept out.", "USER|MACHINE|SINCE (GMT)|BY|WHY", func(x api.Block) []string {
-		m := ""
+	return show(p, l, all, "Nobody and nothing is kept out.", "USER|MACHINE|KEYS|SINCE (GMT)|BY|WHY", func(x api.Block) []string {
+		m, keys := "", ""
 		if x.Machine != nil {
-			m = onMachine(*x.Machine)
+			m, keys = onMachine(*x.Machine), strconv.Itoa(x.Keys)
 		}
-		return []string{x.User, m, stamp(x.Since), x.By, x.Note}
+		return []string{x.User, m, keys, stamp(x.Since), x.By, x.Note}
 	})
 }
