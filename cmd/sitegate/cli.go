@@ -34,6 +34,7 @@ func commands() []command {
 		{"serve", "run a node", serve},
 		{"demo", "play the main job on this machine, checked step by step", demo},
 		{"bench", "measure what a cluster does on this machine, or one that runs", bench},
+		{"init", "write a node's configuration, of answers or flags", initNode},
 		{"check", "say what is wrong with a configuration, or what it comes to", check},
 		{"doctor", "go along the way out and say which hop is to blame", runDoctor},
 		{"reload", "have the node take the way out from its configuration anew", reload},
