@@ -198,6 +198,31 @@ func TestWhoReadsOfLongAgoRefusesNobody(t *testing.T) {
 	s.alike()
 }
 
+func TestWhoHasNoVoteEndsNobody(t *testing.T) {
+	s := newSite(t, nil)
+	s.door()
+	s.join("n2", s.token())
+	s.voters("n1", "n2")
+	s.folder("n3")
+	l := listen(t, "127.0.0.1:0")
+	if _, err := Join(limited(t), s.joinConfig("n3", l.Addr().String(), s.token())); err != nil { // it is not started yet, and gets no vote
+		t.Fatal(err)
+	}
+	leader := s.leader()
+	leader.refused(&refusal{peer: "n3", text: "for what it is worth", sure: true})
+	if err := leader.Err(); err != nil {
+		t.Errorf("a node has ended by the word of one that does not vote: %v", err)
+	}
+	s.open("n3", l)
+	s.voters("n1", "n2", "n3")
+	leader = s.leader()
+	leader.refused(&refusal{peer: otherThan(s, leader.cfg.Node), text: "was removed", sure: true})
+	receive(t, leader.Done())
+	if err := leader.Err(); err == nil || !strings.Contains(err.Error(), "was removed") {
+		t.Errorf("it ended with %v, want the refusal", err)
+	}
+}
+
 func keyOf(p *siteca.Peer) license.Digest {
 	return sha256.Sum256(p.Certificate().Leaf.RawSubjectPublicKeyInfo)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -408,13 +409,15 @@ func (s *Store) halt(err error) {
 	})
 }
 
-// refused hears that a peer will not have this node.
+// refused hears that a peer will not have this node. It does not end by the word of a member
+// that has no vote: that one knows less of the site than this node.
 func (s *Store) refused(r *refusal) {
-	if r.sure && s.roster.leaving.Load() {
+	sure := r.sure && !(s.running() && slices.ContainsFunc(s.configured(), func(m member) bool { return m.name == r.peer && !m.voter }))
+	if sure && s.roster.leaving.Load() {
 		s.out()
 		return
 	}
-	if r.sure {
+	if sure {
 		s.halt(r)
 		return
 	}
