@@ -16,6 +16,8 @@ type Administrators struct {
 	Viewers   []string `key:"viewers"`
 	Operators []string `key:"operators"`
 	Admins    []string `key:"admins"`
+	// EmailsVerified: as of an issuer of sign_in.
+	EmailsVerified bool `key:"emails_verified"`
 	// ClientID is what the issuer knows the site's console by; empty: nobody signs in there
 	// by the issuer. ClientSecretFile holds what it shows; empty: it is a public client.
 	ClientID         string `key:"client_id"`

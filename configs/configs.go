@@ -196,6 +196,9 @@ type SignIn struct {
 	// Domains are those of the e-mails, in the vendor's list, of the users whom it vouches
 	// for; none: it vouches for all.
 	Domains []string `key:"domains"`
+	// EmailsVerified: its tokens have no email_verified, and whose an e-mail is was made sure
+	// of by the issuer; false: one counts only where its token says so.
+	EmailsVerified bool `key:"emails_verified"`
 }
 
 // Rules are what this node proposes for the whole site; see license.Settings.

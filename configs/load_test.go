@@ -47,7 +47,7 @@ func TestFileThenEnvironmentThenFlags(t *testing.T) {
 		"cloud.secret_file":          filepath.Join(dir, "cloud.secret") + " | file " + file + ":5",
 		"cloud.issuer":               "https://sign-in.example.com | from sign_in[1].issuer",
 		"cloud.ask_timeout":          "5s | default",
-		"sign_in[1]":                 "issuer=https://sign-in.example.com audience=site-gateway | file " + file + ":9",
+		"sign_in[1]":                 "issuer=https://sign-in.example.com audience=site-gateway emails_verified=false | file " + file + ":9",
 	} {
 		if got[key] != want {
 			t.Errorf("%s = %s, want %s", key, got[key], want)

@@ -50,6 +50,7 @@ type claims struct {
 	ClientID string   `json:"client_id,omitempty"`
 	Scope    string   `json:"scope,omitempty"`
 	Email    string   `json:"email,omitempty"`
+	Verified bool     `json:"email_verified,omitempty"`
 	Name     string   `json:"name,omitempty"`
 	Roles    []string `json:"roles,omitempty"`
 	Nonce    string   `json:"nonce,omitempty"`

@@ -115,7 +115,7 @@ func (e *Emulator) userToken(w http.ResponseWriter, r *http.Request, l login) {
 		audience = AdminAudience
 	}
 	c := e.claimsFor(e.base(r), audience, u.ID, l.client, e.ttl())
-	c.Email, c.Name, c.Roles, c.Scope = u.Email, u.Name, u.Roles, l.scope
+	c.Email, c.Verified, c.Name, c.Roles, c.Scope = u.Email, u.Email != "", u.Name, u.Roles, l.scope
 	a := tokenAnswer{Scope: l.scope}
 	if slices.Contains(scopes, "openid") {
 		id := c

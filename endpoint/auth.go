@@ -23,7 +23,7 @@ import (
 type Caller struct {
 	User  license.UserID // the token's sub, or what the issuer has instead
 	Email string         // may be empty
-	// Unverified: the issuer says itself that the e-mail may be somebody else's.
+	// Unverified: the e-mail may be somebody else's, for all that the issuer says.
 	Unverified bool
 	Issuer     string
 	Expires    time.Time
@@ -236,7 +236,7 @@ func (a *auth) verify(ctx context.Context, token string, now time.Time) (Caller,
 	if err := claims.check(is.cfg.URL, append(jwt.Audience{is.cfg.Audience}, a.audiences...), now); err != nil {
 		return Caller{}, err
 	}
-	c := claims.caller(mark, nil)
+	c := claims.caller(&is.cfg, mark, nil)
 	if a.claim != "" {
 		c.claimed = textsOf(all, a.claim)
 	}

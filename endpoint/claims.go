@@ -55,8 +55,12 @@ func (c *personClaims) check(issuer string, audiences jwt.Audience, now time.Tim
 	return nil
 }
 
-// caller is who the claims are of, once they were checked.
-func (c *personClaims) caller(key *keyMark, claimed []string) Caller {
+// caller is who the claims are of, once they were checked. Their e-mail is theirs where the
+// issuer says so of it, or where the site knows so of the issuer's and it does not say
+// otherwise.
+func (c *personClaims) caller(is *Issuer, key *keyMark, claimed []string) Caller {
+	says := c.EmailVerified
+	verified := says == true || says == "true" || says == nil && is.EmailsVerified
 	return Caller{User: license.UserID(c.Subject), Email: c.Email, Issuer: c.Issuer, Expires: c.Expiry.Time(), key: key, claimed: claimed,
-		Unverified: c.EmailVerified == false || c.EmailVerified == "false"}
+		Unverified: !verified}
 }

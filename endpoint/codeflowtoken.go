@@ -149,7 +149,7 @@ func (f *codeFlow) person(ctx context.Context, raw, nonce string, now time.Time)
 	case subtle.ConstantTimeCompare([]byte(claims.Nonce), []byte(nonce)) != 1:
 		return Caller{}, &authError{tokenNonce}
 	}
-	return claims.caller(mark, textsOf(all, f.d.e.cfg.Administrators.Claim)), nil
+	return claims.caller(&f.is.cfg, mark, textsOf(all, f.d.e.cfg.Administrators.Claim)), nil
 }
 
 // codeProof begins what proves a sign-in by the issuer: then come nonce, ID token and access

@@ -38,6 +38,9 @@ type Issuer struct {
 	// Domains are those of the e-mails of the users it vouches for, in lower case; nil: it
 	// vouches for all.
 	Domains []string
+	// EmailsVerified: an e-mail is that of whom a token is made out to, also where the token
+	// does not say so by email_verified.
+	EmailsVerified bool
 	// Client fetches the issuer's keys; it goes through the site's way out.
 	Client *http.Client
 }

@@ -2,8 +2,10 @@ package endpoint
 
 import (
 	"testing"
+	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"sitegate/api"
 	"sitegate/license"
@@ -54,14 +56,36 @@ func TestWhomTheAccountNamesIsToldAsSuch(t *testing.T) {
 // An e-mail that may be somebody else's makes nobody an administrator.
 func TestAnUnverifiedEmailIsNobodys(t *testing.T) {
 	r := newRig(t, filled(t))
-	for _, verified := range []any{false, "false"} {
+	for _, verified := range []any{false, "false", nil, "yes", 1, "True", []bool{true}} {
 		token := r.issuer.token(t, "x-1", func(c *claims, _ *jose.SignerOptions, _ *jose.SigningKey) {
 			c.Email, c.Verified = "ida@example.org", verified
 		})
 		r.want(t, 403, "", "GET", "/v1/me", nil, header{"Authorization": "Bearer " + token})
 	}
-	token := r.issuer.token(t, "x-1", func(c *claims, _ *jose.SignerOptions, _ *jose.SigningKey) {
-		c.Email, c.Verified = "ida@example.org", true
-	})
-	r.want(t, 200, "", "GET", "/v1/me", nil, header{"Authorization": "Bearer " + token})
+	for _, verified := range []any{true, "true"} {
+		token := r.issuer.token(t, "x-1", func(c *claims, _ *jose.SignerOptions, _ *jose.SigningKey) {
+			c.Email, c.Verified = "ida@example.org", verified
+		})
+		r.want(t, 200, "", "GET", "/v1/me", nil, header{"Authorization": "Bearer " + token})
+	}
+}
+
+// Where the site knows of an issuer that its e-mails are those of its users, one counts whose
+// token says nothing of that; one that says otherwise still does not.
+func TestAnIssuersEMailsAreVerifiedWhereItsEntrySaysSo(t *testing.T) {
+	for _, c := range []struct {
+		said any
+		site bool
+		want bool
+	}{{nil, false, false}, {nil, true, true}, {false, true, false}, {"false", true, false}, {"", true, false}, {true, false, true}, {"true", true, true}} {
+		claims := personClaims{Email: "ida@example.org", EmailVerified: c.said}
+		claims.Expiry = jwt.NewNumericDate(time.Now())
+		who := claims.caller(&Issuer{EmailsVerified: c.site}, nil, nil)
+		if who.Unverified == c.want {
+			t.Errorf("email_verified %#v, emails_verified %v: taken for verified is %v, want %v", c.said, c.site, !who.Unverified, c.want)
+		}
+		if name := map[bool]string{true: "ida@example.org"}[c.want]; who.named() != name {
+			t.Errorf("email_verified %#v, emails_verified %v: known as %q, want %q", c.said, c.site, who.named(), name)
+		}
+	}
 }

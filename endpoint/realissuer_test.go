@@ -95,7 +95,7 @@ func (is *realIssuer) token(t testing.TB, user string, change ...func(*claims, *
 	key := jose.SigningKey{Algorithm: jose.ES256, Key: is.keys[0]}
 	is.mu.Unlock()
 	opts := (&jose.SignerOptions{}).WithType("at+jwt")
-	c := claims{Issuer: is.URL, Subject: user, Audience: "site-gateway", Expiry: jwt.NewNumericDate(time.Now().Add(time.Hour)), Email: user + "@example.org"}
+	c := claims{Issuer: is.URL, Subject: user, Audience: "site-gateway", Expiry: jwt.NewNumericDate(time.Now().Add(time.Hour)), Email: user + "@example.org", Verified: true}
 	for _, f := range change {
 		f(&c, opts, &key)
 	}

@@ -17,7 +17,7 @@ func administrators(a configs.Administrators, out *http.Client) *endpoint.AdminI
 			roles[v] = max(roles[v], role)
 		}
 	}
-	is := &endpoint.AdminIssuer{Issuer: endpoint.Issuer{URL: a.Issuer, Audience: a.Audience, Client: out}, Claim: a.Claim, Roles: roles}
+	is := &endpoint.AdminIssuer{Issuer: endpoint.Issuer{URL: a.Issuer, Audience: a.Audience, EmailsVerified: a.EmailsVerified, Client: out}, Claim: a.Claim, Roles: roles}
 	if a.ClientID != "" {
 		is.Code = &endpoint.CodeFlow{ClientID: a.ClientID}
 		if file := a.ClientSecretFile; file != "" {

@@ -390,7 +390,7 @@ func endpointConfig(c configs.Config, gw *gateway.Gateway, hub *notice.Hub, log 
 	out := &http.Client{Transport: dialer.Transport(), Timeout: 15 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, s := range c.SignIn {
-		is := endpoint.Issuer{URL: s.Issuer, Audience: s.Audience, UserClaim: s.UserClaim, Client: out}
+		is := endpoint.Issuer{URL: s.Issuer, Audience: s.Audience, UserClaim: s.UserClaim, EmailsVerified: s.EmailsVerified, Client: out}
 		for _, d := range s.Domains {
 			is.Domains = append(is.Domains, strings.ToLower(d))
 		}
