@@ -3,9 +3,12 @@ package raftstore
 import (
 	"crypto/sha256"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -171,16 +174,7 @@ func TestWhoReadsOfLongAgoRefusesNobody(t *testing.T) {
 	}
 	s.voters("n1", "n2", "n3")
 	anew := func(name string, each time.Duration) {
-		s.holders()
-		gone := s.nodes[name]
-		s.remove(Removal{Node: name, By: "ida", Note: "anew"})
-		receive(t, gone.Done())
-		delete(s.nodes, name)
-		closeStore(t, gone)
-		s.folder(name)
-		disks.slow(s.dirs[name]+"/log", each)
-		s.join(name, s.token())
-		s.voters("n1", "n2", "n3")
+		s.anew(name, func() { disks.slow(s.dirs[name]+"/log", each) })
 		for range 200 { // more than are sent at once
 			s.do(fill(1))
 		}
@@ -189,13 +183,67 @@ func TestWhoReadsOfLongAgoRefusesNobody(t *testing.T) {
 	anew("n1", 0)                   // whoever leads now has joined later than what the log begins with
 	anew("n3", 20*time.Millisecond) // and is heard of long before that is read
 	for name, x := range s.nodes {
-		select {
-		case <-x.Done():
-			t.Errorf("%s has ended: %v", name, x.Err())
-		default:
+		if err := x.Err(); err != nil {
+			t.Errorf("%s has ended: %v", name, err)
 		}
 	}
 	s.alike()
+}
+
+// anew has a machine of the site removed, and another join under its name.
+func (s *site) anew(name string, before func()) {
+	s.t.Helper()
+	s.holders()
+	gone := s.nodes[name]
+	s.remove(Removal{Node: name, By: "ida", Note: "anew"})
+	receive(s.t, gone.Done())
+	delete(s.nodes, name)
+	closeStore(s.t, gone)
+	s.folder(name)
+	before()
+	s.join(name, s.token())
+	s.voters(slices.Collect(maps.Keys(s.nodes))...)
+}
+
+// A power cut takes what a node has not written of its state, not its log. A site whose nodes
+// have then to read in the log who was let in last still elects a leader, by that one's vote,
+// too.
+func TestWhoWasLetInLastIsKnownByTheLog(t *testing.T) {
+	s := newSite(t, nil)
+	s.door()
+	for _, name := range []string{"n2", "n3"} {
+		s.join(name, s.token())
+	}
+	s.voters("n1", "n2", "n3")
+	s.anew("n2", func() {}) // from here on a certificate proves nothing
+	s.alike()
+	close := func(name string) {
+		closeStore(t, s.nodes[name])
+		delete(s.nodes, name)
+	}
+	state, old := filepath.Join(s.dirs["n1"], "state"), filepath.Join(t.TempDir(), "state")
+	close("n1")
+	if err := os.CopyFS(old, os.DirFS(state)); err != nil {
+		t.Fatal(err)
+	}
+	s.open("n1", listen(t, s.at["n1"]))
+	s.anew("n3", func() {})
+	s.alike()
+	for _, name := range []string{"n1", "n2", "n3"} {
+		close(name)
+	}
+	if err := errors.Join(os.RemoveAll(state), os.CopyFS(state, os.DirFS(old))); err != nil {
+		t.Fatal(err)
+	}
+	s.open("n1", listen(t, s.at["n1"]))
+	s.open("n3", listen(t, s.at["n3"]))
+	s.leader()
+	s.alike()
+	for name, x := range s.nodes {
+		if err := x.Err(); err != nil {
+			t.Errorf("%s has ended: %v", name, err)
+		}
+	}
 }
 
 func TestWhoHasNoVoteEndsNobody(t *testing.T) {

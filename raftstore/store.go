@@ -50,6 +50,7 @@ type Store struct {
 	renewer renewer
 	roster  roster
 	rekey   rekeying
+	ahead   aheadOf
 
 	elections *elections
 
@@ -154,6 +155,9 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	if err := unbegin(s.wal, pos); err != nil {
+		return err
+	}
+	if err := s.readAhead(); err != nil {
 		return err
 	}
 	if s.logs, err = raft.NewLogCache(logCache, s.wal); err != nil {

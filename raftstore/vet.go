@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/hashicorp/raft"
+
 	"sitegate/license"
 )
 
@@ -14,8 +16,8 @@ import (
 //
 // Once a node was removed that voted, a certificate of the CA proves nothing by itself:
 // whoever has that node's data folder has the CA's key. From then on all three count, name,
-// generation and key, as they are on record. A voter that lags behind by that much has the
-// entries that let a newcomer in: the newcomer got its vote seconds after them. One that
+// generation and key, as they are on record. A voter that has not applied yet who was let in
+// last has the entry in its log that made them a member: by that it knows them. A node that
 // was just let in itself reads the log of long ago, by which those that feed it were not
 // let in yet: it does not refuse them for that, or they would end.
 
@@ -26,10 +28,10 @@ func (s *Store) vet(c caller) (err error, sure bool) {
 	var n *license.Node
 	known := false // the CA's key, outside
 	var left error
-	reading := s.reading()
+	unread := s.reading() || s.listedAhead(c.name)
 	s.View(func(st *license.State) {
 		head := st.Head()
-		known = head.CAOut != 0 && !reading
+		known = head.CAOut != 0 && !unread
 		left = leftBehind(&head.Rekeying, c.name, c.generation, st.Node(c.name))
 		if known := st.Node(c.name); known != nil {
 			copied := *known
@@ -76,6 +78,41 @@ func (s *Store) reading() bool {
 		}
 	}
 	return s.running() && !s.votes()
+}
+
+// aheadOf are the members of which the log tells further on than the state goes that a node
+// begins with, as after a power cut, which takes the end of a state and not of a log.
+type aheadOf struct {
+	index uint64 // of the last entry that does
+	names map[string]bool
+}
+
+// readAhead notes them.
+func (s *Store) readAhead() error {
+	last, err := s.wal.LastIndex()
+	if err != nil {
+		return fmt.Errorf("reading the log's end: %w", err)
+	}
+	pos, _ := s.disk.position()
+	for i := pos.Index + 1; i <= last; i++ {
+		var l raft.Log
+		if err := s.wal.GetLog(i, &l); err != nil {
+			return fmt.Errorf("reading the log at index %d: %w", i, err)
+		}
+		if l.Type != raft.LogConfiguration {
+			continue
+		}
+		s.ahead.index, s.ahead.names = i, map[string]bool{}
+		for _, x := range raft.DecodeConfiguration(l.Data).Servers {
+			s.ahead.names[string(x.ID)] = true
+		}
+	}
+	return nil
+}
+
+// listedAhead reports whether a node is one of those, and this one has not read yet why.
+func (s *Store) listedAhead(name string) bool {
+	return s.ahead.names[name] && s.fsm.applied.get() < s.ahead.index
 }
 
 // running reports whether raft runs, and knows its members.
