@@ -227,6 +227,7 @@ func TestTheAuditTrailComesThroughSnapshotAndBackup(t *testing.T) {
 // notAudited are facts that say who did something and are no act of an administrator's.
 var notAudited = map[string]string{
 	"MirrorResumed": "it was accepted before: ShrinkAccepted",
+	"KeyBarred":     "whoever blocked the machine did it before: Blocked",
 }
 
 // TestWhoeverIsNamedIsAudited: a fact that says by whom it came about is in the audit trail,
