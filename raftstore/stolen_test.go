@@ -229,6 +229,12 @@ func TestWhoWasLetInLastIsKnownByTheLog(t *testing.T) {
 	s.open("n1", listen(t, s.at["n1"]))
 	s.anew("n3", func() {})
 	s.alike()
+	eventually(t, func() error { // raft gives its vote to those only whose vote it has read of
+		if !s.nodes["n1"].votersByName()["n3"] {
+			return errors.New("n1 has not heard of n3's vote")
+		}
+		return nil
+	})
 	for _, name := range []string{"n1", "n2", "n3"} {
 		close(name)
 	}
