@@ -27,6 +27,7 @@ const (
 	consolePath = "/console/"
 	signInPath  = "/console/sign-in"
 	firstPath   = "/console/sign-in/first"
+	changePath  = "/console/sign-in/password"
 	stylePath   = "/console/sign-in/style.css"
 	signOutPath = "/console/sign-out"
 	livePath    = "/console/live"

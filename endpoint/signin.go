@@ -48,6 +48,8 @@ func newDoorman(e *Endpoint) (*doorman, error) {
 		{method: "POST", path: signInPath, do: d.signIn},
 		{method: "GET", path: firstPath, do: func(c *call) (reply, error) { return d.show(c, signInForm{First: true}, http.StatusOK, "") }},
 		{method: "POST", path: firstPath, do: d.first},
+		{method: "GET", path: changePath, do: func(c *call) (reply, error) { return d.show(c, signInForm{Change: true}, http.StatusOK, "") }},
+		{method: "POST", path: changePath, do: d.change},
 		{method: "GET", path: stylePath, do: d.style},
 		{method: "POST", path: signOutPath, do: d.signOut},
 	} {
@@ -60,11 +62,12 @@ func newDoorman(e *Endpoint) (*doorman, error) {
 
 // signInForm is what the page shows, and sends. A password is never shown again.
 type signInForm struct {
-	First bool
-	Name  string
-	Next  string
+	First  bool
+	Change bool
+	Name   string
+	Next   string
 
-	token, password, again string
+	token, password, fresh, again string
 }
 
 // read takes the form, from a page of this site only.
@@ -77,7 +80,7 @@ func (d *doorman) read(c *call, first bool) (signInForm, error) {
 		return signInForm{}, malformed("it is no form of this page")
 	}
 	v := c.r.PostForm
-	return signInForm{First: first, Name: v.Get("name"), Next: inConsole(v.Get("next")), token: v.Get("token"), password: v.Get("password"), again: v.Get("again")}, nil
+	return signInForm{First: first, Name: v.Get("name"), Next: inConsole(v.Get("next")), token: v.Get("token"), password: v.Get("password"), fresh: v.Get("new"), again: v.Get("again")}, nil
 }
 
 // show answers with the page, and why somebody is still there.
@@ -85,9 +88,12 @@ func (d *doorman) show(c *call, f signInForm, status int, why string) (reply, er
 	if f.Next == "" {
 		f.Next = inConsole(c.r.URL.Query().Get("next"))
 	}
-	action := signInPath
-	if f.First {
+	action, other := signInPath, changePath
+	switch {
+	case f.First:
 		action = firstPath
+	case f.Change:
+		action, other = changePath, signInPath
 	}
 	if !license.ValidAccountName(f.Name) {
 		f.Name = ""
@@ -96,9 +102,9 @@ func (d *doorman) show(c *call, f signInForm, status int, why string) (reply, er
 	var b bytes.Buffer
 	err := d.page.Execute(&b, struct {
 		signInForm
-		Lang, Action, Alert, Begin, Issuer string
-		Words                              signInWords
-	}{f, c.lang.String(), action, cmp.Or(alertOf(c.lang, why), alertOfCode(c.lang, why)), begin, wordsOfIssuer(c.lang, issuer), wordsOfSignIn(c.lang, f.First)})
+		Lang, Action, Other, Alert, Begin, Issuer string
+		Words                                     signInWords
+	}{f, c.lang.String(), action, other, cmp.Or(alertOf(c.lang, why), alertOfCode(c.lang, why)), begin, wordsOfIssuer(c.lang, issuer), wordsOfSignIn(c.lang, f)})
 	if err != nil {
 		return reply{}, err
 	}
@@ -117,28 +123,77 @@ func (d *doorman) signIn(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	account, answer, err := d.owner(c, f)
+	if err != nil || answer.done {
+		return answer, err
+	}
+	return d.in(c, f, license.SignedInHere, account.Name, account.Role, account.Changed)
+}
+
+// owner is the account whose name and password a form has; the leader is shown them from then
+// on. Otherwise the caller is answered, or there is an error.
+func (d *doorman) owner(c *call, f signInForm) (license.LocalAccount, reply, error) {
 	remote, name := hostOf(c.r.RemoteAddr), printable(f.Name)
 	account, right, wait, err := d.checked(c, f, name, remote)
+	var answer reply
 	switch {
 	case err != nil:
-		return reply{}, err
+		return account, answer, err
 	case wait > 0:
-		return d.wait(c, f, wait)
+		answer, err = d.wait(c, f, wait)
+		return account, answer, err
 	}
 	if !right {
 		if err := d.e.toll(c, costForged); err != nil {
-			return reply{}, err
+			return account, answer, err
 		}
 		c.w.reason = "wrong-password"
 		d.e.denials.note("sign-in-denied", "password", host(c.r.RemoteAddr))
 		if account.Name != "" { // what is no account may be a password in the wrong field
 			d.e.log.WarnContext(c.ctx, "sign-in refused", "id", c.id, "account", account.Name, "remote", remote)
 		}
-		return d.show(c, f, http.StatusUnauthorized, alertWrong)
+		answer, err = d.show(c, f, http.StatusUnauthorized, alertWrong)
+		return account, answer, err
 	}
 	d.attempts.signedIn(time.Now(), name, remote)
 	c.ctx = withPassword(c.ctx, account.Name, f.password)
-	return d.in(c, f, license.SignedInHere, account.Name, account.Role, account.Changed)
+	return account, answer, nil
+}
+
+// change is POST /console/sign-in/password: whoever has a local account's password sets
+// another one. That ends all of its sign-ins, and begins one here.
+func (d *doorman) change(c *call) (reply, error) {
+	f, err := d.read(c, false)
+	if err != nil {
+		return reply{}, err
+	}
+	f.Change = true
+	switch {
+	case f.fresh != f.again:
+		return d.show(c, f, http.StatusBadRequest, alertDiffer)
+	case f.fresh == f.password || weak(f.fresh, f.Name) != nil:
+		return d.show(c, f, http.StatusBadRequest, alertNew)
+	}
+	account, answer, err := d.owner(c, f)
+	if err != nil || answer.done {
+		return answer, err
+	}
+	hash, err := d.e.passwords.hash(c.ctx, f.fresh)
+	if err != nil {
+		return reply{}, err
+	}
+	a, err := d.e.gw.SetLocalAccount(c.ctx, license.SetLocalAccount{Name: account.Name, Role: account.Role, Hash: hash, Reset: true, By: account.Name, Was: account.Changed})
+	switch code := codeOf(err); {
+	case err != nil && (code == api.CodeNoQuorum || code == api.CodeUnknown):
+		return d.show(c, f, http.StatusServiceUnavailable, alertNoWrite)
+	case err != nil:
+		return reply{}, err
+	case a.Outcome.Denial != nil: // it was set, or taken away, in between
+		return d.show(c, f, http.StatusConflict, alertWrong)
+	}
+	d.e.log.InfoContext(c.ctx, "local account's password changed", "id", c.id, "account", account.Name, "remote", hostOf(c.r.RemoteAddr))
+	c.ctx = withPassword(c.ctx, account.Name, f.fresh)
+	return d.in(c, f, license.SignedInHere, account.Name, account.Role, 0)
 }
 
 // checked looks whether a form has an account's password, when its turn comes. wait: it was

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -251,6 +252,81 @@ func TestPausesGrowByAccountAndByAddress(t *testing.T) {
 			t.Errorf("%d are remembered", len(a.known))
 		}
 	})
+}
+
+// Whoever has a local account's password sets another one: its sign-ins end everywhere, one
+// begins here, and it is in the audit trail. Guessing the old one is held back as at the sign-in.
+func TestAnAccountsOwnerChangesThePassword(t *testing.T) {
+	r := withAccount(t, "operator")
+	const next = "wrong battery of a horse"
+	here := signedIn(t, r.form(t, signInPath, map[string]string{"name": "ivo", "password": goodPassword}))
+	elsewhere := signedIn(t, r.form(t, signInPath, map[string]string{"name": "ivo", "password": goodPassword}))
+	in := func(change map[string]string) map[string]string {
+		f := map[string]string{"name": "ivo", "password": goodPassword, "new": next, "again": next}
+		for k, v := range change {
+			f[k] = v
+		}
+		return f
+	}
+	if page := r.want(t, 200, "", "GET", changePath, nil); !strings.Contains(string(page.raw), `name="new"`) || strings.Contains(string(page.raw), `name="token"`) {
+		t.Errorf("the page is %s", page.raw)
+	}
+	for name, s := range map[string]struct {
+		status int
+		change map[string]string
+	}{"two new ones": {400, map[string]string{"again": "x"}}, "a short one": {400, map[string]string{"new": "x", "again": "x"}},
+		"the same": {400, map[string]string{"new": goodPassword, "again": goodPassword}}, "none": {400, map[string]string{"new": "", "again": ""}},
+		"another's": {401, map[string]string{"name": "eve"}}, "without the old one": {401, map[string]string{"password": next + "s"}}} {
+		a := r.form(t, changePath, in(s.change), cookieOf(here))
+		if a.StatusCode != s.status || len(a.Cookies()) > 0 || strings.Contains(string(a.raw), goodPassword) || strings.Contains(string(a.raw), next) {
+			t.Errorf("%s: %d, want %d: %s", name, a.StatusCode, s.status, a.raw)
+		}
+	}
+	if a := r.form(t, changePath, in(nil), header{"Sec-Fetch-Site": "cross-site"}, cookieOf(here)); a.StatusCode != 403 {
+		t.Errorf("by a page of another site: %d", a.StatusCode)
+	}
+	r.want(t, 200, "", "GET", api.PathStatus, nil, cookieOf(here))
+
+	a := r.form(t, changePath, in(map[string]string{"next": "/console/people"}), cookieOf(here))
+	now := signedIn(t, a)
+	if a.StatusCode != 303 || a.Header.Get("Location") != "/console/people" {
+		t.Errorf("%d to %q", a.StatusCode, a.Header.Get("Location"))
+	}
+	r.want(t, 200, "", "GET", api.PathStatus, nil, cookieOf(now))
+	for name, c := range map[string]*http.Cookie{"the one here": here, "one elsewhere": elsewhere} {
+		if a := r.call(t, "", "GET", api.PathStatus, nil, cookieOf(c)); a.StatusCode != 401 {
+			t.Errorf("of before, %s is good still: %d", name, a.StatusCode)
+		}
+	}
+	if a := r.form(t, signInPath, map[string]string{"name": "ivo", "password": goodPassword}); a.StatusCode != 401 {
+		t.Errorf("the password of before: %d", a.StatusCode)
+	}
+	r.want(t, 403, "", "GET", api.PathAccounts, nil, cookieOf(now)) // the role is that of before
+	changed := 0
+	r.node.mu.Lock()
+	facts := slices.Clone(r.node.facts)
+	r.node.mu.Unlock()
+	for _, f := range facts {
+		if x, ok := f.(license.AccountSet); ok && x.Own {
+			if changed++; x.Name != "ivo" || x.By != "ivo" || x.Role != license.Operator {
+				t.Errorf("journalled is %+v", x)
+			}
+		}
+	}
+	if changed != 1 {
+		t.Errorf("%d changes are journalled, want one", changed)
+	}
+	if text := r.log.String(); strings.Contains(text, next) || !strings.Contains(text, "local account's password changed") {
+		t.Errorf("the log is %s", text)
+	}
+
+	guessed := r.e.door.attempts
+	guessed.mu.Lock()
+	guessed.known["home ivo 127.0.0.1/32"] = &attempt{failed: attemptsFree, until: time.Now().Add(time.Minute), last: time.Now()}
+	guessed.mu.Unlock()
+	if a := r.form(t, changePath, map[string]string{"name": "ivo", "password": next, "new": goodPassword, "again": goodPassword}); a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("after too many wrong ones: %d", a.StatusCode)
+	}
 }
 
 // The one-time token makes the first account, once, and signs its owner in.

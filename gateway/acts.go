@@ -155,6 +155,11 @@ func (g *Gateway) vouchedAct(ctx context.Context, from string, r *request, a *ac
 			return fmt.Errorf("%w: it is not the token for the first account", ErrCaller)
 		}
 		return nil
+	case r.SetLocalAccount != nil && r.SetLocalAccount.Was != 0:
+		if c := r.SetLocalAccount; who.Begins != license.SignedInHere || who.Name != c.Name || who.Name != c.By || who.Role != c.Role || !c.Reset {
+			return fmt.Errorf("%w: it is not that account's password", ErrCaller)
+		}
+		return nil
 	case *a.by != who.Name:
 		return fmt.Errorf("%w: it does not speak for %q", ErrCaller, *a.by)
 	case r.GiveCredential != nil && r.GiveCredential.Kind != license.APIToken:

@@ -111,6 +111,11 @@ func TestTheLeaderLooksAtAnAdministratorsCredential(t *testing.T) {
 			"the first account by its digest": {SetLocalAccount: &license.SetLocalAccount{Name: "eve", Role: license.Admin, Hash: hash, By: "eve", First: license.Digest{9}}, Socket: false},
 			"what a token is not for":         {Release: &license.Release{Session: license.ID{1}, By: "jobs"}, Proof: "jobs' token"},
 			"a token that gives itself more":  {GiveCredential: give(1, license.APIToken, "x", license.Admin, "jobs"), Proof: "jobs' token"},
+			"another's password":              {SetLocalAccount: &license.SetLocalAccount{Name: "eve", Role: license.Operator, Hash: hash, Reset: true, By: "eve", Was: 1}, Proof: "ivo's password"},
+			"another's in one's own name":     {SetLocalAccount: &license.SetLocalAccount{Name: "eve", Role: license.Operator, Hash: hash, Reset: true, By: "ivo", Was: 1}, Proof: "ivo's password"},
+			"more by one's own password":      {SetLocalAccount: &license.SetLocalAccount{Name: "ivo", Role: license.Admin, Hash: hash, Reset: true, By: "ivo", Was: 1}, Proof: "ivo's password"},
+			"one's own without the old one":   {SetLocalAccount: &license.SetLocalAccount{Name: "ivo", Role: license.Operator, Hash: hash, Reset: true, By: "ivo (local account)", Was: 1}, Proof: "ivo's cookie"},
+			"one's own by an administrator":   {SetLocalAccount: &license.SetLocalAccount{Name: "ivo", Role: license.Operator, Hash: hash, Reset: true, By: "ivo", Was: 1}, Proof: "ida's token"},
 			"the first account by another's":  {SetLocalAccount: &license.SetLocalAccount{Name: "eve", Role: license.Admin, Hash: hash, By: "eve", First: license.Digest{9}}, Proof: "ida's token"},
 		} {
 			if rep := s.pass(t, r); rep.Error != "caller" {

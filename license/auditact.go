@@ -87,6 +87,9 @@ func authorityAct(f Fact) (act, bool) {
 	case CredentialEnded:
 		return credential(f.Credential, "ended", f.By), true
 	case AccountSet:
+		if f.Own {
+			return act{What: "password-changed", By: f.By, User: UserID(f.Name), About: f.Role.String()}, true
+		}
 		return act{What: "account-set", By: f.By, User: UserID(f.Name), About: f.Role.String()}, true
 	case AccountRemoved:
 		return act{What: "account-removed", By: f.By, User: UserID(f.Name)}, true

@@ -152,7 +152,7 @@ func (s *script) entry(state *State) Entry {
 
 func (s *script) command(state *State) Command {
 	if s.staff {
-		return s.aboutAdministrators()
+		return s.aboutAdministrators(state)
 	}
 	if s.crowd > 0 && s.pick(3) == 0 {
 		return s.shrink(state)
@@ -160,7 +160,7 @@ func (s *script) command(state *State) Command {
 	switch s.pick(54) {
 	case 46:
 		if s.pick(2) == 0 {
-			return s.aboutAdministrators()
+			return s.aboutAdministrators(state)
 		}
 		return s.aboutNodes()
 	case 47, 48:

@@ -37,6 +37,10 @@ type SetLocalAccount struct {
 	// is made by who may.
 	First    Digest `cbor:"6,keyasint,omitzero"`
 	NotAfter Time   `cbor:"7,keyasint,omitempty"`
+	// Was is the Changed of the account whose password its owner has shown to set another
+	// one. Zero: it is set by who may. An account that was set since then, or has another role,
+	// keeps its password.
+	Was Time `cbor:"469,keyasint,omitempty"`
 }
 
 // AccountSet: a local account was made, or has another password and role.
@@ -45,7 +49,8 @@ type AccountSet struct {
 	Role  Authority `cbor:"2,keyasint"`
 	Reset bool      `cbor:"3,keyasint,omitempty"`
 	By    string    `cbor:"4,keyasint,omitempty"`
-	First bool      `cbor:"5,keyasint,omitempty"` // by the token for the first one
+	First bool      `cbor:"5,keyasint,omitempty"`   // by the token for the first one
+	Own   bool      `cbor:"469,keyasint,omitempty"` // its owner has changed the password
 }
 
 // RemoveLocalAccount takes a local account away, and ends its sign-ins.
@@ -95,7 +100,7 @@ func (c SetLocalAccount) decide(s *State, at Time) *Denial {
 	switch {
 	case !ValidAccountName(c.Name) || c.Role.String() == "" || c.By == "" || !validName(c.By) ||
 		len(c.Hash) > maxPasswordHash || !strings.HasPrefix(c.Hash, "$argon2id$") || !validName(c.Hash) ||
-		c.First != Digest{} && (c.Reset || c.Role != Admin):
+		c.First != Digest{} && (c.Reset || c.Role != Admin) || c.Was != 0 && (!c.Reset || c.By != c.Name):
 		return deny(BadCommand)
 	case c.NotAfter != 0 && at > c.NotAfter:
 		return deny(TooLate)
@@ -112,7 +117,7 @@ func (c SetLocalAccount) decide(s *State, at Time) *Denial {
 		if len(s.accounts) > 0 {
 			return deny(UnknownCredential)
 		}
-	case c.Reset && !there:
+	case c.Reset && !there, c.Was != 0 && (old.Changed != c.Was || old.Role != c.Role):
 		return deny(UnknownCredential)
 	case !c.Reset && there:
 		return deny(NameInUse)
@@ -132,7 +137,7 @@ func (c SetLocalAccount) do(s *State, at Time) Outcome {
 		a.By, a.Since = old.By, old.Since
 	}
 	s.setLocalAccount(a)
-	s.emit(AccountSet{Name: c.Name, Role: c.Role, Reset: c.Reset, By: c.By, First: c.First != Digest{}})
+	s.emit(AccountSet{Name: c.Name, Role: c.Role, Reset: c.Reset, By: c.By, First: c.First != Digest{}, Own: c.Was != 0})
 	// Once there is an account, nobody needs the token for the first one.
 	s.endCredentials(c.By, func(x Credential) bool {
 		return x.Kind == FirstAccount || c.Reset && x.Kind == SignedInHere && x.Name == c.Name

@@ -44,6 +44,12 @@ func (s *story) administrators(verb string, w *words) (license.Command, error) {
 	case "local-account":
 		c := license.SetLocalAccount{Role: license.ParseAuthority(w.after("as")), Hash: "$argon2id$" + w.after("password"), By: by,
 			First: digest(w.after("first")), Reset: w.flag("reset"), NotAfter: notAfter}
+		if w.flag("own") {
+			c.Was = s.now
+		}
+		if w.flag("own-before") {
+			c.Was = s.now - 1
+		}
 		c.Name = long(w.next())
 		return c, nil
 	case "remove-account":
@@ -82,7 +88,7 @@ func sayCredentialFact(f license.Fact) string {
 	case license.CredentialEnded:
 		return "ended " + sayCredential(f.Credential) + ", by " + f.By
 	case license.AccountSet:
-		return fmt.Sprintf("account %s, %s, by %s, reset %t, first %t", f.Name, f.Role, f.By, f.Reset, f.First)
+		return fmt.Sprintf("account %s, %s, by %s, reset %t, first %t", f.Name, f.Role, f.By, f.Reset, f.First) + map[bool]string{true: ", own"}[f.Own]
 	case license.AccountRemoved:
 		return fmt.Sprintf("account %s removed by %s", f.Name, f.By)
 	}

@@ -98,7 +98,11 @@ func (w *twin) wasDone(seq uint64, f Fact) {
 		w.credential(&r, f.Credential, "ended", f.By)
 	case AccountSet:
 		r.About = f.Role.String()
-		about("account-set", f.By, UserID(f.Name), Machine{}, "")
+		what := "account-set"
+		if f.Own {
+			what = "password-changed"
+		}
+		about(what, f.By, UserID(f.Name), Machine{}, "")
 	case AccountRemoved:
 		about("account-removed", f.By, UserID(f.Name), Machine{}, "")
 	case KeyForgotten:

@@ -168,6 +168,10 @@ func (w *twin) setLocalAccount(c SetLocalAccount) Outcome {
 		!strings.HasPrefix(c.Hash, "$argon2id$") || first && (c.Reset || c.Role != Admin) {
 		return refuse("bad-command")
 	}
+	own := c.Was != 0
+	if own && (c.By != c.Name || !c.Reset) {
+		return refuse("bad-command")
+	}
 	if c.NotAfter != 0 && c.NotAfter < w.now() {
 		return refuse("too-late")
 	}
@@ -184,6 +188,9 @@ func (w *twin) setLocalAccount(c SetLocalAccount) Outcome {
 	if !first && c.Reset && a == nil {
 		return refuse("unknown-credential")
 	}
+	if own && (a.Role != c.Role || a.Changed != c.Was) {
+		return refuse("unknown-credential")
+	}
 	if !c.Reset && a != nil {
 		return refuse("name-in-use")
 	}
@@ -195,7 +202,7 @@ func (w *twin) setLocalAccount(c SetLocalAccount) Outcome {
 		a = &w.accounts[len(w.accounts)-1]
 	}
 	a.Role, a.Hash, a.Changed = c.Role, c.Hash, w.now()
-	w.tell(AccountSet{Name: c.Name, Role: c.Role, Reset: c.Reset, By: c.By, First: first})
+	w.tell(AccountSet{Name: c.Name, Role: c.Role, Reset: c.Reset, By: c.By, First: first, Own: own})
 	w.takeBack(c.By, func(x Credential) bool {
 		return x.Kind == FirstAccount || c.Reset && x.Kind == SignedInHere && x.Name == c.Name
 	})
@@ -227,7 +234,7 @@ func (w *twin) sameCredentials(s *State, same func(what string, got, want any)) 
 }
 
 // aboutAdministrators is what concerns who administers.
-func (s *script) aboutAdministrators() Command {
+func (s *script) aboutAdministrators(state *State) Command {
 	secret := Digest{byte(1 + s.pick(8)), byte(s.pick(2))}
 	name := oneOf(s, "ida", "ivo", "nagios", "a.b", "x1", "x2", "x3", "Ida", "-", "")
 	by := oneOf(s, "root", "root", "root", "")
@@ -243,6 +250,9 @@ func (s *script) aboutAdministrators() Command {
 	case 3:
 		return EndCredential{Secret: oneOf(s, secret, Digest{}), Kind: oneOf(s, kind, 0), Name: oneOf(s, name, ""), By: by}
 	case 4, 5:
+		if a, there := LocalAccountOf(state, name); there && s.pick(3) == 0 { // its owner changes the password
+			return SetLocalAccount{Name: name, Role: oneOf(s, a.Role, a.Role, role), Hash: hash, Reset: s.pick(6) > 0, By: oneOf(s, name, name, by), Was: oneOf(s, a.Changed, a.Changed, a.Changed-1)}
+		}
 		return SetLocalAccount{Name: name, Role: role, Hash: hash, By: by, NotAfter: s.notAfter()}
 	case 6:
 		return SetLocalAccount{Name: name, Role: oneOf(s, role, Admin), Hash: hash, Reset: s.pick(2) == 0, By: by, First: oneOf(s, secret, Digest{})}

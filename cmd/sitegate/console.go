@@ -19,6 +19,9 @@ func newConsole(ep *endpoint.Endpoint, log *slog.Logger) (*console.Console, erro
 		if a.Way == endpoint.ByAccount || a.Way == endpoint.ByOIDC && r.Header.Get("Authorization") == "" { // by a cookie
 			who.SignOut = console.Base + "sign-out"
 		}
+		if a.Way == endpoint.ByAccount {
+			who.Password = console.Base + "sign-in/password"
+		}
 		return who, endpoint.RefusalOf(r.Context())
 	}})
 }

@@ -45,6 +45,8 @@ type Administrator struct {
 	Role string // one of the roles
 	// SignOut is where a form is sent by which they sign out; empty: they need not.
 	SignOut string
+	// Password is the page where they change their password; empty: they have none here.
+	Password string
 }
 
 // May reports whether the administrator has a role, or one above it.
