@@ -16,7 +16,7 @@ const (
 )
 
 // Rekeying is how the site's CA was replaced last, and how far that is. Its zero value: it
-// was not, or the site went on from a backup since; the nodes go by their data folders.
+// was not, or the site went on from a backup since, by the CA of the one node that was left.
 // Certificates are in DER form, and nothing here reads them. No key is in the state.
 type Rekeying struct {
 	Root []byte `cbor:"420,keyasint,omitempty"` // the certificate of the CA, the new one

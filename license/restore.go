@@ -48,7 +48,7 @@ func (s *State) Restore(b Beginning) {
 	h.Restored = Restoration{Seq: h.Seq, Recovered: b.Recovered, Pending: true}
 	h.Lockouts, h.Alerts, h.KeyViews, h.KeysAccepted = nil, nil, nil, nil // who is left says it anew
 	h.Bypass = Bypass{}                                                   // as who needs one does
-	h.Rekeying = Rekeying{}                                               // which CA it is, the data folder of who is left says
+	h.Rekeying = Rekeying{}                                               // the CA is that of who is left; its node trusts no other
 	s.changed.head = true
 	if !b.Recovered { // what was taken back since the backup is not to let anybody in again
 		for secret := range s.credentials {

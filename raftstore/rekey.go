@@ -155,7 +155,9 @@ func (s *Store) followCA() error {
 	defer s.rekey.following.Unlock()
 	r := s.rekeyNow()
 	switch root := license.RootDigest(r.Root); {
-	case len(r.Root) == 0, int64(r.AsOf()) < k.AsOf(): // the latter: this node's log is behind its folder
+	case len(r.Root) == 0:
+		return s.settleCA()
+	case int64(r.AsOf()) < k.AsOf(): // the latter: this node's log is behind its folder
 		return nil
 	case !r.Going() && k.Pin() != root:
 		return refusef("%s", leftText(&r, s.cfg.Node))
@@ -170,6 +172,35 @@ func (s *Store) followCA() error {
 		s.mux.recheck() // who has the old CA's key goes before there is anything new to be had
 	}
 	return k.Trust(int64(r.AsOf()), roots...)
+}
+
+// settleCA ends a replacement of the site's CA that the site was in when it went on from a
+// backup, or from a node that was left: nobody would say any more that it is over, and two
+// CAs would be trusted for good. What counts from then on is the CA that this node's own
+// certificate is by; of the other one the key goes, too. Whoever joins a site that has
+// replaced its CA since then has been told of that, which is later, and keeps what it was told
+// until it has read so far.
+func (s *Store) settleCA() error {
+	k := s.cfg.Keys
+	var restored license.Restoration
+	s.View(func(st *license.State) { restored = st.Head().Restored })
+	if restored.At == 0 || len(k.CAs()) < 2 || int64(restored.At) < k.AsOf() {
+		return nil
+	}
+	own, before := k.Issuer(), k.CAs()
+	if err := k.Trust(int64(restored.At), own.Raw); err != nil {
+		return err
+	}
+	for _, ca := range before {
+		if !ca.Equal(own) {
+			s.log.Warn("the site went on in the middle of a replacement of its CA: that is over, and only the CA is trusted that this node's certificate is by; "+
+				"clients that trust only the other one need this one", "fingerprint", siteca.Fingerprint(own.Raw), "dropped", siteca.Fingerprint(ca.Raw))
+		}
+	}
+	if s.mux != nil {
+		s.mux.recheck()
+	}
+	return nil
 }
 
 func (s *Store) followCAOrHalt() {

@@ -2,7 +2,10 @@ package raftstore
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -230,30 +233,7 @@ func TestANewCAWhoseKeyIsLostIsGivenUp(t *testing.T) {
 	s := three(t)
 	leader := s.leader()
 	old := leader.cfg.Keys.Newest()
-	// Its key comes into being in a folder that no node has.
-	lost := t.TempDir()
-	data := s.data[leader.cfg.Node]
-	for _, folder := range []string{siteca.Folder(data), siteca.CAFolder(data)} {
-		below, err := filepath.Rel(data, folder)
-		if err == nil {
-			err = os.MkdirAll(filepath.Dir(filepath.Join(lost, below)), 0o700)
-		}
-		if err == nil {
-			err = os.CopyFS(filepath.Join(lost, below), os.DirFS(folder))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	elsewhere, err := siteca.OpenKeys(lost, testCluster, leader.cfg.Node)
-	if err != nil {
-		t.Fatal(err)
-	}
-	next, err := elsewhere.Succeed(time.Now(), time.Now().Add(time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.do(license.Rekey{Root: next.Root, Before: next.Before, Voucher: next.Voucher, Until: leader.Now().Add(time.Hour), By: "ida", Note: "first try"})
+	next := s.succeedElsewhere()
 	eventually(t, func() error {
 		for name, x := range s.nodes {
 			if got := x.cfg.Keys.Newest(); license.Digest(got) != license.RootDigest(next.Root) {
@@ -277,6 +257,117 @@ func TestANewCAWhoseKeyIsLostIsGivenUp(t *testing.T) {
 	}
 	s.do(start(2, 2, "WS-2"))
 	s.alike()
+}
+
+// A site that goes on from a backup of the middle of a replacement of its CA goes by one CA
+// again, that of the node's own certificate, and by nothing else: who has the other one's key
+// is nobody.
+func TestARestoreEndsAReplacementOfTheCA(t *testing.T) {
+	for name, certified := range map[string]bool{"with a certificate by the new CA": true, "with one by the CA before": false} {
+		t.Run(name, func(t *testing.T) { restoreEndsAReplacement(t, certified) })
+	}
+}
+
+func restoreEndsAReplacement(t *testing.T, certified bool) {
+	s := newSite(t, nil)
+	s.do(fill(20))
+	s.door()
+	s.join("n2", s.token())
+	s.join("n3", s.token())
+	s.voters("n1", "n2", "n3")
+	s.holders()
+	old := s.leader().cfg.Keys.Newest()
+	if certified {
+		s.stop(s.follower().cfg.Node) // for which the replacement waits
+		s.rekey("laptop lost", time.Hour)
+	} else {
+		s.succeedElsewhere()
+	}
+	var leader *Store
+	eventually(t, func() error {
+		leader = s.leader()
+		k := leader.cfg.Keys
+		if r := leader.Replacement(); !r.Going() || len(k.CAs()) != 2 || (k.Pin() == old) == certified {
+			return fmt.Errorf("going on: %t, %d CAs are trusted, its own certificate is by the old one: %t", r.Going(), len(k.CAs()), k.Pin() == old)
+		}
+		return nil
+	})
+	file, _ := backupOf(t, leader)
+	node, at := leader.cfg.Node, s.at[leader.cfg.Node]
+	for name := range s.nodes {
+		s.stop(name)
+	}
+	if err := os.Rename(s.dirs[node], s.dirs[node]+"-before"); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := siteca.OpenKeys(s.data[node], testCluster, node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, others := keys.Pin(), slices.DeleteFunc(slices.Clone(keys.CAs()), func(c *x509.Certificate) bool { return sha256.Sum256(c.Raw) == keys.Pin() })
+	if _, err := Restore(Beginning{Dir: s.dirs[node], Node: node, Address: at, Generation: keys.Generation(), Cluster: testCluster, Logger: testLog(t, node)}, bytes.NewReader(file)); err != nil {
+		t.Fatal(err)
+	}
+	settled := func() {
+		t.Helper()
+		eventually(t, func() error {
+			k := s.nodes[node].cfg.Keys
+			key, err := os.ReadFile(filepath.Join(siteca.CAFolder(s.data[node]), siteca.CAKeyFile))
+			if k.Pin() != own || k.Newest() != own || len(k.CAs()) != 1 || k.Trusts(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: others[0].Raw})) {
+				return fmt.Errorf("%d CAs are trusted, its own the newest: %t", len(k.CAs()), k.Newest() == own)
+			}
+			if err != nil || bytes.Count(key, []byte("PRIVATE")) != 2 || !k.Signs() {
+				return fmt.Errorf("it does not hold its CA's key alone: %v\n%d keys", err, bytes.Count(key, []byte("PRIVATE"))/2)
+			}
+			return nil
+		})
+	}
+	s.open(node, listen(t, at))
+	settled()
+	if r := s.leader().Replacement(); r.Going() || len(r.Root) > 0 {
+		t.Errorf("the restored site speaks of a replacement: %+v", r)
+	}
+	// It is so after one more start, others join, and the CA can be replaced again.
+	eventually(t, func() error { return s.leader().Flush(limited(t)) })
+	s.stop(node)
+	s.open(node, listen(t, at))
+	settled()
+	s.join("n4", s.token())
+	s.voters(node, "n4")
+	s.holders()
+	s.rekey("once more", time.Hour)
+	s.replaced(own)
+}
+
+// succeedElsewhere has the log name a new CA, whose key is in a folder that no node has.
+func (s *site) succeedElsewhere() license.Rekey {
+	s.t.Helper()
+	leader := s.leader()
+	lost := s.t.(*testing.T).TempDir()
+	data := s.data[leader.cfg.Node]
+	for _, folder := range []string{siteca.Folder(data), siteca.CAFolder(data)} {
+		below, err := filepath.Rel(data, folder)
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(filepath.Join(lost, below)), 0o700)
+		}
+		if err == nil {
+			err = os.CopyFS(filepath.Join(lost, below), os.DirFS(folder))
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	elsewhere, err := siteca.OpenKeys(lost, testCluster, leader.cfg.Node)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	next, err := elsewhere.Succeed(time.Now(), time.Now().Add(time.Hour))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := license.Rekey{Root: next.Root, Before: next.Before, Voucher: next.Voucher, Until: leader.Now().Add(time.Hour), By: "ida", Note: "first try"}
+	s.do(c)
+	return c
 }
 
 // Which CA a site goes by after it was restored, the data folder says.

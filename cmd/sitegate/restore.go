@@ -164,7 +164,21 @@ func advise(err error) error {
 	return err
 }
 
+// tellCA says what becomes of a replacement of the site's CA that this node was in.
+func (p *program) tellCA(c configs.Config) {
+	cluster, err := siteca.ClusterOf(filepath.Join(siteca.CAFolder(c.DataDir), siteca.CAFile))
+	if err != nil {
+		return // the node says so at its start
+	}
+	k, err := siteca.OpenKeys(c.DataDir, cluster, c.Node)
+	if err != nil || len(k.CAs()) < 2 {
+		return
+	}
+	fmt.Fprintf(p.stdout, "The site's CA was being replaced. That ends here: from the first start on only the CA counts that this node's certificate is by,\n%s.\nClients that trust only the other one need it: /ca.pem of the node has it.\n", siteca.Fingerprint(k.Issuer().Raw))
+}
+
 func (p *program) tellBegun(c configs.Config, b raftstore.Begun) {
+	p.tellCA(c)
 	settings := c.SiteSettings()
 	fmt.Fprintf(p.stdout, "Nothing capped is granted before %v have passed from its start, and the checkouts were read from the cloud.\n\n", settings.LongestLease())
 	next := []string{"sitegate serve, on this machine", "sitegate status: it tells until when the site waits"}
