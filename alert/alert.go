@@ -46,6 +46,7 @@ const (
 	BackupOverdue Kind = "backup-overdue"   // a node's last good backup is too old
 	Bypass        Kind = "bypass"           // nothing that is relayed is withheld
 	KeysHeld      Kind = "issuer-keys-held" // an issuer's keys are not believed
+	AuditNames    Kind = "audit-names"      // the audit trail has no room for many more names
 )
 
 // When it is told of what comes, and how much of it.
@@ -119,6 +120,9 @@ func Of(s *license.State, at license.Time, h Health) (list []Condition) {
 	}
 	for _, issuer := range holding(head.KeyViews) {
 		add(KeysHeld, issuer.of, "%s back the keys that %s lists now, none of which the site knows.", many(issuer.nodes, "node holds", "nodes hold"), issuer.of)
+	}
+	if n := license.VeilCount(s); n >= license.VeilsLeftFew {
+		add(AuditNames, "", "It knows %d names and reasons, of %d at most.", n, license.MaxVeils)
 	}
 	ahead := license.LookAhead(s, at, licenseSoon, checkoutSoon)
 	for _, day := range first(ahead.Licenses) {

@@ -99,6 +99,33 @@ func TestConditionsOfASite(t *testing.T) {
 	want("a list that shrinks", of(now, well), "mirror-shrunk : Since 2026-11-02 08:00 UTC more than half of the cloud's list is missing; it is held back.")
 }
 
+// The room for names in the audit trail is told of when four fifths are taken, and no name is.
+func TestRoomForNamesInTheAuditTrail(t *testing.T) {
+	now := license.TimeOf(time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC))
+	s := license.NewState()
+	apply(t, s, now, license.Found{Cluster: "site-7", Level: license.Level})
+	of := func() (list []Condition) {
+		for _, c := range Of(s, now, Health{}) {
+			if c.Kind == AuditNames {
+				list = append(list, c)
+			}
+		}
+		return list
+	}
+	for i := license.VeilCount(s); i < license.VeilsLeftFew-1; i++ {
+		if err := s.Put(&license.Veil{Name: fmt.Sprint("u-", i), Kind: license.VeilUser, Text: fmt.Sprint("user ", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := of(); len(got) > 0 {
+		t.Errorf("with one name less: %+v", got)
+	}
+	apply(t, s, now, license.NoteAct{What: "history-opened", By: "ida"})
+	if got := of(); len(got) != 1 || got[0].Detail != "It knows 200000 names and reasons, of 250000 at most." {
+		t.Errorf("got %+v with %d names", got, license.VeilCount(s))
+	}
+}
+
 // Keys of an issuer that nodes hold back are one alert for the issuer, until they are taken.
 func TestKeysThatAreHeldBack(t *testing.T) {
 	now := license.TimeOf(time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC))

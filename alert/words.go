@@ -66,6 +66,7 @@ var kinds = map[Kind]words{
 	Unassigned:    {false, "Licenses are assigned to nobody", "Assign them at the vendor; sitegate's console lists them under Licenses."},
 	Bypass:        {true, "Nothing that is relayed to the vendor is withheld", "Somebody has begun a bypass, for fifteen minutes: sitegate audit list says who and why. sitegate bypass stop --note WHY ends it."},
 	KeysHeld:      {true, "An issuer of sign-ins lists keys that the site does not know", "They are not believed until somebody accepts them: compare them with the issuer's by another way, sitegate trust show, and docs/operator/sign-in.md. Sign-ins by the keys of before hold for a week."},
+	AuditNames:    {false, "The audit trail has room for few more names", "Whoever comes once it is full is nameless in it. Export it (sitegate audit export): what is older than audit.retention is dropped then, with its names; keep it for a shorter time, or erase names (docs/operator/audit.md)."},
 	BackupOverdue: {false, "The last good backup is too old", "sitegate status says why the last one failed; see to the folder that backup.folder names."},
 }
 

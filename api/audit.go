@@ -81,4 +81,8 @@ type AuditStatus struct {
 	// Overdue: what is older than it is to be kept cannot be dropped, since it was not
 	// exported.
 	Overdue bool `json:"overdue,omitempty"`
+	// Names is how many names and reasons the trail knows, of MostNames: whoever comes once
+	// all of that is taken is nameless in it.
+	Names     int `json:"names"`
+	MostNames int `json:"most_names"`
 }

@@ -39,7 +39,7 @@ func (e *Endpoint) status(c *call) (reply, error) {
 		st.Usage = api.UsageStatus{Seq: h.Seq, Sent: h.UsageSent, Waiting: s.UsageWaiting(), Refused: uint64(len(license.AllSetAside(s))),
 			Backlog: h.Backlog.Level.String(), Bytes: h.Backlog.Bytes, Most: h.Backlog.Most}
 		st.Autonomy = api.AutonomyStatus{CappedMS: s.Autonomy(true).Milliseconds(), UncappedMS: s.Autonomy(false).Milliseconds()}
-		st.Audit = auditStatus(h.Audit, e.gw.Now(), e.cfg.AuditKeep)
+		st.Audit = auditStatus(h.Audit, license.VeilCount(s), e.gw.Now(), e.cfg.AuditKeep)
 		if h.Now != 0 {
 			st.Time = max(h.Now, e.gw.Now()).Std()
 		}

@@ -36,6 +36,7 @@ func newSiteMetrics(r prometheus.Registerer, gw Gateway, keep time.Duration) err
 	add("usage_refused_records", "Usage records that the cloud has refused for good, and that are kept apart.")
 	add("usage_backlog_level", "How much of the room for usage that waits is taken. 0: less than half, 1: half, 2: four fifths, 3: all, and nothing new is granted.")
 	add("audit_records", "Records of the audit trail that are kept.")
+	add("audit_names", "Names and reasons that the audit trail knows, of 250000 at most: whoever comes then is nameless in it.")
 	add("audit_unexported_records", "Records of the audit trail that were not exported yet.")
 	add("audit_oldest_timestamp_seconds", "No record of the audit trail that is kept is older, in seconds since 1970; 0: there is none.")
 	add("audit_overdue", "1 while records of the audit trail are older than they are to be kept, and cannot be dropped, since they were not exported.")
@@ -55,8 +56,10 @@ func (m *siteMetrics) Collect(to chan<- prometheus.Metric) {
 	var n license.Counts
 	var malformed, refused int
 	var waiting uint64
+	var names int
 	m.view(func(s *license.State) {
 		h, n, malformed = s.Head(), s.Counts(), s.QuarantinedCount()
+		names = license.VeilCount(s)
 		waiting, refused = s.UsageWaiting(), len(license.AllSetAside(s))
 	})
 	tell := func(name string, v float64, labels ...string) {
@@ -69,8 +72,9 @@ func (m *siteMetrics) Collect(to chan<- prometheus.Metric) {
 		return 0
 	}
 	tell("usage_waiting_records", float64(waiting))
-	audit := auditStatus(h.Audit, m.now(), m.keep)
+	audit := auditStatus(h.Audit, names, m.now(), m.keep)
 	tell("audit_records", float64(audit.Kept))
+	tell("audit_names", float64(names))
 	tell("audit_unexported_records", float64(audit.Number-audit.Exported))
 	tell("audit_oldest_timestamp_seconds", seconds(h.Audit.Since))
 	tell("audit_overdue", is(audit.Overdue))

@@ -205,8 +205,9 @@ func (e *Endpoint) Noted(what string, h http.Handler) http.Handler {
 func (e *Endpoint) node() string { return e.gw.Cluster().Node }
 
 // auditStatus is how the audit trail stands, for the status and the metrics.
-func auditStatus(t license.AuditTrail, now license.Time, keep time.Duration) api.AuditStatus {
-	st := api.AuditStatus{Number: t.Number, Hash: hex.EncodeToString(t.Hash[:]), Kept: t.Number - t.After, Exported: exportedTo(t), Since: t.Since.Std()}
+func auditStatus(t license.AuditTrail, names int, now license.Time, keep time.Duration) api.AuditStatus {
+	st := api.AuditStatus{Number: t.Number, Hash: hex.EncodeToString(t.Hash[:]), Kept: t.Number - t.After, Exported: exportedTo(t), Since: t.Since.Std(),
+		Names: names, MostNames: license.MaxVeils}
 	st.Overdue = keep > 0 && t.Since != 0 && now.Sub(t.Since) > keep && st.Exported == t.After
 	return st
 }

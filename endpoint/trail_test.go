@@ -118,7 +118,7 @@ func TestAnOverdueExportIsToldOf(t *testing.T) {
 		if c.exported > 0 {
 			x.Exported = []license.AuditMark{{Through: c.exported, At: now}}
 		}
-		if got := auditStatus(x, now, c.keep); got.Overdue != c.want {
+		if got := auditStatus(x, 7, now, c.keep); got.Overdue != c.want {
 			t.Errorf("%s: got %+v, want overdue %t", name, got, c.want)
 		}
 	}

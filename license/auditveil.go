@@ -22,6 +22,13 @@ const (
 // everybody whose name is not known.
 const MaxVeils = 250_000
 
+// VeilsLeftFew is how many pseudonyms there are when administrators are told that room for
+// them gets short.
+const VeilsLeftFew = MaxVeils / 5 * 4
+
+// VeilCount is how many pseudonyms there are.
+func VeilCount(s *State) int { return len(s.veils) }
+
 // Veil is whom a pseudonym of the audit trail is of. The pseudonym is made of the name
 // and a salt that is nowhere else, so whoever has the veil can show that the name is
 // right; and once the veil is erased nobody can find out, by trying names either, while the

@@ -82,6 +82,9 @@ func (p *program) showStatus(s api.Status) error {
 	if s.Bypass != nil {
 		row("BYPASS", "nothing that is relayed is withheld %s; to end it: sitegate bypass stop --note WHY", bypassWords(s.Bypass))
 	}
+	if a := s.Audit; a.MostNames > 0 && a.Names >= a.MostNames/5*4 {
+		row("audit", "ROOM FOR FEW MORE NAMES, %d of %d are taken: see docs/operator/audit.md", a.Names, a.MostNames)
+	}
 	for _, issuer := range s.KeysHeld {
 		row("sign-in", "%s LISTS OTHER KEYS ONLY than the site knows, which are not believed: see sitegate trust show", issuer)
 	}

@@ -42,6 +42,16 @@ func TestTrustShowsWhatIsHeldBackAndAcceptsThat(t *testing.T) {
 	}
 }
 
+func TestStatusTellsOfRoomForNames(t *testing.T) {
+	for names, want := range map[int]bool{199_999: false, 200_000: true} {
+		file := writeSingle(t)
+		answerAt(t, file, statusOf(api.Status{Node: "gw1", Time: at, Audit: api.AuditStatus{Names: names, MostNames: 250_000}}))
+		if _, stdout, stderr := sitegate(t, nil, "status", "--config", file, "--data-dir", filepath.Dir(file)); strings.Contains(stdout, "ROOM FOR FEW MORE NAMES") != want {
+			t.Errorf("with %d names: %s got\n%s", names, stderr, stdout)
+		}
+	}
+}
+
 func TestStatusTellsOfKeysThatAreHeldBack(t *testing.T) {
 	file := writeSingle(t)
 	answerAt(t, file, statusOf(api.Status{Node: "gw1", Time: at, KeysHeld: []string{"https://one.example"}}))
