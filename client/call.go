@@ -93,7 +93,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) (se
 		case last.Code == api.CodeUnauthorized && !renewed:
 			renewed = true
 			old := token
-			if token, err = c.token(ctx); errors.Is(err, ErrSignIn) || Denied(err) {
+			if token, err = c.token(ctx); errors.Is(err, ErrSignIn) || errors.Is(err, ErrKeyUnusable) || Denied(err) {
 				return s, err
 			}
 			if err != nil || token == old {

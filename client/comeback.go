@@ -96,7 +96,7 @@ func (l *link) judge(node string, err error) verdict {
 		switch {
 		case e.Denied() || e.Code == api.CodeForbidden || e.Code == api.CodeReplaced:
 			return verdict{stop: e}
-		case e.Code == api.CodeUnauthorized || e.Code == codeSignIn || e.Code == api.CodeTooMany:
+		case e.Code == api.CodeUnauthorized || e.Code == codeSignIn || e.Code == codeKeyUnusable || e.Code == api.CodeTooMany:
 			return verdict{pause: max(after(e), time.Second)}
 		default:
 			l.c.nodes.failed(node, after(e))

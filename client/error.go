@@ -51,6 +51,7 @@ const (
 	ErrCloud        Reason = api.CodeCloud        // the vendor's cloud does not answer
 	ErrUnauthorized Reason = api.CodeUnauthorized // no token, or one that does not hold
 	ErrSignIn       Reason = codeSignIn           // the access token cannot be renewed now
+	ErrKeyUnusable  Reason = codeKeyUnusable      // the machine's key could not sign
 	ErrTooMany      Reason = api.CodeTooMany      // asked too often
 	ErrUnreachable  Reason = "unreachable"        // no node answers
 	ErrLeaseLost    Reason = "lease-lost"         // no heartbeat was acknowledged in time
@@ -97,7 +98,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 var notDenials = []string{
 	api.CodeNoQuorum, api.CodeUnknown, api.CodeNotReady, api.CodeDiskLow, api.CodeDiverged, api.CodeCloud, api.CodeUnauthorized, api.CodeForbidden, api.CodeNotFound,
 	api.CodeMethod, api.CodeTooLarge, api.CodeMediaType, api.CodeMalformed, api.CodeTooMany, api.CodeInternal,
-	string(ErrUnreachable), string(ErrReplaced), string(ErrClosed), codeSignIn, codeUnexpected, "",
+	string(ErrUnreachable), string(ErrReplaced), string(ErrClosed), codeSignIn, codeKeyUnusable, codeUnexpected, "",
 }
 
 // Denied reports whether the rules refused: asking again changes nothing until
@@ -186,7 +187,18 @@ func notSignedIn(cause error) *Error {
 	}}
 }
 
+// keyUnusable is what the client says where the machine's key did not sign, as one of a TPM
+// that is busy or was cleared. No other takes its place: the cause says what to do.
+func keyUnusable(cause error) *Error {
+	return &Error{Cause: cause, Problem: api.Problem{
+		Type: api.ProblemBase + codeKeyUnusable, Code: codeKeyUnusable, Status: http.StatusServiceUnavailable,
+		Title: "This computer's key cannot be used", Detail: "This computer's key cannot be used, and the license gateway knows the machine by it.",
+		Next: []string{"Try again; if it stays so, restart the computer.", "If the key is lost, have IT take it from this machine (sitegate machines forget-key), and delete its file: a new one will be made."},
+	}}
+}
+
 const (
-	codeUnexpected = "unexpected"          // an answer that is none of a gateway's
-	codeSignIn     = "sign-in-unreachable" // see notSignedIn
+	codeUnexpected  = "unexpected"           // an answer that is none of a gateway's
+	codeSignIn      = "sign-in-unreachable"  // see notSignedIn
+	codeKeyUnusable = "machine-key-unusable" // see keyUnusable
 )

@@ -23,6 +23,7 @@ const (
 	askFor     = 3 * time.Second  // an access token, where the key will do
 	askAgain   = 30 * time.Second // after there was none
 	tokenSpare = 2 * time.Minute  // of a session token's life, in which the next one is made
+	tokenEnd   = 30 * time.Second // of its life, in which it is not shown any more
 )
 
 // Bound is what a machine must know to go on by its key where there is no access token to
@@ -166,7 +167,7 @@ func (c *Client) byKey(ctx context.Context, access string, none error) (string, 
 		case e == nil:
 			k.bound, k.with, k.at = bound, digest, asked
 			k.show("")
-		case e.Is(ErrMachineClone):
+		case e.Is(ErrMachineClone), e.Is(ErrKeyUnusable) && k.bound == nil:
 			return "", e
 		case e.Code == api.CodeNotFound || e.Code == codeUnexpected || e.Denied():
 			k.not = time.Now().Add(bindNever)
@@ -205,7 +206,7 @@ func subject(access string) string {
 func (c *Client) bind(ctx context.Context, access string) (*Bound, *Error) {
 	proof, err := machinekey.Prove(c.cfg.Key, c.cfg.Machine.ID, c.cfg.Host, access)
 	if err != nil {
-		return nil, unreachable("", err)
+		return nil, keyUnusable(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, bindTime)
 	defer cancel()
@@ -246,7 +247,8 @@ func (c *Client) showKey(ctx context.Context, more bool, access string, body []b
 	return e
 }
 
-// sessionToken is one that is good for a while. The caller holds the lock.
+// sessionToken is one that is good for a while. The one before does as long as it is good,
+// where the key cannot be used just now. The caller holds the lock.
 func (c *Client) sessionToken() (string, error) {
 	k := &c.machine
 	if t := k.shown(); t != "" && c.since(k.made) < k.life-tokenSpare {
@@ -256,8 +258,12 @@ func (c *Client) sessionToken() (string, error) {
 	ahead, _ := c.Skew()
 	token, life, err := machinekey.Session{User: k.bound.User, Cluster: k.bound.Cluster, Machine: c.cfg.Machine.ID, Host: c.cfg.Host,
 		At: made.wall.Add(ahead)}.Token(c.cfg.Key)
+	if err != nil && k.shown() != "" && c.since(k.made) < k.life-tokenEnd {
+		c.log.Warn("the machine's key cannot be used now", "err", err)
+		return k.shown(), nil
+	}
 	if err != nil {
-		return "", notSignedIn(err)
+		return "", keyUnusable(err)
 	}
 	k.made, k.life = made, life
 	k.show(token)

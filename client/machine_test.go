@@ -2,15 +2,18 @@ package client_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -372,5 +375,64 @@ func TestAnotherUsersSignInIsTheirOwn(t *testing.T) {
 		if got := g.took(); strings.Contains(got, "session") {
 			t.Errorf("shown %q", got)
 		}
+	})
+}
+
+// moody is a key that a platform keeps, and does not always sign with.
+type moody struct {
+	crypto.Signer
+	why atomic.Pointer[error]
+}
+
+func (m *moody) fail(err error) { m.why.Store(&err) }
+
+func (m *moody) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if why := m.why.Load(); why != nil && *why != nil {
+		return nil, *why
+	}
+	return m.Signer.Sign(r, digest, opts)
+}
+
+// A key that does not sign is told as that, with what its keystore says: nothing else stands
+// in for it. What it has signed is shown for as long as it is good.
+func TestAKeyThatDoesNotSign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var key moody
+		cleared := errors.New("the TPM was cleared")
+		key.fail(cleared)
+		c, g, _ := keyedSite(t, func(cfg *client.Config) {
+			key.Signer = cfg.Key
+			cfg.Key = &key
+		})
+		unusable := func(when string) {
+			t.Helper()
+			_, err := c.Me(t.Context())
+			if !errors.Is(err, client.ErrKeyUnusable) || !errors.Is(err, cleared) || client.Denied(err) {
+				t.Errorf("%s: %v, want %v with why", when, err, client.ErrKeyUnusable)
+			}
+			if got := g.took(); got != "" {
+				t.Errorf("%s: %q was shown in its place", when, got)
+			}
+		}
+		unusable("before it has signed anything")
+		key.fail(nil)
+		if _, err := c.Me(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		g.took()
+		key.fail(cleared)
+		time.Sleep(9 * time.Minute)
+		if _, err := c.Me(t.Context()); err != nil || g.took() != "session" {
+			t.Errorf("with a token that is good for a minute: %v", err)
+		}
+		time.Sleep(time.Minute)
+		unusable("when that is over")
+		key.fail(nil)
+		if _, err := c.Me(t.Context()); err != nil || g.took() != "session" {
+			t.Errorf("when it signs again: %v", err)
+		}
+		time.Sleep(time.Hour)
+		key.fail(cleared)
+		unusable("when the sign-in is to be shown anew")
 	})
 }
