@@ -51,13 +51,15 @@ var layers = map[string]layer{
 
 	"doctor": {may: []string{"api", "configs", "upstream/cloudapi", "upstream/egress"}, std: true, why: "it looks at the way out from outside, and sends nothing that does not leave by it"},
 
-	"client/machinekey": {may: []string{"api"}, std: true, why: "a key is a file or a keystore's, and what it signs is the contract's"},
-	"client":            {may: []string{"api", "client/machinekey"}, why: "other programs take it as their client, and must not get a gateway with it"},
-	"client/clienttest": {may: []string{"api"}, why: "a client is tested against the contract, not against one gateway"},
-	"client/signin":     {std: true, why: "signing in is the issuer's business, not the gateway's"},
-	"desktop":           {std: true, mod: []string{"github.com/zalando/go-keyring", "github.com/gen2brain/beeep", "golang.org/x/sys"}, why: "what a system's desktop has is nothing of licenses, and its libraries can be replaced in one place"},
-	"emulator":          {may: []string{"upstream/cloudapi", "emulator/proxy"}, why: "the cloud's stand-in decides by itself: sharing the rules, it could not find them wrong"},
-	"emulator/proxy":    {std: true, why: "the stand-in for a corporate proxy must not share the code that it tests"},
+	"client/machinekey":     {may: []string{"api"}, std: true, why: "a key is a file or a keystore's, and what it signs is the contract's"},
+	"client":                {may: []string{"api", "client/machinekey"}, why: "other programs take it as their client, and must not get a gateway with it"},
+	"client/tpmkey/tpmtest": {std: true, mod: []string{"github.com/google/go-tpm"}, why: "it is a TPM for tests"},
+	"client/tpmkey":         {std: true, mod: []string{"github.com/google/go-tpm"}, why: "the library for TPMs is used in one place, so that it can be replaced, and other programs' clients do without it"},
+	"client/clienttest":     {may: []string{"api"}, why: "a client is tested against the contract, not against one gateway"},
+	"client/signin":         {std: true, why: "signing in is the issuer's business, not the gateway's"},
+	"desktop":               {std: true, mod: []string{"github.com/zalando/go-keyring", "github.com/gen2brain/beeep", "golang.org/x/sys"}, why: "what a system's desktop has is nothing of licenses, and its libraries can be replaced in one place"},
+	"emulator":              {may: []string{"upstream/cloudapi", "emulator/proxy"}, why: "the cloud's stand-in decides by itself: sharing the rules, it could not find them wrong"},
+	"emulator/proxy":        {std: true, why: "the stand-in for a corporate proxy must not share the code that it tests"},
 
 	"load":      {std: true, why: "whatever is compared is measured by the same clock, and this must not know what it is"},
 	"load/desk": {may: []string{"api"}, why: "it asks as a desktop does, and knows of a gateway what the contract says"},
@@ -66,7 +68,7 @@ var layers = map[string]layer{
 	"manpage": {std: true, mod: []string{"github.com/spf13/pflag"}, why: "a manual page is made of help and flags, whosever they are"},
 
 	"cmd/sitegate":      {may: []string{"*"}, why: "the wiring knows all parts"},
-	"cmd/seat":          {may: []string{"client", "client/signin", "client/machinekey", "api", "desktop", "manpage"}, why: "the desktop's tool is a client like any other"},
+	"cmd/seat":          {may: []string{"client", "client/signin", "client/machinekey", "client/tpmkey", "api", "desktop", "manpage"}, why: "the desktop's tool is a client like any other"},
 	"cmd/cloudemu":      {may: []string{"emulator", "emulator/proxy", "upstream/egress", "upstream/cloudapi"}, why: "it is the emulator alone"},
 	"integration/model": {may: []string{"license"}, why: "a history is checked against the rules themselves, and nothing else of the gateway"},
 

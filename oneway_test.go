@@ -39,6 +39,8 @@ var connecting = map[string]string{
 	"raftstore":                "a site's nodes talk to each other, within the site",
 	"client":                   "a desktop's program comes to the gateway",
 	"client/signin":            "a desktop's program signs in",
+	"client/tpmkey":            "a desktop's program asks its own TPM",
+	"client/tpmkey/tpmtest":    "it is a TPM for tests, on this machine",
 	"cmd/seat":                 "it is a desktop's program",
 	"load/desk":                "it asks a gateway as a desktop does",
 	"emulator/proxy":           "it is a proxy's stand-in",

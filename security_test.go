@@ -51,6 +51,7 @@ var decoders = map[string]string{
 	"files of the audit trail":                        "cmd/sitegate.FuzzAuditFile",
 	"pages of the sign-in":                            "client/signin.FuzzForm",
 	"a machine's key file":                            "client/machinekey.FuzzParse",
+	"what a TPM needs to use a key":                   "client/tpmkey.FuzzOpen",
 }
 
 // rules are fuzzed, too; they decode nothing.

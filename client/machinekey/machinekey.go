@@ -2,8 +2,9 @@
 // where only its user can read it, and never sent anywhere. What is sent is what it has
 // signed.
 //
-// A key is a crypto.Signer, Ed25519 or ECDSA on P-256, so that a platform's keystore can
-// stand in for the file of Open; whatever implements that interface will do.
+// A key is a crypto.Signer, Ed25519 or ECDSA on P-256; whatever implements that interface
+// will do. A Store makes one in a platform's keystore, where it has one (package
+// sitegate/client/tpmkey is that of a TPM), and else in a file.
 package machinekey
 
 import (

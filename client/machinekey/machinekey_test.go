@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,11 +27,11 @@ import (
 func TestAKeyIsMadeOnceAndKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sitegate", "machine-key")
 	const many = 8
-	var keys [many]crypto.Signer
+	var keys [many]Key
 	var wg sync.WaitGroup
 	for i := range many {
 		wg.Go(func() {
-			k, err := Open(path)
+			k, err := Store{}.Open(path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -83,7 +84,7 @@ func TestAFileThatIsNoSecretKeyIsRefused(t *testing.T) {
 		if err := os.WriteFile(path, file.text, file.mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), file.want) || !strings.Contains(err.Error(), "delete it") {
+		if _, err := (Store{}).Open(path); err == nil || !strings.Contains(err.Error(), file.want) || !strings.Contains(err.Error(), "delete it") {
 			t.Errorf("%s: %v, want %q and what to do", name, err, file.want)
 		}
 	}
@@ -95,7 +96,7 @@ func TestWhatIsSignedVerifies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ed, err := Open(filepath.Join(t.TempDir(), "k"))
+	ed, err := Store{}.Open(filepath.Join(t.TempDir(), "k"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func thumb(t *testing.T, k crypto.Signer) string {
 // FuzzParse: whatever a file holds, it is a key or an error.
 func FuzzParse(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "k")
-	if _, err := Open(path); err != nil {
+	if _, err := (Store{}).Open(path); err != nil {
 		f.Fatal(err)
 	}
 	good, err := os.ReadFile(path)
@@ -159,8 +160,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(bytes.ToLower(good))
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		key, err := parse("k", b)
-		if (key == nil) == (err == nil) {
+		key, err := Store{}.parse("k", b)
+		if (key.Signer == nil) == (err == nil) {
 			t.Fatalf("key %v and error %v", key, err)
 		}
 		if err == nil {
@@ -169,4 +170,89 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// drawer is a keystore of its own, that may be locked.
+type drawer struct{ locked error }
+
+func (drawer) Type() string { return "DRAWER KEY" }
+
+func (d drawer) Make() ([]byte, error) {
+	if d.locked != nil {
+		return nil, d.locked
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return x509.MarshalPKCS8PrivateKey(key)
+}
+
+func (d drawer) Open(kept []byte) (crypto.Signer, error) {
+	if d.locked != nil {
+		return nil, d.locked
+	}
+	k, err := x509.ParsePKCS8PrivateKey(kept)
+	key, _ := k.(*ecdsa.PrivateKey)
+	return key, err
+}
+
+// Which kind a key is of is decided once, when it is made: what is there stays, and one that
+// cannot be used is an error, and never another key.
+func TestAKeyStaysOfTheKindThatItWasMade(t *testing.T) {
+	locked := errors.New("the drawer is locked")
+	good, shut := drawer{}, drawer{locked}
+	for name, test := range map[string]struct {
+		first, then Store
+		made        Kind
+		why         error  // the keystore was not used
+		refused     string // of the first
+		failed      string // of the second
+	}{
+		"the keystore's, where there is one":                   {Store{Keystore: good}, Store{Keystore: good}, TPM, nil, "", ""},
+		"the file's, where there is none":                      {Store{}, Store{Keystore: good}, File, nil, "", ""},
+		"the file's, where it cannot be used":                  {Store{Keystore: shut}, Store{Keystore: good, Want: Auto}, File, locked, "", ""},
+		"the file's, where that is asked for":                  {Store{Keystore: good, Want: File}, Store{Keystore: good}, File, nil, "", ""},
+		"the keystore's, where that is asked for":              {Store{Keystore: good, Want: TPM}, Store{Keystore: good, Want: TPM}, TPM, nil, "", ""},
+		"none, where the keystore's is asked for":              {Store{Keystore: shut, Want: TPM}, Store{}, "", nil, "the drawer is locked", ""},
+		"none, where a keystore that is not there is":          {Store{Want: TPM}, Store{}, "", nil, "cannot be made", ""},
+		"none of a kind that there is not":                     {Store{Want: "usb"}, Store{}, "", nil, "usb", ""},
+		"the keystore's, locked later":                         {Store{Keystore: good}, Store{Keystore: shut}, TPM, nil, "", "forget-key"},
+		"the keystore's, where that is gone":                   {Store{Keystore: good}, Store{}, TPM, nil, "", "delete it"},
+		"the file's, where the keystore's is asked for later":  {Store{}, Store{Keystore: good, Want: TPM}, File, nil, "", "with nothing in use here, delete it"},
+		"the keystore's, where the file's is asked for later":  {Store{Keystore: good}, Store{Keystore: good, Want: File}, TPM, nil, "", "with nothing in use here, delete it"},
+		"the keystore's, where a file's would do, locked then": {Store{Keystore: good}, Store{Keystore: shut, Want: File}, TPM, nil, "", "the drawer is locked"},
+	} {
+		path := filepath.Join(t.TempDir(), "machine-key")
+		first, err := test.first.Open(path)
+		if test.refused != "" {
+			if err == nil || !strings.Contains(err.Error(), test.refused) {
+				t.Errorf("%s: %v, want %q", name, err, test.refused)
+			}
+			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s: something is kept", name)
+			}
+			continue
+		}
+		if err != nil || first.Kind != test.made || test.why != nil && !errors.Is(first.Why, test.why) {
+			t.Errorf("%s: made %q since %v (%v), want %q since %v", name, first.Kind, first.Why, err, test.made, test.why)
+			continue
+		}
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		then, err := test.then.Open(path)
+		switch {
+		case test.failed != "":
+			if err == nil || !strings.Contains(err.Error(), test.failed) || !strings.Contains(err.Error(), path) || then.Signer != nil {
+				t.Errorf("%s: %v, want %q and the file's name", name, err, test.failed)
+			}
+		case err != nil || then.Kind != test.made || then.Why != nil || thumb(t, then) != thumb(t, first):
+			t.Errorf("%s: afterwards %q since %v (%v)", name, then.Kind, then.Why, err)
+		}
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+			t.Errorf("%s: the file is another one now (%v)", name, err)
+		}
+	}
 }

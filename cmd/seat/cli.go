@@ -68,6 +68,8 @@ func commands() []command {
 			"seat login --issuer https://ims.example --proxy http://sitegate.example:8080", loginFlags, login},
 		{"doctor", "", "look at what keeps you from working: clock, ways, names, versions, sign-in, licenses",
 			"seat doctor", doctorFlags, examine},
+		{"machine", "", "show what this computer is to the gateway: name, id, and where its key is kept",
+			"seat machine", jsonFlag, showMachine},
 		{"completion", "SHELL", "print a script that completes what is typed: for bash, zsh, fish or powershell",
 			shells[0][1], nil, completion},
 		{"manual", "", "print the manual page, for man",
@@ -169,7 +171,7 @@ func (s *seat) explain(err error) (status int, said string) {
 	case e.Denied() || errors.Is(err, client.ErrUnauthorized):
 		return exitDenied, b.String()
 	case errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrNoQuorum), errors.Is(err, client.ErrNotReady), errors.Is(err, client.ErrDiskLow), errors.Is(err, client.ErrDiverged), errors.Is(err, client.ErrCloud),
-		errors.Is(err, client.ErrUnknown), errors.Is(err, client.ErrTooMany), errors.Is(err, client.ErrSignIn):
+		errors.Is(err, client.ErrUnknown), errors.Is(err, client.ErrTooMany), errors.Is(err, client.ErrSignIn), errors.Is(err, client.ErrKeyUnusable):
 		return exitUnavailable, b.String()
 	}
 	return exitFailed, b.String()

@@ -18,7 +18,7 @@ var shells = [][2]string{
 }
 
 // choices are what a flag takes.
-var choices = map[string][]string{"lang": {"en", "fr", "de"}, "keyring": {"auto", "on", "off"}, "notify": {"auto", "off"}}
+var choices = map[string][]string{"lang": {"en", "fr", "de"}, "keyring": {"auto", "on", "off"}, "notify": {"auto", "off"}, "machine-key": {"auto", "tpm", "file"}}
 
 // completion prints a shell's script, from the same table as the help.
 func completion(_ context.Context, s *seat, _ *options, args []string) error {
@@ -90,7 +90,7 @@ func bash() string {
 	fmt.Fprintf(&b, "  for ((i = 1; i < COMP_CWORD; i++)); do\n    if [ -n \"$skip\" ]; then skip=; continue; fi\n    case ${COMP_WORDS[i]} in\n      --) COMPREPLY=($(compgen -f -c -- \"$cur\")); return ;;\n      %s) skip=1 ;;\n      -*) ;;\n      *) if [ -z \"$cmd\" ]; then cmd=${COMP_WORDS[i]}; elif [ $cmd = run ]; then COMPREPLY=($(compgen -f -- \"$cur\")); return; fi ;;\n    esac\n  done\n",
 		valued(func(*pflag.Flag) bool { return true }))
 	b.WriteString("  case $prev in\n")
-	for _, name := range []string{"lang", "keyring", "notify"} {
+	for _, name := range []string{"lang", "keyring", "notify", "machine-key"} {
 		fmt.Fprintf(&b, "    --%s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", name, strings.Join(choices[name], " "))
 	}
 	fmt.Fprintf(&b, "    %s) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n", valued(isFile))
@@ -206,7 +206,7 @@ func powershell() string {
 		fmt.Fprintf(&b, "    %s = @(%s)\n", quote(c.name), strings.Join(all, ", "))
 	}
 	b.WriteString("  }\n  $values = @{\n")
-	for _, name := range []string{"lang", "keyring", "notify"} {
+	for _, name := range []string{"lang", "keyring", "notify", "machine-key"} {
 		var all []string
 		for _, v := range choices[name] {
 			all = append(all, quote(v))

@@ -11,6 +11,7 @@ import (
 
 	"sitegate/client"
 	"sitegate/client/machinekey"
+	"sitegate/client/tpmkey"
 )
 
 // keptBound is what a seat needs to go by this computer's key while there is no access
@@ -35,15 +36,18 @@ func (s *seat) withKey(cfg *client.Config, o *options) error {
 			cfg.Host = host
 		}
 	}
-	path := o.keeps("machine-key-" + fileName(host)) // a home may be on a server: each computer has its own
-	cfg.Key, err = machinekey.Open(path)
+	path := o.keyFile(host)
+	key, err := o.keyStore().Open(path)
 	if err != nil {
-		if _, nothing := os.Stat(path); nothing != nil { // nothing can be kept there
-			cfg.Key = nil
+		if _, nothing := os.Stat(path); nothing != nil && o.machineKey != string(machinekey.TPM) { // nothing can be kept there
 			s.sayf("going without a key of this computer: %v", err)
 			return nil
 		}
 		return err
+	}
+	cfg.Key = key.Signer
+	if key.Why != nil && o.verbose {
+		s.sayf("a file keeps this computer's key: %v", key.Why)
 	}
 	at := boundFile(o.tokenFile)
 	if b, err := os.ReadFile(at); err == nil && len(b) <= maxToken {
@@ -58,6 +62,32 @@ func (s *seat) withKey(cfg *client.Config, o *options) error {
 		}
 	}
 	return nil
+}
+
+// keyFile is where the key of a computer is kept: a home may be on a server, and each
+// computer has its own.
+func (o *options) keyFile(host string) string { return o.keeps("machine-key-" + fileName(host)) }
+
+func (o *options) keyStore() machinekey.Store {
+	return machinekey.Store{Keystore: tpmkey.TPM{Path: o.tpm}, Want: machinekey.Kind(o.machineKey)}
+}
+
+// keyKind reports whether it is a kind of key that can be asked for.
+func keyKind(kind string) bool {
+	switch machinekey.Kind(kind) {
+	case "", machinekey.Auto, machinekey.TPM, machinekey.File:
+		return true
+	}
+	return false
+}
+
+// keyError is why a computer's key cannot be used: what a TPM may do better a little later
+// is no mistake of who has asked.
+func keyError(err error) error {
+	if errors.Is(err, tpmkey.ErrBusy) || errors.Is(err, tpmkey.ErrFailed) {
+		return &exitError{status: exitUnavailable, err: err}
+	}
+	return usagef("%w", err)
 }
 
 func boundFile(tokenFile string) string { return tokenFile + ".machine" }

@@ -92,3 +92,33 @@ func TestAKeyThatOthersCanReadIsNotUsed(t *testing.T) {
 		t.Errorf("without a place to keep a key: %v", err)
 	}
 }
+
+// What the computer is to the gateway is shown without a gateway, and without making a key.
+func TestMachineSaysWhereItsKeyIs(t *testing.T) {
+	r := newRig(t)
+	r.env["SITEGATE_TPM"] = filepath.Join(r.dir, "none")
+	r.expect(r.seat("machine", "--machine-name", "WS-7", "--machine-id", "id-7"), 0, "WS-7", "id-7", "none yet", "(auto)")
+	host, _ := os.Hostname()
+	path := filepath.Join(r.dir, ".config", "sitegate", "machine-key-"+fileName(host))
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a key was made")
+	}
+	r.expect(r.seat("status", "--machine-key", "tpm"), 64, "cannot be made", "no TPM 2.0")
+	r.expect(r.seat("status"), 0)
+	r.expect(r.seat("machine"), 0, "in a file (Ed25519)", path)
+	r.expect(r.seat("machine", "--json"), 0, `"kind": "file"`, `"type": "Ed25519"`)
+	r.expect(r.seat("status", "--machine-key", "tpm"), 64, "is asked for", path)
+	r.expect(r.seat("machine", "--machine-key", "usb"), 64, "auto, tpm or file")
+	r.expect(r.seat("machine", "here"), 64, "no arguments")
+	if err := os.WriteFile(path, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(r.seat("machine"), 64, "cannot be used", "does not hold a key", "delete it")
+	r.env["SITEGATE_SEAT_CONFIG"] = r.file("seat.yaml", "machine_key: usb\n")
+	r.expect(r.seat("machine"), 64, "seat.yaml: machine_key", "write auto, tpm or file")
+	r.env["SITEGATE_SEAT_CONFIG"] = r.file("seat.yaml", "machine_key: file\n")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(r.seat("machine"), 0, "(file)")
+}

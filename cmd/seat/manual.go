@@ -37,6 +37,7 @@ var statuses = [][2]string{
 var variables = [][2]string{
 	{"SITEGATE_GATEWAY", "--gateway"}, {"SITEGATE_DOMAIN", "--domain"}, {"SITEGATE_CA", "--ca"}, {"SITEGATE_SEAT_CONFIG", "--config"},
 	{"SITEGATE_TOKEN_FILE", "--token-file"}, {"SITEGATE_KEYRING", "--keyring"}, {"SITEGATE_NOTIFY", "--notify"},
+	{"SITEGATE_MACHINE_KEY", "--machine-key"}, {"SITEGATE_TPM", "--tpm"},
 }
 
 // manualPage is in the man macros (man(7)).
@@ -76,6 +77,7 @@ func manualPage() []byte {
 		{"~/.config/sitegate/seat.yaml", `the user's own settings, which win; %AppData%\sitegate on Windows, ~/Library/Application Support/sitegate on macOS`},
 		{"~/.config/sitegate/token.json", "the sign-in, sealed with a key in the system's keyring where there is one"},
 		{"~/.config/sitegate/machine-id", "from which the computer's id is made"},
+		{"~/.config/sitegate/machine-key-HOST", "the computer's key: wrapped by its TPM, or the key itself where there is none that can be used (seat machine)"},
 	} {
 		line(".TP\n.I %s\n%s", manpage.Text(x[0]), manpage.Text(manpage.Sentence(x[1])))
 	}

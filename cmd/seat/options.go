@@ -25,6 +25,8 @@ type options struct {
 	tokenFile     string
 	keyring       string
 	notify        string
+	machineKey    string
+	tpm           string
 	machineName   string
 	machineID     string
 	clientVersion string
@@ -80,6 +82,8 @@ func (o *options) common(fs *pflag.FlagSet) {
 	fs.StringVar(&o.notify, "notify", o.notify, "show notices on the desktop as well: auto, off (SITEGATE_NOTIFY)")
 	fs.StringVar(&o.machineName, "machine-name", o.machineName, "`NAME` of this computer that others see (default the host name)")
 	fs.StringVar(&o.machineID, "machine-id", o.machineID, "`ID` of this computer (default made once and kept)")
+	fs.StringVar(&o.machineKey, "machine-key", o.machineKey, "where this computer's key is made: auto, tpm, file (SITEGATE_MACHINE_KEY)")
+	fs.StringVar(&o.tpm, "tpm", o.tpm, "`PATH` of the TPM's device or socket (default the system's own) (SITEGATE_TPM)")
 	fs.StringVar(&o.clientVersion, "client-version", o.clientVersion, "`VERSION` of the CONNECTION Client this speaks for")
 	fs.StringVar(&o.lang, "lang", o.lang, "`LANGUAGE` of the sentences: en, fr, de (default the locale's)")
 	fs.DurationVar(&o.timeout, "timeout", o.timeout, "how long to look for a gateway")
@@ -132,7 +136,7 @@ func (s *seat) openAs(ctx context.Context, o *options, tokens *tokenFile) (*clie
 	}
 	cfg.Machine = m
 	if err := s.withKey(&cfg, o); err != nil {
-		return nil, usagef("%w", err)
+		return nil, keyError(err)
 	}
 	if o.verbose {
 		cfg.Logger = slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

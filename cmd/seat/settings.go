@@ -27,6 +27,8 @@ type settings struct {
 	Lang          string   `yaml:"lang"`           // en, fr, de
 	Keyring       string   `yaml:"keyring"`        // auto, on, off
 	Notify        string   `yaml:"notify"`         // auto, off
+	MachineKey    string   `yaml:"machine_key"`    // auto, tpm, file
+	TPM           string   `yaml:"tpm"`            // its device or socket
 	SignIn        struct {
 		Issuer   string `yaml:"issuer"`
 		ClientID string `yaml:"client_id"`
@@ -111,6 +113,9 @@ func (t *settings) read(path string) error {
 			return fmt.Errorf("%s: %s is %q: write auto, on or off", path, key, v)
 		}
 	}
+	if !keyKind(t.MachineKey) {
+		return fmt.Errorf("%s: machine_key is %q: write auto, tpm or file", path, t.MachineKey)
+	}
 	for _, p := range []*string{&t.CA, &t.SignIn.CA} { // beside the file, if it says no more
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(filepath.Dir(path), *p)
@@ -139,6 +144,8 @@ func (s *seat) settle(o *options, flagged func(name string) bool) error {
 		{"lang", "", &o.lang, set.Lang, language(s.getenv)},
 		{"keyring", "SITEGATE_KEYRING", &o.keyring, set.Keyring, "auto"},
 		{"notify", "SITEGATE_NOTIFY", &o.notify, set.Notify, "auto"},
+		{"machine-key", "SITEGATE_MACHINE_KEY", &o.machineKey, set.MachineKey, "auto"},
+		{"tpm", "SITEGATE_TPM", &o.tpm, set.TPM, ""},
 		{"issuer", "", &o.issuer.url, set.SignIn.Issuer, ""},
 		{"client-id", "", &o.issuer.clientID, set.SignIn.ClientID, ""},
 		{"proxy", "", &o.issuer.proxy, set.SignIn.Proxy, ""},
@@ -162,6 +169,9 @@ func (s *seat) settle(o *options, flagged func(name string) bool) error {
 	case s.getenv("SITEGATE_DOMAIN") != "":
 	default:
 		o.gateways = set.Gateway
+	}
+	if !keyKind(o.machineKey) {
+		return usagef("--machine-key %q: it is auto, tpm or file", o.machineKey)
 	}
 	for flag, v := range map[string]string{"keyring": o.keyring, "notify": o.notify} {
 		if v != "auto" && v != "on" && v != "off" {
