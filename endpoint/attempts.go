@@ -70,15 +70,20 @@ func (a *attempts) counters(now time.Time, account, address string) map[string]t
 	return map[string]time.Duration{"address " + address: addressPause, "account " + account: accountPause}
 }
 
+// charged is by what an attempt was counted: what it counts for may be another by the time it
+// is taken back, where somebody else has signed in from there meanwhile.
+type charged []string
+
 // try counts an attempt as failed, until it is forgiven: many at once get no further than
 // one after the other. wait is how long until there may be another; zero: now.
-func (a *attempts) try(now time.Time, account, address string) (wait time.Duration) {
+func (a *attempts) try(now time.Time, account, address string) (by charged, wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if wait := a.pause(now, account, address); wait > 0 {
-		return wait
+		return nil, wait
 	}
 	for key, most := range a.counters(now, account, address) {
+		by = append(by, key)
 		x := a.of(key, now)
 		x.failed++
 		x.last, x.before = now, x.until
@@ -86,18 +91,18 @@ func (a *attempts) try(now time.Time, account, address string) (wait time.Durati
 			x.until = now.Add(min(time.Second<<min(more, 20), most))
 		}
 	}
-	return 0
+	return by, 0
 }
 
 // forgive takes an attempt back that has shown that its maker belongs, and nobody else's.
-func (a *attempts) forgive(now time.Time, account, address string) {
+func (a *attempts) forgive(by charged) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.takeBack(now, account, address)
+	a.takeBack(by)
 }
 
-func (a *attempts) takeBack(now time.Time, account, address string) {
-	for key := range a.counters(now, account, address) {
+func (a *attempts) takeBack(by charged) {
+	for _, key := range by {
 		x := a.known[key]
 		if x == nil {
 			continue
@@ -112,10 +117,10 @@ func (a *attempts) takeBack(now time.Time, account, address string) {
 
 // signedIn takes the attempt back, and remembers that an account has signed in from an address,
 // where all is forgiven that went wrong there before.
-func (a *attempts) signedIn(now time.Time, account, address string) {
+func (a *attempts) signedIn(now time.Time, account, address string, by charged) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.takeBack(now, account, address)
+	a.takeBack(by)
 	delete(a.known, "home "+account+" "+address)
 	a.homes[home{account, address}] = now
 	if len(a.homes) > maxHomes {

@@ -103,7 +103,7 @@ func TestGuessersKeepNobodyOut(t *testing.T) {
 func TestAnAccountIsAtHomeWhereItHasSignedIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAttempts()
-		a.signedIn(time.Now(), "ivo", "192.0.2.1")
+		a.signedIn(time.Now(), "ivo", "192.0.2.1", nil)
 		for range 5 {
 			a.try(time.Now(), "ivo", "198.51.100.1")
 		}
@@ -125,7 +125,7 @@ func TestAnAccountIsAtHomeWhereItHasSignedIn(t *testing.T) {
 			t.Errorf("another account waits %v for what was guessed there", wait)
 		}
 		before := a.wait(time.Now(), "ivo", "192.0.2.2")
-		a.signedIn(time.Now(), "ivo", "192.0.2.1")
+		a.signedIn(time.Now(), "ivo", "192.0.2.1", nil)
 		if after := a.wait(time.Now(), "ivo", "192.0.2.2"); after != before || a.wait(time.Now(), "ivo", "192.0.2.1") != 0 {
 			t.Errorf("after a sign-in at home, elsewhere waits %v, want %v as before, and nothing at home", after, before)
 		}
@@ -135,10 +135,48 @@ func TestAnAccountIsAtHomeWhereItHasSignedIn(t *testing.T) {
 		}
 		for i := range 2 * maxHomes {
 			time.Sleep(time.Second)
-			a.signedIn(time.Now(), "ivo", string(rune('a'+i)))
+			a.signedIn(time.Now(), "ivo", string(rune('a'+i)), nil)
 		}
 		if len(a.homes) != maxHomes || !a.home(time.Now(), "ivo", string(rune('a'+2*maxHomes-1))) {
 			t.Errorf("%d are remembered, want the latest %d", len(a.homes), maxHomes)
+		}
+	})
+}
+
+// Two who sign in to an account at once, both for the first time from there, leave nothing that
+// counts: neither against the address nor against the account.
+func TestTwoFirstSignInsAtOnceLeaveNothingCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAttempts()
+		one, wait := a.try(time.Now(), "ivo", "192.0.2.1")
+		two, more := a.try(time.Now(), "ivo", "192.0.2.1")
+		if wait != 0 || more != 0 {
+			t.Fatalf("they wait %v and %v", wait, more)
+		}
+		time.Sleep(time.Second)
+		a.signedIn(time.Now(), "ivo", "192.0.2.1", one)
+		a.signedIn(time.Now(), "ivo", "192.0.2.1", two)
+		if len(a.known) != 0 {
+			t.Errorf("counted is %+v", a.known)
+		}
+		// Of three at once, the one whose password is wrong stays counted, and nothing else.
+		one, _ = a.try(time.Now(), "ann", "192.0.2.2")
+		if _, wait := a.try(time.Now(), "ann", "192.0.2.2"); wait != 0 {
+			t.Fatalf("the second waits %v", wait)
+		}
+		three, wait := a.try(time.Now(), "ann", "192.0.2.2")
+		if wait != 0 {
+			t.Fatalf("the third waits %v", wait)
+		}
+		a.signedIn(time.Now(), "ann", "192.0.2.2", three)
+		a.signedIn(time.Now(), "ann", "192.0.2.2", one)
+		for _, key := range []string{"account ann", "address 192.0.2.2"} {
+			if x := a.known[key]; x == nil || x.failed != 1 {
+				t.Errorf("by %s there is %+v, want one that failed", key, x)
+			}
+		}
+		if len(a.known) != 2 {
+			t.Errorf("counted is %+v", a.known)
 		}
 	})
 }

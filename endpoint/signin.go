@@ -134,7 +134,7 @@ func (d *doorman) signIn(c *call) (reply, error) {
 // on. Otherwise the caller is answered, or there is an error.
 func (d *doorman) owner(c *call, f signInForm) (license.LocalAccount, reply, error) {
 	remote, name := hostOf(c.r.RemoteAddr), printable(f.Name)
-	account, right, wait, err := d.checked(c, f, name, remote)
+	account, right, by, wait, err := d.checked(c, f, name, remote)
 	var answer reply
 	switch {
 	case err != nil:
@@ -155,7 +155,7 @@ func (d *doorman) owner(c *call, f signInForm) (license.LocalAccount, reply, err
 		answer, err = d.show(c, f, http.StatusUnauthorized, alertWrong)
 		return account, answer, err
 	}
-	d.attempts.signedIn(time.Now(), name, remote)
+	d.attempts.signedIn(time.Now(), name, remote, by)
 	c.ctx = withPassword(c.ctx, account.Name, f.password)
 	return account, answer, nil
 }
@@ -198,10 +198,10 @@ func (d *doorman) change(c *call) (reply, error) {
 
 // checked looks whether a form has an account's password, when its turn comes. wait: it was
 // not looked at, because there were too many wrong ones, or there are too many at once,
-// which is not held against anybody.
-func (d *doorman) checked(c *call, f signInForm, name, remote string) (account license.LocalAccount, right bool, wait time.Duration, err error) {
+// which is not held against anybody. by is what the attempt was counted by.
+func (d *doorman) checked(c *call, f signInForm, name, remote string) (account license.LocalAccount, right bool, by charged, wait time.Duration, err error) {
 	if wait := d.attempts.wait(time.Now(), name, remote); wait > 0 {
-		return account, false, wait, nil
+		return account, false, nil, wait, nil
 	}
 	room := d.e.passwords.strangers
 	if d.attempts.home(time.Now(), name, remote) {
@@ -210,18 +210,18 @@ func (d *doorman) checked(c *call, f signInForm, name, remote string) (account l
 	leave, err := room.enter(c.ctx)
 	if t, ok := errors.AsType[*trouble](err); ok {
 		d.e.metrics.limited.Inc()
-		return account, false, t.after, nil
+		return account, false, nil, t.after, nil
 	}
 	if err != nil {
-		return account, false, 0, err
+		return account, false, nil, 0, err
 	}
 	defer leave()
-	if wait := d.attempts.try(time.Now(), name, remote); wait > 0 {
-		return account, false, wait, nil
+	if by, wait = d.attempts.try(time.Now(), name, remote); wait > 0 {
+		return account, false, nil, wait, nil
 	}
 	d.e.gw.View(func(s *license.State) { account, _ = license.LocalAccountOf(s, f.Name) })
 	right, err = d.e.passwords.check(f.password, account.Hash)
-	return account, right, 0, err
+	return account, right, by, 0, err
 }
 
 // in signs somebody in, and leads them on.
@@ -255,7 +255,8 @@ func (d *doorman) first(c *call) (reply, error) {
 		return reply{}, err
 	}
 	remote := hostOf(c.r.RemoteAddr)
-	if wait := d.attempts.try(time.Now(), "", remote); wait > 0 {
+	by, wait := d.attempts.try(time.Now(), "", remote)
+	if wait > 0 {
 		return d.wait(c, f, wait)
 	}
 	digest, ok := secretDigest(prefixFirst, f.token)
@@ -275,10 +276,10 @@ func (d *doorman) first(c *call) (reply, error) {
 		d.e.denials.note("sign-in-denied", "first-account", host(c.r.RemoteAddr))
 		return d.show(c, f, http.StatusForbidden, alertFirst)
 	case f.password != f.again:
-		d.attempts.forgive(time.Now(), "", remote)
+		d.attempts.forgive(by)
 		return d.show(c, f, http.StatusBadRequest, alertDiffer)
 	case !license.ValidAccountName(f.Name) || weak(f.password, f.Name) != nil:
-		d.attempts.forgive(time.Now(), "", remote)
+		d.attempts.forgive(by)
 		return d.show(c, f, http.StatusBadRequest, alertWeak)
 	}
 	hash, err := d.e.passwords.hash(c.ctx, f.password)
@@ -292,7 +293,7 @@ func (d *doorman) first(c *call) (reply, error) {
 	if a.Outcome.Denial != nil {
 		return d.show(c, f, http.StatusForbidden, alertFirst)
 	}
-	d.attempts.signedIn(time.Now(), f.Name, remote)
+	d.attempts.signedIn(time.Now(), f.Name, remote, by)
 	d.e.log.InfoContext(c.ctx, "first local account made", "id", c.id, "account", f.Name, "remote", remote)
 	c.ctx = withPassword(c.ctx, f.Name, f.password)
 	return d.in(c, f, license.SignedInHere, f.Name, license.Admin, 0)

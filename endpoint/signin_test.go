@@ -204,7 +204,10 @@ func TestWhoGuessesWaitsAndLearnsNothing(t *testing.T) {
 func TestPausesGrowByAccountAndByAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAttempts()
-		guess := func(account, address string) time.Duration { return a.try(time.Now(), account, address) }
+		guess := func(account, address string) time.Duration {
+			_, wait := a.try(time.Now(), account, address)
+			return wait
+		}
 		var pauses []time.Duration
 		for range 12 {
 			for {
@@ -232,10 +235,11 @@ func TestPausesGrowByAccountAndByAddress(t *testing.T) {
 		// Who has the password after all takes back that attempt, and what was guessed before
 		// stands, but for this account there.
 		time.Sleep(addressPause)
-		if wait := guess("ann", "192.0.2.1"); wait != 0 {
+		by, wait := a.try(time.Now(), "ann", "192.0.2.1")
+		if wait != 0 {
 			t.Fatalf("after the pause another account waits %v", wait)
 		}
-		a.signedIn(time.Now(), "ann", "192.0.2.1")
+		a.signedIn(time.Now(), "ann", "192.0.2.1", by)
 		if wait := guess("ivo", "192.0.2.1"); wait != 0 {
 			t.Errorf("after the pause the guesser waits %v", wait)
 		}
