@@ -19,7 +19,17 @@ const (
 	placeWindow = 10 * time.Minute
 	// placeTold is how long IT is not told again of one key.
 	placeTold = 24 * time.Hour
+	// copiesHourly is how many keys of a site IT is told of within an hour from the first:
+	// when a network is built anew, it is many that come and go. One of which it was not told
+	// is told of when it comes back later on.
+	copiesHourly = 10
 )
+
+// CopiesTold is how many keys IT was told of lately that they are in two places.
+type CopiesTold struct {
+	Since  Time  `cbor:"461,keyasint,omitempty"` // of the first
+	Number uint8 `cbor:"462,keyasint,omitempty"` // within an hour from then
+}
 
 // Whereabouts are where a key was seen.
 type Whereabouts struct {
@@ -96,6 +106,19 @@ func (c SeeKey) decide(*State, Time) *Denial {
 	return nil
 }
 
+// tellsCopy reports whether IT is told of one key more, and counts it.
+func (s *State) tellsCopy(at Time) bool {
+	told := &s.head.CopiesTold
+	if told.Number == 0 || at >= told.Since.Add(time.Hour) {
+		*told = CopiesTold{Since: at}
+	}
+	if told.Number >= copiesHourly {
+		return false
+	}
+	told.Number++
+	return true
+}
+
 func (c SeeKey) do(s *State, at Time) Outcome {
 	if !KeyElsewhere(s, c, at) {
 		return Outcome{Repeat: true}
@@ -104,7 +127,7 @@ func (c SeeKey) do(s *State, at Time) Outcome {
 	k := &keys[slices.IndexFunc(keys, func(k MachineKey) bool { return k.Machine.ID == c.Machine && k.Proof == c.Proof })]
 	was := k.Seen.Place
 	k.Seen, _ = k.Seen.move(c.Place, at)
-	if k.Seen.Returns >= placeReturns && (k.Seen.Told == 0 || at >= k.Seen.Told.Add(placeTold)) {
+	if k.Seen.Returns >= placeReturns && (k.Seen.Told == 0 || at >= k.Seen.Told.Add(placeTold)) && s.tellsCopy(at) {
 		k.Seen.Told = at
 		s.emit(CloneSeen{User: c.User, Machine: k.Machine, To: s.told(administrators), Places: []string{was, c.Place}})
 	}

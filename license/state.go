@@ -54,6 +54,8 @@ type Head struct {
 	Maintenance Maintenance `cbor:"190,keyasint,omitzero"`
 	// Bypass is the one that lasts, or whose end nobody was told yet; none: its Until is zero.
 	Bypass Bypass `cbor:"450,keyasint,omitzero"`
+	// CopiesTold bounds what is told of keys that are in two places.
+	CopiesTold CopiesTold `cbor:"461,keyasint,omitzero"`
 	// CAOut is since when somebody outside may have the key of the site's CA, a node that was
 	// removed or whoever it is replaced for; zero: nobody has. From then on a node's
 	// certificate counts only with the key that is on record.

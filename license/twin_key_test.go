@@ -167,7 +167,13 @@ func (w *twin) seeKey(c SeeKey) Outcome {
 			next.Returns++
 		}
 	}
-	if next.Returns > 2 && (old.Told == 0 || w.now()-old.Told >= 24*3600_000) {
+	lately := &w.head.CopiesTold
+	over := lately.Number == 0 || w.now()-lately.Since >= 3600_000
+	if next.Returns > 2 && (old.Told == 0 || w.now()-old.Told >= 24*3600_000) && (over || lately.Number < 10) {
+		if over {
+			lately.Since, lately.Number = w.now(), 0
+		}
+		lately.Number++
 		next.Told = w.now()
 		w.tell(CloneSeen{User: c.User, Machine: k.Machine, To: w.with(twinLookAfter), Places: []string{old.Place, c.Place}})
 	}
