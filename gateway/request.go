@@ -108,7 +108,9 @@ func (g *Gateway) ask(ctx context.Context, r request) (Answer, error) {
 		if err == nil || !retryable(err) {
 			return answer, err
 		}
-		lost = lost || errors.Is(err, ErrUnknown)
+		if lost = lost || errors.Is(err, ErrUnknown); lost {
+			err = ErrUnknown // that no leader is there by now does not say what became of it
+		}
 		pause := time.Duration(10+rand.IntN(20<<min(try, 3))) * time.Millisecond
 		select {
 		case <-ctx.Done():

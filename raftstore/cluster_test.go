@@ -80,6 +80,12 @@ func TestAnyNodeForwardsToTheLeader(t *testing.T) {
 		}
 		return nil
 	})
+	// Nor may it have been done where the caller's own time ends first.
+	hurry, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := follower.Forward(hurry, []byte("hi")); !errors.Is(err, ErrNoLeader) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Forward without a leader, in a hurry: got %v, want %v and %v", err, ErrNoLeader, context.DeadlineExceeded)
+	}
 }
 
 func TestLeaderChangeLosesNothing(t *testing.T) {

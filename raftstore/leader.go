@@ -312,7 +312,7 @@ func (s *Store) awaitReign(ctx context.Context) error {
 
 // atLeader carries out a request on the leader: here where this node leads, there
 // over a peer. What has not been done is tried again until LeaderWait is over,
-// then ErrNoLeader; what may have been done only if again says that repeating
+// or ctx, then ErrNoLeader; what may have been done only if again says that repeating
 // does no harm.
 func (s *Store) atLeader(ctx context.Context, again bool, here func(ctx context.Context) error, there func(ctx context.Context, p *peer) error) error {
 	limit := time.NewTimer(s.cfg.LeaderWait)
@@ -332,8 +332,11 @@ func (s *Store) atLeader(ctx context.Context, again bool, here func(ctx context.
 			return err
 		default:
 		}
-		if err := s.waitChange(ctx, mark, 100*time.Millisecond); err != nil {
-			return err
+		if over := s.waitChange(ctx, mark, 100*time.Millisecond); over != nil {
+			if undone { // whoever has no more time is told that, and not that it may have been done
+				return fmt.Errorf("%w (%w)", ErrNoLeader, over)
+			}
+			return over
 		}
 	}
 }
