@@ -185,7 +185,7 @@ func TestPACServersThatDoNotBehave(t *testing.T) {
 		"a circle":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, self, http.StatusFound) }, "redirected more than"},
 		"a file": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "file:///etc/passwd", http.StatusFound)
-		}, "unsupported protocol"},
+		}, "not of the web"},
 		"other's TLS": {nil, "certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {

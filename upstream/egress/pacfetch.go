@@ -55,12 +55,7 @@ func (f *pacFile) fetch(ctx context.Context) ([]byte, error) {
 			}
 			return f.w.handshake(ctx, raw, host, addr, "http/1.1")
 		}},
-		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-			if len(via) > maxRedirects {
-				return fmt.Errorf("it is redirected more than %d times", maxRedirects)
-			}
-			return nil
-		}}
+		CheckRedirect: redirected}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
@@ -70,6 +65,21 @@ func (f *pacFile) fetch(ctx context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("HTTP %d", resp.StatusCode)
 	}
 	return readPAC(resp.Body)
+}
+
+// redirected refuses where a file must not come from because the server that has it says so: what was asked for over TLS comes over TLS, and no other
+// protocol is spoken than the web's. To another host it may lead, as it does where one file serves many names; it is told nothing but what is asked for.
+func redirected(to *http.Request, via []*http.Request) error {
+	switch {
+	case len(via) > maxRedirects:
+		return fmt.Errorf("it is redirected more than %d times", maxRedirects)
+	case to.URL.Scheme != "https" && to.URL.Scheme != "http":
+		return fmt.Errorf("it is redirected to %.20q, which is not of the web", to.URL.Scheme)
+	case to.URL.Scheme == "http" && via[0].URL.Scheme == "https":
+		return fmt.Errorf("it is redirected from https to http, where anybody on the way could change it: set the address that it is to be read from")
+	}
+	to.Header.Del("Referer") // an address may be nobody else's business
+	return nil
 }
 
 func readPAC(r io.Reader) ([]byte, error) {
