@@ -250,7 +250,7 @@ func problem(url string, resp *http.Response, answer []byte) *Error {
 
 // after is the Retry-After of a problem, within reason.
 func after(e *Error) time.Duration {
-	return min(max(0, time.Duration(e.RetryAfterMS)*time.Millisecond), maxAfter)
+	return millis(e.RetryAfterMS, maxAfter)
 }
 
 func certificate(e *Error) bool {

@@ -13,11 +13,12 @@ import (
 const (
 	firstRedial = 500 * time.Millisecond // where no hello has said otherwise
 	lastRedial  = 30 * time.Second
-	mostRedial  = 5 * time.Minute  // of what a hello is believed
-	settled     = time.Minute      // a connection that lived so long starts the pauses anew
-	budgetPause = 30 * time.Second // after too many frames or connections
-	earlyDeaths = 2                // of websockets, after which long polls are tried
-	pollFor     = 10 * time.Minute // before a websocket is tried again
+	leastRedial = 100 * time.Millisecond // of what a hello is believed
+	mostRedial  = 5 * time.Minute        // likewise
+	settled     = time.Minute            // a connection that lived so long starts the pauses anew
+	budgetPause = 30 * time.Second       // after too many frames or connections
+	earlyDeaths = 2                      // of websockets, after which long polls are tried
+	pollFor     = 10 * time.Minute       // before a websocket is tried again
 )
 
 // ways is which of the two ways notices come: websockets, or, where something in
@@ -70,7 +71,7 @@ func (l *link) comeback(failed int) time.Duration {
 		if ms <= 0 {
 			return usual
 		}
-		return min(time.Duration(min(ms, int64(mostRedial/time.Millisecond)))*time.Millisecond, mostRedial)
+		return max(leastRedial, millis(ms, mostRedial))
 	}
 	if failed == 1 {
 		return jitter(1, within(r.FirstMS, firstRedial), mostRedial)

@@ -24,9 +24,9 @@ type lease struct {
 }
 
 func newLease(s api.Session, sent instant) lease {
-	full := min(max(0, time.Duration(s.TTLMS)*time.Millisecond), maxTTL)
+	full := millis(s.TTLMS, maxTTL)
 	l := lease{full: full, ttl: full, sent: sent, beat: full / 3}
-	if b := time.Duration(s.BeatMS) * time.Millisecond; b > 0 {
+	if b := millis(s.BeatMS, maxTTL); b > 0 {
 		l.beat = min(b, l.beat)
 	}
 	// A little early, so that a third of the lease without acknowledgement means

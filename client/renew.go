@@ -59,7 +59,7 @@ func (l *link) staySignedIn(ctx context.Context, conn *websocket.Conn, token str
 			continue
 		}
 		token = next
-		wait = due(time.Duration(a.ExpiresMS) * time.Millisecond)
+		wait = due(millis(a.ExpiresMS, mostLife))
 	}
 }
 

@@ -297,7 +297,7 @@ func (s *Session) renewed(sent instant, r api.Lease) {
 		return
 	}
 	s.lease.sent = sent
-	s.lease.ttl = min(max(0, time.Duration(r.TTLMS)*time.Millisecond), maxTTL)
+	s.lease.ttl = millis(r.TTLMS, maxTTL)
 	news := r.Ending != nil && (s.ending == nil || *s.ending != *r.Ending)
 	s.ending, s.warned = r.Ending, false
 	if news {

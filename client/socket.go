@@ -25,8 +25,14 @@ const (
 	writeTimeout = 5 * time.Second
 	pingGrace    = 15 * time.Second // after the server's ping interval, nothing heard is dead
 	pingDefault  = 25 * time.Second
-	mostWindow   = 10 * time.Minute // of a node that is going
+	mostWindow   = 10 * time.Minute   // of a node that is going
+	mostLife     = 7 * 24 * time.Hour // of a token, before it is looked at again
 )
+
+// millis is a time that a node has said in milliseconds, from none to the most that is believed.
+func millis(ms int64, most time.Duration) time.Duration {
+	return time.Duration(min(max(ms, 0), int64(most/time.Millisecond))) * time.Millisecond
+}
 
 // errMoveOn: this client has left a connection for a better one.
 var errMoveOn = errors.New("connecting anew")
@@ -78,10 +84,9 @@ func (l *link) serve(ctx context.Context, node string) (reached bool, _ error) {
 		}
 		switch {
 		case f.Type == api.FrameHello && f.Hello != nil:
-			ping := min(time.Duration(f.Hello.PingMS)*time.Millisecond, time.Hour)
-			alive = cmp.Or(max(ping, 0), pingDefault) + pingGrace
+			alive = cmp.Or(millis(f.Hello.PingMS, time.Hour), pingDefault) + pingGrace
 			l.c.nodes.answered(node)
-			if life := time.Duration(f.Hello.ExpiresMS) * time.Millisecond; life > 0 {
+			if life := millis(f.Hello.ExpiresMS, mostLife); life > 0 {
 				beside.Go(func() { l.staySignedIn(ctx, conn, token, life, authed, moveOn) })
 			}
 		case f.Type == api.FrameAuthed && f.Authed != nil:
@@ -91,7 +96,7 @@ func (l *link) serve(ctx context.Context, node string) (reached bool, _ error) {
 			}
 		case f.Type == api.FrameReconnect && f.Reconnect != nil && leave == nil:
 			if l.c.nodes.others(node, f.Reconnect.Nodes) {
-				window := min(time.Duration(max(f.Reconnect.WindowMS, 0))*time.Millisecond, mostWindow)
+				window := millis(f.Reconnect.WindowMS, mostWindow)
 				leave = time.AfterFunc(rand.N(window+1), func() { l.c.nodes.failed(node, 0); moveOn() })
 				defer leave.Stop()
 			}
@@ -106,7 +111,7 @@ func (l *link) address(path string) string {
 	m := l.c.cfg.Machine
 	q := url.Values{"machine": {m.ID}, "name": {m.Name}, "instance": {l.c.instance}, "lang": {l.c.cfg.Lang}}
 	l.mu.Lock()
-	if l.known {
+	if l.known && l.cluster != "" { // no node resumes what it does not know to be of its own cluster
 		q.Set("since", fmt.Sprintf("%d:%d", l.token.Epoch, l.token.Seq))
 		q.Set("cluster", l.cluster)
 	}
