@@ -202,7 +202,7 @@ func (a *auth) verify(ctx context.Context, token string, now time.Time) (Caller,
 	h := t.Headers[0]
 	switch typ := typeOf(h); strings.ToLower(typ) {
 	case api.SessionTokenType:
-		return a.verifySession(t)
+		return a.verifySession(ctx, t)
 	case "at+jwt", "application/at+jwt", "jwt":
 	default:
 		return Caller{}, &authError{tokenMalformed}

@@ -79,7 +79,7 @@ func typeOf(h jose.Header) string {
 // verifySession checks everything about a session token but what changes from one moment
 // to the next, which stands does. What the state has of the machine is looked at before
 // the signature: that costs less.
-func (a *auth) verifySession(t *jwt.JSONWebToken) (Caller, error) {
+func (a *auth) verifySession(ctx context.Context, t *jwt.JSONWebToken) (Caller, error) {
 	if a.view == nil || a.clock == nil { // not for what is relayed
 		return Caller{}, &authError{tokenMalformed}
 	}
@@ -104,7 +104,7 @@ func (a *auth) verifySession(t *jwt.JSONWebToken) (Caller, error) {
 	if !bound {
 		return Caller{}, &authError{tokenUnbound}
 	}
-	if a.spent != nil && a.spent(issuedByMachine, c.User) {
+	if a.spent != nil && ctx.Value(countedKey{}) == nil && a.spent(issuedByMachine, c.User) {
 		return Caller{}, &trouble{code: api.CodeTooMany, after: time.Second}
 	}
 	if t.Claims(key.Key, &machineClaims{}) != nil {
@@ -187,11 +187,15 @@ func notTaken(err error) error {
 	return fmt.Errorf("%w: %w", gateway.ErrCaller, err)
 }
 
+// countedKey marks what another node has asked for a caller, whose request it has counted itself.
+type countedKey struct{}
+
 // Who finds out for whom speaks what a caller has shown to another node, as the gateway
-// wants to know it.
+// wants to know it. How many requests they have left is that node's to say: it tells them so,
+// where this one could only have it answer that it cannot tell who they are.
 func (e *Endpoint) Who(ctx context.Context, shown string) (gateway.Who, error) {
 	access, proof, binds := strings.Cut(shown, " ")
-	c, err := e.auth.check(ctx, access, func() error { return nil })
+	c, err := e.auth.check(context.WithValue(ctx, countedKey{}, true), access, func() error { return nil })
 	if err == nil && binds && c.byKey() { // a key alone proves nothing anew
 		err = &authError{tokenMissing}
 	}

@@ -489,6 +489,26 @@ func TestWhoAnotherNodesCallerIs(t *testing.T) {
 	}
 }
 
+// Who has no request left is told so by the node that they have asked, with the time to come back.
+// At the leader, which that node asks about them, they are who they are: what is left to them
+// there, of requests of their own to it, is not to become "not ready" here.
+func TestWhoHasNoRequestLeftIsStillSomebodyToOtherNodes(t *testing.T) {
+	r := newRig(t, filled(t), func(c *Config) { c.Rate = Rate{PerSecond: 1e-3, Burst: 4} })
+	ada := bound(t, r, "ada", ws101)
+	var a answer
+	for range 100 {
+		if a = r.call(t, "", "GET", "/v1/me", nil, ada.header(t)); a.StatusCode != 200 {
+			break
+		}
+	}
+	if p := a.problem(t); a.StatusCode != 429 || p.Code != api.CodeTooMany || p.RetryAfterMS <= 0 {
+		t.Fatalf("after many requests: %d %s, want 429 and when to come back", a.StatusCode, a.raw)
+	}
+	if got, err := r.e.Who(t.Context(), ada.with(func(s *seat) { s.id = "a new token" }).token(t)); err != nil || got.User != "ada" {
+		t.Errorf("to another node: %+v (%v), want who it is", got, err)
+	}
+}
+
 // FuzzSessionToken: whatever is shown, only what the machine's key has signed is taken, and
 // for nothing else than it says. Its text may be another: base64, and s of ECDSA, have more
 // than one form.
