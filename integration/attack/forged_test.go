@@ -16,8 +16,12 @@ import (
 
 // startOf is a request for a session of the capped product, by whoever shows a token.
 func startOf(token, machine string) string {
-	body := `{"id":"` + uuid.Must(uuid.NewV7()).String() + `","product":"` + emulator.ProductCapped + `","machine":{"id":"` + machine + `","name":"` + machine + `"}}`
-	return post(api.PathSessions, token, body)
+	return post(api.PathSessions, token, startBody(machine))
+}
+
+// startBody asks for a new session of the capped product on a machine.
+func startBody(machine string) string {
+	return `{"id":"` + uuid.Must(uuid.NewV7()).String() + `","product":"` + emulator.ProductCapped + `","machine":{"id":"` + machine + `","name":"` + machine + `"}}`
 }
 
 // post is a request with a JSON body.

@@ -101,10 +101,10 @@ func single(t *testing.T) *integration.Site { t.Helper(); return one.take(t) }
 // cluster is the site of three nodes that tests share.
 func cluster(t *testing.T) *integration.Site { t.Helper(); return three.take(t) }
 
-// taken counts the users that were given out.
-var taken atomic.Int64
+// taken counts the users that were given out, by site (*atomic.Int64).
+var taken sync.Map
 
-// user is one of a shared site's users that no other test has, with a license of the capped
+// user is one of a site's users that no other test has, with a license of the capped
 // product.
 func user(t *testing.T, s *integration.Site) string {
 	t.Helper()
@@ -114,7 +114,8 @@ func user(t *testing.T, s *integration.Site) string {
 			licensed[l.AssignedTo] = true
 		}
 	}
-	n := int(taken.Add(1))
+	of, _ := taken.LoadOrStore(s, new(atomic.Int64))
+	n := int(of.(*atomic.Int64).Add(1))
 	for _, u := range s.Cloud.Users() {
 		if u.Blocked || u.Country == "" || len(u.Roles) > 0 || u.ID == emulator.UserA || u.ID == emulator.UserB || !licensed[u.ID] {
 			continue
