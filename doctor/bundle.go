@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sitegate/api"
+	"sitegate/configs"
 )
 
 // nodeStatus is what of a node's status is in a bundle: how things are, and nobody's name.
@@ -89,7 +90,7 @@ func bundle(w io.Writer, c Config, r Report) error {
 func (cl *redactor) settings(c Config) []byte {
 	var b bytes.Buffer
 	for _, s := range c.Settings.Settings(c.Origins) {
-		fmt.Fprintf(&b, "%s: %s (%s)\n", s.Key, cmp.Or(cl.value(s.Key, s.Value), "-"), s.Origin.Kind)
+		fmt.Fprintf(&b, "%s: %s (%s)\n", s.Key, cmp.Or(cl.value(s.Key, s.Value), "-"), cmp.Or(s.Origin.Kind, configs.ByDefault))
 	}
 	return b.Bytes()
 }

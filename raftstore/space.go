@@ -215,3 +215,7 @@ func (s *Store) leaveLow() {
 		s.log.Warn("the leadership could not be handed over", "err", err)
 	}
 }
+
+// Room is what this user may still take of the file system of a folder, and its size, in
+// bytes; both are zero where the system does not tell.
+func Room(dir string) (free, total uint64, err error) { return diskSpace(dir) }

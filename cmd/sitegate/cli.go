@@ -63,6 +63,7 @@ func commands() []command {
 		{"account", "make, list, reset and remove local accounts", localAccounts},
 		{"backup", "write a backup of the whole site, or look into one", backup},
 		{"restore", "build this machine's node from a backup", restore},
+		{"debug", "write what support needs to look into a node", debugCommands},
 		{"completion", "print what has a shell complete commands and flags", completion},
 		{"manual", "print the manual page", manual},
 		{"version", "show what this program was built from", version},

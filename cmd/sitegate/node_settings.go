@@ -38,17 +38,26 @@ func (r *reloading) settings() []api.NodeSetting {
 	return list
 }
 
-// examine is what "sitegate doctor" does, by the node itself and of what it goes by now.
-func (r *reloading) examine(ctx context.Context) (api.DoctorReport, error) {
+// examined is what the node goes by now.
+func (r *reloading) examined() setting {
 	r.mu.Lock()
-	s := r.taken
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	return r.taken
+}
+
+// doctor is what the doctor examines: the configuration, and what the node says of itself.
+func (s setting) doctor(ctx context.Context) doctor.Config {
 	d := doctor.Config{Version: buildVersion(), File: s.file, Settings: s.Config, Origins: s.from, Way: wayOut(s.Config, slog.New(slog.DiscardHandler))}
 	var st api.Status
 	if d.Silent = operator(ctx, s.Config, http.MethodGet, api.PathStatus, nil, &st); d.Silent == nil {
 		d.Status = &st
 	}
-	found := doctor.Run(ctx, d)
+	return d
+}
+
+// examine is what "sitegate doctor" does, by the node itself and of what it goes by now.
+func (r *reloading) examine(ctx context.Context) (api.DoctorReport, error) {
+	found := doctor.Run(ctx, r.examined().doctor(ctx))
 	if err := ctx.Err(); err != nil {
 		return api.DoctorReport{}, fmt.Errorf("examining the way out: %w", err)
 	}

@@ -87,7 +87,8 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), log 
 	if err != nil {
 		return err
 	}
-	log = names.logger(log.With("node", c.Node))
+	recent := newRecentLog(log)
+	log = names.logger(slog.New(slog.NewMultiHandler(log.Handler(), recent)).With("node", c.Node))
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
@@ -206,6 +207,8 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), log 
 	if err != nil {
 		return err
 	}
+	bundles := &debugging{setting: rereads.examined, node: &debugNode{log: recent, store: store, gw: gw, members: ops.Members, registry: registry}}
+	ep.Administer("GET "+pathDebug, license.Admin, license.ClusterScope, ep.Noted("debug-bundle-made", bundles.give(log)))
 	doors, err := openDoors(c, peers.Listen, ep, store, scheduled, certs.forHost, dialer, carried, rereads, ops.Members, registry, log)
 	if err != nil {
 		return err

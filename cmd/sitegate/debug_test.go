@@ -1,0 +1,325 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sitegate/api"
+	"sitegate/emulator"
+	"sitegate/emulator/proxy"
+	"sitegate/license"
+)
+
+// unpack is each file of a debug bundle, by name.
+func unpack(t *testing.T, file string) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[strings.TrimPrefix(h.Name, "sitegate-debug/")] = string(b)
+	}
+}
+
+// secretive is a node that runs, with users, secrets of all kinds, and people who act.
+type secretive struct {
+	config  string
+	cloud   *emulator.Emulator
+	secrets []string // that it was given, or has made
+	names   []string // of people and machines
+}
+
+func newSecretive(t *testing.T) *secretive {
+	t.Helper()
+	s := &secretive{cloud: &emulator.Emulator{Issuer: "https://cloud.test", Sites: map[string]string{"site-1": "s3cret-of-the-site"}}}
+	s.cloud.Seed(30)
+	ports := make([]net.Listener, 2)
+	for i := range ports {
+		var err error
+		if ports[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cloud, err := emulator.Serve(ports[0], s.cloud, "cloud.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cloud.Close() })
+	p := proxy.Start(ports[1], proxy.Config{Users: map[string]string{"svc-otto": "pr0xy-of-otto"}, Hosts: map[string]string{"cloud.test:443": cloud.Addr()}})
+	t.Cleanup(func() { p.Close() })
+	dir := t.TempDir()
+	for name, text := range map[string]string{"ca.pem": string(cloud.CAPEM), "cloud.secret": "s3cret-of-the-site\n", "proxy.password": "pr0xy-of-otto\n", "mail.password": "ma1l-of-paula\n",
+		"hook.secret": "h00k-of-the-chat\n", "sitegate.yaml": `
+data_dir: data
+cloud: {url: "https://cloud.test", site_id: site-1, secret_file: cloud.secret}
+sign_in: [{issuer: "https://cloud.test", audience: site-gateway}]
+egress:
+  proxy: {address: "` + p.Addr() + `", username: svc-otto, password_file: proxy.password}
+  extra_ca: [{file: ca.pem, hosts: [cloud.test]}]
+alerts:
+  mail: {server: "mail.plant.test:587", username: paula, password_file: mail.password, from: gate@plant.test, to: [paul@plant.test]}
+  webhooks: [{name: chat, url: "https://hooks.plant.test/x", secret_file: hook.secret}]
+log: {level: debug}
+`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.config = filepath.Join(dir, "sitegate.yaml")
+	s.secrets = []string{"s3cret-of-the-site", "pr0xy-of-otto", "ma1l-of-paula", "h00k-of-the-chat", "kw8-7hf-3na-s1x-words"}
+	node := serveNode(t, s.config)
+
+	ask := func(args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if status := run(t.Context(), append(args, "--config", s.config), nil, strings.NewReader("kw8-7hf-3na-s1x-words\n"), &out, &errs); status != 0 {
+			t.Fatalf("%v: status %d: %s", args, status, errs.String())
+		}
+		return out.String()
+	}
+	for end := time.Now().Add(time.Minute); !strings.Contains(ask("status"), "30 users"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the mirror is not filled after a minute:\n%s\n%s", ask("status"), node.log())
+		}
+	}
+	var made struct{ Token string }
+	if err := json.Unmarshal([]byte(ask("token", "create", "monitor-of-bruno", "--role", "viewer", "--json")), &made); err != nil || made.Token == "" {
+		t.Fatalf("no token was made: %v", err)
+	}
+	ask("account", "create", "zenobia", "--role", "admin")
+	ask("block", "machine", "WS-GEHEIM-7", "--note", "stolen from Gudrun", "--by", "balthasar")
+	ask("block", "user", emulator.UserB, "--note", "left with Gudrun", "--by", "balthasar")
+
+	// A desktop starts a product.
+	listen := regexp.MustCompile(`listen=(127\.0\.0\.1:\d+)`).FindStringSubmatch(node.log())
+	if listen == nil {
+		t.Fatalf("the log does not say where it listens:\n%s", node.log())
+	}
+	access, err := s.cloud.UserToken("https://cloud.test", emulator.UserA, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(api.StartRequest{ID: uuid.Must(uuid.NewV7()).String(), Product: emulator.ProductUncapped, Machine: api.Machine{ID: "m-4711-ada", Name: "LAPTOP-ADA"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+listen[1]+api.PathSessions, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+access)
+	req.Header.Set("Content-Type", "application/json")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || resp.StatusCode/100 != 2 {
+		t.Fatalf("the start: %s, %v: %s", resp.Status, err, answer)
+	}
+
+	s.secrets = append(s.secrets, made.Token, access)
+	for _, key := range []string{"ca/site-ca.key", "first-account.token", "privacy.key"} {
+		if b, err := os.ReadFile(filepath.Join(dir, "data", key)); err == nil {
+			s.secrets = append(s.secrets, strings.TrimSpace(string(b)))
+		}
+	}
+	s.names = []string{"svc-otto", "paula", "paul@plant.test", "gate@plant.test", "monitor-of-bruno", "zenobia", "WS-GEHEIM-7", "balthasar", "Gudrun", "LAPTOP-ADA", "m-4711-ada",
+		"licensing@harbour-works.example", "purchasing@harbour-works.example"}
+	for _, u := range s.cloud.Users() {
+		s.names = append(s.names, u.ID, u.Email, u.Name)
+		s.names = append(s.names, strings.Fields(u.Name)...)
+	}
+	return s
+}
+
+// word is whether a text has another as a word in it.
+func hasWord(text, word string) bool {
+	return regexp.MustCompile(`(?i)(?:^|[^\p{L}\p{N}])` + regexp.QuoteMeta(word) + `(?:$|[^\p{L}\p{N}])`).MatchString(text)
+}
+
+// A bundle of a node has what there is to know, and nothing that is secret, nor anybody's name.
+func TestADebugBundleTellsNoSecretAndNoName(t *testing.T) {
+	s := newSecretive(t)
+	file := filepath.Join(t.TempDir(), "bundle.tar.gz")
+	status, stdout, stderr := sitegate(t, nil, "debug", "bundle", file, "--config", s.config)
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	if about, err := os.Stat(file); err != nil || about.Mode().Perm() != 0o600 || about.Size() > 8<<20 {
+		t.Errorf("the file: %v, %v", about, err)
+	}
+	files := unpack(t, file)
+	for name, want := range map[string]string{
+		"contents.txt": "log.txt", "version.txt": "processors", "settings.txt": "log.level: debug (file)", "status.json": `"mirror_filled": true`, "members.json": `"name": "node1"`,
+		"raft.json": `"LogLast"`, "metrics.txt": "sitegate_store_applied_index ", "alerts.json": "[", "log.txt": "node is up", "goroutines.txt": "goroutine ", "heap.pprof": "",
+		"disk.txt": " bytes in ", "doctor.txt": "connect cloud.test:443",
+	} {
+		if text, there := files[name]; !there || !strings.Contains(text, want) {
+			t.Errorf("%s has no %q:\n%s", name, want, text)
+		}
+		if name != contentsTxt && !strings.Contains(stdout, name) {
+			t.Errorf("it does not say that %s is in it:\n%s", name, stdout)
+		}
+	}
+	if strings.Contains(stdout, "missing") {
+		t.Errorf("something is missing:\n%s", stdout)
+	}
+	log := files["log.txt"]
+	if !regexp.MustCompile(`by="name-[a-z0-9]+"`).MatchString(log) || !regexp.MustCompile(`machine="name-[a-z0-9]+"|of="name-[a-z0-9]+"`).MatchString(log) {
+		t.Errorf("nobody goes by a pseudonym in the log:\n%s", log)
+	}
+	for name, text := range files {
+		for _, secret := range s.secrets {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s has the secret %q in it", name, secret)
+			}
+		}
+		if name == "heap.pprof" {
+			continue // which is compressed
+		}
+		if name == "goroutines.txt" || name == "version.txt" { // of functions and modules, whose names some people have
+			continue
+		}
+		for _, who := range s.names {
+			if hasWord(text, who) {
+				i := strings.Index(strings.ToLower(text), strings.ToLower(who))
+				t.Errorf("%s has the name %q in it: …%s…", name, who, text[max(0, i-100):min(len(text), i+100)])
+			}
+		}
+	}
+
+	// It is not written over another one.
+	if status, _, stderr := sitegate(t, nil, "debug", "bundle", file, "--no-doctor", "--config", s.config); status == 0 || !strings.Contains(stderr, "exists") {
+		t.Errorf("over another file: status %d, %s", status, stderr)
+	}
+	short := filepath.Join(t.TempDir(), "short.tar.gz")
+	if status, _, stderr := sitegate(t, nil, "debug", "bundle", short, "--no-doctor", "--config", s.config); status != 0 {
+		t.Errorf("status %d: %s", status, stderr)
+	} else if _, there := unpack(t, short)["doctor.txt"]; there {
+		t.Error("the doctor was run although it was not to be")
+	}
+}
+
+// Without the node there is what its configuration and its folder tell.
+func TestADebugBundleWithoutTheNode(t *testing.T) {
+	config := writeSingle(t)
+	data := filepath.Join(filepath.Dir(config), "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "something"), make([]byte, 12345), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "bundle.tar.gz")
+	status, stdout, stderr := sitegate(t, nil, "debug", "bundle", file, "--no-doctor", "--config", config)
+	if status != 0 || !strings.Contains(stderr, "does not run on this machine") || !strings.Contains(stdout, "does not run, or does not answer") {
+		t.Errorf("status %d: %s\n%s", status, stderr, stdout)
+	}
+	files := unpack(t, file)
+	if len(files) != 4 || !strings.Contains(files["disk.txt"], "12345  ") || !strings.Contains(files["settings.txt"], "cloud.site_id: site-4711") || strings.Contains(files["settings.txt"], "s3cret") {
+		t.Errorf("got %v", files)
+	}
+}
+
+// What takes too long, or more room than it may, keeps nobody from the rest.
+func TestPartsOfADebugBundleAreBounded(t *testing.T) {
+	hangs := debugPart{name: "a", time: time.Millisecond, make: func(context.Context) ([]byte, error) { <-t.Context().Done(); return nil, nil }}
+	if m := within(t.Context(), hangs); m.err == nil || !strings.Contains(m.err.Error(), "within 1ms") {
+		t.Errorf("got %v, want that it was not made", m.err)
+	}
+	large := debugPart{name: "b", most: 3, time: time.Minute, make: func(context.Context) ([]byte, error) { return []byte("abcdef"), nil }}
+	if m := within(t.Context(), large); !m.cut || string(m.data) != "abc" {
+		t.Errorf("got %+v, want it cut off", m)
+	}
+}
+
+func TestTheLogsLastLinesAreKept(t *testing.T) {
+	var out bytes.Buffer
+	base := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	r := newRecentLog(base)
+	log := slog.New(slog.NewMultiHandler(base.Handler(), r)).With("node", "n1")
+	for n := range recentMost + 10 {
+		log.Info("line", "n", n)
+	}
+	log.Debug("not this one")
+	log.WithGroup("g").Warn("last", "user", "ada", slog.Group("h", "x", strings.Repeat("y", 2*recentValue)))
+	all := r.all()
+	last := all[len(all)-1]
+	if len(all) != recentMost || all[0].said[1].value != "11" || last.text != "last" || last.said[0].value != "n1" || last.said[1].key != "g.user" || last.said[2].key != "g.h.x" || len(last.said[2].value) > recentValue+3 {
+		t.Errorf("%d lines, from %+v to %+v", len(all), all[0], last)
+	}
+	if !strings.Contains(out.String(), "g.user=ada") {
+		t.Error("the log proper lacks a line")
+	}
+}
+
+func TestNamesAreVeiledWhereverTheyStand(t *testing.T) {
+	v := newVeil(func(s string) string { return s })
+	v.user(license.User{ID: "u-1", Email: "ada@plant.test", Name: "Ada Lovelace"})
+	v.name("WS 101/b")
+	v.odds = regexp.MustCompile("(?i)" + strings.Join(v.odd, "|"))
+	v.stay("n1", "10.0.0.1")
+	for in, leaves := range map[string]string{
+		"no session of u-1: gone":                      "no session of * gone",
+		"GET /v1/users/u-1/block failed":               "GET /v1/users/*/block failed",
+		"ADA.Lovelace, ada@plant.test":                 "*.*, *",
+		"ws-ada-7 said: ws 101/B":                      "ws-*-7 said: *",
+		"read tcp 10.0.0.1:443->10.9.8.7:999: refused": "read tcp 10.0.0.1:443->*:999: refused",
+		"dial [2001:db8::1]:443 from [::1]:5":          "dial [*]:443 from [::1]:5",
+		"adamant lovelaces":                            "adamant lovelaces",
+	} {
+		got := regexp.MustCompile(`(?:name|address)-[a-z0-9]{8}`).ReplaceAllString(v.text(in), "*")
+		if strings.TrimSuffix(strings.ReplaceAll(got, "*:", "*"), "") != strings.ReplaceAll(leaves, "*:", "*") {
+			t.Errorf("%q became %q, want %q", in, got, leaves)
+		}
+	}
+	if v.called("ADA") != v.called("ada") || v.called("ada") == newVeil(nil).called("ada") {
+		t.Error("a pseudonym is that of a bundle, whoever writes the name")
+	}
+	if got := v.value("note", "for Ada"); got != "(left out)" {
+		t.Errorf("a note became %q", got)
+	}
+	if got := v.value("path", "/v1/status"); got != "/v1/status" {
+		t.Errorf("a path of the API became %q", got)
+	}
+	if got := v.value("peer", "n1"); got != "n1" {
+		t.Errorf("a node became %q", got)
+	}
+}
