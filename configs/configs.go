@@ -265,12 +265,6 @@ type Audit struct {
 	Retention time.Duration `key:"retention"`
 }
 
-// Log is what the node writes about itself, to its standard error.
-type Log struct {
-	Level  string `key:"level"`  // debug, info, warn or error
-	Format string `key:"format"` // text or json
-}
-
 // Default is what holds where nothing is set.
 func Default() Config {
 	return Config{
@@ -287,7 +281,7 @@ func Default() Config {
 		Audit:   Audit{Retention: 400 * 24 * time.Hour},
 		Usage:   Usage{RoomMB: 16384, Way: "site"},
 		Privacy: Privacy{Names: "clear", History: 90 * 24 * time.Hour},
-		Log:     Log{Level: "info", Format: "text"},
+		Log:     Log{Level: "info", Format: "text", Target: LogStderr, FileMB: 100, FileKeep: 5},
 	}
 }
 

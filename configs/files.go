@@ -58,6 +58,10 @@ func (c Config) CheckFiles() error {
 	}
 	p.secret("privacy.key_file", c.Privacy.KeyFile)
 	p.pem("usage.receipt_key_file", c.Usage.ReceiptKeyFile)
+	p.certificates("log.syslog_ca_file", c.Log.SyslogCAFile)
+	if c.Log.Target == LogFile && c.Log.File != "" {
+		p.logFile("log.file", c.Log.File)
+	}
 	if long := len(c.OperatorSocket()) - maxSocket; long > 0 {
 		p.add("data_dir", "is too long by %d bytes for the operator's socket in it; choose a shorter path", long)
 	}
@@ -128,6 +132,21 @@ func reason(err error) error {
 		return pe.Err
 	}
 	return err
+}
+
+// logFile tries whether lines can be added to a file, and leaves nothing behind.
+func (p *Problems) logFile(key, file string) {
+	_, err := os.Lstat(file)
+	f, failed := os.OpenFile(file, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if failed == nil {
+		failed = f.Close()
+	}
+	if errors.Is(err, fs.ErrNotExist) && failed == nil {
+		failed = os.Remove(file)
+	}
+	if failed != nil {
+		p.add(key, "%s cannot be written by this user (%v): choose a file in a folder that is there and belongs to the user that runs sitegate", file, reason(failed))
+	}
 }
 
 // pem wants a file that holds a key or a certificate.

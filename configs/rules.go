@@ -1,9 +1,6 @@
 package configs
 
 import (
-	"io"
-	"log/slog"
-
 	"sitegate/license"
 )
 
@@ -38,15 +35,4 @@ func (r Rules) Settings() license.Settings {
 		TakeoverGrace:    r.TakeoverGrace,
 		Modes:            modes,
 	}
-}
-
-var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-
-// Logger writes to w what a validated Log asks for.
-func (l Log) Logger(w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: levels[l.Level]}
-	if l.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }

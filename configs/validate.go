@@ -61,8 +61,7 @@ func (c Config) Validate() error {
 		c.Reports.validate(&p, c.Alerts)
 	}
 	c.Privacy.validate(&p)
-	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
-	p.oneOf("log.format", c.Log.Format, "text", "json")
+	c.Log.validate(&p)
 	p.apart(c)
 	return p.err()
 }

@@ -273,7 +273,7 @@ func TestPartsOfADebugBundleAreBounded(t *testing.T) {
 func TestTheLogsLastLinesAreKept(t *testing.T) {
 	var out bytes.Buffer
 	base := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	r := newRecentLog(base)
+	r := newRecentLog(base.Handler())
 	log := slog.New(slog.NewMultiHandler(base.Handler(), r)).With("node", "n1")
 	for n := range recentMost + 10 {
 		log.Info("line", "n", n)

@@ -39,8 +39,8 @@ const (
 	recentValue = 2048 // bytes of a value: the rest is cut off
 )
 
-func newRecentLog(log *slog.Logger) *recentLog {
-	return &recentLog{recentLines: &recentLines{}, of: log.Handler()}
+func newRecentLog(of slog.Handler) *recentLog {
+	return &recentLog{recentLines: &recentLines{}, of: of}
 }
 
 func (r *recentLog) Enabled(ctx context.Context, l slog.Level) bool { return r.of.Enabled(ctx, l) }

@@ -24,7 +24,8 @@ Usage: sitegate reload [--config FILE]
 
 Has the node that runs on this machine read its configuration anew and take the way
 out (egress) from it, with certificates and the PAC file, and what the forward proxy
-goes by (connect, but for listen); and read the certificate files that it shows itself.
+goes by (connect, but for listen); read the certificate files that it shows itself; and
+open its log anew, where that goes into a file (log.target).
 What is open stays open. SIGHUP does the same, and leaves the answer to the log. A
 configuration that is wrong changes nothing, and a certificate that is wrong leaves the
 one of before. The rest of a changed configuration, the names of the certificate files
@@ -92,8 +93,10 @@ type reloading struct {
 	// also are what else is taken: each says what is wrong with a configuration, or how
 	// to take it, which cannot fail. It is complete before a door opens.
 	also []func(configs.Config) (take func(), err error)
-	log  *slog.Logger
-	mu   sync.Mutex // one at a time, so that the last one's stays
+	// reopen opens the log anew, where it goes into a file; nil: there is nothing to open.
+	reopen func() error
+	log    *slog.Logger
+	mu     sync.Mutex // one at a time, so that the last one's stays
 }
 
 // takenAnew reports whether a setting is one that reloading takes.
@@ -133,11 +136,18 @@ func (s setting) withTaken(read setting) setting {
 func (r *reloading) take() (wayTaken, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var reopened error // first, so that what follows is told in the new one
+	if r.reopen != nil {
+		reopened = r.reopen()
+	}
 	now, err := r.takeWay()
 	if r.certificates != nil {
 		err = errors.Join(err, r.certificates.reread())
 	}
-	return now, err
+	if reopened != nil {
+		r.log.Error("the log could not be opened anew, and goes on in the old file", "err", reopened)
+	}
+	return now, errors.Join(err, reopened)
 }
 
 // takeWay reads the configuration. What is wrong with it changes nothing.

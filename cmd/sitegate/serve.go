@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,7 +19,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
 	"sitegate/api"
 	"sitegate/configs"
@@ -39,8 +37,8 @@ Usage: sitegate serve [--config FILE]
 Runs this machine's node until SIGTERM or SIGINT: it then hands over, finishes
 what is under way, and ends with status 0. With SIGHUP it reads the configuration
 anew and takes the way out (egress) from it, passwords and certificates included,
-and the certificate files that it shows, without closing anything; the rest of a
-changed configuration waits for a restart. It also notices by itself, within a minute,
+and the certificate files that it shows, without closing anything, and opens its log
+anew (log.target file); the rest of a changed configuration waits for a restart. It also notices by itself, within a minute,
 that certificate files have changed.
 
 Example:
@@ -65,20 +63,19 @@ func serve(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	lines := newLogWriter(p.stderr)
-	defer lines.close()
-	var people io.Writer // who start it by hand, and see its log
-	if f, ok := p.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		people = lines
+	logs, err := openLog(s.Log, p.stderr)
+	if err != nil {
+		return err
 	}
-	return runNode(ctx, s, again, s.Log.Logger(lines), people)
+	defer logs.close()
+	return runNode(ctx, s, again, logs)
 }
 
 // runNode is all the wiring of a node, once, from the disk upwards. It is taken
 // down in the opposite order, after the leadership was handed over: the doors
 // close and clients are sent elsewhere, the leader's errands end, the log and
 // the state are written and closed.
-func runNode(ctx context.Context, s setting, again func() (setting, error), log *slog.Logger, people io.Writer) (err error) {
+func runNode(ctx context.Context, s setting, again func() (setting, error), logs *logTarget) (err error) {
 	c := s.Config
 	if err := openDataFolder(c.DataDir); err != nil {
 		return err
@@ -87,9 +84,10 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), log 
 	if err != nil {
 		return err
 	}
-	recent := newRecentLog(log)
-	log = names.logger(slog.New(slog.NewMultiHandler(log.Handler(), recent)).With("node", c.Node))
+	recent := newRecentLog(logs.handler)
+	log := names.logger(slog.New(slog.NewMultiHandler(logs.handler, recent)).With("node", c.Node))
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(logs)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	// The way out, and the cloud behind it. From here on SIGHUP means to read its
@@ -102,7 +100,7 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), log 
 		return fmt.Errorf("the way out (egress): %w", err)
 	}
 	registry.MustRegister(newWayOutMetrics(dialer))
-	rereads := &reloading{again: again, begun: s, taken: s, dialer: dialer, log: log}
+	rereads := &reloading{again: again, begun: s, taken: s, dialer: dialer, log: log, reopen: logs.reopen}
 	var cloud gateway.Cloud
 	if c.Cloud != nil {
 		client, err := upstream.New(upstream.Config{API: c.Cloud.URL, Issuer: c.Cloud.Issuer, SiteID: c.Cloud.SiteID,
@@ -241,7 +239,7 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), log 
 	g.Go(func() error { rereads.run(gctx, hangups); return nil })
 	g.Go(func() error { certs.run(gctx); return nil })
 	g.Go(func() error { return untilDone(gctx, ep.Run(gctx)) })
-	g.Go(func() error { return offerFirstAccount(gctx, c, ep, store, people, log) })
+	g.Go(func() error { return offerFirstAccount(gctx, c, ep, store, logs.people, log) })
 	if scheduled != nil {
 		g.Go(func() error { return scheduled.run(gctx) })
 	}
