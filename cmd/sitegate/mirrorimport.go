@@ -90,7 +90,10 @@ func mirrorImport(ctx context.Context, p *program, args []string) error {
 		fmt.Fprintln(p.stdout, "Nothing was changed. To do it: the same with --yes")
 		return nil
 	}
-	if err := d.send(ctx, c, who, *note); err != nil {
+	bar := p.progress("importing", "changes", uint64(len(d.changes)))
+	err = d.send(ctx, c, who, *note, func(done int) { bar.at(uint64(done)) })
+	bar.end()
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "Imported by %s.\n", who)
@@ -303,8 +306,8 @@ func (d *portalDiff) show(w io.Writer) {
 }
 
 // send brings the changes in, part by part. A part that was lost is sent again with the
-// next try of the command.
-func (d *portalDiff) send(ctx context.Context, c configs.Config, by, note string) error {
+// next try of the command. told hears how many are in.
+func (d *portalDiff) send(ctx context.Context, c configs.Config, by, note string, told func(done int)) error {
 	for rest, last := d.changes, false; !last; {
 		n := min(len(rest), importPart)
 		part := rest[:n]
@@ -316,6 +319,7 @@ func (d *portalDiff) send(ctx context.Context, c configs.Config, by, note string
 		if err := operator(ctx, c, http.MethodPost, api.PathMirror+"/import", api.ImportRequest{By: by, Note: note, Records: part, Last: last}, nil); err != nil {
 			return fmt.Errorf("importing, with %s still to do (the same command goes on): %w", count(len(rest)+n, "change"), err)
 		}
+		told(len(d.changes) - len(rest))
 	}
 	return nil
 }

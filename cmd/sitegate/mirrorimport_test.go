@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sitegate/api"
+	"sitegate/configs"
 )
 
 const (
@@ -125,6 +127,25 @@ func TestALargeImportGoesInParts(t *testing.T) {
 	}
 	if n := len(*imported); n != 3 || (*imported)[0].Last || (*imported)[1].Last || !(*imported)[2].Last {
 		t.Errorf("got %d requests, want three of which the last says so", n)
+	}
+}
+
+// Who waits for an import hears how far it is.
+func TestAnImportTellsHowFarItIs(t *testing.T) {
+	line, imported := portalSite(t, api.Status{Time: at})
+	c := configs.Default()
+	for i, arg := range line {
+		if arg == "--config" {
+			c.DataDir = filepath.Dir(line[i+1])
+		}
+	}
+	var heard []int
+	d := &portalDiff{changes: make([]api.MirrorRecord, 2*importPart+1)}
+	if err := d.send(t.Context(), c, "ida", "", func(done int) { heard = append(heard, done) }); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(heard, []int{importPart, 2 * importPart, 2*importPart + 1}) || len(*imported) != 3 {
+		t.Errorf("heard %v of %d parts", heard, len(*imported))
 	}
 }
 
