@@ -139,6 +139,9 @@ func (e *Endpoint) recordsOf(who names, most int) (list []api.PersonalRecord, mo
 				list = append(list, api.PersonalRecord{Kind: "contact", Data: asKept(contact)})
 			}
 		}
+		if c := s.Head().Account.FulfillmentContact; who.has(c.Email) || who.has(c.Name) {
+			list = append(list, api.PersonalRecord{Kind: "fulfillment-contact", Data: asKept(c)})
+		}
 		list = append(list, who.ofHead(s.Head())...)
 	})
 	keys = slices.DeleteFunc(keys, func(k license.Key) bool { return slices.Contains(notPersonal, k.Kind) })
@@ -238,6 +241,7 @@ func (e *Endpoint) stays(c *call, user license.UserID, who names) []api.Stay {
 		}
 		return 0
 	}
+	isOf := func(a license.Administrator) bool { return who.has(a.Email) || who.has(a.Name) }
 	e.gw.View(func(s *license.State) {
 		add("account", one(s.User(user) != nil), time.Time{})
 		add("licenses", len(s.Assigned(user)), time.Time{})
@@ -257,6 +261,21 @@ func (e *Endpoint) stays(c *call, user license.UserID, who names) []api.Stay {
 			usage += one(x.Usage.User == user)
 		}
 		add("usage-refused", usage, time.Time{})
+		contact := one(isOf(s.Head().Account.FulfillmentContact))
+		for _, a := range s.Head().Account.Administrators {
+			contact += one(isOf(a))
+		}
+		add("contact", contact, time.Time{})
+		accounts := 0
+		for _, a := range license.LocalAccounts(s) {
+			accounts += one(who.has(a.Name) || who.has(a.By))
+		}
+		add("local-accounts", accounts, time.Time{})
+		tokens := 0
+		for _, t := range license.Credentials(s, license.APIToken, 0) {
+			tokens += one(who.has(t.Name) || who.has(t.By))
+		}
+		add("api-tokens", tokens, time.Time{})
 		add("acts", len(who.ofHead(s.Head())), time.Time{})
 	})
 	add("journal", 1, time.Time{})

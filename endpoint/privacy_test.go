@@ -232,3 +232,35 @@ func TestNamesAreFoundInWhateverIsKept(t *testing.T) {
 		}
 	}
 }
+
+// Whom the vendor's account names is told of it, and who has an account or a token, or has made
+// one, hears that it stays.
+func TestAccountsTokensAndContactsOfAPersonAreTold(t *testing.T) {
+	r, it := operated(t, filled(t))
+	r.node.do(t, license.Mirror{From: "c1", Cursor: "c2", Last: true, Changes: []license.Change{{Account: &license.Account{ID: "a-1",
+		Administrators: []license.Administrator{{Name: "Ida Nord", Email: "ida@example.org"}}, FulfillmentContact: license.Administrator{Name: "Desk", Email: "ada@example.org"}}}}})
+	r.node.do(t, license.SetLocalAccount{Name: "console", Role: license.Operator, Hash: "$argon2id$x", By: "ada as root"})
+	r.node.do(t, license.SetLocalAccount{Name: "other", Role: license.Operator, Hash: "$argon2id$x", By: "ida"})
+	it.want(t, 201, "", "POST", api.PathAPITokens, api.APITokenRequest{Name: "ada-ada", Role: "viewer", ForMS: 86_400_000, By: "ada"})
+	it.want(t, 201, "", "POST", api.PathAPITokens, api.APITokenRequest{Name: "others", Role: "viewer", ForMS: 86_400_000, By: "ida"})
+	var got api.PersonalData
+	it.want(t, 200, "", "POST", "/v1/users/ada/personal-data", asksWhy).into(t, &got)
+	told := map[string]string{}
+	for _, x := range got.Records {
+		told[x.Kind] = string(x.Data)
+	}
+	if told["fulfillment-contact"] != `{"email":"ada@example.org","name":"Desk"}` || told["local-account"] == "" || told["credential"] == "" {
+		t.Errorf("got %v, want the contact, the account and the token", told)
+	}
+	stay := map[string]int{}
+	var gone api.Erased
+	it.want(t, 200, "", "POST", "/v1/users/ada/erase", asksWhy).into(t, &gone)
+	for _, x := range gone.Stays {
+		if stay[x.Kind] = x.Count; len(x.Text) < 40 {
+			t.Errorf("%+v, want a reason", x)
+		}
+	}
+	if stay["contact"] != 1 || stay["local-accounts"] != 1 || stay["api-tokens"] != 1 {
+		t.Errorf("got %v, want one contact, account and token", stay)
+	}
+}
