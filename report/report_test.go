@@ -260,3 +260,31 @@ func TestPeriods(t *testing.T) {
 		}
 	}
 }
+
+// Of too many alerts the latest are told, and of too many people those whose checkouts end.
+func TestAReportOfTooMuchTellsWhatMattersMost(t *testing.T) {
+	n := week(t)
+	m := &making{q: Query{Names: true}, now: n.Now(), alerts: map[alertKey]api.ReportAlert{}}
+	for i := range mostAlerts + 50 {
+		began := n.now.Add(time.Duration(i) * time.Minute)
+		m.alerts[alertKey{"disk", fmt.Sprint(i), license.TimeOf(began)}] = api.ReportAlert{Kind: "disk", Subject: fmt.Sprint(i), Began: began}
+	}
+	var changes []license.Change
+	for i := range mostPeople + 50 {
+		changes = append(changes, license.Change{License: &license.License{ID: license.LicenseID(fmt.Sprintf("a-%05d", i)), Product: "road", Assignee: "ben", AssignedAt: license.TimeOf(n.now.Add(-60 * 24 * time.Hour))}})
+	}
+	cursor := n.state.Head().Cursor
+	for page := range slices.Chunk(changes, 200) {
+		next := cursor + "+"
+		n.at(n.now.Format("01-02 15:04"), license.Mirror{From: cursor, Cursor: next, Changes: page, Last: true})
+		cursor = next
+	}
+	m.people(n.state, license.Survey(n.state, m.now, licensesSoon))
+	m.sort()
+	if len(m.out.Alerts) != mostAlerts || m.out.Alerts[0].Subject != "50" || m.out.Alerts[mostAlerts-1].Subject != fmt.Sprint(mostAlerts+49) {
+		t.Errorf("%d alerts, from %s to %s; want the latest %d", len(m.out.Alerts), m.out.Alerts[0].Subject, m.out.Alerts[len(m.out.Alerts)-1].Subject, mostAlerts)
+	}
+	if len(m.out.People) != mostPeople || m.out.People[0].Why != "checkout-ends" || m.out.People[1].Why != "never-used" {
+		t.Errorf("%d people, the first %+v; want whose checkout ends before all others", len(m.out.People), m.out.People[0])
+	}
+}

@@ -35,35 +35,48 @@ func (m *making) state(s *license.State) {
 	}
 }
 
-// people are whom IT may speak to.
+// people are whom IT may speak to: those whose checkouts end first come first, so that who has
+// never used a license keeps nobody else out where there are too many.
 func (m *making) people(s *license.State, survey map[license.ProductID]*license.ProductSurvey) {
-	add := func(p api.ReportPerson, user license.UserID) {
-		p.User, p.Name = string(user), m.called(s, "user", string(user))
-		if u := s.User(user); u != nil && p.Name == p.User {
-			p.Name = cmp.Or(u.Name, u.Email, p.User)
-		} else if p.Name != p.User { // hidden
-			p.User = p.Name
-		}
-		if len(m.out.People) < mostPeople {
-			m.out.People = append(m.out.People, p)
-		}
+	type person struct {
+		api.ReportPerson
+		user    license.UserID
+		machine string
+		until   license.Time
 	}
-	for _, id := range slices.Sorted(maps.Keys(survey)) {
-		for _, unused := range survey[id].NeverUsed {
-			if l := s.License(unused); l != nil {
-				add(api.ReportPerson{Why: "never-used", Product: string(id), License: string(unused)}, l.Assignee)
-			}
-		}
-	}
+	var all []person
 	s.EachActive(func(a *license.Active) bool {
 		for i := range a.Checkouts {
 			if x := &a.Checkouts[i]; x.Until > m.now && x.Until.Sub(m.now) <= checkoutsSoon {
-				add(api.ReportPerson{Why: "checkout-ends", Product: string(x.Product), License: string(x.License),
-					Machine: m.called(s, "machine", cmp.Or(x.Machine.Name, x.Machine.ID)), Until: x.Until.Std()}, a.User)
+				all = append(all, person{api.ReportPerson{Why: "checkout-ends", Product: string(x.Product), License: string(x.License)},
+					a.User, cmp.Or(x.Machine.Name, x.Machine.ID), x.Until})
 			}
 		}
 		return true
 	})
+	for _, id := range slices.Sorted(maps.Keys(survey)) {
+		for _, unused := range survey[id].NeverUsed {
+			if l := s.License(unused); l != nil {
+				all = append(all, person{ReportPerson: api.ReportPerson{Why: "never-used", Product: string(id), License: string(unused)}, user: l.Assignee})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b person) int {
+		return cmp.Or(cmp.Compare(a.Why, b.Why), cmp.Compare(a.until, b.until), cmp.Compare(a.Product, b.Product), cmp.Compare(a.License, b.License), cmp.Compare(a.user, b.user))
+	})
+	for _, x := range all[:min(len(all), mostPeople)] {
+		p := x.ReportPerson
+		p.User, p.Name = string(x.user), m.called(s, "user", string(x.user))
+		if u := s.User(x.user); u != nil && p.Name == p.User {
+			p.Name = cmp.Or(u.Name, u.Email, p.User)
+		} else if p.Name != p.User { // hidden
+			p.User = p.Name
+		}
+		if x.machine != "" {
+			p.Machine, p.Until = m.called(s, "machine", x.machine), x.until.Std()
+		}
+		m.out.People = append(m.out.People, p)
+	}
 }
 
 func (m *making) called(s *license.State, kind, name string) string {
@@ -94,7 +107,7 @@ func (m *making) sort() {
 	slices.SortFunc(m.out.Alerts, func(a, b api.ReportAlert) int {
 		return cmp.Or(a.Began.Compare(b.Began), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject))
 	})
-	m.out.Alerts = m.out.Alerts[:min(len(m.out.Alerts), mostAlerts)]
+	m.out.Alerts = m.out.Alerts[max(0, len(m.out.Alerts)-mostAlerts):] // the latest
 	byDay := func(a, b api.ReportEnd) int {
 		return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Product, b.Product))
 	}
