@@ -19,15 +19,16 @@ import (
 	"sitegate/configs"
 )
 
-// syslogTarget hands lines to a syslog server by RFC 5424, from a goroutine of its own: in
-// datagrams (RFC 5426, and a unix socket), or over TCP and TLS by octet counting (RFC 6587,
-// RFC 5425). It holds nobody up. While the server is away lines wait, as many as there is
+// syslogTarget hands lines to a syslog server, from a goroutine of its own: by RFC 5424 over the
+// network, in datagrams (RFC 5426), or over TCP and TLS by octet counting (RFC 6587, RFC 5425);
+// by what syslog(3) writes to the socket of this machine's own, which is all that journald
+// reads (RFC 3164, section 5.4). It holds nobody up. While the server is away lines wait, as many as there is
 // room for; what comes then is lost, counted, and told once on the standard error, and to
 // the server when it is back.
 type syslogTarget struct {
 	network, address string
 	tls              *tls.Config // of network tls
-	header           string      // what is the same in each message: from the host's name on
+	header           string      // what is the same in each message: what follows its time
 	stderr           io.Writer
 	lost             *atomic.Uint64
 
@@ -85,6 +86,9 @@ func newSyslog(c configs.Log, stderr io.Writer, lost *atomic.Uint64) (*syslogTar
 		host = "-"
 	}
 	s.header = fmt.Sprintf(" %s sitegate %d - - ", host, os.Getpid())
+	if s.network == "unix" {
+		s.header = fmt.Sprintf(" sitegate[%d]: ", os.Getpid())
+	}
 	s.over, s.end = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -134,7 +138,7 @@ func (h *syslogHandler) WithGroup(name string) slog.Handler {
 	return &syslogHandler{h.Handler.WithGroup(name), h.to}
 }
 
-// message is a message of RFC 5424.
+// message is a message of RFC 5424, or for the machine's own server of syslog(3).
 func (s *syslogTarget) message(level slog.Level, at time.Time, text []byte) []byte {
 	severity := 7
 	switch {
@@ -151,8 +155,13 @@ func (s *syslogTarget) message(level slog.Level, at time.Time, text []byte) []by
 	m := make([]byte, 0, 64+len(s.header)+len(text))
 	m = append(m, '<')
 	m = strconv.AppendInt(m, int64(facilityDaemon*8+severity), 10)
-	m = append(m, ">1 "...)
-	m = at.UTC().AppendFormat(m, "2006-01-02T15:04:05.000000Z")
+	if s.network == "unix" {
+		m = append(m, '>')
+		m = at.Local().AppendFormat(m, time.Stamp)
+	} else {
+		m = append(m, ">1 "...)
+		m = at.UTC().AppendFormat(m, "2006-01-02T15:04:05.000000Z")
+	}
 	m = append(m, s.header...)
 	m = append(m, text...)
 	most := syslogLine

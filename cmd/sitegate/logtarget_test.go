@@ -139,7 +139,8 @@ func TestALogFileThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// rfc5424 is a message's form.
+// ownSyslog is a message's form for the machine's own server, rfc5424 for the others.
+var ownSyslog = regexp.MustCompile(`^<(\d+)>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d sitegate\[\d+\]: (.*)$`)
 var rfc5424 = regexp.MustCompile(`^<(\d+)>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \S+ sitegate \d+ - - (.*)$`)
 
 // syslogServer takes messages, and gives them out one by one.
@@ -154,9 +155,13 @@ func (s *syslogServer) next() (priority int, text string) {
 	s.t.Helper()
 	select {
 	case m := <-s.messages:
-		parts := rfc5424.FindStringSubmatch(m)
+		form := rfc5424
+		if strings.HasPrefix(s.c.Syslog, "unix:") {
+			form = ownSyslog
+		}
+		parts := form.FindStringSubmatch(m)
 		if parts == nil {
-			s.t.Fatalf("%q is no message of RFC 5424", m)
+			s.t.Fatalf("%q is no message of the form %v", m, form)
 		}
 		priority, _ = strconv.Atoi(parts[1])
 		return priority, parts[2]
