@@ -35,6 +35,8 @@ var decoders = map[string]string{
 	"issuers about themselves, and their keys":        "endpoint.FuzzIssuerAnswers",
 	"issuers' tokens for a code":                      "endpoint.FuzzTokenAnswers",
 	"what a server sends to client on the websocket":  "client.FuzzServerFrames",
+	"and what it answers otherwise":                   "client.FuzzAnswers",
+	"an issuer's tokens for seat":                     "client/signin.FuzzTokenAnswers",
 	"SOCKS5 servers' answers":                         "upstream/egress.FuzzSOCKSAnswers",
 	"proxies' challenges":                             "upstream/egress.FuzzParseChallenges",
 	"and what is answered to them":                    "upstream/egress.FuzzChallengeAnswers",

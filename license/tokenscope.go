@@ -23,7 +23,8 @@ const (
 	AuditScope
 	// ClusterScope sees to the nodes, their settings and time, makes join tokens, replaces the
 	// site's CA, examines the way out, makes and downloads backups, in which is all that the
-	// site keeps, announces maintenance, and begins and ends bypasses.
+	// site keeps, announces maintenance, and begins and ends bypasses. A node that was let in
+	// has a vote and the CA's key, so that it is as good as all the rest, too.
 	ClusterScope
 	// AccessScope sees to tokens, accounts and what is trusted: who has it can give
 	// themselves all the rest.

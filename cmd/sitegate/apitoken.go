@@ -32,7 +32,8 @@ good for a part of that only:
              a person (sitegate privacy export), and their erasure
   cluster    nodes, join tokens, settings, time, maintenance, the bypass, the way
              out's examination (sitegate doctor), the site CA's replacement;
-             backups, which are downloaded with all that the site keeps
+             backups, which are downloaded with all that the site keeps; an
+             admin's lets nodes in: as good as all the others
   access     tokens, accounts, trust: as good as all the others
 
 A token is shown

@@ -75,9 +75,9 @@ type forgery struct {
 }
 
 // TestForgedTokensAreNotTaken: by whatever way a token came about that its issuer did not
-// make for this user, this gateway and this hour, it starts nothing, and the answer does not
-// tell how near it was. Each is wrong in one thing, and is refused for that: where it is not
-// the signature, it is signed with the issuer's own key, and without that thing it is taken.
+// make for this user, this gateway and this hour, it starts nothing. Each is wrong in one
+// thing, and is refused for that, by its name: where it is not the signature, it is signed
+// with the issuer's own key, and without that thing it is taken.
 func TestForgedTokensAreNotTaken(t *testing.T) {
 	t.Parallel()
 	s := single(t)
