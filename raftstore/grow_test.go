@@ -92,10 +92,11 @@ func (s *site) door() {
 
 func (s *site) token() Token {
 	s.t.Helper()
-	t, _, err := s.leader().IssueToken(limited(s.t), "ida", time.Hour)
-	if err != nil {
-		s.t.Fatalf("issuing a token: %v", err)
-	}
+	var t Token
+	eventually(s.t, func() (err error) { // the leader may change meanwhile
+		t, _, err = s.leader().IssueToken(limited(s.t), "ida", time.Hour)
+		return err
+	})
 	again, err := ParseToken(" " + t.Text() + "\n")
 	if err != nil || fmt.Sprint(again) != fmt.Sprint(t) || again.Secret != t.Secret {
 		s.t.Fatalf("a token does not survive its text: %v", err)

@@ -346,7 +346,7 @@ func (s *Store) tryLeader(ctx context.Context, here func(ctx context.Context) er
 	switch {
 	case s.leads():
 		if err := s.awaitReign(ctx); err != nil {
-			return err
+			return notSent{err}
 		}
 		return here(ctx)
 	case name == "" || string(name) == s.cfg.Node:
