@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"sitegate/api"
 	"sitegate/license"
@@ -19,6 +20,9 @@ type Administrator struct {
 	// Scopes are what their API token is good for, of what the role allows; zero: all of it.
 	Scopes license.TokenScopes
 	Way    Way
+
+	secret license.Digest // of the API token or the sign-in that they have shown; zero: none
+	token  *Caller        // what is known of the access token that they have shown; nil: none
 }
 
 // Way is how an administrator has shown who they are.
@@ -162,7 +166,7 @@ func (e *Endpoint) byBearer(ctx context.Context, token string, before func() err
 	if e.admins != nil {
 		caller, err := e.admins.check(ctx, token, before)
 		if err == nil {
-			return Administrator{Name: caller.named(), Way: ByOIDC, Role: e.cfg.Administrators.role(caller.claimed)}, nil
+			return Administrator{Name: caller.named(), Way: ByOIDC, Role: e.cfg.Administrators.role(caller.claimed), token: &caller}, nil
 		}
 		if bad, ok := errors.AsType[*authError](err); !ok || bad.why != tokenIssuer && bad.why != tokenAudience {
 			return Administrator{}, err
@@ -173,7 +177,36 @@ func (e *Endpoint) byBearer(ctx context.Context, token string, before func() err
 	if err != nil {
 		return Administrator{}, err
 	}
-	return Administrator{Name: caller.named(), Way: ByOIDC}, nil
+	return Administrator{Name: caller.named(), Way: ByOIDC, token: &caller}, nil
+}
+
+// again finds out whether somebody who was let in for what a route is for still would be: for
+// what goes on for long. It waits for nothing, and is no use of what they have shown.
+func (e *Endpoint) again(a Administrator, rt route) (err error) {
+	switch {
+	case a.Way == BySocket:
+	case a.token != nil:
+		if a.left(time.Now()) <= 0 || a.token.key != nil && a.token.key.withdrawn.Load() {
+			err = &authError{tokenExpired}
+		}
+	case a.Way == ByToken:
+		a, err = e.ofAPIToken(a.secret, false)
+	default:
+		a, err = e.ofSignIn(a.secret, false)
+	}
+	if err != nil {
+		return err
+	}
+	return a.may(rt)
+}
+
+// left is how long what an administrator has shown lets them go on, as far as that is known
+// beforehand.
+func (a Administrator) left(now time.Time) time.Duration {
+	if a.token == nil {
+		return signInLife
+	}
+	return a.token.left(now, now) + tokenGrace
 }
 
 // named is who a caller is to people: their address where their issuer vouches for it.

@@ -73,14 +73,19 @@ func (e *Endpoint) byAPIToken(token string) (Administrator, error) {
 	if !ok {
 		return Administrator{}, &authError{tokenMalformed}
 	}
-	c, ok := e.credential(digest, true)
+	return e.ofAPIToken(digest, true)
+}
+
+// ofAPIToken finds out whose API token has a digest; used: it lets somebody in.
+func (e *Endpoint) ofAPIToken(digest license.Digest, used bool) (Administrator, error) {
+	c, ok := e.credential(digest, used)
 	switch {
 	case c.Kind != license.APIToken:
 		return Administrator{}, &authError{tokenUnknown}
 	case !ok:
 		return Administrator{}, &authError{tokenOver}
 	}
-	return Administrator{Name: "token " + c.Name, Role: c.Role, Scopes: c.Scopes, Way: ByToken}, nil
+	return Administrator{Name: "token " + c.Name, Role: c.Role, Scopes: c.Scopes, Way: ByToken, secret: digest}, nil
 }
 
 // credential is what is known of a secret; false: it is not good now. Its use is noted, unless

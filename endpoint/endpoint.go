@@ -182,6 +182,7 @@ type Endpoint struct {
 	sockets *sockets
 	relay   *relay         // nil: nothing is relayed
 	streams atomic.Int64   // of events
+	comment time.Duration  // between the signs of life of a stream of events
 	roster  *roster.Roster // what is open at the site, for who looks at it
 	users   *roster.Mirror // and whom
 	owned   *roster.Mirror // and what the account has
@@ -223,7 +224,7 @@ func New(cfg Config) (*Endpoint, error) {
 	if cfg.Rate.Burst == 0 {
 		cfg.Rate.Burst = 60
 	}
-	e := &Endpoint{cfg: cfg, gw: cfg.Gateway, hub: cfg.Hub, log: cfg.Logger, uses: make(chan license.Digest, 64), seen: make(chan license.SeeKey, 64), passwords: newPasswords(argonMemory, argonTime)}
+	e := &Endpoint{cfg: cfg, gw: cfg.Gateway, hub: cfg.Hub, log: cfg.Logger, uses: make(chan license.Digest, 64), seen: make(chan license.SeeKey, 64), passwords: newPasswords(argonMemory, argonTime), comment: eventsComment}
 	e.sockets = newSockets(e)
 	e.roster, e.users, e.owned = roster.New(e.gw.View, e.hub, cfg.Pseudonym), roster.NewUsers(e.gw.View, e.hub, cfg.Pseudonym), roster.NewLicenses(e.gw.View, e.hub, cfg.Pseudonym)
 	var err error

@@ -55,7 +55,8 @@ func (e *Endpoint) events(c *call) (reply, error) {
 	if me != nil {
 		s.event(api.Frame{Type: api.FrameState, State: me}, after)
 	}
-	e.follow(c, s, user, after)
+	may := func() bool { return e.follows(c.caller, user) }
+	e.follow(c, s, after, e.auth.left(&c.caller, time.Now())+tokenGrace, may, func() bool { return may() && e.led(c.ctx) })
 	return reply{done: true}, nil
 }
 
@@ -80,16 +81,18 @@ func (e *Endpoint) follows(caller Caller, was license.UserID) bool {
 	return err == nil && now == was && !(caller.key != nil && caller.key.withdrawn.Load())
 }
 
-// follow writes what happens until the client, the node or its right to it goes.
-func (e *Endpoint) follow(c *call, s *stream, user license.UserID, after notice.Token) {
-	expired := time.NewTimer(e.auth.left(&c.caller, time.Now()) + tokenGrace)
+// follow writes what happens until the client, the node or its right to it goes: most is how long
+// that lasts at most. Before anything is told, may is asked whether it still may be, and stays
+// with each sign of life whether the stream goes on.
+func (e *Endpoint) follow(c *call, s *stream, after notice.Token, most time.Duration, may, stays func() bool) {
+	expired := time.NewTimer(most)
 	defer expired.Stop()
-	alive := time.NewTicker(eventsComment)
+	alive := time.NewTicker(e.comment)
 	defer alive.Stop()
 	gone := e.sockets.left()
 	for s.err == nil {
 		frames, over := s.feed.news(e, c.lang, after)
-		if len(frames) > 0 && !e.follows(c.caller, user) {
+		if len(frames) > 0 && !may() {
 			return
 		}
 		for _, f := range frames {
@@ -104,7 +107,7 @@ func (e *Endpoint) follow(c *call, s *stream, user license.UserID, after notice.
 		select {
 		case <-s.woken:
 		case <-alive.C:
-			if !e.follows(c.caller, user) || !e.led(c.ctx) {
+			if !stays() {
 				return
 			}
 			s.write(":\n\n")

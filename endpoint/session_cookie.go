@@ -48,12 +48,17 @@ func (e *Endpoint) byCookie(value string, used bool) (Administrator, error) {
 	if !ok {
 		return Administrator{}, &authError{tokenMalformed}
 	}
+	return e.ofSignIn(digest, used)
+}
+
+// ofSignIn finds out whose sign-in has a digest; used: somebody does something with it.
+func (e *Endpoint) ofSignIn(digest license.Digest, used bool) (Administrator, error) {
 	c, ok := e.credential(digest, used)
 	switch {
 	case ok && c.Kind == license.SignedIn:
-		return Administrator{Name: c.Name, Role: c.Role, Way: ByOIDC}, nil
+		return Administrator{Name: c.Name, Role: c.Role, Way: ByOIDC, secret: digest}, nil
 	case ok && c.Kind == license.SignedInHere:
-		return Administrator{Name: c.Name + " (local account)", Role: c.Role, Way: ByAccount}, nil
+		return Administrator{Name: c.Name + " (local account)", Role: c.Role, Way: ByAccount, secret: digest}, nil
 	}
 	return Administrator{}, &authError{tokenUnknown}
 }

@@ -29,44 +29,16 @@ func (e *Endpoint) siteEvents(c *call) (reply, error) {
 	}
 	defer s.close()
 	hello := api.Hello{Recovered: s.feed.sub.Recovered, Epoch: s.feed.sub.From.Epoch, Seq: s.feed.sub.From.Seq, Time: e.gw.Now().Std(), Node: e.gw.Cluster().Node,
-		Nodes: e.nodes(), PingMS: eventsComment.Milliseconds(), Retry: e.sockets.retry()}
+		Nodes: e.nodes(), PingMS: e.comment.Milliseconds(), Retry: e.sockets.retry()}
 	e.gw.View(func(st *license.State) { hello.Cluster = st.Head().Cluster })
 	s.event(api.Frame{Type: api.FrameHello, Hello: &hello}, s.feed.sub.From)
-	e.stream(c, s)
+	may := func() bool { return e.again(c.administrator, looks) == nil }
+	e.follow(c, s, s.feed.sub.From, min(streamLife, c.administrator.left(time.Now())), may, may)
 	return reply{done: true}, nil
 }
 
+// looks is what the stream of the site is for.
+var looks = route{method: "GET", role: license.Viewer}
+
 // streamLife bounds a stream: who is still there comes back, and shows anew who they are.
 const streamLife = 10 * time.Minute
-
-// stream writes what happens until the client or the node goes.
-func (e *Endpoint) stream(c *call, s *stream) {
-	over := time.NewTimer(streamLife)
-	defer over.Stop()
-	alive := time.NewTicker(eventsComment)
-	defer alive.Stop()
-	gone := e.sockets.left()
-	for s.err == nil {
-		frames, ended := s.feed.news(e, c.lang, s.feed.sub.From)
-		for _, f := range frames {
-			s.event(f, notice.Token{Epoch: f.Site.Epoch, Seq: f.Site.Seq})
-		}
-		if ended != notice.Open {
-			return // it comes back, with a gap
-		}
-		if s.feed.isDue() {
-			continue
-		}
-		select {
-		case <-s.woken:
-		case <-alive.C:
-			s.write(":\n\n")
-		case <-over.C:
-			return
-		case <-gone:
-			return
-		case <-c.ctx.Done():
-			return
-		}
-	}
-}
