@@ -220,9 +220,23 @@ func (c Caller) named() string {
 // Administer adds to what administrators who have a role may ask for, on the network and
 // on the operator's socket: what is no line of the API's table. The handler is told
 // who asks (AdministratorOf); others get a problem document. It must be called before the
-// endpoint serves. Of an API token that has scopes it takes one of these.
+// endpoint serves. Of an API token that has scopes it takes one of these. A browser is
+// served only what it was not led to by a page of another site: a GET may do something here.
 func (e *Endpoint) Administer(pattern string, needed license.Authority, oneOf license.TokenScopes, h http.Handler) {
-	e.byRole(administered(pattern, needed, oneOf, h))
+	rt := administered(pattern, needed, oneOf, h)
+	serve := rt.do
+	rt.do = func(c *call) (reply, error) {
+		if c.administrator.byCookie() && fromElsewhere(c.r) {
+			return reply{}, &trouble{code: api.CodeForbidden, detail: "it comes from a page of another site"}
+		}
+		return serve(c)
+	}
+	e.byRole(rt)
+}
+
+// byCookie reports whether who administers has shown the console's cookie.
+func (a Administrator) byCookie() bool {
+	return a.Way == ByAccount || a.Way == ByOIDC && a.token == nil
 }
 
 func administered(pattern string, needed license.Authority, oneOf license.TokenScopes, h http.Handler) route {

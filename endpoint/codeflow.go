@@ -62,7 +62,7 @@ func newCodeFlow(d *doorman) *codeFlow {
 // site it leads to the page to sign in only.
 func (f *codeFlow) begin(c *call) (reply, error) {
 	next := inConsole(c.r.URL.Query().Get("next"))
-	if site := c.r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+	if fromElsewhere(c.r) {
 		return leadTo(c, signInPath+"?next="+url.QueryEscape(next))
 	}
 	about, ok := f.is.endpoints(c.ctx)

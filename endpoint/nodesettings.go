@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -25,13 +26,32 @@ func (e *Endpoint) examine(c *call) (reply, error) {
 		return reply{}, &trouble{code: api.CodeNotFound}
 	}
 	if !e.examining.TryLock() {
-		return reply{}, &trouble{code: api.CodeTooMany, after: doctorAgain}
+		return reply{}, examined()
 	}
 	defer e.examining.Unlock()
-	e.noteAct(c.ctx, c.administrator, "way-out-examined", e.node())
+	e.noteAct(c.ctx, c.administrator, actExamined, e.node())
 	r, err := e.cfg.Doctor(c.ctx)
 	if err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusOK, body: r}, nil
+}
+
+const actExamined = "way-out-examined"
+
+func examined() error {
+	return TooMany("the way out of this node is being examined", doctorAgain)
+}
+
+// Examine is for a handler behind Administer that goes along this node's way out itself: the audit
+// trail has it, as Note says, and nobody else does until over is called. An error is for Refuse.
+func (e *Endpoint) Examine(ctx context.Context) (over func(), err error) {
+	if !e.examining.TryLock() {
+		return nil, examined()
+	}
+	if err := e.Note(ctx, actExamined); err != nil {
+		e.examining.Unlock()
+		return nil, err
+	}
+	return e.examining.Unlock, nil
 }

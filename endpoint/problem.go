@@ -27,6 +27,12 @@ type trouble struct {
 
 func (t *trouble) Error() string { return t.code + ": " + t.detail }
 
+// TooMany is an error for Refuse: what was asked for is done for one at a time, and may be asked
+// for again after that time. The detail is in English.
+func TooMany(detail string, after time.Duration) error {
+	return &trouble{code: api.CodeTooMany, detail: detail, after: after}
+}
+
 func malformed(detail string) error { return &trouble{code: api.CodeMalformed, detail: detail} }
 
 type methodError struct{ allow []string }
@@ -140,6 +146,12 @@ func (e *Endpoint) problem(c *call, err error) {
 	}
 	c.w.Header().Set("Content-Language", c.lang.String())
 	writeJSON(c.w, api.ProblemType, p.Status, p)
+}
+
+// Refuse answers with an error, as the API does. w is what a handler behind Administer was given,
+// which has written nothing to it.
+func (e *Endpoint) Refuse(w http.ResponseWriter, err error) {
+	e.problem(&w.(*recorder).call, err)
 }
 
 // describe is the problem of an error, and what WWW-Authenticate says with it.

@@ -54,6 +54,13 @@ func (e *Endpoint) sound(r *http.Request) error {
 	return nil
 }
 
+// fromElsewhere reports whether a browser says that a page of another site has led it here,
+// which it may have done with a link: then the cookie comes along (SameSite=Lax).
+func fromElsewhere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
+}
+
 // plainHeaders drops headers whose names have an underscore: programs behind a gateway
 // often take them for those with a dash.
 func plainHeaders(h http.Header) {

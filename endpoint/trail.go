@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
 	"sitegate/api"
+	"sitegate/gateway"
 	"sitegate/license"
 )
 
@@ -185,15 +187,49 @@ const noteWait = 3 * time.Second
 // noteAct notes in the audit trail what an administrator does that changes nothing in the
 // state, before it is done. Where that cannot be, the node's log has it.
 func (e *Endpoint) noteAct(ctx context.Context, who Administrator, what, about string) {
-	ctx, cancel := context.WithTimeout(ctx, noteWait)
-	defer cancel()
-	if err := e.gw.NoteAct(ctx, license.NoteAct{What: what, By: who.Name, Via: string(who.Way), About: about}); err != nil {
+	if err := e.inTrail(ctx, who, what, about); err != nil {
 		e.log.WarnContext(ctx, "an administrator acts, which the audit trail does not have", "act", what, "of", about, "by", who.Name, "err", err)
 	}
 }
 
+// inTrail notes in the audit trail what an administrator is about to do. It has not been done
+// where that fails, so that no outcome is unknown.
+func (e *Endpoint) inTrail(ctx context.Context, who Administrator, what, about string) error {
+	within, cancel := context.WithTimeout(ctx, noteWait)
+	defer cancel()
+	err := e.gw.NoteAct(within, license.NoteAct{What: what, By: who.Name, Via: string(who.Way), About: about})
+	if err != nil && ctx.Err() == nil && codeOf(err) == api.CodeUnknown {
+		err = fmt.Errorf("noting it in the audit trail: %w (%v)", gateway.ErrNoLeader, err)
+	}
+	return err
+}
+
+// Note notes in the audit trail what who asks is about to do at this node, in a handler behind
+// Administer. On the operator's socket it may be done where that fails, too, and the node's log
+// has it. Elsewhere it may not: the error is for Refuse.
+func (e *Endpoint) Note(ctx context.Context, what string) error {
+	who := AdministratorOf(ctx)
+	if who.Way == BySocket {
+		e.noteAct(ctx, who, what, e.node())
+		return nil
+	}
+	return e.inTrail(ctx, who, what, e.node())
+}
+
+// Recorded is a handler for Administer that has Note note each request before it is served, and
+// refuses it where that fails.
+func (e *Endpoint) Recorded(what string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := e.Note(r.Context(), what); err != nil {
+			e.Refuse(w, err)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // Noted is a handler for Administer that notes each request in the audit trail, before
-// it is served.
+// it is served. It is served where that fails, too: it may be what helps.
 func (e *Endpoint) Noted(what string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.noteAct(r.Context(), AdministratorOf(r.Context()), what, e.node())

@@ -12,9 +12,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"github.com/google/uuid"
 
 	"sitegate/api"
+	"sitegate/configs"
 	"sitegate/emulator"
 	"sitegate/emulator/proxy"
 	"sitegate/license"
@@ -255,6 +258,68 @@ func TestADebugBundleWithoutTheNode(t *testing.T) {
 	files := unpack(t, file)
 	if len(files) != 4 || !strings.Contains(files["disk.txt"], "12345  ") || !strings.Contains(files["settings.txt"], "cloud.site_id: site-4711") || strings.Contains(files["settings.txt"], "s3cret") {
 		t.Errorf("got %v", files)
+	}
+}
+
+// atTheDoor is what a bundle is asked for at; the zero value has nothing against it.
+type atTheDoor struct {
+	noNote, noExam error
+	did            []string
+	refused        error
+}
+
+func (a *atTheDoor) Note(_ context.Context, what string) error {
+	a.did = append(a.did, what)
+	return a.noNote
+}
+
+func (a *atTheDoor) Examine(context.Context) (func(), error) {
+	a.did = append(a.did, "examine")
+	return func() { a.did = append(a.did, "over") }, a.noExam
+}
+
+func (a *atTheDoor) Refuse(w http.ResponseWriter, err error) {
+	a.refused = err
+	w.WriteHeader(http.StatusTeapot)
+}
+
+// A bundle is made once the audit trail has it, and nobody else goes along the way out; one at a
+// time. What keeps it from that is told by the door.
+func TestADebugBundleIsNotedAndMadeByOne(t *testing.T) {
+	data := t.TempDir()
+	d := &debugging{setting: func() setting { return setting{Config: configs.Config{DataDir: data}} }}
+	ask := func(path string, at *atTheDoor) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		d.give(at, slog.New(slog.DiscardHandler))(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+		return w
+	}
+	const without = pathDebug + "?doctor=no"
+	well := &atTheDoor{}
+	if w := ask(without, well); w.Code != 200 || w.Body.Len() == 0 || !slices.Equal(well.did, []string{"debug-bundle-made"}) {
+		t.Errorf("without the doctor: %d with %d bytes, and it did %v", w.Code, w.Body.Len(), well.did)
+	}
+	no := errors.New("made up")
+	for name, x := range map[string]struct {
+		path string
+		at   atTheDoor
+		did  []string
+	}{
+		"a note that cannot be made": {without, atTheDoor{noNote: no}, []string{"debug-bundle-made"}},
+		"a way out that is examined": {pathDebug, atTheDoor{noExam: no}, []string{"examine"}},
+		"a note after the way out":   {pathDebug, atTheDoor{noNote: no}, []string{"examine", "debug-bundle-made", "over"}},
+	} {
+		if w := ask(x.path, &x.at); w.Code != http.StatusTeapot || x.at.refused != no || !slices.Equal(x.at.did, x.did) {
+			t.Errorf("%s: %d, %v, and it did %v", name, w.Code, x.at.refused, x.at.did)
+		}
+	}
+	d.busy.Lock()
+	busy := &atTheDoor{}
+	if w := ask(without, busy); w.Code != http.StatusTeapot || busy.refused == nil || len(busy.did) > 0 {
+		t.Errorf("while one is made: %d, %v, and it did %v", w.Code, busy.refused, busy.did)
+	}
+	d.busy.Unlock()
+	if ask(without, &atTheDoor{}).Code != 200 {
+		t.Error("none can be made afterwards")
 	}
 }
 

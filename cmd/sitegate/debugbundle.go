@@ -20,6 +20,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/doctor"
+	"sitegate/endpoint"
 	"sitegate/gateway"
 	"sitegate/raftstore"
 )
@@ -248,22 +249,22 @@ func writeTar(w io.Writer, at time.Time, node string, runs bool, parts []debugPa
 	return list.String(), nil
 }
 
+// asked is what a bundle needs of the door that it is asked for at.
+type asked interface {
+	Note(ctx context.Context, what string) error
+	Examine(ctx context.Context) (over func(), err error)
+	Refuse(w http.ResponseWriter, err error)
+}
+
+// bundleAgain is when to ask anew who finds that a bundle is being made.
+const bundleAgain = time.Minute
+
 // give answers a request for a bundle.
-func (d *debugging) give(log *slog.Logger) http.HandlerFunc {
+func (d *debugging) give(at asked, log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !d.busy.TryLock() {
-			w.Header().Set("Content-Type", api.ProblemType)
-			w.Header().Set("Retry-After", "60")
-			w.WriteHeader(http.StatusTooManyRequests)
-			json.NewEncoder(w).Encode(api.Problem{Type: api.ProblemBase + api.CodeTooMany, Code: api.CodeTooMany, Status: http.StatusTooManyRequests,
-				Title: "Too many requests", Detail: "A debug bundle is being made already.", Next: []string{"Try again in a minute."}}) // who has gone reads no answer
-			return
-		}
-		defer d.busy.Unlock()
-		var b bytes.Buffer // small enough, and an error can still be told
-		if _, err := d.write(r.Context(), &b, r.URL.Query().Get("doctor") != "no"); err != nil {
-			log.Warn("a debug bundle could not be made", "err", err)
-			w.WriteHeader(http.StatusInternalServerError)
+		b, err := d.bundle(r.Context(), at, r.URL.Query().Get("doctor") != "no")
+		if err != nil {
+			at.Refuse(w, err)
 			return
 		}
 		log.Info("a debug bundle was made", "bytes", b.Len())
@@ -272,4 +273,27 @@ func (d *debugging) give(log *slog.Logger) http.HandlerFunc {
 		w.Header().Set("Content-Type", "application/gzip")
 		w.Write(b.Bytes())
 	}
+}
+
+// bundle makes a bundle for somebody who asks, one at a time.
+func (d *debugging) bundle(ctx context.Context, at asked, examine bool) (*bytes.Buffer, error) {
+	if !d.busy.TryLock() {
+		return nil, endpoint.TooMany("a debug bundle is being made already", bundleAgain)
+	}
+	defer d.busy.Unlock()
+	if examine {
+		over, err := at.Examine(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer over()
+	}
+	if err := at.Note(ctx, "debug-bundle-made"); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer // small enough, and an error can still be told
+	if _, err := d.write(ctx, &b, examine); err != nil {
+		return nil, fmt.Errorf("making a debug bundle: %w", err)
+	}
+	return &b, nil
 }

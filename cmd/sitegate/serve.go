@@ -206,7 +206,7 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), logs
 		return err
 	}
 	bundles := &debugging{setting: rereads.examined, node: &debugNode{log: recent, store: store, gw: gw, members: ops.Members, registry: registry}}
-	ep.Administer("GET "+pathDebug, license.Admin, license.ClusterScope, ep.Noted("debug-bundle-made", bundles.give(log)))
+	ep.Administer("GET "+pathDebug, license.Admin, license.ClusterScope, bundles.give(ep, log))
 	doors, err := openDoors(c, peers.Listen, ep, store, scheduled, certs.forHost, dialer, carried, rereads, ops.Members, registry, log)
 	if err != nil {
 		return err
