@@ -122,13 +122,24 @@ func (a addresses) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 	return "", fmt.Errorf("node %s is not on the list of members", id)
 }
 
-// rebook notes where the members are: raft asks with every message.
+// rebook notes where the members are: raft asks with every message, and the peer port has
+// room for them.
 func (s *Store) rebook() map[raft.ServerID]raft.ServerAddress {
 	book := map[raft.ServerID]raft.ServerAddress{}
+	var others []string
 	for _, m := range s.members() {
 		book[raft.ServerID(m.name)] = raft.ServerAddress(m.address)
+		if m.name != s.cfg.Node {
+			others = append(others, m.address)
+		}
+	}
+	for _, p := range s.cfg.Peers { // of a cluster that has not begun, there are no others
+		if p.Name != s.cfg.Node {
+			others = append(others, p.Address)
+		}
 	}
 	s.roster.book.Store(&book)
+	s.mux.expect(others)
 	return book
 }
 

@@ -115,7 +115,7 @@ func (m *mux) introduce(ctx context.Context, c *tls.Conn, kind byte, name string
 	if lost, _ := m.lapsed(who, h.Has, seen[h.Node]); lost != nil {
 		return caller{}, lost
 	}
-	return who, m.enter(c, who, h)
+	return who, m.enter(c, who, h, true)
 }
 
 // raftLayer is raft's side of the mux.

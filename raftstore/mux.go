@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -29,10 +30,12 @@ const (
 const (
 	handshakeLimit = 5 * time.Second
 	// maxStrangers bounds connections that have not said who they are yet, and
-	// strangersOfHost those of one address, so that one host does not keep the nodes from
-	// one another.
-	maxStrangers    = 64
-	strangersOfHost = 32
+	// strangersOfHost those of one host. Those from the address of another member are not
+	// among them, and strangersOfMember of each have room: however many strangers there are
+	// elsewhere, the nodes are not kept from one another.
+	maxStrangers      = 64
+	strangersOfHost   = 16
+	strangersOfMember = 32
 )
 
 // refusalLines is how often the log tells of connections that are refused; more are at debug.
@@ -96,8 +99,17 @@ type mux struct {
 	listen net.Listener         // nil: no door
 	conns  map[net.Conn]*caller // nil: has not said who it is
 	known  map[string]*known
-	// strangers are those who have not said who they are, by host.
-	strangers map[string]int
+	// strangers are those who have not said who they are, by the room that they take.
+	strangers map[room]int
+	// expected are the addresses at which the other members are looked for.
+	expected map[netip.Addr]bool
+}
+
+// room is where connections that have not said who they are yet are counted: those of a
+// host, or those of a member's address.
+type room struct {
+	of     netip.Prefix
+	member bool
 }
 
 // caller is who is at the other end of a connection.
@@ -115,6 +127,9 @@ type known struct {
 	last    time.Time // when it last said hello
 	address string    // where it says that it listens
 	instead string    // of this address, which the members' list had then
+	// from is where its latest connection came from, at where this node has reached it
+	// last: it may have more than one address, and the members' list only its name.
+	from, at netip.Addr
 	// What its latest hello says.
 	has      progressed
 	founders map[string]string
@@ -193,8 +208,8 @@ func (m *mux) run(l net.Listener) {
 					return
 				}
 			}
-			if host := hostOf(c); m.admit(host) {
-				m.group.Go(func() { m.accept(c, host) })
+			if in, ok := m.admit(addrOf(c)); ok {
+				m.group.Go(func() { m.accept(c, in) })
 			} else {
 				c.Close() // who means well dials again
 			}
@@ -203,8 +218,8 @@ func (m *mux) run(l net.Listener) {
 }
 
 // accept takes a connection through handshake and hello and hands it on.
-func (m *mux) accept(raw net.Conn, host string) {
-	known := sync.OnceFunc(func() { m.admitted(host) })
+func (m *mux) accept(raw net.Conn, in room) {
+	known := sync.OnceFunc(func() { m.admitted(in) })
 	defer known()
 	server, _ := m.tls()
 	c := tls.Server(raw, server)
@@ -244,36 +259,95 @@ func (m *mux) accept(raw net.Conn, host string) {
 	}
 }
 
-// admit counts a connection of a host that has not said who it is; false: there are enough.
-func (m *mux) admit(host string) bool {
+// admit counts a connection from an address that has not said who it is, in the room that
+// it takes until admitted; false: there are enough.
+func (m *mux) admit(from netip.Addr) (in room, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := 0
-	for _, n := range m.strangers {
-		all += n
+	if m.isMembers(from) {
+		in = room{netip.PrefixFrom(from, from.BitLen()), true}
+		ok = m.strangers[in] < strangersOfMember
+	} else {
+		in = room{hostOf(from), false}
+		all := 0
+		for r, n := range m.strangers {
+			if !r.member {
+				all += n
+			}
+		}
+		ok = all < maxStrangers && m.strangers[in] < strangersOfHost
 	}
-	if all >= maxStrangers || m.strangers[host] >= strangersOfHost {
-		return false
+	if ok {
+		m.strangers[in]++
 	}
-	m.strangers[host]++
-	return true
+	return in, ok
 }
 
 // admitted is the end of being a stranger.
-func (m *mux) admitted(host string) {
+func (m *mux) admitted(in room) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.strangers[host]--; m.strangers[host] == 0 {
-		delete(m.strangers, host)
+	if m.strangers[in]--; m.strangers[in] == 0 {
+		delete(m.strangers, in)
 	}
 }
 
-// hostOf is where a connection comes from, without its port.
-func hostOf(c net.Conn) string {
-	host, _, err := net.SplitHostPort(c.RemoteAddr().String())
-	if err != nil {
-		return ""
+// isMembers reports whether another member is looked for at an address, or has been
+// connected by it. m.mu is held.
+func (m *mux) isMembers(a netip.Addr) bool {
+	if !a.IsValid() {
+		return false
 	}
+	if m.expected[a] {
+		return true
+	}
+	for _, k := range m.known {
+		if k.from == a || k.at == a {
+			return true
+		}
+	}
+	return false
+}
+
+// expect notes the addresses at which the other members are looked for, host:port. Of one
+// that is given by name it is known only once it has been connected.
+func (m *mux) expect(addresses []string) {
+	expected := map[netip.Addr]bool{}
+	for _, address := range addresses {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			continue
+		}
+		if a, err := netip.ParseAddr(host); err == nil {
+			expected[plain(a)] = true
+		}
+	}
+	m.mu.Lock()
+	m.expected = expected
+	m.mu.Unlock()
+}
+
+// addrOf is where the other end of a connection is, without its port; the zero Addr: it
+// cannot be told.
+func addrOf(c net.Conn) netip.Addr {
+	at, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return plain(at.Addr())
+}
+
+// plain is an address as all others that mean the same are written.
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+// hostOf is what one computer is counted by that comes from an address: who has IPv6 has a
+// /64 at least, and as many addresses in it as they like.
+func hostOf(a netip.Addr) netip.Prefix {
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	host, _ := a.Prefix(bits) // of the zero Addr the zero Prefix
 	return host
 }
 
@@ -327,7 +401,7 @@ func (m *mux) greet(c *tls.Conn) (kind byte, from caller, err error) {
 		refused = lost
 	}
 	if refused == nil {
-		refused = m.enter(c, from, h)
+		refused = m.enter(c, from, h, false)
 	}
 	if refused != nil {
 		self := m.hello() // who is refused learns no more than by whom
@@ -378,8 +452,9 @@ func errTaken(name string) error {
 	return fmt.Errorf("a node named %s is running already with another data folder; give the second one a name and a certificate of its own, or stop the first", name)
 }
 
-// enter notes a connection of a node, unless another instance of it is connected.
-func (m *mux) enter(c net.Conn, who caller, h hello) error {
+// enter notes a connection of a node, unless another instance of it is connected; dialled:
+// it is this node that has made it.
+func (m *mux) enter(c net.Conn, who caller, h hello, dialled bool) error {
 	listed := m.listed(who.name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -399,6 +474,11 @@ func (m *mux) enter(c net.Conn, who caller, h hello) error {
 	k.last = time.Now()
 	k.address, k.instead = h.Address, listed
 	k.has, k.founders = h.Has, h.Founders
+	if dialled {
+		k.at = addrOf(c)
+	} else {
+		k.from = addrOf(c)
+	}
 	if _, open := m.conns[c]; open {
 		m.conns[c] = &who
 	}

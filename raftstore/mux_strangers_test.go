@@ -1,30 +1,130 @@
 package raftstore
 
 import (
-	"strconv"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
 	"testing"
+	"time"
 )
+
+func addr(format string, args ...any) netip.Addr {
+	return netip.MustParseAddr(fmt.Sprintf(format, args...))
+}
+
+// admitAll admits whom there is room for of one address, and says how many they were.
+func admitAll(m *mux, a netip.Addr) (n int) {
+	for {
+		if _, ok := m.admit(a); !ok {
+			return n
+		}
+		n++
+	}
+}
+
+// crowd takes all room that there is for strangers, from other addresses than any test's.
+func crowd(m *mux) {
+	for i := range maxStrangers {
+		admitAll(m, addr("192.0.2.%d", i))
+	}
+}
 
 // One host does not keep the others from the port, nor do all together take more than there is.
 func TestStrangersAreBoundedByHost(t *testing.T) {
-	m := &mux{strangers: map[string]int{}}
-	for range strangersOfHost {
-		if !m.admit("10.0.0.1") {
-			t.Fatal("a host has less than its share")
-		}
-	}
-	if m.admit("10.0.0.1") {
-		t.Error("a host has more than its share")
+	m := &mux{strangers: map[room]int{}}
+	first, _ := m.admit(addr("10.0.0.1"))
+	if n := 1 + admitAll(m, addr("10.0.0.1")); n != strangersOfHost {
+		t.Errorf("a host has room for %d, want %d", n, strangersOfHost)
 	}
 	others := 0
-	for m.admit("10.0.1." + strconv.Itoa(others)) {
-		others++
+	for i := range maxStrangers {
+		if _, ok := m.admit(addr("10.0.1.%d", i)); ok {
+			others++
+		}
 	}
 	if others != maxStrangers-strangersOfHost {
 		t.Errorf("%d others are let in, want %d", others, maxStrangers-strangersOfHost)
 	}
-	m.admitted("10.0.0.1")
-	if !m.admit("10.0.2.1") {
+	m.admitted(first)
+	if _, ok := m.admit(addr("10.0.2.1")); !ok {
 		t.Error("one has said who it is, and nobody takes its place")
 	}
+}
+
+// Who has IPv6 has as many addresses as they like, and is one host.
+func TestStrangersOfOneNetworkAreOneHost(t *testing.T) {
+	m := &mux{strangers: map[room]int{}}
+	let := 0
+	for i := range maxStrangers {
+		if _, ok := m.admit(addr("2001:db8:0:1::%x", i)); ok {
+			let++
+		}
+	}
+	if let != strangersOfHost {
+		t.Errorf("a /64 has room for %d, want %d", let, strangersOfHost)
+	}
+	if _, ok := m.admit(addr("2001:db8:0:2::1")); !ok {
+		t.Error("another /64 is not let in")
+	}
+}
+
+// An address at which a member is looked for, or by which it was connected, has room of its
+// own; it is not endless, and its neighbours have none of it.
+func TestMembersAddressesHaveRoomOfTheirOwn(t *testing.T) {
+	m := &mux{strangers: map[room]int{}, known: map[string]*known{}, conns: map[net.Conn]*caller{}, listed: func(string) string { return "gw2.example:7443" }}
+	m.expect([]string{"10.0.0.1:7443", "[2001:db8::1]:7443", "gw2.example:7443", "gw4"})
+	crowd(m)
+	for _, a := range []string{"10.0.0.3", "2001:db8::2", "10.0.0.7", "10.0.0.8"} {
+		if n := admitAll(m, addr("%s", a)); n != 0 {
+			t.Errorf("%d strangers from %s are let in beside all others, want none", n, a)
+		}
+	}
+	for at, dialled := range map[string]bool{"10.0.0.7": false, "::ffff:10.0.0.8": true} {
+		if err := m.enter(from{at: at}, caller{name: "gw2", instance: "i"}, hello{}, dialled); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, a := range []string{"10.0.0.1", "2001:db8::1", "10.0.0.7", "10.0.0.8"} {
+		if n := admitAll(m, addr("%s", a)); n != strangersOfMember {
+			t.Errorf("%s, where a member is, has room for %d, want %d", a, n, strangersOfMember)
+		}
+	}
+}
+
+// from is a connection that comes from an address.
+type from struct {
+	net.Conn
+	at string
+}
+
+// RemoteAddr is that address.
+func (f from) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(f.at), Port: 40_000} }
+
+// Strangers that take all room there is keep the nodes from nothing: with the leader lost,
+// the others find each other and go on, and it comes back.
+func TestStrangersDoNotKeepTheNodesFromOneAnother(t *testing.T) {
+	c := newCluster(t, nil)
+	lost := c.leader()
+	c.do(fill(2))
+	for _, s := range c.nodes {
+		crowd(s.mux)
+	}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	stranger, err := d.DialContext(limited(t), "tcp", lost.Advertised())
+	if err == nil {
+		stranger.SetReadDeadline(time.Now().Add(patience))
+		_, err = stranger.Read(make([]byte, 1))
+		stranger.Close()
+	}
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a stranger was not hung up on: %v", err)
+	}
+	c.crash(lost.cfg.Node)
+	c.leader()
+	c.do(start(1, 1, "WS-101"))
+	crowd(c.restart(lost.cfg.Node).mux)
+	c.do(start(2, 0, "WS-102"))
+	c.alike()
 }

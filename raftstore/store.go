@@ -231,10 +231,15 @@ func (s *Store) transport() (nodeTransport, error) {
 		progress: s.progress, seen: s.memory.all, lapsed: s.lapsed,
 		dials:     net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 4}},
 		via:       s.cfg.dial,
-		strangers: map[string]int{}, lines: rate.NewLimiter(refusalLines, refusalLinesAtOnce), toRaft: make(chan net.Conn),
+		strangers: map[room]int{}, lines: rate.NewLimiter(refusalLines, refusalLinesAtOnce), toRaft: make(chan net.Conn),
 		conns: map[net.Conn]*caller{}, known: map[string]*known{},
 	}
 	s.mux.ctx, s.mux.cancel = context.WithCancel(context.Background())
+	var at []string
+	for _, p := range s.acquaintances() {
+		at = append(at, p.Address)
+	}
+	s.mux.expect(at)
 	if s.cfg.Listener != nil {
 		// Who starts at the same time is answered at once; requests wait for raft.
 		if err := s.mux.open(s.cfg.Listener, s.cfg.Advertise, s.cfg.shown, s.newcomerTLS(s.cfg.Keys)); err != nil {
