@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -30,9 +32,58 @@ const (
 	maxNewcomers = 4 // that are answered at once
 )
 
-// newcomerRate bounds how often newcomers are looked at; a secret has 160 bits, so
-// this is about work, not about guessing.
-const newcomerRate, newcomerBurst = rate.Limit(2), 10
+// How often newcomers are looked at, those of one host and those of all; a secret has 160
+// bits, so this is about work, not about guessing.
+const (
+	newcomerRate, newcomerBurst   = rate.Limit(2), 10
+	newcomersRate, newcomersBurst = rate.Limit(40), 100
+	newcomerHosts                 = 1024 // that are remembered
+)
+
+// newcomers counts those who ask to be let in, by host, so that one does not keep the
+// others out.
+type newcomers struct {
+	mu    sync.Mutex
+	all   *rate.Limiter // mu guards these
+	hosts map[netip.Prefix]*rate.Limiter
+}
+
+func newNewcomers() *newcomers {
+	return &newcomers{all: rate.NewLimiter(newcomersRate, newcomersBurst), hosts: map[netip.Prefix]*rate.Limiter{}}
+}
+
+// allow reports whether a newcomer from an address is looked at now.
+func (n *newcomers) allow(from netip.Addr, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	host := hostOf(from)
+	l := n.hosts[host]
+	if l == nil {
+		if len(n.hosts) >= newcomerHosts {
+			n.evict(now)
+		}
+		l = rate.NewLimiter(newcomerRate, newcomerBurst)
+		n.hosts[host] = l
+	}
+	return l.AllowN(now, 1) && n.all.AllowN(now, 1)
+}
+
+// evict forgets the hosts that may do again what one does that was never seen; where there
+// are none, the one that is closest to it. n.mu is held.
+func (n *newcomers) evict(now time.Time) {
+	var closest netip.Prefix
+	most := -1.0
+	for host, l := range n.hosts {
+		has := l.TokensAt(now)
+		if has >= newcomerBurst {
+			delete(n.hosts, host)
+		}
+		if has > most {
+			closest, most = host, has
+		}
+	}
+	delete(n.hosts, closest)
+}
 
 type joinRequest struct {
 	Protocol uint64 `cbor:"1,keyasint"`
@@ -121,16 +172,16 @@ func (s *Store) newcome(ctx context.Context, c *tls.Conn, taken func()) error {
 		return err
 	}
 	a := joinAnswer{Again: true}
-	select {
-	case s.roster.atDoor <- struct{}{}:
-		taken()
-		if s.roster.newcomers.Allow() {
+	if s.roster.newcomers.allow(addrOf(c), time.Now()) {
+		select {
+		case s.roster.atDoor <- struct{}{}:
+			taken()
 			ctx, cancel := context.WithTimeout(ctx, joinLimit)
 			a = s.join(ctx, r)
 			cancel()
+			<-s.roster.atDoor
+		default:
 		}
-		<-s.roster.atDoor
-	default:
 	}
 	level := slog.LevelDebug
 	if a.Certificate != nil || s.mux.lines.Allow() {

@@ -128,3 +128,53 @@ func TestStrangersDoNotKeepTheNodesFromOneAnother(t *testing.T) {
 	c.do(start(2, 0, "WS-102"))
 	c.alike()
 }
+
+// A host that asks to be let in again and again keeps no other out, until there are so many
+// of them that all together are too many; and it is looked at again after a while.
+func TestNewcomersAreBoundedByHost(t *testing.T) {
+	n, now := newNewcomers(), time.Now()
+	allowed := func(a netip.Addr) (times int) {
+		for n.allow(a, now) {
+			times++
+		}
+		return times
+	}
+	if got := allowed(addr("10.0.0.1")); got != newcomerBurst {
+		t.Errorf("a host is looked at %d times, want %d", got, newcomerBurst)
+	}
+	if !n.allow(addr("10.0.0.2"), now) {
+		t.Error("another host is not looked at")
+	}
+	rest := 0
+	for i := range 100 {
+		rest += allowed(addr("2001:db8:0:%x::1", i))
+	}
+	if want := newcomersBurst - newcomerBurst - 1; rest != want {
+		t.Errorf("all others are looked at %d times, want %d", rest, want)
+	}
+	now = now.Add(time.Minute)
+	if got := allowed(addr("10.0.0.1")); got != newcomerBurst {
+		t.Errorf("after a minute a host is looked at %d times, want %d", got, newcomerBurst)
+	}
+}
+
+// However many hosts ask, what is remembered of them is bounded, and who has used up what
+// there is for one host is not forgotten for those that have not.
+func TestNewcomersHostsAreBounded(t *testing.T) {
+	n, now := newNewcomers(), time.Now()
+	for n.allow(addr("10.0.0.1"), now) {
+	}
+	for i := range newcomerHosts + 50 {
+		n.allow(addr("2001:db8:0:%x::1", i), now)
+	}
+	if len(n.hosts) != newcomerHosts {
+		t.Errorf("%d hosts are remembered, want %d", len(n.hosts), newcomerHosts)
+	}
+	if n.allow(addr("10.0.0.1"), now.Add(100*time.Millisecond)) {
+		t.Error("who has had too much is looked at again, once there are many others")
+	}
+	n.allow(addr("10.0.0.2"), now.Add(time.Minute))
+	if len(n.hosts) != 1 {
+		t.Errorf("%d hosts are remembered after a minute, want 1", len(n.hosts))
+	}
+}

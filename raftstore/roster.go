@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	"golang.org/x/time/rate"
 
 	"sitegate/license"
 )
@@ -50,7 +49,7 @@ type roster struct {
 	isOut     chan struct{}                                        // closed: it has left
 	outOnce   sync.Once
 	drained   atomic.Bool
-	newcomers *rate.Limiter
+	newcomers *newcomers
 	atDoor    chan struct{} // one place for each newcomer that is being answered
 
 	mu    sync.Mutex

@@ -101,7 +101,7 @@ func Open(cfg Config) (*Store, error) {
 	s.renewer.s = s
 	s.roster.seen, s.roster.ready = map[string]sighting{}, map[string]int{}
 	s.roster.isOut = make(chan struct{})
-	s.roster.newcomers, s.roster.atDoor = rate.NewLimiter(newcomerRate, newcomerBurst), make(chan struct{}, maxNewcomers)
+	s.roster.newcomers, s.roster.atDoor = newNewcomers(), make(chan struct{}, maxNewcomers)
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.shut())
 	}
