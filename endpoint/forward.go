@@ -81,7 +81,7 @@ func (t *Tunnel) forward(w http.ResponseWriter, r *http.Request, x *trip) {
 		t.refuse(w, r, x.id, no, nil)
 		return
 	}
-	defer t.leave(x.client)
+	defer t.leave(x)
 	r.Header.Del("Upgrade") // nothing but HTTP passes
 	p := &plainTrip{trip: x, in: r.Context(), via: t.via(r)}
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), tripKey{}, p), x.terms.Life)

@@ -81,12 +81,15 @@ func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
+	if status >= http.StatusOK && !w.call.known() && crowdedAt(w.call.ctx) {
+		w.Header().Set("Connection", "close")
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
 	}
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
@@ -153,7 +156,7 @@ func (e *Endpoint) finish(w *recorder, took time.Duration) {
 	case w.status >= 500 && w.err != nil && w.reason == api.CodeInternal:
 		level = slog.LevelError
 	case level > slog.LevelInfo: // which somebody should look at
-	case w.quiet, (c.caller.User == "" && c.administrator.Way == "" || w.reason == api.CodeTooMany) && !e.lines.Allow():
+	case w.quiet, (!c.known() || w.reason == api.CodeTooMany) && !e.lines.Allow():
 		level = slog.LevelDebug
 	}
 	attrs := []slog.Attr{slog.String("id", c.id), slog.String("method", c.r.Method), slog.String("path", printable(c.r.URL.Path)),

@@ -58,14 +58,20 @@ func networksOf(a netip.Addr) (host, network netip.Prefix) {
 	return host, network
 }
 
-// hostOf is what one computer is counted by that comes from an address.
+// Computer is what one computer is counted by that comes from an address: that address, or of
+// IPv6 its /64.
+func Computer(a netip.Addr) netip.Prefix {
+	one, _ := networksOf(a)
+	return one
+}
+
+// hostOf is the Computer at a remote address, or what that has in place of one.
 func hostOf(remote string) string {
 	a, ok := remoteOf(remote)
 	if !ok {
 		return host(remote)
 	}
-	one, _ := networksOf(a)
-	return one.String()
+	return Computer(a).String()
 }
 
 func newStrangers(each, pace Rate) *strangers {
@@ -186,7 +192,7 @@ func (e *Endpoint) stranger(c *call, err error) error {
 // charge has a stranger pay who was told no, and has not paid yet.
 func (e *Endpoint) charge(w *recorder) {
 	from, ok := remoteOf(w.call.r.RemoteAddr)
-	if !ok || w.paid || w.status < 400 || w.status >= 500 || w.status == http.StatusTooManyRequests || w.call.caller.User != "" || w.call.administrator.Way != "" {
+	if !ok || w.paid || w.status < 400 || w.status >= 500 || w.status == http.StatusTooManyRequests || w.call.known() {
 		return
 	}
 	e.strays.pay(from, costAnswer)

@@ -47,7 +47,7 @@ type TunnelConfig struct {
 	// Clients are the networks the door is open to; nil: loopback.
 	Clients   []netip.Prefix
 	Max       int           // tunnels at once: default 2000
-	PerClient int           // tunnels at once from one address: default 64
+	PerClient int           // tunnels at once from one address: default 64; a /64 of IPv6 has a quarter of Max, where that is more
 	Splices   int           // directions of tunnels that the kernel carries at once, with two files each, for as long as there is the Tunnel; others go through memory: default 1000
 	Handshake time.Duration // to open one: default 10 s
 	Idle      time.Duration // without a byte: default 10 min
@@ -71,11 +71,12 @@ type Tunnel struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 
-	mu      sync.Mutex
-	closed  bool
-	open    int
-	clients map[string]int
-	visits  map[net.Conn]*visit
+	mu       sync.Mutex
+	closed   bool
+	open     int
+	clients  map[string]int // tunnels by address
+	networks map[string]int // and by what hostOf says of it, which is more of IPv6 alone
+	visits   map[net.Conn]*visit
 }
 
 // terms are what requests are dealt with by; each one by the same to its end.
@@ -113,7 +114,7 @@ func (e *Endpoint) Tunnel(cfg TunnelConfig) (*Tunnel, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tunnel{name: now.Name, splices: make(chan struct{}, now.Splices), log: e.log, lines: e.lines, metrics: e.metrics, clients: map[string]int{}, visits: map[net.Conn]*visit{}}
+	t := &Tunnel{name: now.Name, splices: make(chan struct{}, now.Splices), log: e.log, lines: e.lines, metrics: e.metrics, clients: map[string]int{}, networks: map[string]int{}, visits: map[net.Conn]*visit{}}
 	t.now.Store(now)
 	t.plain = t.newPlain()
 	t.ctx, t.cancel = context.WithCancel(context.Background())
@@ -153,6 +154,7 @@ func (t *Tunnel) Close() error {
 type trip struct {
 	terms                    *terms
 	id, client, target, rule string
+	network                  string // hostOf the client
 	begun                    time.Time
 }
 
@@ -165,9 +167,13 @@ func (x *trip) attrs(more ...any) []any {
 func (t *Tunnel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	heard(r)
 	hurry(w, r)
-	x := &trip{terms: t.now.Load(), id: requestID(r), client: host(r.RemoteAddr), begun: time.Now()}
+	x := &trip{terms: t.now.Load(), id: requestID(r), client: host(r.RemoteAddr), network: hostOf(r.RemoteAddr), begun: time.Now()}
 	w.Header().Set("X-Request-Id", x.id)
-	if !within(x.terms.Clients, r.RemoteAddr) {
+	inside := within(x.terms.Clients, r.RemoteAddr)
+	if !inside || crowdedAt(r.Context()) {
+		w.Header().Set("Connection", "close") // a tunnel is no answer, and stays
+	}
+	if !inside {
 		t.refuse(w, r, x.id, &refusal{http.StatusForbidden, clientNotAllowed,
 			"This license gateway does not take connections from your network.\nAsk IT to add it to the gateway's client networks.\n"}, nil)
 		return
@@ -192,7 +198,7 @@ func (t *Tunnel) connect(w http.ResponseWriter, r *http.Request, x *trip) {
 	}
 	up, err := t.dial(r.Context(), x, t.via(r))
 	if err != nil {
-		t.leave(x.client)
+		t.leave(x)
 		t.refuse(w, r, x.id, t.failed(r.Context(), err, x), err)
 		return
 	}
@@ -200,7 +206,7 @@ func (t *Tunnel) connect(w http.ResponseWriter, r *http.Request, x *trip) {
 	down, early, err := accept(w, x.terms.Handshake)
 	if err != nil {
 		up.Close()
-		t.leave(x.client)
+		t.leave(x)
 		t.metrics.tunnels.WithLabelValues("hijack_failed").Inc()
 		t.log.Warn("tunnel refused", x.attrs("reason", "hijack_failed", "err", err)...)
 		return
@@ -225,7 +231,7 @@ func (t *Tunnel) connect(w http.ResponseWriter, r *http.Request, x *trip) {
 			}
 		}
 		t.log.Log(context.Background(), level, "tunnel closed", attrs...)
-		t.leave(x.client)
+		t.leave(x)
 	}
 	p.start(t.ctx, early)
 }
@@ -314,6 +320,10 @@ func blame(err error, x *trip) *refusal {
 	return no
 }
 
+// networkShare is the part of all tunnels that a /64 may have: one computer has as many
+// addresses in it as it likes, and yet a floor of desktops may be in it.
+const networkShare = 4
+
 // enter counts a tunnel.
 func (t *Tunnel) enter(x *trip) *refusal {
 	t.mu.Lock()
@@ -325,18 +335,24 @@ func (t *Tunnel) enter(x *trip) *refusal {
 		return &refusal{http.StatusServiceUnavailable, tooManyTunnels, "This license gateway has as many tunnels open as it may. Try again later.\n"}
 	case t.clients[x.client] >= x.terms.PerClient:
 		return &refusal{http.StatusTooManyRequests, tooManyTunnels, "Your machine has as many tunnels open as it may. Close some, or try again later.\n"}
+	case t.networks[x.network] >= max(x.terms.PerClient, x.terms.Max/networkShare):
+		return &refusal{http.StatusTooManyRequests, tooManyTunnels, "The machines of your network have as many tunnels open as they may. Close some, or try again later.\n"}
 	}
 	t.open++
 	t.clients[x.client]++
+	t.networks[x.network]++
 	t.wg.Add(1)
 	return nil
 }
 
-func (t *Tunnel) leave(client string) {
+func (t *Tunnel) leave(x *trip) {
 	t.mu.Lock()
 	t.open--
-	if t.clients[client]--; t.clients[client] == 0 {
-		delete(t.clients, client)
+	if t.clients[x.client]--; t.clients[x.client] == 0 {
+		delete(t.clients, x.client)
+	}
+	if t.networks[x.network]--; t.networks[x.network] == 0 {
+		delete(t.networks, x.network)
 	}
 	t.mu.Unlock()
 	t.wg.Done()

@@ -323,6 +323,66 @@ func TestTunnelsAreBounded(t *testing.T) {
 	}
 }
 
+// One /64 has a quarter of all tunnels: who has one has as many addresses as they like, and
+// yet others may be in it.
+func TestA64HasAQuarterOfTheTunnels(t *testing.T) {
+	d := newDoor(t, &wayOut{to: target(t, echo)}, func(c *TunnelConfig) { c.Max, c.PerClient = 40, 2 })
+	at := func(remote string) *trip {
+		return &trip{terms: d.now.Load(), client: host(remote), network: hostOf(remote)}
+	}
+	opens := func(remote, want string) {
+		t.Helper()
+		code := ""
+		if no := d.enter(at(remote)); no != nil {
+			code = no.code
+		}
+		if code != want {
+			t.Errorf("%s: %q, want %q", remote, code, want)
+		}
+	}
+	for n := range 10 {
+		opens(fmt.Sprintf("[2001:db8::%x]:4000", 1+n/2), "")
+	}
+	opens("[2001:db8::99]:4000", tooManyTunnels)
+	opens("[2001:db8:0:1::1]:4000", "")
+	for n := range 20 { // of IPv4 an address is counted, and no network
+		opens(fmt.Sprintf("10.0.0.%d:4000", 1+n/2), "")
+	}
+	opens("10.0.0.1:4000", tooManyTunnels)
+	for n := range 10 {
+		d.leave(at(fmt.Sprintf("[2001:db8::%x]:4000", 1+n/2)))
+	}
+	opens("[2001:db8::99]:4000", "")
+	d.leave(at("[2001:db8::99]:4000"))
+	d.leave(at("[2001:db8:0:1::1]:4000"))
+	for n := range 20 {
+		d.leave(at(fmt.Sprintf("10.0.0.%d:4000", 1+n/2)))
+	}
+	if len(d.clients) != 0 || len(d.networks) != 0 || d.open != 0 {
+		t.Errorf("%v, %v are still counted", d.clients, d.networks)
+	}
+}
+
+// Whom the door is not open to does not stay, nor, where it is crowded, who only asks for the file.
+func TestWhoDoesNotStayAtTheForwardProxy(t *testing.T) {
+	for _, c := range []struct {
+		open, crowded, stays bool
+	}{{true, false, true}, {true, true, false}, {false, false, false}} {
+		d := newDoor(t, &wayOut{to: target(t, echo)}, func(cfg *TunnelConfig) {
+			if !c.open {
+				cfg.Clients = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+			}
+		})
+		r := httptest.NewRequest("GET", pathPAC, nil)
+		r.RemoteAddr = "127.0.0.1:4000"
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, r.WithContext(WithCrowded(r.Context(), func() bool { return c.crowded })))
+		if got := w.Header().Get("Connection") != "close"; got != c.stays {
+			t.Errorf("%+v: stays %t", c, got)
+		}
+	}
+}
+
 func TestTunnelsEndAtTheirLimits(t *testing.T) {
 	out := &wayOut{to: target(t, echo)}
 	tests := map[string]func(*TunnelConfig){

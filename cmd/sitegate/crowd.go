@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -14,12 +15,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
+
+	"sitegate/endpoint"
 )
 
 // crowd bounds the connections of a node's doors, all doors together, so that
 // the log, the state and the other nodes never want for file descriptors. No
-// address takes more than half of what there is. Who is one too many is closed at
-// once: a client goes to another node then.
+// address (of IPv6, no /64) takes more than half of what there is. Who is one too many is
+// closed at once: a client goes to another node then. Where three quarters of either are
+// taken, who asks without being known is answered and does not stay (watch): idle strangers
+// so give way to those who belong, and keep at most what they hold while nobody wants it.
 type crowd struct {
 	max, each int
 	log       *slog.Logger
@@ -28,8 +33,8 @@ type crowd struct {
 
 	mu          sync.Mutex
 	open        int
-	from        map[netip.Addr]int
-	told, paced time.Time // when it was last logged that there are too many, and that one address comes too often
+	from        map[netip.Prefix]int // by computer
+	told, paced time.Time            // when it was last logged that there are too many, and that one address comes too often
 
 	tooMany, tooOften, unwanted atomic.Uint64 // that were closed
 }
@@ -42,7 +47,7 @@ const (
 // newCrowd takes three quarters of the files this process may have open.
 func newCrowd(log *slog.Logger) *crowd {
 	most, pace := mostFiles(), newPace(runtime.GOMAXPROCS(0))
-	return &crowd{max: most, each: most / 2, log: log, pace: pace, suspects: newSuspects(), from: map[netip.Addr]int{}}
+	return &crowd{max: most, each: most / 2, log: log, pace: pace, suspects: newSuspects(), from: map[netip.Prefix]int{}}
 }
 
 // mostFiles is how many connections from outside there may be.
@@ -125,7 +130,7 @@ func (l *limitedListener) take(conn net.Conn) {
 		conn.Close()
 		return
 	}
-	if p := c.pace; p != nil && !p.admits(from, time.Now()) {
+	if p := c.pace; p != nil && !p.admits(endpoint.Computer(from), time.Now()) {
 		c.hurried(from)
 		conn.Close()
 		return
@@ -169,7 +174,7 @@ func (l *limitedListener) welcome(conn net.Conn) bool {
 		return true
 	}
 	from := counted.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-	if now := time.Now(); l.judges.Wary(from) && !l.crowd.suspects.admits(network(from).Addr(), now) {
+	if now := time.Now(); l.judges.Wary(from) && !l.crowd.suspects.admits(network(from), now) {
 		l.crowd.unwanted.Add(1)
 		counted.SetLinger(0)
 		counted.Close()
@@ -186,17 +191,18 @@ func (l *limitedListener) Close() error {
 }
 
 func (c *crowd) enter(from netip.Addr) bool {
+	one := endpoint.Computer(from)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.open < c.max && c.from[from] < c.each {
+	if c.open < c.max && c.from[one] < c.each {
 		c.open++
-		c.from[from]++
+		c.from[one]++
 		return true
 	}
 	c.tooMany.Add(1)
 	if now := time.Now(); now.Sub(c.told) >= toldEvery {
 		c.told = now
-		c.log.Warn("too many connections: new ones are closed", "open", c.open, "most", c.max, "from", from.String(), "from_it", c.from[from], "most_of_one", c.each)
+		c.log.Warn("too many connections: new ones are closed", "open", c.open, "most", c.max, "from", from.String(), "from_it", c.from[one], "most_of_one", c.each)
 	}
 	return false
 }
@@ -221,11 +227,38 @@ func (c *crowd) measure(to prometheus.Registerer) {
 }
 
 func (c *crowd) leave(from netip.Addr) {
+	one := endpoint.Computer(from)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
-	if c.from[from]--; c.from[from] == 0 {
-		delete(c.from, from)
+	if c.from[one]--; c.from[one] == 0 {
+		delete(c.from, one)
+	}
+}
+
+// tight reports whether more than three quarters of all there may be are open, or of those
+// that may be from where an address is.
+func (c *crowd) tight(from netip.Addr) bool {
+	one := endpoint.Computer(from)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open > c.max*3/4 || c.from[one] > c.each*3/4
+}
+
+// watch has a server's requests know whether it is tight where they come from. It is called
+// before the server serves, and after whoever else sets its ConnContext.
+func (c *crowd) watch(srv *http.Server) {
+	before := srv.ConnContext
+	srv.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		if before != nil {
+			ctx = before(ctx, conn)
+		}
+		tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+		if !ok {
+			return ctx
+		}
+		from := tcp.AddrPort().Addr()
+		return endpoint.WithCrowded(ctx, func() bool { return c.tight(from) })
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // once; who leaves makes room.
 func TestACrowdIsBounded(t *testing.T) {
 	var said bytes.Buffer
-	c := &crowd{max: 3, each: 2, log: slog.New(slog.NewTextHandler(&said, nil)), from: map[netip.Addr]int{}}
+	c := &crowd{max: 3, each: 2, log: slog.New(slog.NewTextHandler(&said, nil)), from: map[netip.Prefix]int{}}
 	raw, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -92,8 +92,8 @@ func TestACrowdIsBounded(t *testing.T) {
 // a minute, and counted.
 func TestThatOneAddressComesTooOftenIsSaid(t *testing.T) {
 	var said bytes.Buffer
-	c := &crowd{max: 10, each: 10, log: slog.New(slog.NewTextHandler(&said, nil)), from: map[netip.Addr]int{},
-		pace: &pace{each: Pace{PerSecond: 1e-6, Burst: 1}, from: map[netip.Addr]*visits{}}}
+	c := &crowd{max: 10, each: 10, log: slog.New(slog.NewTextHandler(&said, nil)), from: map[netip.Prefix]int{},
+		pace: &pace{each: Pace{PerSecond: 1e-6, Burst: 1}, from: map[netip.Prefix]*visits{}}}
 	registry := prometheus.NewRegistry()
 	c.measure(registry)
 	raw, err := net.Listen("tcp", "127.0.0.1:0")

@@ -78,6 +78,7 @@ func openDoors(c configs.Config, peer string, ep *endpoint.Endpoint, store *raft
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(hello.ServerName), nil }}))
 	door := newDoor("api", ln, ep.Handler(), log)
 	door.server.ConnState = hear
+	room.watch(door.server)
 	ds = append(ds, door)
 
 	socket := c.OperatorSocket()
@@ -103,6 +104,7 @@ func openDoors(c configs.Config, peer string, ep *endpoint.Endpoint, store *raft
 		d := newDoor("connect", room.limit(ln), tunnel, log)
 		d.tunnel, d.server.MaxHeaderBytes = tunnel, tunnelHeaderBytes
 		tunnel.Watch(d.server)
+		room.watch(d.server)
 		ds = append(ds, d)
 	}
 	return ds, nil

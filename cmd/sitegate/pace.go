@@ -13,7 +13,7 @@ import (
 )
 
 // pace bounds how fast connections are let in, before anything is computed for them: a
-// TLS handshake costs more than most requests. Who comes from one address too often is
+// TLS handshake costs more than most requests. Who comes from one address (of IPv6, from one /64) too often is
 // closed at once; all others wait for their turn (queue), so
 // that a whole site may come back together. The zero value lets everybody in.
 type pace struct {
@@ -21,7 +21,7 @@ type pace struct {
 	each Pace
 
 	mu    sync.Mutex
-	from  map[netip.Addr]*visits
+	from  map[netip.Prefix]*visits
 	swept time.Time // when those who need not be remembered were last forgotten
 }
 
@@ -52,17 +52,17 @@ const (
 func newPace(cores int) *pace {
 	counted := min(cores, mostCoresOfOne)
 	return &pace{all: rate.NewLimiter(rate.Limit(acceptsPerCore*cores), acceptsBurst),
-		each: Pace{float64(fromOnePerCore * counted), burstPerCore * counted}, from: map[netip.Addr]*visits{}}
+		each: Pace{float64(fromOnePerCore * counted), burstPerCore * counted}, from: map[netip.Prefix]*visits{}}
 }
 
 // newSuspects is the pace of networks that send junk: one may be the building that also
 // those are in who belong.
 func newSuspects() *pace {
-	return &pace{each: Pace{PerSecond: 25, Burst: 25}, from: map[netip.Addr]*visits{}}
+	return &pace{each: Pace{PerSecond: 25, Burst: 25}, from: map[netip.Prefix]*visits{}}
 }
 
-// admits reports whether one more may come from an address now.
-func (p *pace) admits(from netip.Addr, now time.Time) bool {
+// admits reports whether one more may come from a computer, or from a network, now.
+func (p *pace) admits(from netip.Prefix, now time.Time) bool {
 	if p.from == nil {
 		return true
 	}

@@ -14,15 +14,16 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"sitegate/endpoint"
 	"sitegate/siteca"
 )
 
 // One address that comes too often is turned away, others are not, and after a while
 // it may come again; what is remembered of addresses is bounded.
 func TestOneAddressComesOnlySoOften(t *testing.T) {
-	p := &pace{each: Pace{PerSecond: 10, Burst: 3}, from: map[netip.Addr]*visits{}}
+	p := &pace{each: Pace{PerSecond: 10, Burst: 3}, from: map[netip.Prefix]*visits{}}
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	a, b := endpoint.Computer(netip.MustParseAddr("10.0.0.1")), endpoint.Computer(netip.MustParseAddr("10.0.0.2"))
 	for i, want := range []bool{true, true, true, false, false} {
 		if got := p.admits(a, now); got != want {
 			t.Errorf("visit %d: let in %t; want %t", i, got, want)
@@ -37,7 +38,7 @@ func TestOneAddressComesOnlySoOften(t *testing.T) {
 	addr := netip.MustParseAddr("10.1.0.0")
 	for range 2 * maxVisitors {
 		addr = addr.Next()
-		if !p.admits(addr, now) {
+		if !p.admits(endpoint.Computer(addr), now) {
 			t.Fatal("a new address was turned away")
 		}
 	}
@@ -45,7 +46,7 @@ func TestOneAddressComesOnlySoOften(t *testing.T) {
 		t.Errorf("%d addresses are remembered; want at most %d", len(p.from), maxVisitors)
 	}
 	later := now.Add(time.Minute)
-	p.admits(netip.MustParseAddr("10.2.0.1"), later)
+	p.admits(endpoint.Computer(netip.MustParseAddr("10.2.0.1")), later)
 	if len(p.from) != 1 {
 		t.Errorf("a minute later %d addresses are remembered; want the new one", len(p.from))
 	}
@@ -76,7 +77,7 @@ func TestAllComeInTurn(t *testing.T) {
 	})
 	var none pace
 	none.turn()
-	if !none.admits(netip.MustParseAddr("10.0.0.1"), time.Now()) {
+	if !none.admits(endpoint.Computer(netip.MustParseAddr("10.0.0.1")), time.Now()) {
 		t.Error("without a pace somebody was turned away")
 	}
 }
@@ -151,7 +152,7 @@ func TestAHandshakeKeepsItsPlaceWhileItComputes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	room := &crowd{max: 10, each: 10, log: slog.New(slog.DiscardHandler), from: map[netip.Addr]int{}}
+	room := &crowd{max: 10, each: 10, log: slog.New(slog.DiscardHandler), from: map[netip.Prefix]int{}}
 	ln := room.limit(inner)
 	defer ln.Close()
 	ca, err := siteca.New("site", time.Now())

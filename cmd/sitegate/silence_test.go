@@ -42,8 +42,8 @@ func TestSilentConnectionsAreJudged(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := &jury{wary: netip.MustParseAddr("127.2.0.9")}
-	room := &crowd{max: 100, each: 100, log: slog.New(slog.DiscardHandler), from: map[netip.Addr]int{},
-		suspects: &pace{each: Pace{PerSecond: 1e-6, Burst: 1}, from: map[netip.Addr]*visits{}}}
+	room := &crowd{max: 100, each: 100, log: slog.New(slog.DiscardHandler), from: map[netip.Prefix]int{},
+		suspects: &pace{each: Pace{PerSecond: 1e-6, Burst: 1}, from: map[netip.Prefix]*visits{}}}
 	ln := room.judged(raw, j)
 	ln.(*limitedListener).queue.silent = 2
 	queue := ln.(*limitedListener).queue
