@@ -35,15 +35,15 @@ func openTerminal(t *testing.T) *seatOf {
 	}
 	t.Cleanup(func() { end.Close() })
 	if err := unix.IoctlSetPointerInt(int(end.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
+		t.Skip("this machine has no pseudo-terminals:", err)
 	}
 	n, err := unix.IoctlGetInt(int(end.Fd()), unix.TIOCGPTN)
 	if err != nil {
-		t.Fatal(err)
+		t.Skip("this machine has no pseudo-terminals:", err)
 	}
 	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Fatal(err)
+		t.Skip("this machine has no pseudo-terminals:", err)
 	}
 	t.Cleanup(func() { tty.Close() })
 	s := &seatOf{t: t, end: end, tty: tty}

@@ -33,6 +33,7 @@ type syslogTarget struct {
 	lost             *atomic.Uint64
 
 	first   time.Duration // until it is tried again; then twice that, …
+	flush   time.Duration // for what waits when the node ends
 	lines   chan []byte
 	waiting atomic.Int64 // bytes in lines
 	away    atomic.Bool  // lines were lost since the server last took one
@@ -49,7 +50,7 @@ const (
 	syslogLine     = 8 << 10 // of a message; more is cut off
 	syslogDatagram = 2 << 10 // the same over UDP
 	syslogTime     = 10 * time.Second
-	syslogFlush    = 3 * time.Second // for what waits when the node ends
+	syslogFlush    = 3 * time.Second
 	syslogFirst    = time.Second
 	syslogLast     = 30 * time.Second
 
@@ -66,7 +67,7 @@ func openSyslog(c configs.Log, stderr io.Writer, lost *atomic.Uint64) (*syslogTa
 }
 
 func newSyslog(c configs.Log, stderr io.Writer, lost *atomic.Uint64) (*syslogTarget, error) {
-	s := &syslogTarget{stderr: stderr, lost: lost, first: syslogFirst, lines: make(chan []byte, syslogLines), closing: make(chan struct{}), done: make(chan struct{})}
+	s := &syslogTarget{stderr: stderr, lost: lost, first: syslogFirst, flush: syslogFlush, lines: make(chan []byte, syslogLines), closing: make(chan struct{}), done: make(chan struct{})}
 	s.network, s.address = c.SyslogServer()
 	if s.network == "tls" {
 		host, _, _ := net.SplitHostPort(s.address)
@@ -300,7 +301,7 @@ func (s *syslogTarget) write(conn net.Conn, m []byte) error {
 
 // close gives what waits a moment.
 func (s *syslogTarget) close() {
-	late := time.AfterFunc(syslogFlush, s.end)
+	late := time.AfterFunc(s.flush, s.end)
 	close(s.closing)
 	<-s.done
 	late.Stop()

@@ -148,6 +148,7 @@ type syslogServer struct {
 	t        *testing.T
 	c        configs.Log
 	messages chan string
+	hangUp   atomic.Int32 // connections that it ends at once
 }
 
 // next is the next message's priority and text.
@@ -177,6 +178,10 @@ func (s *syslogServer) accept(ln net.Listener) {
 		conn, err := ln.Accept()
 		if err != nil {
 			return
+		}
+		if s.hangUp.Add(-1) >= 0 {
+			conn.Close()
+			continue
 		}
 		go func() {
 			defer conn.Close()
@@ -211,7 +216,7 @@ func (s *syslogServer) datagrams(conn net.PacketConn) {
 // newSyslogServer listens on this machine.
 func newSyslogServer(t *testing.T, network string) *syslogServer {
 	t.Helper()
-	s := &syslogServer{t: t, c: configs.Default().Log, messages: make(chan string, 1000)}
+	s := &syslogServer{t: t, c: configs.Default().Log, messages: make(chan string, 2*syslogLines)} // which none of the tests fills
 	s.c.Target = configs.LogSyslog
 	listen := func(network, at string) net.Listener {
 		ln, err := net.Listen(network, at)
@@ -232,7 +237,12 @@ func newSyslogServer(t *testing.T, network string) *syslogServer {
 	}
 	switch network {
 	case "unix":
-		path := filepath.Join(t.TempDir(), "log")
+		dir, err := os.MkdirTemp("", "log") // a socket's path is to be short
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		path := filepath.Join(dir, "log")
 		packets("unixgram", path)
 		s.c.Syslog = "unix://" + path
 	case "udp":
@@ -270,11 +280,14 @@ func TestTheLogGoesToSyslog(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			s := newSyslogServer(t, network)
 			var stderr bytes.Buffer
-			to, err := openLog(s.c, &stderr)
+			var lost atomic.Uint64
+			to, err := newSyslog(s.c, &stderr, &lost)
 			if err != nil {
 				t.Fatal(err)
 			}
-			log := slog.New(to.handler).With("node", "n1")
+			to.flush = time.Minute
+			go to.run()
+			log := slog.New(to.handler(s.c)).With("node", "n1")
 			for _, c := range []struct {
 				say      func(string, ...any)
 				priority int
@@ -295,9 +308,20 @@ func TestTheLogGoesToSyslog(t *testing.T) {
 			if _, text := s.next(); !strings.Contains(text, "the last") {
 				t.Errorf("got %q, want what was said last", text)
 			}
-			if to.lost.Load() != 0 || stderr.Len() != 0 {
-				t.Errorf("%d lines lost: %s", to.lost.Load(), stderr.String())
+			if lost.Load() != 0 || stderr.Len() != 0 {
+				t.Errorf("%d lines lost: %s", lost.Load(), stderr.String())
 			}
+
+			// So it does by what the configuration says.
+			opened, err := openLog(s.c, &stderr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slog.New(opened.handler).Info("by the configuration")
+			if _, text := s.next(); !strings.Contains(text, "by the configuration") {
+				t.Errorf("got %q, want what was said", text)
+			}
+			opened.close()
 		})
 	}
 }
@@ -305,21 +329,16 @@ func TestTheLogGoesToSyslog(t *testing.T) {
 // A server that is away, or takes nothing, holds nobody up: what there is no room for is
 // lost, counted and told once; when it is back it gets what waited, and how much it lacks.
 func TestALogServerThatIsAwayHoldsNobodyUp(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := ln.Addr().String()
-	ln.Close()
-	c := configs.Default().Log
-	c.Target, c.Syslog = configs.LogSyslog, "tcp://"+at
+	server := newSyslogServer(t, "tls") // so that one that hangs up is noticed before anything is sent
+	server.hangUp.Store(3)
+	c := server.c
 	var stderr bytes.Buffer
 	var lost atomic.Uint64
 	s, err := newSyslog(c, &stderr, &lost)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.first = time.Millisecond
+	s.first, s.flush = time.Millisecond, time.Minute
 	log := slog.New(s.handler(c))
 	const more = 100
 	for n := range syslogLines + more { // none is taken out yet
@@ -329,12 +348,6 @@ func TestALogServerThatIsAwayHoldsNobodyUp(t *testing.T) {
 		t.Errorf("%d lines lost, told as %q; want %d, told once", lost.Load(), stderr.String(), more)
 	}
 	go s.run()
-	if ln, err = net.Listen("tcp", at); err != nil {
-		t.Skip("another program has taken the port meanwhile:", err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	server := &syslogServer{t: t, messages: make(chan string, syslogLines+more)}
-	go server.accept(ln)
 	for n := range syslogLines {
 		if _, text := server.next(); !strings.HasSuffix(text, fmt.Sprintf("n=%d", n)) {
 			t.Fatalf("got %q, want line %d", text, n)
@@ -356,15 +369,18 @@ func TestALogServerThatTakesNothingKeepsNobodyFromEnding(t *testing.T) {
 	c := configs.Default().Log
 	c.Target, c.Syslog = configs.LogSyslog, "tcp://"+ln.Addr().String()
 	var stderr bytes.Buffer
-	to, err := openLog(c, &stderr)
+	var lost atomic.Uint64
+	to, err := newSyslog(c, &stderr, &lost)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(to.handler)
+	to.flush = time.Millisecond
+	go to.run()
+	log := slog.New(to.handler(c))
 	for range syslogLines {
 		log.Info(strings.Repeat("x", 4000))
 	}
-	if to.lost.Load() == 0 {
+	if lost.Load() == 0 {
 		t.Error("64 MB wait, want a bound")
 	}
 	ended := make(chan struct{})
