@@ -96,6 +96,11 @@ func initNode(ctx context.Context, p *program, args []string) error {
 		if t == nil {
 			return usagef("init: there is no terminal to ask questions at: say it all with flags; see sitegate init --help")
 		}
+		for _, name := range []string{fileCloudSecret, fileProxyPassword} { // before the answers would be lost
+			if there := filepath.Join(filepath.Dir(file), name); exists(there) && !*force {
+				return usagef("init: %s is there already, and is not replaced without --force: put it elsewhere, or say it all with flags, which can name it", there)
+			}
+		}
 		if err := a.ask(ctx, t); err != nil {
 			return err
 		}
@@ -262,7 +267,7 @@ func (a *nodeAnswers) write(file string, force bool) ([]string, error) {
 	dir := filepath.Dir(file)
 	names := make([]string, 0, len(files)+1)
 	for name := range files {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil && !force && !sameFile(filepath.Join(dir, name), a.CloudSecret, a.ProxyPassword, a.ExtraCA) {
+		if exists(filepath.Join(dir, name)) && !force && !sameFile(filepath.Join(dir, name), a.CloudSecret, a.ProxyPassword, a.ExtraCA) {
 			return nil, usagef("init: %s is there already, and is not replaced without --force", filepath.Join(dir, name))
 		}
 		names = append(names, name)
@@ -301,6 +306,12 @@ func (a *nodeAnswers) write(file string, force bool) ([]string, error) {
 		}
 	}
 	return written, nil
+}
+
+// exists reports whether there is something of that name.
+func exists(file string) bool {
+	_, err := os.Lstat(file)
+	return err == nil
 }
 
 // sameFile reports whether a file is one of others.

@@ -180,8 +180,7 @@ func TestInitIsLeftInTheMiddle(t *testing.T) {
 	s.answers("or none [none]", "https://cloud.plant.test")
 	s.answers("id (account) there", "site-1")
 	s.sees("it is not shown")
-	s.echoes(false)
-	leave()
+	leave() // which may come before it waits
 	select {
 	case got := <-status:
 		if got != 1 {
@@ -196,4 +195,20 @@ func TestInitIsLeftInTheMiddle(t *testing.T) {
 	}
 	s.echoes(true)
 	io.WriteString(s.end, "\n") // what waits for an answer ends, too
+}
+
+// At a terminal nobody is asked for what could not be written then.
+func TestInitAsksNothingWhereAFileIsThere(t *testing.T) {
+	for _, name := range []string{"cloud.secret", "proxy.password"} {
+		s := openTerminal(t)
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("another one\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out, stderr bytes.Buffer
+		if status := run(t.Context(), []string{"init", "--config", filepath.Join(dir, "sitegate.yaml")}, nil, s.tty, &out, &stderr); status != 64 ||
+			!strings.Contains(stderr.String(), name+" is there already") || strings.Contains(stderr.String(), "Name of this node") {
+			t.Errorf("status %d: %s", status, stderr.String())
+		}
+	}
 }

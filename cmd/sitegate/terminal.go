@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -35,10 +36,12 @@ var errNoAnswer = errors.New("no more answers came: nothing was written")
 
 // line reads a line; hidden: without showing it. When ctx ends, the terminal is as it was.
 func (t *terminal) line(ctx context.Context, hidden bool) (string, error) {
-	fd := int(t.in.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return "", fmt.Errorf("asking at this terminal: %w", err)
+	shown := func() {}
+	if hidden { // before anything waits, so that what shows it again comes after this
+		var err error
+		if shown, err = t.hide(); err != nil {
+			return "", fmt.Errorf("asking at this terminal: %w", err)
+		}
 	}
 	type answer struct {
 		text string
@@ -47,17 +50,12 @@ func (t *terminal) line(ctx context.Context, hidden bool) (string, error) {
 	got := make(chan answer, 1)
 	go func() { // it may wait for ever, where nobody answers: until the program has ended
 		var a answer
-		if hidden {
-			var b []byte
-			b, a.err = term.ReadPassword(fd)
-			a.text = string(b)
-		} else {
-			a.text, a.err = t.buf.ReadString('\n')
-		}
+		a.text, a.err = t.buf.ReadString('\n')
 		got <- a
 	}()
 	select {
 	case a := <-got:
+		shown()
 		if hidden {
 			t.say("\n")
 		}
@@ -65,14 +63,31 @@ func (t *terminal) line(ctx context.Context, hidden bool) (string, error) {
 			return "", errNoAnswer
 		}
 		if hidden {
-			return a.text, nil
+			return strings.TrimRight(a.text, "\r\n"), nil
 		}
 		return strings.TrimSpace(a.text), nil
 	case <-ctx.Done():
-		_ = term.Restore(fd, before) // it is the least
+		shown()
 		t.say("\n")
 		return "", errNoAnswer
 	}
+}
+
+// hide has the terminal not show what is typed; show has it be as it was.
+func (t *terminal) hide() (show func(), err error) {
+	fd := int(t.in.Fd())
+	about, err := unix.IoctlGetTermios(fd, readTermios)
+	if err != nil {
+		return nil, err
+	}
+	before := *about
+	about.Lflag &^= unix.ECHO
+	about.Lflag |= unix.ICANON | unix.ISIG
+	about.Iflag |= unix.ICRNL
+	if err := unix.IoctlSetTermios(fd, writeTermios, about); err != nil {
+		return nil, err
+	}
+	return func() { _ = unix.IoctlSetTermios(fd, writeTermios, &before) }, nil // which it has taken before
 }
 
 // questions asks one after the other, until one is not answered.
