@@ -287,11 +287,12 @@ func (s *syslogTarget) connect() (net.Conn, error) {
 
 // write writes a message, as the network has it.
 func (s *syslogTarget) write(conn net.Conn, m []byte) error {
-	stop := context.AfterFunc(s.over, func() { _ = conn.SetDeadline(time.Now()) })
-	defer stop()
 	if err := conn.SetWriteDeadline(time.Now().Add(syslogTime)); err != nil {
 		return err
 	}
+	// The end comes after it, and is not put off by it.
+	stop := context.AfterFunc(s.over, func() { _ = conn.SetDeadline(time.Now()) })
+	defer stop()
 	if s.network == "tcp" || s.network == "tls" {
 		m = append(strconv.AppendInt(make([]byte, 0, len(m)+8), int64(len(m)), 10), append([]byte{' '}, m...)...)
 	}
