@@ -18,6 +18,7 @@ import (
 
 type operation struct {
 	Tags       []string         `yaml:"tags"`
+	Added      bool             `yaml:"x-added"` // no line of the table: the command adds it
 	Security   []map[string]any `yaml:"security"`
 	Parameters []struct {
 		Ref string `yaml:"$ref"`
@@ -84,8 +85,8 @@ func TestTheRoutesAreTheDocuments(t *testing.T) {
 		}
 	}
 	for path, ops := range doc.Paths {
-		for method := range ops {
-			if !served[strings.ToUpper(method)+" "+path] {
+		for method, op := range ops {
+			if !op.Added && !served[strings.ToUpper(method)+" "+path] {
 				t.Errorf("%s %s is in the document, but not served", method, path)
 			}
 		}

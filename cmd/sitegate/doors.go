@@ -21,7 +21,6 @@ import (
 	"sitegate/endpoint"
 	"sitegate/endpoint/console"
 	"sitegate/license"
-	"sitegate/raftstore"
 	"sitegate/upstream/egress"
 )
 
@@ -50,11 +49,7 @@ const (
 
 // openDoors listens on all of the node's addresses, or on none. certificate is asked
 // for each connection; peer is where the node listens for the others.
-func openDoors(c configs.Config, peer string, ep *endpoint.Endpoint, store *raftstore.Store, scheduled *backups, certificate func(host string) *tls.Certificate, out *egress.Dialer, usage *usageDoor, again *reloading, members func() []api.ClusterMember, registry *prometheus.Registry, log *slog.Logger) (ds doors, err error) {
-	ep.Administer("GET "+api.PathBackup, license.Admin, license.ClusterScope, ep.Recorded("backup-taken", giveBackup(store, log)))
-	ep.Administer("POST "+api.PathBackup, license.Admin, license.ClusterScope, ep.Recorded("backup-made", backUpNow(scheduled, log)))
-	ep.Administer("POST "+pathReload, license.Admin, license.ClusterScope, ep.Noted("configuration-reloaded", again))
-	usage.install(ep.Administer)
+func openDoors(c configs.Config, peer string, ep *endpoint.Endpoint, certificate func(host string) *tls.Certificate, out *egress.Dialer, again *reloading, members func() []api.ClusterMember, registry *prometheus.Registry, log *slog.Logger) (ds doors, err error) {
 	pages, err := newConsole(ep, log)
 	if err != nil {
 		return ds, err

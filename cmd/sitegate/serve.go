@@ -206,8 +206,13 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), logs
 		return err
 	}
 	bundles := &debugging{setting: rereads.examined, node: &debugNode{log: recent, store: store, gw: gw, members: ops.Members, registry: registry}}
-	ep.Administer("GET "+pathDebug, license.Admin, license.ClusterScope, bundles.give(ep, log))
-	doors, err := openDoors(c, peers.Listen, ep, store, scheduled, certs.forHost, dialer, carried, rereads, ops.Members, registry, log)
+	addRoutes(ep.Administer, nodeRoutes{
+		debug:      bundles.give(ep, log),
+		takeBackup: ep.Recorded("backup-taken", giveBackup(store, log)),
+		makeBackup: ep.Recorded("backup-made", backUpNow(scheduled, log)),
+		reload:     ep.Noted("configuration-reloaded", rereads),
+	}, carried)
+	doors, err := openDoors(c, peers.Listen, ep, certs.forHost, dialer, rereads, ops.Members, registry, log)
 	if err != nil {
 		return err
 	}

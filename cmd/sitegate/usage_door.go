@@ -87,7 +87,7 @@ func newUsageDoor(c configs.Config, gw *gateway.Gateway, keys *siteca.Keys, log 
 	return u, nil
 }
 
-func (u *usageDoor) install(handle func(pattern string, needed license.Authority, oneOf license.TokenScopes, h http.Handler)) {
+func (u *usageDoor) install(handle administer) {
 	handle("GET "+pathExports, license.Viewer, license.ReadScope|license.UsageScope, u.answer(u.list))
 	handle("POST "+pathExports, license.Admin, license.UsageScope, u.answer(u.export))
 	handle("GET "+pathExports+"/{number}/manifest", license.Admin, license.UsageScope, u.answer(u.manifest))
