@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ import (
 // redactor takes out of texts what is secret or personal.
 type redactor struct {
 	secrets *strings.Replacer
+	urls    *regexp.Regexp // addresses that are credentials themselves, at their hosts; nil: none
 	users   *regexp.Regexp // accounts of the configuration; nil: none
 	places  *regexp.Regexp // its paths, and what is below them; nil: none
 }
@@ -28,13 +30,25 @@ var (
 
 // redactorOf knows the secrets, accounts and paths of a configuration.
 func redactorOf(c Config) *redactor {
-	var secrets, users, places []string
+	var secrets, users, places, hosts []string
 	secret := func(file string) {
 		if file == "" {
 			return
 		}
 		if s, err := egress.ReadSecret(file); err == nil && len(s) >= 3 { // a shorter one is in every text
-			secrets = append(secrets, s, "(secret)")
+			secrets = append(secrets, s)
+		}
+	}
+	address := func(text string) {
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" {
+			return
+		}
+		hosts = append(hosts, regexp.QuoteMeta(u.Host))
+		for _, s := range []string{u.RequestURI(), u.Path} { // as where a host sends on to another one
+			if len(s) >= leastToken {
+				secrets = append(secrets, s)
+			}
 		}
 	}
 	user := func(name string) {
@@ -66,7 +80,14 @@ func redactorOf(c Config) *redactor {
 		}
 		for _, w := range a.Webhooks {
 			secret(w.SecretFile)
+			address(w.URL)
 		}
+	}
+	if p := c.Settings.Egress.PAC; p != nil {
+		address(p.URL)
+	}
+	if cn := c.Settings.Connect; cn != nil && cn.PAC != nil {
+		address(cn.PAC.URL)
 	}
 	for _, p := range c.Way.Proxies {
 		secret(p.PasswordFile)
@@ -92,7 +113,15 @@ func redactorOf(c Config) *redactor {
 	if home, err := os.UserHomeDir(); err == nil {
 		place(home)
 	}
-	r := &redactor{secrets: strings.NewReplacer(secrets...)}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
+	var masked []string
+	for _, s := range secrets {
+		masked = append(masked, s, "(secret)")
+	}
+	r := &redactor{secrets: strings.NewReplacer(masked...)}
+	if len(hosts) > 0 {
+		r.urls = regexp.MustCompile(`(?i)(https?://)(?:[^\s"'/@]*@)?(` + strings.Join(hosts, "|") + `)[/?#][^\s"'<>]*`)
+	}
 	if len(users) > 0 {
 		r.users = regexp.MustCompile(`(?i)\b(?:` + strings.Join(users, "|") + `)\b`)
 	}
@@ -103,18 +132,36 @@ func redactorOf(c Config) *redactor {
 	return r
 }
 
+// leastToken is how long the path of an address is at least that is looked for without its
+// host: a shorter one is no token, and may be part of another path.
+const leastToken = 16
+
+// withoutSecrets is s without secrets. Of an address that is a credential, as a chat's
+// webhook, its host is left.
+func (cl *redactor) withoutSecrets(s string) string {
+	if cl.urls != nil {
+		s = cl.urls.ReplaceAllString(s, "$1$2/…")
+	}
+	return cl.secrets.Replace(s)
+}
+
 // text is s without what is secret or personal.
 func (cl *redactor) text(s string) string {
-	s = cl.secrets.Replace(s)
+	s = cl.withoutSecrets(s)
 	if cl.places != nil {
 		s = cl.places.ReplaceAllString(s, "(file)")
 	}
+	return maskPaths(cl.withoutAccounts(s))
+}
+
+// withoutAccounts is s without e-mail addresses and accounts.
+func (cl *redactor) withoutAccounts(s string) string {
 	s = mailLike.ReplaceAllString(s, "(account)")
 	s = domainLike.ReplaceAllString(s, "(account)")
 	if cl.users != nil {
 		s = cl.users.ReplaceAllString(s, "(account)")
 	}
-	return maskPaths(s)
+	return s
 }
 
 // maskPaths takes out paths, and leaves addresses of the network.

@@ -1,7 +1,8 @@
 package doctor
 
 // Redactor takes out of what may be sent away whatever a configuration knows to be secret or
-// personal: the secrets in its files, names of its accounts, e-mail addresses, and paths.
+// personal: the secrets in its files, what follows the host in addresses that are credentials
+// themselves (webhooks, PAC files), names of its accounts, e-mail addresses, and paths.
 type Redactor struct {
 	clean *redactor
 	c     Config
@@ -12,6 +13,16 @@ func NewRedactor(c Config) Redactor { return Redactor{redactorOf(c), c} }
 
 // Text is a text without them.
 func (r Redactor) Text(s string) string { return r.clean.text(s) }
+
+// Secrets is a text without secrets, with all else that it has. Whoever puts other words in
+// the place of some does this first: a secret is known as a whole only.
+func (r Redactor) Secrets(s string) string { return r.clean.withoutSecrets(s) }
+
+// Accounts is a text without secrets, accounts and e-mail addresses, but with its paths, as
+// those of the API.
+func (r Redactor) Accounts(s string) string {
+	return r.clean.withoutAccounts(r.clean.withoutSecrets(s))
+}
 
 // Settings are all settings with where they are from, one in a line. What names an account or
 // a place on this machine only says that it is set.
