@@ -19,8 +19,9 @@ type recentLog struct {
 // recentLines are what all handlers of one log keep together.
 type recentLines struct {
 	mu    sync.Mutex
-	lines []recentLine // a ring: next is the oldest, once it is full
-	next  int
+	lines []recentLine // in order; those before first have gone
+	first int
+	bytes int // of those that are kept
 }
 
 // recentLine is a line of the log.
@@ -35,8 +36,9 @@ type recentLine struct {
 type said struct{ key, value string }
 
 const (
-	recentMost  = 4000 // lines
-	recentValue = 2048 // bytes of a value: the rest is cut off
+	recentMost  = 4000    // lines
+	recentBytes = 3 << 20 // bytes of all lines' texts, keys and values; the oldest go first
+	recentValue = 2048    // bytes of a text, or a value: the rest is cut off
 )
 
 func newRecentLog(of slog.Handler) *recentLog {
@@ -46,20 +48,46 @@ func newRecentLog(of slog.Handler) *recentLog {
 func (r *recentLog) Enabled(ctx context.Context, l slog.Level) bool { return r.of.Enabled(ctx, l) }
 
 func (r *recentLog) Handle(_ context.Context, rec slog.Record) error {
-	line := recentLine{rec.Time, rec.Level, rec.Message, append([]said(nil), r.before...)}
+	line := recentLine{rec.Time, rec.Level, cutText(rec.Message), append([]said(nil), r.before...)}
 	rec.Attrs(func(a slog.Attr) bool {
 		line.said = saidBy(line.said, r.group, a)
 		return true
 	})
+	r.add(line)
+	return nil
+}
+
+func (r *recentLines) add(line recentLine) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.lines) < recentMost {
-		r.lines = append(r.lines, line)
-		return nil
+	r.lines = append(r.lines, line)
+	for r.bytes += line.size(); r.first < len(r.lines)-1 && (len(r.lines)-r.first > recentMost || r.bytes > recentBytes); r.first++ {
+		r.bytes -= r.lines[r.first].size()
+		r.lines[r.first] = recentLine{}
 	}
-	r.lines[r.next] = line
-	r.next = (r.next + 1) % recentMost
-	return nil
+	if r.first > recentMost { // seldom enough
+		r.lines = append([]recentLine(nil), r.lines[r.first:]...)
+		r.first = 0
+	}
+}
+
+// lineSize is about what a line, or a value of it, takes besides its texts.
+const lineSize = 64
+
+func (l recentLine) size() int {
+	n := lineSize + len(l.text)
+	for _, s := range l.said {
+		n += lineSize + len(s.key) + len(s.value)
+	}
+	return n
+}
+
+// cutText is the beginning of a long text.
+func cutText(text string) string {
+	if len(text) > recentValue {
+		return text[:recentValue] + "…"
+	}
+	return text
 }
 
 func saidBy(list []said, group string, a slog.Attr) []said {
@@ -73,11 +101,7 @@ func saidBy(list []said, group string, a slog.Attr) []said {
 		}
 		return list
 	}
-	text := v.String()
-	if len(text) > recentValue {
-		text = text[:recentValue] + "…"
-	}
-	return append(list, said{group + a.Key, text})
+	return append(list, said{group + a.Key, cutText(v.String())})
 }
 
 func (r *recentLog) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -99,6 +123,5 @@ func (r *recentLog) WithGroup(name string) slog.Handler {
 func (r *recentLines) all() []recentLine {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := make([]recentLine, 0, len(r.lines))
-	return append(append(list, r.lines[r.next:]...), r.lines[:r.next]...)
+	return append([]recentLine(nil), r.lines[r.first:]...)
 }
