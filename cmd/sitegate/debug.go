@@ -9,8 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
+
+	"sitegate/configs"
 )
 
 const debugHelp = `
@@ -65,14 +68,23 @@ func debugBundle(ctx context.Context, p *program, args []string) error {
 	if len(rest) == 1 {
 		file = rest[0]
 	}
-	ctx, cancel := context.WithTimeout(ctx, askBundleTime)
-	defer cancel()
+	if _, err := os.Lstat(file); err == nil {
+		return fmt.Errorf("making the file: %s exists; name one that is not there yet", file)
+	}
 	path := pathDebug
 	if *without {
 		path += "?doctor=no"
 	}
 	var data []byte
-	resp, err := askOperator(ctx, c, http.MethodGet, path, nil)
+	asking, cancel := context.WithTimeout(ctx, askBundleTime)
+	defer cancel()
+	var resp *http.Response
+	if err = p.hangs(asking, c, answerTime); err == nil {
+		resp, err = askOperator(asking, c, http.MethodGet, path, nil)
+		if err != nil && errors.Is(asking.Err(), context.DeadlineExceeded) {
+			err = &exitError{exitUnavailable, fmt.Errorf("node %s took longer than %v to make the bundle", c.Node, askBundleTime)}
+		}
+	}
 	switch exit := (*exitError)(nil); {
 	case err == nil:
 		defer resp.Body.Close()
@@ -99,6 +111,28 @@ func debugBundle(ctx context.Context, p *program, args []string) error {
 	}
 	_, err = fmt.Fprintf(p.stdout, "%s\n%s: %d bytes, for this user's eyes.\n", contents, file, len(data))
 	return err
+}
+
+// answerTime is how long a node that runs takes to say anything at all: that needs neither
+// a leader nor its state.
+const answerTime = 30 * time.Second
+
+// hangs is an error where the node takes connections and answers nothing for so long, not
+// even that there is no such page.
+func (p *program) hangs(ctx context.Context, c configs.Config, most time.Duration) error {
+	if p.remote.url != "" {
+		return nil
+	}
+	within, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	resp, err := askOperator(within, c, http.MethodGet, "/", nil)
+	if err == nil {
+		return resp.Body.Close()
+	}
+	if errors.Is(within.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
+		return &exitError{exitUnavailable, fmt.Errorf("node %s answers nothing within %v, as if it was stopped or hung", c.Node, most)}
+	}
+	return nil // which is told by what follows
 }
 
 // contentsOf is the list of what is in a bundle.
