@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,6 +27,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/doctor"
 	"sitegate/emulator"
 	"sitegate/emulator/proxy"
 	"sitegate/license"
@@ -95,7 +98,7 @@ egress:
   extra_ca: [{file: ca.pem, hosts: [cloud.test]}]
 alerts:
   mail: {server: "mail.plant.test:587", username: paula, password_file: mail.password, from: gate@plant.test, to: [paul@plant.test]}
-  webhooks: [{name: chat, url: "https://hooks.plant.test/x", secret_file: hook.secret}]
+  webhooks: [{name: chat, url: "https://hooks.plant.test/services/t0ken-of-the-chat", secret_file: hook.secret}]
 log: {level: debug}
 `} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -103,7 +106,7 @@ log: {level: debug}
 		}
 	}
 	s.config = filepath.Join(dir, "sitegate.yaml")
-	s.secrets = []string{"s3cret-of-the-site", "pr0xy-of-otto", "ma1l-of-paula", "h00k-of-the-chat", "kw8-7hf-3na-s1x-words"}
+	s.secrets = []string{"s3cret-of-the-site", "pr0xy-of-otto", "ma1l-of-paula", "h00k-of-the-chat", "t0ken-of-the-chat", "kw8-7hf-3na-s1x-words"}
 	node := serveNode(t, s.config)
 
 	ask := func(args ...string) string {
@@ -114,7 +117,7 @@ log: {level: debug}
 		}
 		return out.String()
 	}
-	for end := time.Now().Add(time.Minute); !strings.Contains(ask("status"), "30 users"); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !strings.Contains(ask("status"), "30 users"); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the mirror is not filled after a minute:\n%s\n%s", ask("status"), node.log())
 		}
@@ -128,9 +131,11 @@ log: {level: debug}
 	ask("block", "user", emulator.UserB, "--note", "left with Gudrun", "--by", "balthasar")
 
 	// A desktop starts a product.
-	listen := regexp.MustCompile(`listen=(127\.0\.0\.1:\d+)`).FindStringSubmatch(node.log())
-	if listen == nil {
-		t.Fatalf("the log does not say where it listens:\n%s", node.log())
+	var listen []string
+	for end := time.Now().Add(time.Minute); listen == nil; time.Sleep(20 * time.Millisecond) {
+		if listen = regexp.MustCompile(`listen=(127\.0\.0\.1:\d+)`).FindStringSubmatch(node.log()); listen == nil && time.Now().After(end) {
+			t.Fatalf("the log does not say where it listens:\n%s", node.log())
+		}
 	}
 	access, err := s.cloud.UserToken("https://cloud.test", emulator.UserA, time.Hour)
 	if err != nil {
@@ -191,7 +196,7 @@ func TestADebugBundleTellsNoSecretAndNoName(t *testing.T) {
 	files := unpack(t, file)
 	for name, want := range map[string]string{
 		"contents.txt": "log.txt", "version.txt": "processors", "settings.txt": "log.level: debug (file)", "status.json": `"mirror_filled": true`, "members.json": `"name": "node1"`,
-		"raft.json": `"LogLast"`, "metrics.txt": "sitegate_store_applied_index ", "alerts.json": "[", "log.txt": "node is up", "goroutines.txt": "goroutine ", "heap.pprof": "",
+		"raft.json": `"LogLast"`, "metrics.txt": "sitegate_store_applied_index ", "alerts.json": "[", "log.txt": "by=", "goroutines.txt": "goroutine ", "heap.pprof": "",
 		"disk.txt": " bytes in ", "doctor.txt": "connect cloud.test:443",
 	} {
 		if text, there := files[name]; !there || !strings.Contains(text, want) {
@@ -228,7 +233,7 @@ func TestADebugBundleTellsNoSecretAndNoName(t *testing.T) {
 		}
 	}
 
-	// It is not written over another one.
+	// It is not written over another one, which is said before anything is asked.
 	if status, _, stderr := sitegate(t, nil, "debug", "bundle", file, "--no-doctor", "--config", s.config); status == 0 || !strings.Contains(stderr, "exists") {
 		t.Errorf("over another file: status %d, %s", status, stderr)
 	}
@@ -350,16 +355,34 @@ func TestTheLogsLastLinesAreKept(t *testing.T) {
 	if len(all) != recentMost || all[0].said[1].value != "11" || last.text != "last" || last.said[0].value != "n1" || last.said[1].key != "g.user" || last.said[2].key != "g.h.x" || len(last.said[2].value) > recentValue+3 {
 		t.Errorf("%d lines, from %+v to %+v", len(all), all[0], last)
 	}
+	for range 2 * recentMost {
+		log.Info("wide", "a", strings.Repeat("y", recentValue), "b", strings.Repeat("z", recentValue))
+	}
+	if all = r.all(); r.bytes > recentBytes || len(all) >= recentMost || len(all) < 100 || len(r.lines) > 2*recentMost+2 {
+		t.Errorf("%d lines of %d bytes are kept, in room for %d", len(all), r.bytes, len(r.lines))
+	}
 	if !strings.Contains(out.String(), "g.user=ada") {
 		t.Error("the log proper lacks a line")
 	}
 }
 
+// asItIs takes nothing out.
+type asItIs struct{}
+
+func (asItIs) Secrets(s string) string  { return s }
+func (asItIs) Accounts(s string) string { return s }
+func (asItIs) Text(s string) string     { return s }
+
 func TestNamesAreVeiledWhereverTheyStand(t *testing.T) {
-	v := newVeil(func(s string) string { return s })
+	v := newVeil(asItIs{})
 	v.user(license.User{ID: "u-1", Email: "ada@plant.test", Name: "Ada Lovelace"})
 	v.name("WS 101/b")
-	v.odds = regexp.MustCompile("(?i)" + strings.Join(v.odd, "|"))
+	v.name("AA:BB:CC:DD:EE:01")
+	v.name("{7F0C-11}")
+	v.record(&license.Veil{Name: "u-pseudonym", Kind: license.VeilMachine, Text: "LAPTOP-ODA"})
+	v.record(&license.Veil{Name: "n-pseudonym", Kind: license.VeilNote, Text: "stolen"})
+	v.record(&license.Learned{User: "u-2", Email: "eve@plant.test", Name: "Bridge"})
+	v.in(reflect.ValueOf(license.ReportMark{Name: "day", Way: "mail"}), false)
 	v.stay("n1", "10.0.0.1")
 	for in, leaves := range map[string]string{
 		"no session of u-1: gone":                      "no session of * gone",
@@ -369,13 +392,17 @@ func TestNamesAreVeiledWhereverTheyStand(t *testing.T) {
 		"read tcp 10.0.0.1:443->10.9.8.7:999: refused": "read tcp 10.0.0.1:443->*:999: refused",
 		"dial [2001:db8::1]:443 from [::1]:5":          "dial [*]:443 from [::1]:5",
 		"adamant lovelaces":                            "adamant lovelaces",
+		"aa:bb:cc:dd:ee:01: refused":                   "*: refused",
+		"of {7f0c-11}, ws 101/b2":                      "of {*}, ws 101/b2",
+		"laptop-oda, stolen by u-2 (EVE@plant.test)":   "*, stolen by * (*)",
+		"the Bridge of a day":                          "the Bridge of a day",
 	} {
 		got := regexp.MustCompile(`(?:name|address)-[a-z0-9]{8}`).ReplaceAllString(v.text(in), "*")
 		if strings.TrimSuffix(strings.ReplaceAll(got, "*:", "*"), "") != strings.ReplaceAll(leaves, "*:", "*") {
 			t.Errorf("%q became %q, want %q", in, got, leaves)
 		}
 	}
-	if v.called("ADA") != v.called("ada") || v.called("ada") == newVeil(nil).called("ada") {
+	if v.called("ADA") != v.called("ada") || v.called("ada") == newVeil(asItIs{}).called("ada") {
 		t.Error("a pseudonym is that of a bundle, whoever writes the name")
 	}
 	if got := v.value("note", "for Ada"); got != "(left out)" {
@@ -384,7 +411,92 @@ func TestNamesAreVeiledWhereverTheyStand(t *testing.T) {
 	if got := v.value("path", "/v1/status"); got != "/v1/status" {
 		t.Errorf("a path of the API became %q", got)
 	}
+	for _, stranger := range []string{"/v1/users/carla@elsewhere.test/block", "/console/users/u-77"} {
+		if got := v.value("path", stranger); !regexp.MustCompile(`^/[a-z0-9]+/users/name-[a-z0-9]{8}(/block)?$`).MatchString(got) {
+			t.Errorf("%s became %q", stranger, got)
+		}
+	}
+	if got := v.value("route", "/v1/users/{id}/block"); got != "/v1/users/{id}/block" {
+		t.Errorf("a route became %q", got)
+	}
 	if got := v.value("peer", "n1"); got != "n1" {
 		t.Errorf("a node became %q", got)
+	}
+}
+
+// Names of machines that are no words, and are as many as a large site has, cost no more for
+// each line of the log.
+func TestManyNamesThatAreNoWordsAreVeiled(t *testing.T) {
+	v := newVeil(asItIs{})
+	for n := range 5_000 {
+		for range 2 {
+			v.name(fmt.Sprintf("02:00:%02x:%02x:%02x:aa", n>>16, n>>8&255, n&255))
+		}
+		v.name(fmt.Sprintf("Lab PC %d", n))
+	}
+	if len(v.names) != 10_000 {
+		t.Errorf("%d names are known, want 10000", len(v.names))
+	}
+	r := newRecentLog(slog.DiscardHandler)
+	const lines = 200
+	for n := range lines {
+		r.add(recentLine{text: "it moved", said: []said{{"err", fmt.Sprintf("from lab pc %d to 02:00:00:%02X:%02X:AA", n, n>>8, n&255)}}})
+	}
+	text, err := r.shown(t.Context(), v)
+	if err != nil || bytes.Contains(text, []byte("lab pc")) || bytes.Contains(text, []byte("02:00")) || bytes.Count(text, []byte("name-")) != 2*lines {
+		t.Errorf("%v, %d pseudonyms in:\n%.300s", err, bytes.Count(text, []byte("name-")), text)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.shown(gone, v); err == nil {
+		t.Error("the log is read on when nobody waits for it")
+	}
+}
+
+// An account or a file that is called like a host is none.
+func TestWhatLooksLikeAHostDoesNotStay(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "eva.otto")
+	c := configs.Default()
+	c.DataDir = file
+	c.Cloud = &configs.Cloud{URL: "https://cloud.plant.test", SiteID: "site-1"}
+	c.Administrators = &configs.Administrators{Admins: []string{"ida.lang"}}
+	c.Egress.Proxies = []configs.Proxy{{Name: "a", Address: "proxy.plant.test:3128", Username: "ada.lovelace", PasswordFile: file}}
+	v := newVeil(asItIs{})
+	(&debugNode{members: func() []api.ClusterMember { return nil }}).stays(v, setting{Config: c}, doctor.NewRedactor(doctor.Config{Settings: c}).Settings())
+	for _, name := range []string{"ada.lovelace", "eva.otto", file, "ida.lang"} {
+		if v.kept(name) {
+			t.Errorf("%s stays", name)
+		}
+	}
+	for _, host := range []string{"proxy.plant.test", "cloud.plant.test"} {
+		if !v.kept(host) {
+			t.Errorf("%s does not stay", host)
+		}
+	}
+}
+
+// A node that takes connections and answers nothing is not waited for as long as a bundle takes.
+func TestANodeThatHangsIsNotAskedForABundle(t *testing.T) {
+	dir, err := os.MkdirTemp("", "hangs") // a socket's name has to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	c := configs.Default()
+	c.DataDir = dir
+	door, err := net.Listen("unix", c.OperatorSocket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &program{}
+	if err := p.hangs(t.Context(), c, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "answers nothing within 50ms") {
+		t.Errorf("of one that hangs: %v", err)
+	}
+	server := &http.Server{Handler: http.NotFoundHandler()}
+	t.Cleanup(func() { server.Close() })
+	go server.Serve(door)
+	if err := p.hangs(t.Context(), c, time.Minute); err != nil {
+		t.Errorf("of one that answers: %v", err)
 	}
 }

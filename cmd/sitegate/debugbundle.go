@@ -59,11 +59,12 @@ const (
 	doctorTime = 75 * time.Second
 	bundleTime = 3 * time.Minute
 
-	partMost    = 4 << 20
-	alertsMost  = 100
-	alertsLook  = 50_000 // events that are looked through for alerts
-	filesMost   = 5_000  // of the data folder, that are listed
-	contentsTxt = "contents.txt"
+	partMost       = 4 << 20
+	alertsMost     = 100
+	goroutinesMost = 5_000  // that are listed one by one
+	alertsLook     = 50_000 // events that are looked through for alerts
+	filesMost      = 5_000  // of the data folder, that are listed
+	contentsTxt    = "contents.txt"
 )
 
 // write writes a bundle, and returns its list of contents. examine: the doctor goes along
@@ -77,7 +78,7 @@ func (d *debugging) write(ctx context.Context, w io.Writer, examine bool) (conte
 	var names *veil // nil: not known
 	text := func(s string) (string, error) {
 		if names == nil {
-			return "", errors.New("the names that it may have in it could not be read of the state, so it was left out")
+			return "", errors.New("the names that it may have in it could not be read from the state, so it was left out")
 		}
 		return names.text(s), nil
 	}
@@ -89,7 +90,7 @@ func (d *debugging) write(ctx context.Context, w io.Writer, examine bool) (conte
 		parts = append(parts, debugPart{name, what, partMost, partTime, f})
 	}
 	if d.node != nil { // first of all: it waits for nothing
-		add("goroutines.txt", "what each goroutine of the node does", func(context.Context) ([]byte, error) { return profile("goroutine", 2) })
+		add("goroutines.txt", "what each goroutine of the node does", func(context.Context) ([]byte, error) { return goroutineText() })
 		add("heap.pprof", "what its memory is used for; for go tool pprof", func(context.Context) ([]byte, error) { return profile("heap", 0) })
 	}
 	add("version.txt", "the program, the system, and what it was built of", func(context.Context) ([]byte, error) { return buildText(), nil })
@@ -128,16 +129,20 @@ func (d *debugging) write(ctx context.Context, w io.Writer, examine bool) (conte
 			}
 			return indented(list)
 		})
-		add("log.txt", fmt.Sprintf("the last %d lines of the log, people and machines by pseudonyms", recentMost), func(context.Context) ([]byte, error) {
+		add("log.txt", fmt.Sprintf("the last %d lines of the log, people and machines by pseudonyms", recentMost), func(ctx context.Context) ([]byte, error) {
 			if names == nil {
 				_, err := text("")
 				return nil, err
 			}
-			return n.log.shown(names), nil
+			return n.log.shown(ctx, names)
 		})
 	}
 	if examine {
 		add("doctor.txt", "the doctor's table: which hop of the way out is to blame", func(ctx context.Context) ([]byte, error) {
+			if d.node != nil && names == nil {
+				_, err := text("")
+				return nil, err
+			}
 			var b bytes.Buffer
 			r := doctor.Run(ctx, about)
 			if err := ctx.Err(); err != nil {
@@ -168,13 +173,22 @@ func (d *debugging) write(ctx context.Context, w io.Writer, examine bool) (conte
 	}
 	clean = doctor.NewRedactor(about)
 	if n := d.node; n != nil {
-		v := newVeil(clean.Text)
-		if first(func(ctx context.Context) error { n.stays(v, s); return v.learn(ctx, n.store.View) }) == nil {
+		v := newVeil(clean)
+		if first(func(ctx context.Context) error { n.stays(v, s, clean.Settings()); return v.learn(ctx, n.store.View) }) == nil {
 			names = v
 		}
 	}
 	for i := begin; i < len(parts); i++ {
 		made[i] = within(ctx, parts[i])
+	}
+	for i, m := range made {
+		switch {
+		case m.err == nil:
+		case names != nil:
+			made[i].err = errors.New(names.text(m.err.Error()))
+		default:
+			made[i].err = errors.New(clean.Text(m.err.Error()))
+		}
 	}
 	return writeTar(w, now, s.Node, d.node != nil, parts, made)
 }
@@ -210,7 +224,7 @@ func writeTar(w io.Writer, at time.Time, node string, runs bool, parts []debugPa
 	var list strings.Builder
 	fmt.Fprintf(&list, "Debug bundle of node %s, %s, sitegate %s.\n", node, at.Format(time.RFC3339), buildVersion())
 	if !runs {
-		list.WriteString("The node does not run, or does not answer: this is what can be known without it. Its log is not in it, since only the\nstate says which words of it are names: read it before you send it.\n")
+		list.WriteString("The node does not run, or does not answer: this is what can be known without it. Its log is left out:\nwhich words of it are names is known from the state only.\n")
 	}
 	list.WriteString("People, machines and their addresses go by pseudonyms that are good within this bundle only. Read it all the same before you send it.\n\n")
 	t := tabwriter.NewWriter(&list, 0, 0, 2, ' ', 0)

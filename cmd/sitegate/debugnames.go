@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"sitegate/license"
 )
@@ -21,15 +22,21 @@ import (
 // a sentence.
 type veil struct {
 	key   []byte
-	names map[string]bool // in lower case: of people and machines, and words of them
-	odd   []string        // those that are no word, with a space or a slash, quoted for a regexp
-	odds  *regexp.Regexp  // any of them; nil: there is none
-	keep  map[string]bool // in lower case: nodes and addresses that a configuration has
-	clean func(string) string
+	names map[string]bool // as bare has them: of people and machines, and words of them
+	keep  map[string]bool // as bare has them: nodes and addresses that a configuration has
+	runs  int             // how many runs of letters and digits a name in either has at most
+	clean cleaner
 }
 
-// newVeil knows no names yet. clean takes out what a configuration knows to be secret.
-func newVeil(clean func(string) string) *veil {
+// cleaner takes out what a configuration knows to be secret, or personal.
+type cleaner interface {
+	Secrets(string) string  // secrets only
+	Accounts(string) string // and accounts and e-mail addresses
+	Text(string) string     // and paths
+}
+
+// newVeil knows no names yet.
+func newVeil(clean cleaner) *veil {
 	return &veil{key: []byte(rand.Text()), names: map[string]bool{}, keep: map[string]bool{}, clean: clean}
 }
 
@@ -53,24 +60,25 @@ func (v *veil) learn(ctx context.Context, view func(func(*license.State))) error
 		}
 		view(func(s *license.State) {
 			for _, k := range piece {
-				switch r := s.Record(k).(type) {
-				case nil:
-				case license.Product, *license.Product, license.Head, *license.Head, license.Node, *license.Node:
-				case license.User:
-					v.user(r)
-				case *license.User:
-					v.user(*r)
-				default:
-					v.in(reflect.ValueOf(r), false)
-				}
+				v.record(s.Record(k))
 			}
 		})
 	}
-	if len(v.odd) > 0 {
-		slices.SortFunc(v.odd, func(a, b string) int { return len(b) - len(a) })
-		v.odds = regexp.MustCompile("(?i)" + strings.Join(slices.Compact(v.odd), "|"))
-	}
 	return nil
+}
+
+// record takes in the names of a record of the state.
+func (v *veil) record(r any) {
+	switch r := r.(type) {
+	case nil:
+	case license.Product, *license.Product, license.Head, *license.Head, license.Node, *license.Node:
+	case license.User:
+		v.user(r)
+	case *license.User:
+		v.user(*r)
+	default:
+		v.in(reflect.ValueOf(r), false)
+	}
 }
 
 func (v *veil) user(u license.User) {
@@ -96,12 +104,7 @@ func (v *veil) in(x reflect.Value, named bool) {
 			v.in(x.Elem(), named)
 		}
 	case reflect.Struct:
-		machine := x.Type() == reflect.TypeFor[license.Machine]()
-		for i := range x.NumField() {
-			if f := x.Type().Field(i); f.IsExported() {
-				v.in(x.Field(i), machine || slices.Contains(namedFields, f.Name))
-			}
-		}
+		v.fields(x)
 	case reflect.Slice, reflect.Array:
 		if x.Type().Elem().Kind() != reflect.Uint8 {
 			for i := range x.Len() {
@@ -116,6 +119,28 @@ func (v *veil) in(x reflect.Value, named bool) {
 	}
 }
 
+func (v *veil) fields(x reflect.Value) {
+	switch r := x.Interface().(type) {
+	case license.ReportMark: // whose name is day, week or month
+		return
+	case license.Veil: // whose name is a pseudonym
+		if r.Kind != license.VeilNote {
+			v.name(r.Text)
+		}
+		return
+	case license.Learned: // whose name is a product's
+		v.name(string(r.User))
+		v.name(r.Email)
+		return
+	}
+	machine := x.Type() == reflect.TypeFor[license.Machine]()
+	for i := range x.NumField() {
+		if f := x.Type().Field(i); f.IsExported() {
+			v.in(x.Field(i), machine || slices.Contains(namedFields, f.Name))
+		}
+	}
+}
+
 // words takes in each word of what somebody is called.
 func (v *veil) words(name string) {
 	for _, w := range strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune(" ,;()\"", r) }) {
@@ -123,66 +148,96 @@ func (v *veil) words(name string) {
 	}
 }
 
-// leastName is how long a name is at least that is found within a sentence.
-const leastName = 2
+const (
+	leastName = 2  // how many bytes a name has at least that is found within a sentence
+	mostRuns  = 24 // of what is longer, so many are looked for
+)
 
 func (v *veil) name(name string) {
-	low := strings.ToLower(name)
-	switch {
-	case len(name) < leastName || v.keep[low]:
-	case wordForm.FindString(low) == low:
+	low, runs := bare(name)
+	if len(low) >= leastName && !v.keep[low] {
 		v.names[low] = true
-	default:
-		v.odd = append(v.odd, regexp.QuoteMeta(name))
+		v.runs = max(v.runs, runs)
 	}
 }
 
-// wordForm is what may be a name as it stands in a sentence.
+// stay has what the configuration says itself stay as it is: nodes, their addresses.
+func (v *veil) stay(names ...string) {
+	for _, n := range names {
+		if low, runs := bare(n); low != "" {
+			v.keep[low] = true
+			v.runs = max(v.runs, runs)
+			delete(v.names, low)
+		}
+	}
+}
+
 var (
-	wordForm    = regexp.MustCompile(`[\p{L}\p{N}][\p{L}\p{N}_.@+$-]*`)
-	partForm    = regexp.MustCompile(`[\p{L}\p{N}$+-]+`)
-	smallForm   = regexp.MustCompile(`[\p{L}\p{N}]+`)
+	runForm     = regexp.MustCompile(`[\p{L}\p{N}\p{M}]+`)
 	addressForm = regexp.MustCompile(`\[?(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{0,4}|\d+\.\d+\.\d+\.\d+)(?:%[\w.-]+)?|\b\d{1,3}(?:\.\d{1,3}){3}\b`)
 )
 
+// bare is a name in lower case from its first letter or digit to its last, and of how many
+// runs of these it is.
+func bare(name string) (string, int) {
+	runs := runForm.FindAllStringIndex(name, mostRuns)
+	if len(runs) == 0 {
+		return "", 0
+	}
+	return strings.ToLower(name[runs[0][0]:runs[len(runs)-1][1]]), len(runs)
+}
+
 // called is what a name is called in the bundle.
 func (v *veil) called(name string) string {
+	low := strings.ToLower(name)
+	if core := strings.TrimFunc(low, func(r rune) bool { return !unicode.In(r, unicode.L, unicode.N, unicode.M) }); core != "" {
+		low = core // as it is found within a sentence
+	}
 	mac := hmac.New(sha256.New, v.key)
-	mac.Write([]byte(strings.ToLower(name)))
+	mac.Write([]byte(low))
 	return "name-" + strings.ToLower(base32.StdEncoding.EncodeToString(mac.Sum(nil)[:5]))
 }
 
 // text is a sentence without names, addresses and secrets.
 func (v *veil) text(s string) string {
-	return v.clean(addressForm.ReplaceAllStringFunc(v.known(s), v.address))
+	return v.clean.Text(v.label(s))
 }
 
 // label is text for the value of a metric's label, whose paths are those of the API.
 func (v *veil) label(s string) string {
-	return addressForm.ReplaceAllStringFunc(v.known(s), v.address)
+	return addressForm.ReplaceAllStringFunc(v.known(v.clean.Secrets(s)), v.address)
 }
 
-// known is a text without the names that are known: first those that are no word, then
-// words, parts of words, and parts of those.
+// known is a text without the names that are known. What begins and ends with whole runs of
+// letters and digits may be one, whatever is between them; the longest is taken.
 func (v *veil) known(s string) string {
-	if v.odds != nil {
-		s = v.odds.ReplaceAllStringFunc(s, v.called)
-	}
-	for _, form := range []*regexp.Regexp{wordForm, partForm, smallForm} {
-		s = form.ReplaceAllStringFunc(s, func(w string) string {
-			bare := strings.TrimRight(w, ".-")
-			if low := strings.ToLower(bare); v.names[low] && !v.keep[low] {
-				return v.called(bare) + w[len(bare):]
+	var b strings.Builder
+	runs := runForm.FindAllStringIndex(s, -1)
+	done := 0 // bytes of s
+	for i := 0; i < len(runs); {
+		from, next := runs[i][0], i+1
+		for j := min(len(runs), i+v.runs) - 1; j >= i; j-- {
+			name := s[from:runs[j][1]]
+			low := strings.ToLower(name)
+			if kept := v.keep[low]; !kept && !v.names[low] {
+				continue
+			} else if !kept {
+				b.WriteString(s[done:from])
+				b.WriteString(v.called(name))
+				done = runs[j][1]
 			}
-			return w
-		})
+			next = j + 1
+			break
+		}
+		i = next
 	}
-	return s
+	b.WriteString(s[done:])
+	return b.String()
 }
 
 func (v *veil) address(a string) string {
 	ip, err := netip.ParseAddr(strings.TrimPrefix(a, "["))
-	if err != nil || ip.IsLoopback() || ip.IsUnspecified() || v.keep[ip.String()] {
+	if err != nil || ip.IsLoopback() || ip.IsUnspecified() || v.kept(ip.String()) {
 		return a
 	}
 	mac := hmac.New(sha256.New, v.key)
@@ -192,6 +247,12 @@ func (v *veil) address(a string) string {
 		open = "["
 	}
 	return open + "address-" + strings.ToLower(base32.StdEncoding.EncodeToString(mac.Sum(nil)[:5]))
+}
+
+// kept is whether a name, or an address, stays as it is.
+func (v *veil) kept(name string) bool {
+	low, _ := bare(name)
+	return v.keep[low]
 }
 
 // Keys of the log whose values are names, whoever's they are; those of what an administrator
@@ -213,22 +274,15 @@ func (v *veil) value(key, value string) string {
 		return ""
 	case slices.Contains(noteKeys, key):
 		return "(left out)"
-	case slices.Contains(whoKeys, key) && !v.keep[strings.ToLower(value)]:
+	case slices.Contains(whoKeys, key) && !v.kept(value):
 		return v.called(value)
 	case slices.Contains(plainKeys, key): // of the API, which look like paths of this machine
-		return v.known(value)
-	case key == "of" && !v.keep[strings.ToLower(value)]: // a user, a machine, a node, an account
+		if key == "path" {
+			value = pathOf(value, v.called)
+		}
+		return v.clean.Accounts(v.label(value))
+	case key == "of" && !v.kept(value): // a user, a machine, a node, an account
 		return v.called(value)
 	}
 	return v.text(value)
-}
-
-// stay has what the configuration says itself stay as it is: nodes, their addresses.
-func (v *veil) stay(names ...string) {
-	for _, n := range names {
-		if n = strings.ToLower(n); n != "" {
-			v.keep[n] = true
-			delete(v.names, n)
-		}
-	}
 }

@@ -24,6 +24,16 @@ import (
 	"sitegate/raftstore"
 )
 
+// goroutineText is what each goroutine does. All others wait while that is written, so it
+// is bounded; of many goroutines it is said how many do the same.
+func goroutineText() ([]byte, error) {
+	if runtime.NumGoroutine() > goroutinesMost {
+		return profile("goroutine", 1)
+	}
+	b := make([]byte, partMost+1) // one more: it is seen that something is cut off
+	return b[:runtime.Stack(b, true)], nil
+}
+
 func profile(name string, how int) ([]byte, error) {
 	var b bytes.Buffer
 	err := pprof.Lookup(name).WriteTo(&b, how)
@@ -129,15 +139,22 @@ func metricsText(registry *prometheus.Registry, names *veil) []byte {
 	return b.Bytes()
 }
 
-// stays has the nodes and what the configuration names go by their own names.
-func (n *debugNode) stays(v *veil, s setting) {
+// roleKeys are settings whose values are groups, or people.
+var roleKeys = []string{"viewers", "operators", "admins"}
+
+// stays has the nodes and the hosts of the configuration go by their own names. settings
+// are as in the bundle, without accounts and paths, which may look like hosts.
+func (n *debugNode) stays(v *veil, s setting, settings []byte) {
 	v.stay(s.Node, "localhost")
 	for _, m := range n.members() {
 		host, _, _ := net.SplitHostPort(m.Address)
 		v.stay(m.Name, host)
 	}
-	for _, x := range s.Settings(s.from) {
-		v.stay(hostsOf(x.Value)...)
+	for line := range strings.Lines(string(settings)) {
+		key, value, _ := strings.Cut(line, ": ")
+		if name := key[strings.LastIndexByte(key, '.')+1:]; !slices.ContainsFunc(roleKeys, func(role string) bool { return strings.HasPrefix(name, role) }) {
+			v.stay(hostsOf(value)...)
+		}
 	}
 }
 
@@ -184,15 +201,22 @@ func (n *debugNode) alerts(ctx context.Context, text func(string) (string, error
 	return list, nil
 }
 
-// shown is the log without names.
-func (r *recentLines) shown(names *veil) []byte {
+// shown is the log without names; of a long one the end.
+func (r *recentLines) shown(ctx context.Context, names *veil) ([]byte, error) {
 	var b bytes.Buffer
 	for _, l := range r.all() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		fmt.Fprintf(&b, "%s %-5s %s", l.at.UTC().Format("2006-01-02T15:04:05.000Z"), l.level, names.text(l.text))
 		for _, s := range l.said {
 			fmt.Fprintf(&b, " %s=%q", s.key, names.value(s.key, s.value))
 		}
 		b.WriteByte('\n')
 	}
-	return b.Bytes()
+	if beyond := b.Len() - partMost; beyond > 0 {
+		b.Next(beyond)
+		_, _ = b.ReadBytes('\n') // the rest of a line
+	}
+	return b.Bytes(), nil
 }

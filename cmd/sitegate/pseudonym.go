@@ -109,11 +109,16 @@ var aboutUsers = []string{api.PathUsers + "/", api.PathSiteUsers + "/", console.
 
 // path is that of a request, which may be about a user.
 func (p *pseudonyms) path(path string) string {
+	return pathOf(path, func(id string) string { return p.name("user", id) })
+}
+
+// pathOf is the path of a request with another name for the user that it may be about.
+func pathOf(path string, called func(id string) string) string {
 	for _, above := range aboutUsers {
 		if rest, about := strings.CutPrefix(path, above); about {
 			id, act, more := strings.Cut(rest, "/")
-			if id != api.InQuery { // which is not logged
-				id = p.name("user", id)
+			if id != api.InQuery && id != "" { // which is not logged
+				id = called(id)
 			}
 			path = above + id
 			if more {
