@@ -25,7 +25,9 @@ type logFile struct {
 	mu    sync.Mutex
 	f     *os.File // nil: it could not be opened anew
 	size  int64
-	fails bool // which was told
+	full  int64 // the size at which it is put aside: most, or more where that could not be
+	fails bool  // which was told
+	grows bool  // beyond most, which was told
 }
 
 func openLogFile(path string, most int64, keep int, stderr io.Writer, lost *atomic.Uint64) (*logFile, error) {
@@ -46,7 +48,7 @@ func (l *logFile) open() error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	l.f, l.size = f, about.Size()
+	l.f, l.size, l.full = f, about.Size(), l.most
 	return nil
 }
 
@@ -54,7 +56,7 @@ func (l *logFile) open() error {
 func (l *logFile) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.size > 0 && l.size+int64(len(b)) > l.most {
+	if l.size > 0 && l.size+int64(len(b)) > l.full {
 		l.turn()
 	}
 	err := errNotOpen
@@ -78,29 +80,33 @@ func (l *logFile) Write(b []byte) (int, error) {
 
 var errNotOpen = errors.New("it is not open")
 
-// turn puts the file aside, and begins another one. Where that cannot be, the old one grows.
+// turn puts the file aside, and begins another one. Where that cannot be, the old one grows, and
+// it is tried again when as much has come once more.
 func (l *logFile) turn() {
 	aside := func(n int) string { return l.path + "." + strconv.Itoa(n) }
 	var err error
 	if l.keep == 0 {
 		err = os.Remove(l.path)
 	} else {
-		for n := l.keep - 1; n > 0 && err == nil; n-- {
-			if err = os.Rename(aside(n), aside(n+1)); errors.Is(err, fs.ErrNotExist) {
-				err = nil
-			}
+		free := 1 // those behind a gap stay, or trying again would push all of them out
+		for free < l.keep && exists(aside(free)) {
+			free++
+		}
+		for n := free - 1; n > 0 && err == nil; n-- {
+			err = os.Rename(aside(n), aside(n+1))
 		}
 		if err == nil {
 			err = os.Rename(l.path, aside(1))
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		if !l.fails {
+		if !l.grows {
 			tell(l.stderr, "the log is full and cannot be put aside, so it grows: %v", err)
 		}
-		l.fails = true
+		l.grows, l.full = true, l.size+l.most
 		return
 	}
+	l.grows = false
 	l.shut()
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"sitegate/configs"
 )
@@ -169,7 +170,13 @@ func (s *syslogTarget) message(level slog.Level, at time.Time, text []byte) []by
 	if s.network == "udp" {
 		most = syslogDatagram
 	}
-	return m[:min(len(m), most)]
+	if len(m) <= most {
+		return m
+	}
+	for !utf8.RuneStart(m[most]) {
+		most--
+	}
+	return m[:most]
 }
 
 // put has a message wait to be handed over, if there is room.
@@ -242,6 +249,9 @@ func (s *syslogTarget) run() {
 		}
 		wait = s.first
 		s.waiting.Add(-int64(len(m)))
+		if len(s.lines) > 0 { // there may not be room enough yet
+			continue
+		}
 		if n := s.unsaid.Swap(0); n > 0 {
 			s.away.Store(false)
 			s.put(s.message(slog.LevelWarn, time.Now(), fmt.Appendf(nil, `level=WARN msg="lines of the log were lost while its server was away" lines=%d`, n)))

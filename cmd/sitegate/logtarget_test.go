@@ -71,6 +71,40 @@ func TestALogFileIsPutAsideWhenItIsFull(t *testing.T) {
 	}
 }
 
+// A log that cannot be put aside, as where the folder is somebody else's, grows: nothing is lost
+// of it nor of those of before, and that is told once.
+func TestALogFileThatCannotBePutAsideGrows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sitegate.log")
+	if err := os.MkdirAll(filepath.Join(path+".1", "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	var lost atomic.Uint64
+	l, err := openLogFile(path, 100, 1, &stderr, &lost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	for n := range 55 {
+		fmt.Fprintf(l, "line %04d\n", n)
+	}
+	if got := linesIn(t, path); len(got) != 55 || lost.Load() != 0 {
+		t.Errorf("%d lines, and %d lost; want 55", len(got), lost.Load())
+	}
+	if n := strings.Count(stderr.String(), "cannot be put aside"); n != 1 {
+		t.Errorf("it is told %d times, want once: %s", n, stderr.String())
+	}
+	if err := os.RemoveAll(path + ".1"); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 10 {
+		fmt.Fprintf(l, "more %04d\n", n)
+	}
+	if got := linesIn(t, path+".1"); len(got) < 55 {
+		t.Errorf("%d lines are put aside once they can be, want 55 and more", len(got))
+	}
+}
+
 func TestALogFileIsOpenedAnew(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sitegate.log")
