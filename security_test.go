@@ -31,6 +31,8 @@ var decoders = map[string]string{
 	"postings, files of usage and checkouts (.belic)": "upstream/cloudapi.FuzzDesktop",
 	"targets of the forward proxy":                    "upstream/cloudapi.FuzzParseTarget",
 	"the ClientHello in a tunnel":                     "endpoint.FuzzHelloNames",
+	"what the cloud answers otherwise":                "upstream.FuzzAnswers",
+	"the vendor's receipts for files of usage":        "upstream/cloudapi.FuzzSigned",
 	"the cloud's feed":                                "upstream.FuzzChanges",
 	"issuers about themselves, and their keys":        "endpoint.FuzzIssuerAnswers",
 	"issuers' tokens for a code":                      "endpoint.FuzzTokenAnswers",
