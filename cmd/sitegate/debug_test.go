@@ -392,6 +392,7 @@ func TestNamesAreVeiledWhereverTheyStand(t *testing.T) {
 		"read tcp 10.0.0.1:443->10.9.8.7:999: refused": "read tcp 10.0.0.1:443->*:999: refused",
 		"dial [2001:db8::1]:443 from [::1]:5":          "dial [*]:443 from [::1]:5",
 		"adamant lovelaces":                            "adamant lovelaces",
+		"SHA256" + strings.Repeat(":3a", 32):           "SHA256" + strings.Repeat(":3a", 32),
 		"aa:bb:cc:dd:ee:01: refused":                   "*: refused",
 		"of {7f0c-11}, ws 101/b2":                      "of {*}, ws 101/b2",
 		"laptop-oda, stolen by u-2 (EVE@plant.test)":   "*, stolen by * (*)",

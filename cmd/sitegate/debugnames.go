@@ -173,8 +173,9 @@ func (v *veil) stay(names ...string) {
 }
 
 var (
-	runForm     = regexp.MustCompile(`[\p{L}\p{N}\p{M}]+`)
-	addressForm = regexp.MustCompile(`\[?(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{0,4}|\d+\.\d+\.\d+\.\d+)(?:%[\w.-]+)?|\b\d{1,3}(?:\.\d{1,3}){3}\b`)
+	runForm = regexp.MustCompile(`[\p{L}\p{N}\p{M}]+`)
+	// A fingerprint looks like an address in part, and is none.
+	addressForm = regexp.MustCompile(`SHA256(?::[0-9A-Fa-f]{2}){32}|\[?(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{0,4}|\d+\.\d+\.\d+\.\d+)(?:%[\w.-]+)?|\b\d{1,3}(?:\.\d{1,3}){3}\b`)
 )
 
 // bare is a name in lower case from its first letter or digit to its last, and of how many
