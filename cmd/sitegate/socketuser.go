@@ -9,8 +9,17 @@ import (
 // socketUser is which of the system's users is at the other end of a unix socket, by
 // name or by number; empty where the system does not say.
 func socketUser(conn net.Conn) string {
-	uid, ok := peerUser(conn)
+	c, ok := conn.(*net.UnixConn)
 	if !ok {
+		return ""
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return ""
+	}
+	var uid uint32
+	var failed error
+	if err := raw.Control(func(fd uintptr) { uid, failed = peerUID(int(fd)) }); err != nil || failed != nil {
 		return ""
 	}
 	id := strconv.FormatUint(uint64(uid), 10)
