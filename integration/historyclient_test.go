@@ -91,10 +91,15 @@ func (m *machineInHistory) use(ctx context.Context, take, give model.Op, path st
 	}
 }
 
-// giveBack gives it back, and says whether that was answered.
+// giveBack gives it back, and says whether that was answered. Where nothing expires it
+// is patient: what nobody gives back keeps its user's machines waiting.
 func (m *machineInHistory) giveBack(ctx context.Context, give model.Op, path string, id license.ID) bool {
 	nap(ctx, m.some(m.breath))
-	for range 20 {
+	tries := 20
+	if m.lease == 0 {
+		tries = 400
+	}
+	for range tries {
 		if !m.do(give, id, path, id).Unknown {
 			return true
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -221,14 +220,7 @@ func (n *nemesis) hang(node int, d time.Duration) func() {
 	}
 }
 
-func (n *nemesis) ready(node int) bool {
-	resp, err := n.s.HTTP().Get(n.s.Nodes[node].URL + "/readyz")
-	if err != nil {
-		return false
-	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
-}
+func (n *nemesis) ready(node int) bool { return n.s.ready(n.s.Nodes[node]) == nil }
 
 // jump sets a node's clock, by moments or by years.
 func (n *nemesis) jump(node int) func() {

@@ -216,15 +216,26 @@ const patience = time.Minute
 // Eventually waits until what holds, and fails the test if it does not in time.
 func Eventually(t testing.TB, atMost time.Duration, what string, holds func() error) {
 	t.Helper()
+	if err := within(atMost, what, holds); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// within is Eventually for who wants to know: of what holds said last, and at once of
+// a node that has ended.
+func within(atMost time.Duration, what string, holds func() error) error {
 	atMost = max(atMost, patience)
 	deadline := time.Now().Add(atMost)
 	for {
 		err := holds()
 		if err == nil {
-			return
+			return nil
+		}
+		if errors.Is(err, errEnded) {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v: %v", what, atMost, err)
+			return fmt.Errorf("%s: not within %v: %w", what, atMost, err)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

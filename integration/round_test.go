@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,10 @@ func (r round) run(t testing.TB) error {
 	for i := range r.users {
 		users = append(users, fmt.Sprintf("%s-%d", r.name, i+1))
 	}
-	site := r.s.historyRecords(t, append(users, r.more...))
+	site, err := r.s.recordHistory(append(users, r.more...))
+	if err != nil {
+		return err
+	}
 	h := model.Begin()
 	ctx, cancel := context.WithTimeout(context.Background(), r.length)
 	defer cancel()
@@ -68,6 +72,9 @@ func (r round) run(t testing.TB) error {
 	return r.judge(t, h, site)
 }
 
+// errShowsNothing says that too little has happened in a history to judge by it.
+var errShowsNothing = errors.New("the history shows nothing")
+
 func (r round) judge(t testing.TB, h *model.History, site model.Site) error {
 	t.Helper()
 	ops := h.Operations()
@@ -85,7 +92,7 @@ func (r round) judge(t testing.TB, h *model.History, site model.Site) error {
 	}
 	t.Logf("%d operations: %d granted, %d unknown, of which %d may have happened at any time since", len(ops), granted, unknown, open)
 	if per := int(r.length/time.Second) * r.users; granted < per {
-		return fmt.Errorf("a history with %d grants shows nothing; want one a second and user, %d", granted, per)
+		return fmt.Errorf("%w: it has %d grants; want one a second and user, %d", errShowsNothing, granted, per)
 	}
 	m, info, err := h.Check(site, 2*time.Minute)
 	if err != nil {
@@ -98,20 +105,23 @@ func (r round) judge(t testing.TB, h *model.History, site model.Site) error {
 	return err
 }
 
-// awaitEqual waits until every node has the same state. A node is not asked for its
-// index and its counts at one moment, and goes on working: what differs once may only
-// have changed in between, what differs again and again is not the same.
-func (s *Site) awaitEqual(t testing.TB) error {
-	t.Helper()
-	for _, n := range s.Nodes {
-		s.AwaitReady(t, n)
-	}
+// awaitEqual waits until every node has the same state; where they differ, the error
+// wraps errDiffer. A node is not asked for its index and its counts at one moment, and
+// goes on working: what differs once may only have changed in between, what differs
+// again and again is not the same.
+func (s *Site) awaitEqual() error {
 	var differ error
 	again := 0
-	Eventually(t, 30*time.Second, "all nodes are at the same index", func() error {
+	err := within(30*time.Second, "all nodes are at the same index", func() error {
+		if err := s.whole(); err != nil {
+			return err
+		}
 		var first api.Status
 		differ = nil
 		for i, n := range s.Nodes {
+			if err := s.ready(n); err != nil {
+				return fmt.Errorf("%s: %w", n.Name, err)
+			}
 			st, err := s.Status(n)
 			if err != nil {
 				return err
@@ -123,13 +133,13 @@ func (s *Site) awaitEqual(t testing.TB) error {
 				return fmt.Errorf("%s is at %d, %s at %d", st.Node, st.Cluster.Index, first.Node, first.Cluster.Index)
 			}
 			if st.Usage != first.Usage || st.Counts != first.Counts {
-				differ = fmt.Errorf("%s has %+v %+v, %s has %+v %+v", st.Node, st.Usage, st.Counts, first.Node, first.Usage, first.Counts)
+				differ = fmt.Errorf("%w: %s has %+v %+v, %s has %+v %+v", errDiffer, st.Node, st.Usage, st.Counts, first.Node, first.Usage, first.Counts)
 			}
 		}
-		if again++; differ != nil && again < 20 {
+		if again++; again < 20 {
 			return differ
 		}
 		return nil
 	})
-	return differ
+	return cmp.Or(err, differ)
 }

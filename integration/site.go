@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -277,24 +279,49 @@ func (s *Site) start(t testing.TB, n *Node) {
 	n.Process = StartProcess(t, n.Name, env, s.programOf(t, n), "serve", "--config", n.Config)
 }
 
+// errEnded says that a node has ended by itself.
+var errEnded = errors.New("it has ended")
+
+// errDiffer says that nodes that have applied the same do not have the same state.
+var errDiffer = errors.New("the nodes' states differ")
+
+// whole says which node has ended by itself: it wraps errEnded, and errDiffer where
+// the node has ended since its state is another.
+func (s *Site) whole() error {
+	for _, n := range s.Nodes {
+		switch {
+		case !n.Ended():
+		case strings.Contains(n.Output(), "the state of this node is not that of the other nodes"):
+			return fmt.Errorf("%s: %w: %w", n.Name, errEnded, errDiffer)
+		default:
+			return fmt.Errorf("%s: %w; it wrote:\n%s", n.Name, errEnded, n.Output())
+		}
+	}
+	return nil
+}
+
 // AwaitReady waits until a node answers requests.
 func (s *Site) AwaitReady(t testing.TB, n *Node) {
 	t.Helper()
 	Eventually(t, 30*time.Second, n.Name+" is ready", func() error {
 		if n.Ended() {
-			t.Fatalf("%s has ended; it wrote:\n%s", n.Name, n.Output())
+			return fmt.Errorf("%w; it wrote:\n%s", errEnded, n.Output())
 		}
-		resp, err := s.HTTP().Get(n.URL + "/readyz")
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			b, _ := io.ReadAll(resp.Body)
-			return fmt.Errorf("%s: %s", resp.Status, b)
-		}
-		return nil
+		return s.ready(n)
 	})
+}
+
+func (s *Site) ready(n *Node) error {
+	resp, err := s.HTTP().Get(n.URL + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		b, _ := io.ReadAll(resp.Body)
+		return fmt.Errorf("%s: %s", resp.Status, b)
+	}
+	return nil
 }
 
 // HTTP is a plain client that trusts the nodes.
