@@ -9,13 +9,14 @@ import (
 	"sitegate/configs"
 )
 
-// destination is what a node has to reach outside the site.
+// destination is what a node has to reach by the way out.
 type destination struct {
 	addr    string // host:port
 	purpose string
 	cloud   string // the cloud's address, if it is there: it is asked whether it is one
 	issuer  string // likewise the sign-in
 	signIn  bool
+	mail    *configs.Mail // it is the mail server; nil: it speaks HTTP
 }
 
 // destinationsOf are all that are known by name: the cloud first, whose answers matter most.
@@ -66,6 +67,9 @@ func destinationsOf(c configs.Config) []destination {
 	if c.Alerts != nil {
 		for _, w := range c.Alerts.Webhooks {
 			add(w.URL, "alerts (webhook "+w.Name+")")
+		}
+		if m := c.Alerts.Mail; m != nil {
+			list = append(list, destination{addr: strings.ToLower(m.Server), purpose: "alerts (mail)", mail: m})
 		}
 	}
 	return list

@@ -2,12 +2,12 @@
 //
 // It looks at the configuration and its files, this server's clock and addresses, the names of the proxies, the PAC file, each proxy (TCP, TLS, what it
 // asks for, each scheme that could answer), and through them at each destination of the vendor's: whether it lets through, whose certificate comes back, and
-// whether the vendor answers and not a sign-in page, takes this site's secret, and is quick enough. What a step needs and did not work makes it SKIP, so that the first FAIL is the one to look at.
+// whether the vendor answers and not a sign-in page, takes this site's secret, and is quick enough, and whether the mail server of alerts speaks TLS and answers. What a step needs and did not work makes it SKIP, so that the first FAIL is the one to look at.
 // At the end stands what a firewall team has to open.
 //
 // It promises to be harmless. It writes nothing but the bundle that it is asked for. A proxy is shown its secret once at most in a run: the first destination
 // that goes through it (Config.To) is asked with it, the others without, and what a proxy then does not answer is SKIP. A secret that the
-// running node has stopped sending is not sent. The site's own secret is shown once, to the sign-in that the configuration names and nobody else. Every step and the whole have an end.
+// running node has stopped sending is not sent. The site's own secret is shown once, to the sign-in that the configuration names and nobody else. No mail is sent, and nobody signs in at the mail server. Every step and the whole have an end.
 //
 // It leaves to others how a hop is tried (upstream/egress), where the configuration and the node's status are from, and the exit status (cmd/sitegate).
 package doctor

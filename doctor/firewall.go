@@ -76,7 +76,15 @@ func (x *examination) firewall(ctx context.Context, hops []*hop) []Opening {
 	}
 	for i := range x.destinations {
 		d := &x.destinations[i]
-		outward(d.addr, d.purpose, slices.DeleteFunc(slices.Clone(hops), func(h *hop) bool { return !slices.Contains(h.to, d) }))
+		by := slices.DeleteFunc(slices.Clone(hops), func(h *hop) bool { return !slices.Contains(h.to, d) })
+		switch {
+		case d.mail == nil:
+			outward(d.addr, d.purpose, by)
+		case d.mail.TLS == configs.MailImplicit:
+			outwardBy(d.addr, "TCP, SMTP over TLS", d.purpose, by)
+		default:
+			outwardBy(d.addr, "TCP, SMTP with STARTTLS", d.purpose, by)
+		}
 	}
 	if x.Settings.Usage.Way == "csv" {
 		for _, host := range x.Settings.Usage.UploadHosts {
@@ -84,13 +92,6 @@ func (x *examination) firewall(ctx context.Context, hops []*hop) []Opening {
 				outward("*"+host+":443", "usage files (PUT)", ways("any"+host+":443")) // a name that is not known yet
 			}
 		}
-	}
-	if a := x.Settings.Alerts; a != nil && a.Mail != nil { // which speaks SMTP: sitegate alert test tries it
-		protocol := "TCP, SMTP with STARTTLS"
-		if a.Mail.TLS == configs.MailImplicit {
-			protocol = "TCP, SMTP over TLS"
-		}
-		outwardBy(a.Mail.Server, protocol, "alerts (mail)", ways(a.Mail.Server))
 	}
 	for _, k := range x.kdcs() {
 		add(here, k, "TCP", "Kerberos KDC")
@@ -108,7 +109,10 @@ func (x *examination) firewall(ctx context.Context, hops []*hop) []Opening {
 	return list
 }
 
-// inside are the rows within the site: nodes, time, names, desktops.
+// logServers are the protocols of log servers that are not this machine's own.
+var logServers = map[string]string{"udp": "UDP, syslog", "tcp": "TCP, syslog", "tls": "TCP, syslog over TLS"}
+
+// inside are the rows within the site: nodes, log server, time, names, desktops.
 func (x *examination) inside(here string, add func(source, destination, protocol, purpose string)) {
 	if s := x.Status; s != nil && len(s.Cluster.Members) > 1 {
 		for _, m := range s.Cluster.Members {
@@ -122,6 +126,9 @@ func (x *examination) inside(here string, add func(source, destination, protocol
 				add(here, p.Address, openTLS, "peer "+p.Name+", both ways")
 			}
 		}
+	}
+	if network, address := x.Settings.Log.SyslogServer(); x.Settings.Log.Target == configs.LogSyslog && logServers[network] != "" {
+		add(here, address, logServers[network], "log server")
 	}
 	add(here, "the site's time servers:123", "UDP, NTP", "time")
 	add(here, "the site's DNS servers:53", "UDP and TCP", "names")

@@ -163,6 +163,12 @@ func (x *examination) tellDestination(h *hop, d *destination) {
 		return
 	}
 	x.add(c)
+	if failed == greeting {
+		c := Check{Step: "answer", Of: of, State: Fail}
+		c.explain(f.Err)
+		x.add(c)
+		return
+	}
 	x.add(certificate(of, d, f))
 	if failed == through {
 		for _, c := range f.answers {

@@ -202,7 +202,13 @@ func (x *examination) try(ctx context.Context, h *hop, d *destination) finding {
 			f.clocks = append(f.clocks, clockReading{of: d.host(), ahead: outside(date, begun, time.Now())})
 		}
 	})
+	if d.mail != nil {
+		p.Before, p.Speak = startTLS(d), speakMail(d, func(c Check) { f.answers = append(f.answers, c) })
+	}
 	f.Finding, f.err = x.dialer.Check(ctx, p)
+	if d.mail != nil {
+		f.Err = mailError(d, f.Err)
+	}
 	for _, s := range f.Schemes {
 		if s.Tried && s.Err != nil && taken(s.Err) { // a scheme that works says more than a stronger one that does not
 			f.Err = s.Err
@@ -248,6 +254,7 @@ const (
 	asking                 // what it says without credentials
 	proving                // with credentials
 	opening                // the destination, by the proxy or directly
+	greeting               // a mail server, before TLS
 	verifying              // TLS with the destination
 	through
 )
@@ -270,6 +277,8 @@ func stageOf(err error) stage {
 		return asking
 	case egress.ProxyAuthRequired, egress.ProxyAuthRejected, egress.ProxySecretUnusable, egress.KerberosClockSkew, egress.KerberosSPN, egress.KerberosFailed:
 		return proving
+	case mailSilent, mailNoTLS:
+		return greeting
 	case egress.TLSIntercepted, egress.TLSNameMismatch, egress.TLSExpired, egress.TLSFailed:
 		return verifying
 	}

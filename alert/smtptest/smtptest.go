@@ -32,6 +32,7 @@ type Server struct {
 	refuse  string // the answer to MAIL, instead of 250
 	silent  bool   // it does not greet
 	refused int
+	asked   bool // somebody has begun to sign in
 	wg      sync.WaitGroup
 }
 
@@ -103,6 +104,9 @@ func (s *Server) Open() int {
 	defer s.mu.Unlock()
 	return len(s.open)
 }
+
+// SignedIn reports whether anybody has begun to sign in, with the right secret or not.
+func (s *Server) SignedIn() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.asked }
 
 // Refuse has it answer so to every mail (450 …) until it is told the empty string, and
 // tells how often it has.
@@ -179,6 +183,9 @@ func (x *conversation) step() bool {
 		}
 		x.c, x.in, x.secure = over, bufio.NewReader(over), true
 	case "AUTH":
+		x.s.mu.Lock()
+		x.s.asked = true
+		x.s.mu.Unlock()
 		return x.signIn(rest)
 	case "MAIL":
 		x.begin(rest)

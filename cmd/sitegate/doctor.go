@@ -23,8 +23,9 @@ Usage: sitegate doctor [--config FILE] [--json] [--to HOST:PORT] [--bundle FILE]
 Goes along the way out step by step and says which hop is to blame, and whom to
 ask for what: configuration, clock, names, PAC file, each proxy (TCP, TLS, what it
 asks for, each scheme), each host of the vendor's (let through, certificate,
-answer, this site's token, how long an answer takes). Rows are PASS, WARN, FAIL or SKIP; begin with the first FAIL. At the end is
-a table for the firewall team. It takes a minute at most.
+answer, this site's token, how long an answer takes), the mail server of alerts
+(TLS and a greeting: no mail is sent). Rows are PASS, WARN, FAIL or SKIP; begin with
+the first FAIL. At the end is a table for the firewall team. It takes a minute at most.
 
 It reads the configuration as "serve" would. If the node runs, what that knows is
 used, too. Nothing is changed. A proxy is shown its secret once in a run, for the

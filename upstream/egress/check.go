@@ -26,6 +26,10 @@ type Probe struct {
 	// Withhold sends no user name, password or ticket: a proxy that asks for them ends the check (Finding.Withheld).
 	Withhold bool
 	TLS      bool // begin TLS with the destination
+	// Before, with TLS, is what is spoken before TLS begins, as STARTTLS wants it; its error ends the check and is Finding.Err. Nil: nothing is.
+	Before func(c net.Conn) error
+	// Speak, with TLS, has the connection to itself, for a protocol that is not HTTP, and none is offered; Then is not called. Nil: nothing is spoken.
+	Speak func(c net.Conn)
 	// Then, with TLS, may send requests to the destination over the one connection that was opened, one after the other. When that has ended they fail:
 	// another would need the credentials again. Nil: none are sent.
 	Then func(ctx context.Context, over http.RoundTripper)
@@ -111,8 +115,24 @@ func (d *Dialer) Check(ctx context.Context, probe Probe) (Finding, error) {
 	if !probe.TLS {
 		return f, nil
 	}
+	stop := context.AfterFunc(ctx, func() { _ = tunnel.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if probe.Before != nil {
+		if f.Err = probe.Before(tunnel); f.Err != nil {
+			return f, nil
+		}
+	}
+	protocols := []string{"h2", "http/1.1"}
+	if probe.Speak != nil {
+		protocols = nil
+	}
 	var secured *tls.Conn
-	if secured, f.TLS, f.Err = w.checkTLS(ctx, tunnel, host, addr); f.Err == nil && probe.Then != nil {
+	secured, f.TLS, f.Err = w.checkTLS(ctx, tunnel, host, addr, protocols)
+	switch {
+	case f.Err != nil:
+	case probe.Speak != nil:
+		probe.Speak(secured)
+	case probe.Then != nil:
 		over := overOne(secured)
 		probe.Then(ctx, over)
 		over.CloseIdleConnections()
@@ -222,11 +242,11 @@ func (p *proxy) checkSchemes(ctx context.Context, f *Finding, addr string, offer
 }
 
 // checkTLS looks at the destination's certificate, and reads it even if it is not trusted.
-func (w *way) checkTLS(ctx context.Context, raw net.Conn, host, addr string) (*tls.Conn, *Certificate, error) {
+func (w *way) checkTLS(ctx context.Context, raw net.Conn, host, addr string, protocols []string) (*tls.Conn, *Certificate, error) {
 	begun := time.Now()
 	var seen tls.ConnectionState
 	cfg := w.roots.config(host)
-	cfg.NextProtos = []string{"h2", "http/1.1"}
+	cfg.NextProtos = protocols
 	roots := cfg.RootCAs
 	cfg.InsecureSkipVerify = true // it is verified below, after it has been noted down
 	cfg.VerifyConnection = func(s tls.ConnectionState) error {
