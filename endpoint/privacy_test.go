@@ -89,10 +89,17 @@ func TestAPersonIsErasedAsFarAsMayBe(t *testing.T) {
 		t.Errorf("got %d names forgotten, and %v; want 2, and %v", got.Forgotten, kinds, want)
 	}
 	var page api.AuditPage
-	raw := it.want(t, 200, "", "GET", "/v1/audit?names=true", nil)
-	raw.into(t, &page)
-	if strings.Contains(strings.ToLower(string(raw.raw)), `"ada`) || strings.Contains(string(raw.raw), "as Ada says") {
-		t.Errorf("the trail still knows the name: %s", raw.raw)
+	it.want(t, 200, "", "GET", "/v1/audit?names=true", nil).into(t, &page)
+	page.Trail.Hash, page.Trail.Anchor = "", ""
+	for i := range page.Items {
+		page.Items[i].Hash = "" // any hash may begin with ada
+	}
+	trail, err := json.Marshal(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.ToLower(string(trail)); strings.Contains(text, `"ada`) || strings.Contains(text, "as ada says") {
+		t.Errorf("the trail still knows the name: %s", trail)
 	}
 	var v api.AuditVerified
 	it.want(t, 200, "", "GET", "/v1/audit/verify", nil).into(t, &v)
