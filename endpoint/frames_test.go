@@ -329,10 +329,12 @@ func FuzzFramesInPieces(f *testing.F) {
 			}
 			return texts, err
 		}
-		want, err := all(max(1, len(data)))
-		got, err2 := all(max(1, int(step)))
-		if !slices.EqualFunc(got, want, bytes.Equal) || fmt.Sprint(err) != fmt.Sprint(err2) {
-			t.Errorf("in pieces of %d: %q, %v; at once: %q, %v", step, got, err2, want, err)
-		}
+		synctest.Test(t, func(t *testing.T) { // how often frames may come goes by the clock
+			want, err := all(max(1, len(data)))
+			got, err2 := all(max(1, int(step)))
+			if !slices.EqualFunc(got, want, bytes.Equal) || fmt.Sprint(err) != fmt.Sprint(err2) {
+				t.Errorf("in pieces of %d: %q, %v; at once: %q, %v", step, got, err2, want, err)
+			}
+		})
 	})
 }
