@@ -5,13 +5,17 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
@@ -229,6 +233,53 @@ func TestADeadIssuerHoldsNobodyUp(t *testing.T) {
 	if _, _, err := is.key(t.Context(), "k7"); err == nil {
 		t.Error("an unknown key was found")
 	}
+}
+
+// patient answers a second after each question with what an issuer says of itself and its keys.
+type patient struct{ asked atomic.Int32 }
+
+func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.asked.Add(1)
+	time.Sleep(time.Second)
+	body := onlyKey
+	if strings.HasSuffix(r.URL.Path, "/openid-configuration") {
+		body = `{"issuer":"https://sign-in.test","jwks_uri":"https://sign-in.test/jwks"}`
+	}
+	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+// However many tokens come with a key that is not known, before a reading, during it and at
+// the moment when it ends, it is the only one.
+func TestManyUnknownKeysAreOneReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var issuer patient
+		is, err := newIssuer(Issuer{URL: "https://sign-in.test", Audience: "site-gateway", Client: &http.Client{Transport: &issuer}}, t.TempDir(), slog.New(slog.DiscardHandler), testMetrics(t), func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() { is.run(ctx) })
+		for i := range 300 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i%3) * time.Second)
+				if i%2 == 0 {
+					is.key(ctx, "z")
+				} else {
+					is.endpoints(ctx)
+				}
+			})
+		}
+		time.Sleep(keysAtMost / 2)
+		if n := issuer.asked.Load(); n != 2 {
+			t.Errorf("the issuer was asked %d times; want twice, for one reading", n)
+		}
+		if _, mark, err := is.key(ctx, "a"); mark == nil || err != nil {
+			t.Errorf("the key that it lists: %v", err)
+		}
+		cancel()
+		all.Wait()
+	})
 }
 
 func TestOnlyPublicSigningKeysAreKept(t *testing.T) {

@@ -117,23 +117,30 @@ func newIssuer(cfg Issuer, dir string, log *slog.Logger, m *metrics, forget func
 func (is *issuer) key(ctx context.Context, id string) (jose.JSONWebKey, *keyMark, error) {
 	is.mu.Lock()
 	k, mark, err := is.look(id)
-	next, lately := is.next, time.Since(is.tried) < keysAtMost
-	is.mu.Unlock()
-	if mark != nil || lately {
+	if mark != nil || time.Since(is.tried) < keysAtMost {
+		is.mu.Unlock()
 		return k, mark, err
 	}
-	is.await(ctx, next)
+	next := is.asked()
+	is.mu.Unlock()
+	await(ctx, next)
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	return is.look(id)
 }
 
-// await has the issuer be read now, and waits for a moment until it was.
-func (is *issuer) await(ctx context.Context, next <-chan struct{}) {
+// asked has the issuer be read now, or as soon as it is run, and tells when that has ended.
+// is.mu is held, and so a reading that ends has answered everybody who has rung.
+func (is *issuer) asked() (next <-chan struct{}) {
 	select {
 	case is.ring <- struct{}{}:
 	default:
 	}
+	return is.next
+}
+
+// await waits for a moment until a reading has ended.
+func await(ctx context.Context, next <-chan struct{}) {
 	timer := time.NewTimer(keysWait)
 	defer timer.Stop()
 	select {

@@ -32,13 +32,13 @@ const maxEndpoint = 2048 // bytes of an address
 func (is *issuer) endpoints(ctx context.Context) (about aboutIssuer, ok bool) {
 	is.mu.Lock()
 	about = is.about
-	next, lately := is.next, time.Since(is.tried) < keysAtMost
-	is.mu.Unlock()
-	if about.Issuer == "" && !lately {
-		is.await(ctx, next)
+	if about.Issuer == "" && time.Since(is.tried) >= keysAtMost {
+		next := is.asked()
+		is.mu.Unlock()
+		await(ctx, next)
 		is.mu.Lock()
 		about = is.about
-		is.mu.Unlock()
 	}
+	is.mu.Unlock()
 	return about, is.sound(about.Authorize) && is.sound(about.Token)
 }
