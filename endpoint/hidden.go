@@ -100,8 +100,8 @@ func (e *Endpoint) machineNamed(c *call, m license.Machine) sought {
 func (w sought) any() bool { return w == sought{} }
 
 // is reports whether a machine is what was asked about.
-func (e *Endpoint) is(s *license.State, w sought, m license.Machine) bool {
-	return w.Machine != (license.Machine{}) && m.Is(w.Machine) || w.called != "" && m != (license.Machine{}) && e.shownMachine(s, m).Name == w.called
+func (e *Endpoint) is(w sought, m license.Machine) bool {
+	return w.Machine != (license.Machine{}) && m.Is(w.Machine) || w.called != "" && m != (license.Machine{}) && e.shownMachine(nil, m).Name == w.called
 }
 
 // actual is the machine that an act is about, where it goes by another name.

@@ -84,16 +84,20 @@ func TestWhatIsOpen(t *testing.T) {
 			t.Errorf("%s finds %q, %d in all; want %q", query, got, l.Total, want)
 		}
 	}
-	var pages []string
-	for next := ""; ; {
-		r.look(t, 200, "/v1/site/open?limit=1&after="+next, &l)
-		pages = append(pages, ids(l))
-		if next = l.Next; next == "" {
-			break
+	for query, want := range map[string]string{"": third + " " + second + " " + first, "&user=ada": third + " " + first} {
+		var pages []string
+		for next := ""; ; {
+			r.look(t, 200, "/v1/site/open?limit=1"+query+"&after="+next, &l)
+			if pages = append(pages, ids(l)); l.Total != len(strings.Fields(want)) {
+				t.Errorf("%s: %d in all; want %q", query, l.Total, want)
+			}
+			if next = l.Next; next == "" || len(pages) > 3 {
+				break
+			}
 		}
-	}
-	if got := strings.Join(pages, " "); got != third+" "+second+" "+first {
-		t.Errorf("page by page there are %s", got)
+		if got := strings.Join(pages, " "); got != want {
+			t.Errorf("%s: page by page there are %s; want %s", query, got, want)
+		}
 	}
 
 	r.want(t, 204, "ben", "DELETE", "/v1/sessions/"+second, api.MachineRequest{Machine: ws202})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sitegate/api"
+	"sitegate/endpoint/roster"
 	"sitegate/license"
 )
 
@@ -66,5 +67,5 @@ func (e *Endpoint) siteAudit(c *call) (reply, error) {
 // found reports whether a record has all the words.
 func found(r api.AuditRecord, words []string) bool {
 	text := strings.ToLower(strings.Join([]string{r.What, r.By, r.ByName, r.Via, r.User, r.UserName, r.Machine, r.MachineName, r.About, r.NoteText, r.From}, " "))
-	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
+	return roster.Contains(text, words)
 }

@@ -211,7 +211,9 @@ func (e *Endpoint) closed(c *call, q roster.Query, n *notice.Notice) (x api.Open
 		x.Kind = "checkout"
 	}
 	e.gw.View(func(s *license.State) {
-		is = e.roster.Fits(s, &q, roster.Row{ID: n.ID, User: n.User, Product: n.Product, License: n.License, Machine: n.Machine, Checkout: x.Kind == "checkout"})
+		if is = e.roster.Fits(s, &q, roster.Row{ID: n.ID, User: n.User, Product: n.Product, License: n.License, Machine: n.Machine, Checkout: x.Kind == "checkout"}); !is {
+			return
+		}
 		x.User, x.Machine = e.userID(c, s, n.User), e.machineOf(c, s, n.Machine)
 		x.Name, x.Email = e.shownUser(s, n.User)
 		x.ProductName, x.Capped = shownProduct(s, n.Product)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sitegate/api"
+	"sitegate/endpoint/roster"
 	"sitegate/license"
 	"sitegate/notice"
 	"sitegate/phrase"
@@ -69,10 +70,8 @@ func (e *Endpoint) refusals(c *call) (reply, error) {
 		}
 		shown := e.shownRefusal(c, event, r)
 		text := strings.ToLower(strings.Join([]string{shown.User, shown.Name, shown.Email, shown.Machine.Name, shown.Product, shown.ProductName, shown.Reason, shown.Title}, " "))
-		for _, w := range words {
-			if !strings.Contains(text, w) {
-				return false
-			}
+		if !roster.Contains(text, words) {
+			return false
 		}
 		out.Items = append(out.Items, shown)
 		return true
@@ -197,7 +196,7 @@ func (e *Endpoint) history(c *call) (reply, error) {
 // happened is an event, where it is about the user or the machine.
 func (e *Endpoint) happened(c *call, event license.Event, user license.UserID, m sought) (out api.HistoryItem, ok bool) {
 	about := func(u license.UserID, machine license.Machine) bool {
-		return u != "" && (user == "" || u == user) && (m.any() || e.is(nil, m, machine))
+		return u != "" && (user == "" || u == user) && (m.any() || e.is(m, machine))
 	}
 	out = api.HistoryItem{Seq: event.Seq, At: event.At.Std()}
 	var machine license.Machine

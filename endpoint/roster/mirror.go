@@ -40,8 +40,6 @@ type licenseRow struct {
 	words    string
 	assignee license.UserID
 	ends     license.Time
-	starts   license.Time
-	kind     license.Kind
 	lost     bool // assigned to somebody who is not in the account
 	used     bool // since its assignment, or since the site was founded
 }
@@ -137,7 +135,7 @@ func (x *licenseRow) fits(q *LicenseQuery, words []string) bool {
 		q.State == Ended && !over:
 		return false
 	}
-	return contains(x.words, words)
+	return Contains(x.words, words)
 }
 
 // Owned is how many named-user licenses of each product run at a time.
@@ -167,7 +165,7 @@ func (m *Mirror) Users(text, after string, most int) (ids []license.UserID, next
 	last := ""
 	for i := range m.users {
 		x := &m.users[i]
-		if !contains(x.words, words) {
+		if !Contains(x.words, words) {
 			continue
 		}
 		total++
@@ -206,15 +204,6 @@ func (m *Mirror) Hidden(called string) (id license.UserID, found bool) {
 	m.follow()
 	id, found = m.hidden[called]
 	return id, found
-}
-
-func contains(text string, words []string) bool {
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			return false
-		}
-	}
-	return true
 }
 
 // follow brings the lists up to date. The lock is held.
@@ -297,7 +286,7 @@ func (m *Mirror) each(f func(*license.State, license.Key)) {
 }
 
 func (m *Mirror) licenseOf(s *license.State, l *license.License) licenseRow {
-	x := licenseRow{id: l.ID, product: l.Product, assignee: l.Assignee, starts: l.Starts, ends: l.Ends, kind: l.Kind,
+	x := licenseRow{id: l.ID, product: l.Product, assignee: l.Assignee, ends: l.Ends,
 		lost: license.NotFound(s, l), used: l.LastUsed != 0}
 	words := []string{string(l.ID), string(l.Product)}
 	name := string(l.Product)

@@ -174,6 +174,20 @@ type Found struct {
 	Next  uint64 // to be asked for as Before; zero: that was all
 	Total int    // how many fit the query, on all pages
 	All   int    // how many there are
+
+	last uint64 // the token of the last row
+}
+
+// add counts a row that fits, and takes it if it is of the page. The newest come first.
+func (f *Found) add(q *Query, x *row) {
+	f.Total++
+	switch {
+	case q.Before != 0 && x.token >= q.Before:
+	case len(f.Rows) < q.Most:
+		f.Rows, f.last = append(f.Rows, x.Row), x.token
+	default:
+		f.Next = f.last
+	}
 }
 
 // Find looks for rows as they are now.
@@ -184,7 +198,11 @@ func (r *Roster) Find(q Query) Found {
 	words := strings.Fields(strings.ToLower(q.Words))
 	out := Found{All: len(r.rows) - r.dead}
 	if q.User != "" {
-		r.ofUser(q, words, &out)
+		for _, k := range slices.Backward(r.of[q.User]) {
+			if i, there := r.at(k); there && r.rows[i].fits(&q, words) {
+				out.add(&q, &r.rows[i])
+			}
+		}
 		return out
 	}
 	everything := len(words) == 0 && q.Kind == Any && q.Product == "" && q.Machine == (license.Machine{}) && q.Called == "" && q.Products == nil
@@ -193,40 +211,12 @@ func (r *Roster) Find(q Query) Found {
 		if x.dead || !everything && !x.fits(&q, words) {
 			continue
 		}
-		out.Total++
-		if q.Before == 0 || x.token < q.Before {
-			if len(out.Rows) < q.Most {
-				out.Rows = append(out.Rows, x.Row)
-			} else if out.Next == 0 && len(out.Rows) > 0 {
-				out.Next = r.tokenOf(out.Rows[len(out.Rows)-1])
-				if everything {
-					out.Total = out.All
-					break
-				}
-			}
+		if out.add(&q, x); everything && out.Next != 0 {
+			out.Total = out.All
+			break
 		}
 	}
 	return out
-}
-
-func (r *Roster) tokenOf(x Row) uint64 {
-	for _, k := range r.of[x.User] {
-		if k.id == x.ID {
-			return k.token
-		}
-	}
-	return 0
-}
-
-func (r *Roster) ofUser(q Query, words []string, out *Found) {
-	for _, k := range slices.Backward(r.of[q.User]) {
-		if i, there := r.at(k); there && r.rows[i].fits(&q, words) {
-			out.Total++
-			if len(out.Rows) < q.Most {
-				out.Rows = append(out.Rows, r.rows[i].Row)
-			}
-		}
-	}
 }
 
 // Fits reports whether a row that is in no roster is what is looked for.
@@ -245,8 +235,13 @@ func (x *row) fits(q *Query, words []string) bool {
 		(q.Machine != (license.Machine{}) || q.Called != "") && !q.on(x):
 		return false
 	}
+	return Contains(x.words, words)
+}
+
+// Contains reports whether a text has each of some words somewhere, all in lower case.
+func Contains(text string, words []string) bool {
 	for _, w := range words {
-		if !strings.Contains(x.words, w) {
+		if !strings.Contains(text, w) {
 			return false
 		}
 	}
