@@ -107,8 +107,23 @@ func TestWhoIsHiddenIsActedOn(t *testing.T) {
 	if len(l.Items) != 1 || l.Items[0].User != "ada" || l.Items[0].Name != called("user", "ada") || l.Items[0].Email != "" || l.Items[0].Machine != (api.Machine{ID: "m-101", Name: called("machine", "WS-101")}) {
 		t.Errorf("an operator is shown %+v", l.Items)
 	}
+	if a := newSeat(t, "ada", ws101).bind(t, r); a.StatusCode != 200 {
+		t.Fatalf("binding a key: %d %s", a.StatusCode, a.raw)
+	}
+	shown := api.Machine{Name: called("machine", "WS-101")}
+	var out api.Checkout
+	r.want(t, 201, "", "POST", "/v1/users/"+called("user", "ada")+"/checkouts", api.CheckoutForRequest{ID: newUUID(t), Product: "road", Machine: shown}, operator).into(t, &out)
+	if out.Machine != ws101 {
+		t.Errorf("it is checked out to %+v; want %+v", out.Machine, ws101)
+	}
+	r.want(t, 204, "", "POST", "/v1/users/"+called("user", "ada")+"/forget-key", api.ForgetKeyRequest{Machine: shown, Note: "a new disk"}, operator)
+	r.node.View(func(s *license.State) {
+		if keys := license.KeysOf(s, "ada"); len(keys) != 0 {
+			t.Errorf("the keys of ada's machines are %+v; want none", keys)
+		}
+	})
 	r.want(t, 204, "", "POST", "/v1/users/"+called("user", "ada")+"/block", api.ReleaseRequest{Note: "left"}, operator)
-	r.want(t, 204, "", "POST", "/v1/machines/block", api.MachineBlockRequest{Machine: api.Machine{Name: called("machine", "WS-101")}, Note: "lost"}, operator)
+	r.want(t, 204, "", "POST", "/v1/machines/block", api.MachineBlockRequest{Machine: shown, Note: "lost"}, operator)
 	r.node.View(func(s *license.State) {
 		if _, barred := license.UserBar(s, "ada"); !barred {
 			t.Error("ada is not blocked")

@@ -12,29 +12,28 @@ import (
 // checkOutFor is POST /v1/users/{id}/checkouts: for a user's machine that may have no
 // way to the site itself.
 func (e *Endpoint) checkOutFor(c *call, in api.CheckoutForRequest) (reply, error) {
-	user, err := c.named()
+	name, err := c.named()
 	if err != nil {
-		return reply{}, err
-	}
-	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	id, err := parseID(in.ID)
 	if err != nil {
 		return reply{}, err
 	}
-	if err := words(in.Product, in.Version, in.Machine.ID, in.Machine.Name); err != nil {
+	if err := words(in.Product, in.Version); err != nil {
 		return reply{}, err
 	}
-	if in.Machine.ID == "" && in.Machine.Name == "" {
-		return reply{}, malformed("machine has neither an id nor a name")
-	}
-	a, err := decided(e.gw.CheckOut(c.ctx, license.CheckOut{ID: id, User: license.UserID(user), Product: license.ProductID(in.Product),
-		Machine: license.Machine{ID: in.Machine.ID, Name: in.Machine.Name}, Version: in.Version, Until: license.TimeOf(in.Until), By: in.By, Note: in.Note}))
+	m, err := e.which(c, in.Machine, &in.By, in.Note)
 	if err != nil {
 		return reply{}, err
 	}
-	e.log.InfoContext(c.ctx, "checkout made", "id", c.id, "user", user, "machine", in.Machine.Name, "product", in.Product, "by", in.By)
+	user := e.userNamed(c, name)
+	a, err := decided(e.gw.CheckOut(c.ctx, license.CheckOut{ID: id, User: user, Product: license.ProductID(in.Product),
+		Machine: m, Version: in.Version, Until: license.TimeOf(in.Until), By: in.By, Note: in.Note}))
+	if err != nil {
+		return reply{}, err
+	}
+	e.log.InfoContext(c.ctx, "checkout made", "id", c.id, "user", user, "machine", m.Name, "product", in.Product, "by", in.By)
 	return reply{status: created(a.Outcome.Repeat), body: checkout(a.Outcome.Checkout, a.Epoch)}, nil
 }
 

@@ -51,15 +51,13 @@ func (e *Endpoint) forgetKey(c *call, in api.ForgetKeyRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if in.Machine.ID == "" && in.Machine.Name == "" || !plain(in.Machine.ID) || !plain(in.Machine.Name) {
-		return reply{}, malformed("the machine has neither id nor name, or one that is longer than 256 bytes or has control characters")
-	}
-	if err := c.said(&in.By, in.Note); err != nil {
+	m, err := e.which(c, in.Machine, &in.By, in.Note)
+	if err != nil {
 		return reply{}, err
 	}
-	m := license.Machine{ID: in.Machine.ID, Name: in.Machine.Name}
-	_, err = decided(e.gw.ForgetKey(c.ctx, license.ForgetKey{User: license.UserID(user), Machine: m, By: in.By, Note: in.Note}))
-	return e.acted(c, err, "forget-key", "user", user, in.By)
+	whose := e.userNamed(c, user)
+	_, err = decided(e.gw.ForgetKey(c.ctx, license.ForgetKey{User: whose, Machine: m, By: in.By, Note: in.Note}))
+	return e.acted(c, err, "forget-key", "user", string(whose), in.By)
 }
 
 // machine reads the machine that a request speaks of. A session token is good for its own

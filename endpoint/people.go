@@ -83,7 +83,7 @@ func (e *Endpoint) releaseUser(c *call, in api.ReleaseRequest) (reply, error) {
 
 // blockMachine is POST /v1/machines/block.
 func (e *Endpoint) blockMachine(c *call, in api.MachineBlockRequest) (reply, error) {
-	m, err := e.which(c, &in)
+	m, err := e.which(c, in.Machine, &in.By, in.Note)
 	if err != nil {
 		return reply{}, err
 	}
@@ -93,7 +93,7 @@ func (e *Endpoint) blockMachine(c *call, in api.MachineBlockRequest) (reply, err
 
 // unblockMachine is POST /v1/machines/unblock.
 func (e *Endpoint) unblockMachine(c *call, in api.MachineBlockRequest) (reply, error) {
-	m, err := e.which(c, &in)
+	m, err := e.which(c, in.Machine, &in.By, in.Note)
 	if err != nil {
 		return reply{}, err
 	}
@@ -111,12 +111,11 @@ func (e *Endpoint) whom(c *call, in *api.ReleaseRequest) (license.UserID, error)
 }
 
 // which reads the machine that is meant, by its id or its name, and who acts.
-func (e *Endpoint) which(c *call, in *api.MachineBlockRequest) (license.Machine, error) {
-	m := in.Machine
+func (e *Endpoint) which(c *call, m api.Machine, by *string, note string) (license.Machine, error) {
 	if m.ID == "" && m.Name == "" || !plain(m.ID) || !plain(m.Name) {
 		return license.Machine{}, malformed("the machine has neither id nor name, or one that is longer than 256 bytes or has control characters")
 	}
-	return e.actual(license.Machine{ID: m.ID, Name: m.Name}), c.said(&in.By, in.Note)
+	return e.actual(license.Machine{ID: m.ID, Name: m.Name}), c.said(by, note)
 }
 
 // acted logs what an administrator has done, and answers.
