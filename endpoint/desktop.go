@@ -120,6 +120,7 @@ type exchange struct {
 	// Of requests for policies and entitlements.
 	machine license.Machine
 	want    []wanted
+	kept    *keptPolicy // that may be served again; nil: it has not been looked at
 	// Of a GetUrl; nil: another call.
 	url *cloudapi.GetURL
 	// Of postings.

@@ -54,7 +54,7 @@ func (rl *relay) keepPolicy(x *exchange, p *cloudapi.SignedPolicy, body []byte) 
 
 // isKept reports whether there is a policy that might be served again.
 func (rl *relay) isKept(x *exchange) bool {
-	return rl.kept != nil && x.desk.user != "" && rl.kept.find(x.askedFor()) != nil
+	return rl.kept != nil && x.desk.user != "" && rl.kept.has(x.askedFor().key())
 }
 
 // isServable reports whether a silent vendor is not worth a long wait: what is kept may be
@@ -65,7 +65,7 @@ func (rl *relay) isServable(x *exchange) bool {
 	if rl.kept == nil || x.desk.user == "" {
 		return false
 	}
-	_, _, err := rl.servable(x)
+	_, err := rl.servable(x)
 	for i := 0; err == nil && i < len(x.want); i++ {
 		if d := rl.goesOn(x, x.want[i], true).denial; d != nil {
 			err = denied{*d}
@@ -157,35 +157,60 @@ func (rl *relay) policyAgain(x *exchange, why error) bool {
 	return true
 }
 
-// servable finds the policy that is kept, if it is good still by its own word.
-func (rl *relay) servable(x *exchange) ([]byte, *cloudapi.SignedPolicy, error) {
+// keptPolicy is an answer that is kept, and its policy, which one of the vendor's certificates
+// has signed.
+type keptPolicy struct {
+	body   []byte
+	policy *cloudapi.SignedPolicy
+}
+
+// servable finds the policy that is kept, if it is good still by its own word. It may be asked
+// again and again while the vendor is silent: what was read and verified once for an exchange
+// stays so, and what others or time may have changed is looked at each time.
+func (rl *relay) servable(x *exchange) (*keptPolicy, error) {
 	of := x.askedFor()
+	if !rl.kept.has(of.key()) {
+		return nil, spentNone
+	}
+	if x.kept == nil {
+		k, err := rl.readKept(of)
+		if err != nil {
+			return nil, err
+		}
+		x.kept = k
+	}
+	p := x.kept.policy
+	var revoked license.Time
+	rl.e.gw.View(func(s *license.State) { revoked = license.RevokedAt(s, x.desk.user) })
+	if license.TimeOf(whenSigned(p)) <= revoked {
+		return nil, spentRevoked
+	}
+	if err := stillGood(p, of, rl.single, rl.e.gw.Now().Std()); err != nil {
+		return nil, err
+	}
+	return x.kept, noMore(&p.Policy, of, rl.single)
+}
+
+// readKept reads an answer that is kept, and verifies it.
+func (rl *relay) readKept(of askedFor) (*keptPolicy, error) {
 	body := rl.kept.find(of)
 	if body == nil {
-		return nil, nil, spentNone
+		return nil, spentNone
 	}
 	p, err := cloudapi.ReadPolicyAnswer(body)
 	if err != nil {
 		rl.kept.drop(of)
-		return nil, nil, spentDamaged
+		return nil, spentDamaged
 	}
 	if !rl.kept.signed(p, time.Now()) {
-		return nil, nil, spentSignature
+		return nil, spentSignature
 	}
-	var revoked license.Time
-	rl.e.gw.View(func(s *license.State) { revoked = license.RevokedAt(s, x.desk.user) })
-	if license.TimeOf(whenSigned(p)) <= revoked {
-		return nil, nil, spentRevoked
-	}
-	if err := stillGood(p, of, rl.single, rl.e.gw.Now().Std()); err != nil {
-		return nil, nil, err
-	}
-	return body, p, noMore(&p.Policy, of, rl.single)
+	return &keptPolicy{body, p}, nil
 }
 
 // again finds the policy that may be served, and opens for it what has to be held.
 func (rl *relay) again(x *exchange) ([]byte, time.Time, error) {
-	body, p, err := rl.servable(x)
+	k, err := rl.servable(x)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -194,7 +219,7 @@ func (rl *relay) again(x *exchange) ([]byte, time.Time, error) {
 			return nil, time.Time{}, denied{*d}
 		}
 	}
-	return body, p.NotBefore, rl.holdAgain(x, &p.Policy)
+	return k.body, k.policy.NotBefore, rl.holdAgain(x, &k.policy.Policy)
 }
 
 // goingOn is what the rules say of a product that is to be used without asking the vendor.

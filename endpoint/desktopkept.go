@@ -169,6 +169,15 @@ func (k *keptPolicies) keep(of askedFor, answer []byte, until time.Time) {
 	k.waits[key] = keptAnswer{answer, until.Unix()}
 }
 
+// has reports whether there is an answer for what was asked for, by the key of that.
+func (k *keptPolicies) has(key string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, waits := k.waits[key] // as it does while it is written
+	_, there := k.files[key]
+	return waits || there
+}
+
 // find returns an answer that is kept, or nil.
 func (k *keptPolicies) find(of askedFor) []byte {
 	key := of.key()
@@ -193,11 +202,7 @@ func (k *keptPolicies) find(of askedFor) []byte {
 // drop forgets what is kept for what was asked for, and reports whether there was something.
 func (k *keptPolicies) drop(of askedFor) bool {
 	key := of.key()
-	k.mu.Lock()
-	_, waits := k.waits[key] // as it does while it is written
-	_, there := k.files[key]
-	k.mu.Unlock()
-	if !waits && !there {
+	if !k.has(key) {
 		return false
 	}
 	k.writing.Lock()
