@@ -31,26 +31,23 @@ func (rl *relay) identify(x *exchange) error {
 		return rl.identifySAML(x, strings.TrimSpace(token), room)
 	}
 	caller, err := rl.auth.identify(x.ctx, x.r, room)
+	meant := caller
 	if err == nil {
-		err = rl.foreign(&caller)
+		meant.User = rl.mirrored(caller.User)
+		err = rl.foreign(&meant)
 	}
 	if err != nil {
 		return rl.e.stranger(x.call, err)
 	}
-	x.caller = caller
-	x.desk = desk{user: rl.mirrored(caller.User), email: caller.Email}
-	x.caller.User = x.desk.user
+	x.caller, x.desk = meant, desk{user: meant.User, email: meant.Email}
 	return rl.take(caller.Issuer + " " + string(caller.User))
 }
 
-// foreign is why a token is not taken of a user whom another issuer vouches for, in whatever
-// case the token has the id. Whoever is nobody here is nobody to the rules either, and the
-// vendor's to judge.
+// foreign is why a token is not taken of a user, as the mirror has them, whom another issuer
+// vouches for. Whoever is nobody here is nobody to the rules either, and the vendor's to judge.
 func (rl *relay) foreign(c *Caller) error {
-	meant := *c
-	meant.User = rl.mirrored(c.User)
 	var no *authError
-	rl.e.gw.View(func(s *license.State) { errors.As(stands(s, &meant), &no) })
+	rl.e.gw.View(func(s *license.State) { errors.As(stands(s, c), &no) })
 	if no == nil {
 		return nil
 	}

@@ -70,7 +70,7 @@ const (
 	relayWhoseToken  = "user-not-known"
 )
 
-// relayStatuses are their statuses, and sentences.
+// relayStatus is the status, and the sentence, of one of them.
 func relayStatus(code string) (status int, sentence string) {
 	switch code {
 	case relayMisdirected:

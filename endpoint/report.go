@@ -43,8 +43,10 @@ func (e *Endpoint) report(c *call) (reply, error) {
 			return reply{}, malformed("names is true or false")
 		}
 	}
-	if q.Names && c.administrator.Role < license.Operator {
-		return reply{}, &trouble{code: api.CodeForbidden, variant: "/role", detail: "needed: " + license.Operator.String()}
+	if q.Names {
+		if err := c.administrator.may(route{method: c.r.Method, role: license.Operator}); err != nil {
+			return reply{}, err
+		}
 	}
 	if text := s.Get("lang"); text != "" {
 		q.Lang, _ = phrase.Parse(text)

@@ -27,8 +27,10 @@ func (e *Endpoint) audit(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if names && c.administrator.Role < license.Operator {
-		return reply{}, &trouble{code: api.CodeForbidden, variant: "/role", detail: "needed: " + license.Operator.String()}
+	if names {
+		if err := c.administrator.may(route{method: c.r.Method, role: license.Operator}); err != nil {
+			return reply{}, err
+		}
 	}
 	records, trail, err := e.cfg.Audit(c.ctx, after, limit)
 	if err != nil {
