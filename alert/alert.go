@@ -16,7 +16,6 @@
 package alert
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -197,12 +196,4 @@ func fullness(l license.BacklogLevel) string {
 		return "four fifths full"
 	}
 	return "full, and nothing new is granted"
-}
-
-// sorted puts conditions in the order of kinds and subjects, each once.
-func sorted(list []Condition) []Condition {
-	slices.SortFunc(list, func(a, b Condition) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject))
-	})
-	return slices.CompactFunc(list, func(a, b Condition) bool { return a.key() == b.key() })
 }

@@ -33,9 +33,12 @@ type Mail struct {
 	Refused func(error)
 
 	mu    sync.Mutex
-	key   string          // of the message that was sent last
-	taken map[string]bool // the receivers that the server has taken it for
+	taken map[string]map[string]bool // by the key of a message that is not with all: the receivers that the server has taken it for
 }
+
+// mostTaken bounds the messages of which is known who has them, beyond what is ever sent
+// by turns: of those that are given up nobody is told.
+const mostTaken = 256
 
 // mailTime bounds sending one mail, and each step of it.
 const mailTime = 30 * time.Second
@@ -52,13 +55,18 @@ func (x *Mail) Send(ctx context.Context, m Message) error {
 	defer cancel()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.key != m.Key {
-		x.key, x.taken = m.Key, map[string]bool{}
+	taken := x.taken[m.Key]
+	if taken == nil {
+		if len(x.taken) >= mostTaken || x.taken == nil {
+			x.taken = map[string]map[string]bool{}
+		}
+		taken = map[string]bool{}
+		x.taken[m.Key] = taken
 	}
 	var msgs []*mail.Msg
 	var to []string
 	for _, one := range x.To {
-		if x.taken[one] {
+		if taken[one] {
 			continue
 		}
 		msg, err := x.message(m, one)
@@ -74,19 +82,21 @@ func (x *Mail) Send(ctx context.Context, m Message) error {
 	defer closeAll()
 	err = client.DialAndSendWithContext(ctx, msgs...)
 	var refused []error
+	again := false
 	for i, msg := range msgs {
 		switch {
 		case msg.IsDelivered(): // whatever went wrong afterwards
-			x.taken[to[i]] = true
+			taken[to[i]] = true
 		case msg.HasSendError() && !msg.SendErrorIsTemp():
 			refused = append(refused, msg.SendError())
 		default: // for now
-			return fmt.Errorf("sending mail by %s: %w", x.Server, err)
+			again = true
 		}
 	}
-	if len(x.taken) == 0 {
+	if again || len(taken) == 0 {
 		return fmt.Errorf("sending mail by %s: %w", x.Server, err)
 	}
+	delete(x.taken, m.Key)
 	if len(refused) > 0 && x.Refused != nil {
 		x.Refused(errors.Join(refused...))
 	}

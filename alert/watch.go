@@ -1,9 +1,11 @@
 package alert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -115,7 +117,7 @@ func (w *Watch) look(ctx context.Context, conditions func() []Condition, mine fu
 	for pause(ctx, w.every) {
 		now := time.Now()
 		there := map[key]Condition{}
-		for _, c := range sorted(conditions()) {
+		for _, c := range conditions() {
 			there[c.key()] = c
 		}
 		differs := map[key]license.NoteAlert{}
@@ -137,7 +139,16 @@ func (w *Watch) look(ctx context.Context, conditions func() []Condition, mine fu
 				delete(since, k)
 			}
 		}
-		for k, c := range differs {
+		for _, k := range slices.SortedFunc(maps.Keys(differs), func(a, b key) int {
+			if over := differs[a].Over; over != differs[b].Over { // which makes room for what is not
+				if over {
+					return -1
+				}
+				return 1
+			}
+			return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.subject, b.subject))
+		}) {
+			c := differs[k]
 			if since[k].IsZero() {
 				since[k] = now
 			}
@@ -234,7 +245,7 @@ func (w *Watch) next(way string, tried map[string]int) (m Message, told license.
 func (w *Watch) send(ctx context.Context, way Way) {
 	tried := map[string]int{}
 	failed := map[string]license.Time{} // since when
-	sent := ""                          // the key of what was sent, and could not be noted yet
+	sent := map[string]bool{}           // the keys of what was sent, and could not be noted yet
 	var wait time.Duration
 	for pause(ctx, max(wait, w.every)) {
 		wait = 0
@@ -244,16 +255,17 @@ func (w *Watch) send(ctx context.Context, way Way) {
 			if errors.Is(err, errGone) {
 				clear(tried)
 				clear(failed)
+				clear(sent)
 				break
 			}
-			if m.Key != sent {
+			if !sent[m.Key] {
 				if err = way.Send(ctx, m); ctx.Err() != nil {
 					return // whoever leads then sends it again, with the same key
 				}
 				w.cfg.Sent(way.Name(), err)
 			}
 			switch {
-			case m.Key == sent:
+			case sent[m.Key]:
 			case err != nil:
 				tried[m.Key]++
 				wait = min(firstRetry<<min(tried[m.Key]-1, 10), mostRetry)
@@ -269,7 +281,7 @@ func (w *Watch) send(ctx context.Context, way Way) {
 			default:
 				w.cfg.Logger.Info("an alert was sent", "way", way.Name(), "kind", m.Kind, "subject", m.Subject, "state", m.State, "key", m.Key)
 			}
-			sent = m.Key
+			sent[m.Key] = true
 			if err := w.cfg.Log.Told(ctx, told); err != nil {
 				w.cfg.Logger.Debug("it could not be noted that an alert was sent", "way", way.Name(), "kind", m.Kind, "subject", m.Subject, "err", err)
 				wait = w.every
@@ -277,6 +289,7 @@ func (w *Watch) send(ctx context.Context, way Way) {
 			}
 			delete(tried, m.Key)
 			delete(failed, m.Key)
+			delete(sent, m.Key)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func TestAlertsOfACluster(t *testing.T) {
 	t.Parallel()
 	const secret, password = "the hook's s3cret", "the mail's p@ssword"
 	h := newHook(t, secret)
-	post := &smtptest.Server{Certificate: h.TLS.Certificates[0], User: "gate", Password: password}
+	post := &smtptest.Server{Certificate: h.TLS.Certificates[0], User: "gate", Password: password, Gone: map[string]string{"left@site.test": "550 5.1.1 no such user"}}
 	post.Start(t)
 
 	s := &Site{Dir: t.TempDir()}
@@ -115,6 +115,11 @@ sign_in:
 	if got := post.Got(); len(got) != 1 || !got[0].TLS || got[0].User != "gate" || len(h.of(alert.Test)) != 1 {
 		t.Errorf("alert test: %+v came, and %v at the webhook", got, h.of(alert.Test))
 	}
+	edit(t, s.Nodes[0].Config, "to: [desk@site.test]", "to: [desk@site.test, left@site.test]")
+	if status, out, said = s.Tool(t, s.Nodes[0], "alert", "test", "--way", "mail"); status != 1 || !strings.Contains(out, "mail: REFUSED for some of its receivers") || !strings.Contains(out, "550") {
+		t.Errorf("alert test, with somebody who has left: status %d, %s%s", status, out, said)
+	}
+	edit(t, s.Nodes[0].Config, "to: [desk@site.test, left@site.test]", "to: [desk@site.test]")
 	if status, _, said = s.Tool(t, s.Nodes[0], "alert", "test", "--way", "caht"); status != 64 || !strings.Contains(said, "there are [mail chat]") {
 		t.Errorf("alert test --way caht: status %d, %s", status, said)
 	}

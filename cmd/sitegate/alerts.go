@@ -195,13 +195,20 @@ func alertTest(ctx context.Context, p *program, args []string) error {
 			continue
 		}
 		where := "its receiver has taken it"
+		var refused error
 		if mail, ok := way.(*alert.Mail); ok {
 			host, _, _ := net.SplitHostPort(mail.Server)
 			where = fmt.Sprintf("%s has taken it for %s", host, count(len(mail.To), "receiver"))
+			mail.Refused = func(err error) { refused = err }
 		}
 		if err := way.Send(ctx, m); err != nil {
 			failed++
 			fmt.Fprintf(p.stdout, "%s: FAILED: %v\n", way.Name(), err)
+			continue
+		}
+		if refused != nil {
+			failed++
+			fmt.Fprintf(p.stdout, "%s: REFUSED for some of its receivers: %v\n", way.Name(), refused)
 			continue
 		}
 		fmt.Fprintf(p.stdout, "%s: sent; %s.\n", way.Name(), where)
