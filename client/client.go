@@ -132,6 +132,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, log: cfg.Logger, nodes: ns, instance: uuid.NewString(), sessions: map[string]*Session{}}
 	c.machine.bound = cfg.Bound
+	c.machine.tell()
 	c.tls = &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12}
 	only1 := new(http.Protocols) // one dead HTTP/2 connection would take every request down with it
 	only1.SetHTTP1(true)

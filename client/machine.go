@@ -48,14 +48,7 @@ type SignIn struct {
 
 // SignIn tells by what the client has gone last.
 func (c *Client) SignIn() SignIn {
-	k := &c.machine
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s := SignIn{ByKey: k.alone != nil, Err: k.alone, Keyed: k.bound != nil}
-	if s.ByKey && k.bound != nil {
-		s.Until = k.bound.Until
-	}
-	return s
+	return *c.machine.by.Load()
 }
 
 // machine is what a client has to go by its machine's key.
@@ -71,9 +64,20 @@ type machine struct {
 	again  time.Time // while alone, before this no access token is asked for
 	asking *asking   // nobody is asked: nil
 
+	by atomic.Pointer[SignIn] // of bound and alone; who looks does not wait for the network, or a TPM
+
 	token atomic.Pointer[string] // made for bound; none: nil or empty
 	made  instant
 	life  time.Duration
+}
+
+// tell has SignIn tell of bound and alone. The caller holds the lock.
+func (k *machine) tell() {
+	s := SignIn{ByKey: k.alone != nil, Err: k.alone, Keyed: k.bound != nil}
+	if s.ByKey && k.bound != nil {
+		s.Until = k.bound.Until
+	}
+	k.by.Store(&s)
 }
 
 func (k *machine) show(token string) { k.token.Store(&token) }
@@ -153,10 +157,12 @@ func (c *Client) byKey(ctx context.Context, access string, none error) (string, 
 		}
 		if k.alone == nil || !time.Now().Before(k.again) {
 			k.alone, k.again = none, time.Now().Add(askAgain)
+			k.tell()
 		}
 		return c.sessionToken()
 	}
 	k.alone = nil
+	k.tell()
 	digest := sha256.Sum256([]byte(access))
 	if (k.bound == nil || k.with != digest || c.since(k.at) >= bindEvery) && !time.Now().Before(k.not) {
 		asked := c.now()
@@ -166,6 +172,7 @@ func (c *Client) byKey(ctx context.Context, access string, none error) (string, 
 		switch {
 		case e == nil:
 			k.bound, k.with, k.at = bound, digest, asked
+			k.tell()
 			k.show("")
 		case e.Is(ErrMachineClone), e.Is(ErrKeyUnusable) && k.bound == nil:
 			return "", e

@@ -25,10 +25,6 @@ import (
 	"sitegate/api"
 )
 
-// tokenLife is how long a session token lasts: with what clocks differ by within what a
-// gateway takes.
-const tokenLife = api.SessionTokenLife
-
 // Session is what a session token says.
 type Session struct {
 	User    string
@@ -41,8 +37,8 @@ type Session struct {
 // Token signs a session token, and says how long it lasts.
 func (s Session) Token(key crypto.Signer) (token string, life time.Duration, _ error) {
 	token, err := sign(key, api.SessionTokenType, map[string]any{"sub": s.User, "aud": s.Cluster, "mid": s.Machine, "host": s.Host,
-		"iat": s.At.Unix(), "exp": s.At.Add(tokenLife).Unix(), "jti": rand.Text()})
-	return token, tokenLife, err
+		"iat": s.At.Unix(), "exp": s.At.Add(api.SessionTokenLife).Unix(), "jti": rand.Text()})
+	return token, api.SessionTokenLife, err
 }
 
 // Prove signs that the key is the machine's whose user has the access token.
