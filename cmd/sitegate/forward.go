@@ -59,10 +59,11 @@ type guestDialer struct {
 }
 
 func (g *guestDialer) Dial(ctx context.Context, addr, via string) (net.Conn, error) {
-	if slices.Contains(g.doors(), addr) { // whoever resolves it
+	doors := g.doors()
+	if slices.Contains(doors, addr) { // whoever resolves it
 		return nil, &egress.Error{Code: egress.PrivateAddress, Message: addr + " is a node of this license gateway itself.", Action: "Take it out of connect.allow: desktops reach the gateway past all proxies."}
 	}
-	return g.out.DialGuest(ctx, "tcp", addr, egress.Guest{Via: via, Admit: g.admit})
+	return g.out.DialGuest(ctx, "tcp", addr, egress.Guest{Via: via, Admit: func(a netip.AddrPort) error { return g.admit(a, doors) }})
 }
 
 func (g *guestDialer) doors() []string {
@@ -72,8 +73,9 @@ func (g *guestDialer) doors() []string {
 	return g.site()
 }
 
-func (g *guestDialer) admit(a netip.AddrPort) error {
-	if slices.Contains(g.doors(), a.String()) {
+// admit says why an address that a name leads to is not connected to.
+func (g *guestDialer) admit(a netip.AddrPort, doors []string) error {
+	if slices.Contains(doors, a.String()) {
 		return fmt.Errorf("%s is a node of this gateway", a)
 	}
 	if slices.Contains(g.ports, a.Port()) && (a.Addr().IsLoopback() || a.Addr().IsUnspecified() || slices.Contains(g.own(), a.Addr())) {

@@ -26,7 +26,7 @@ func TestGuestsAreNotLedInside(t *testing.T) {
 		"10.30.7.1:443": true, "10.30.7.1:3128": false, "203.0.113.9:8443": false, "203.0.113.9:443": true, "127.0.0.1:3128": false, "127.0.0.1:443": true,
 		"[::1]:443": false, "169.254.169.254:80": false,
 	} {
-		if err := g.admit(netip.MustParseAddrPort(at)); (err == nil) != allowed {
+		if err := g.admit(netip.MustParseAddrPort(at), g.doors()); (err == nil) != allowed {
 			t.Errorf("%s: %v, want allowed %t", at, err, allowed)
 		}
 	}
@@ -52,7 +52,7 @@ func TestGuestsAreNotLedToTheSitesNodes(t *testing.T) {
 	g := forwardProxy(c, "127.0.0.1:8301", out, members).Dialer.(*guestDialer)
 	for at, allowed := range map[string]bool{"127.0.0.1:8301": false, "127.0.0.1:8443": false, "127.0.0.1:3128": false, "127.0.0.1:443": true,
 		"10.30.7.1:8300": false, "10.30.7.2:8300": false, "10.30.7.1:8443": false, "10.30.7.2:443": true, "10.30.7.3:8300": true, "[fd00::3]:8300": false} {
-		if err := g.admit(netip.MustParseAddrPort(at)); (err == nil) != allowed {
+		if err := g.admit(netip.MustParseAddrPort(at), g.doors()); (err == nil) != allowed {
 			t.Errorf("%s: %v, want allowed %t", at, err, allowed)
 		}
 	}
