@@ -8,12 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"golang.org/x/term"
 
 	"sitegate/api"
 )
@@ -87,7 +84,7 @@ func (p *program) setAccount(ctx context.Context, command string, args []string,
 	if err != nil {
 		return err
 	}
-	password, err := p.newPassword(name)
+	password, err := p.newPassword(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -104,21 +101,13 @@ func accountRemove(ctx context.Context, p *program, args []string) error {
 
 // newPassword asks for a password twice where there is a terminal, and reads a line where
 // there is none. It is never an argument: those are in process lists.
-func (p *program) newPassword(name string) (string, error) {
-	if f, ok := p.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		ask := func(what string) (string, error) {
-			fmt.Fprintf(p.stderr, "%s for %s: ", what, name)
-			b, err := term.ReadPassword(int(f.Fd()))
-			fmt.Fprintln(p.stderr)
-			return string(b), err
-		}
-		first, err := ask("New password")
-		if err != nil {
-			return "", fmt.Errorf("reading the password: %w", err)
-		}
-		again, err := ask("The same again")
-		if err != nil {
-			return "", fmt.Errorf("reading the password: %w", err)
+func (p *program) newPassword(ctx context.Context, name string) (string, error) {
+	if t := p.terminal(); t != nil {
+		q := &questions{ctx: ctx, t: t}
+		first := q.secret("New password for " + name)
+		again := q.secret("The same again")
+		if q.err != nil {
+			return "", q.err
 		}
 		if first != again {
 			return "", errors.New("the two passwords differ; nothing was changed")

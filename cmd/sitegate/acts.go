@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -31,7 +32,7 @@ func (p *program) act(f *pflag.FlagSet) deed {
 
 // ready is the node to ask, and what it is told.
 func (d deed) ready(p *program) (c configs.Config, said api.ReleaseRequest, err error) {
-	if *d.note == "" {
+	if strings.TrimSpace(*d.note) == "" {
 		return c, said, usagef("%s: say why, with --note: the audit trail keeps it", d.f.Name())
 	}
 	if c, _, err = p.load(d.f); err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"sitegate/api"
@@ -44,25 +43,18 @@ func bypass(ctx context.Context, p *program, args []string) error {
 // bypassing reads the flags of what begins or ends a bypass, and asks for it.
 func (p *program) bypassing(ctx context.Context, name, path string, args []string, out any) (asJSON bool, err error) {
 	f := p.flags(name, bypassHelp)
-	p.configFlags(f)
-	p.remoteFlags(f)
-	note := f.String("note", "", "why, for the audit trail")
-	by := f.String("by", "", "who does it (default: the user of this machine who asks)")
+	d := p.act(f)
 	if out != nil {
 		f.BoolVar(&asJSON, "json", false, "print it as JSON")
 	}
 	if err := p.parseNone(f, args); err != nil {
 		return asJSON, err
 	}
-	if strings.TrimSpace(*note) == "" {
-		return asJSON, usagef("%s: say why, with --note: it is kept in the audit trail", name)
-	}
-	c, _, err := p.load(f)
+	c, said, err := d.ready(p)
 	if err != nil {
 		return asJSON, err
 	}
-	*by = p.asker(*by)
-	return asJSON, operator(ctx, c, http.MethodPost, path, api.ReleaseRequest{By: *by, Note: *note}, out)
+	return asJSON, operator(ctx, c, http.MethodPost, path, said, out)
 }
 
 func bypassStart(ctx context.Context, p *program, args []string) error {

@@ -87,30 +87,23 @@ Example:
 
 func trustAccept(ctx context.Context, p *program, args []string) error {
 	f := p.flags("trust accept", trustAcceptHelp)
-	p.configFlags(f)
-	p.remoteFlags(f)
+	d := p.act(f)
 	issuer := f.String("issuer", "", "whose keys")
 	set := f.String("set", "", "the digest of the set, as sitegate trust show has it")
-	note := f.String("note", "", "why, for the audit trail")
-	by := f.String("by", "", "who accepts it (default: the user of this machine who asks)")
 	if err := p.parseNone(f, args); err != nil {
 		return err
 	}
-	switch {
-	case *issuer == "" || *set == "":
+	if *issuer == "" || *set == "" {
 		return usagef("trust accept: name the issuer and the digest of the set, with --issuer and --set: sitegate trust show has them")
-	case strings.TrimSpace(*note) == "":
-		return usagef("trust accept: say why, with --note: it is kept in the audit trail")
 	}
-	c, _, err := p.load(f)
+	c, said, err := d.ready(p)
 	if err != nil {
 		return err
 	}
-	*by = p.asker(*by)
 	var list api.List[api.TrustedIssuer]
-	if err := operator(ctx, c, http.MethodPost, api.PathTrust+"/accept", api.AcceptKeysRequest{Issuer: *issuer, Set: *set, By: *by, Note: *note}, &list); err != nil {
+	if err := operator(ctx, c, http.MethodPost, api.PathTrust+"/accept", api.AcceptKeysRequest{Issuer: *issuer, Set: *set, By: said.By, Note: said.Note}, &list); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "Accepted by %s: all nodes take the keys of %s within seconds; see sitegate trust show.\n", *by, *issuer)
+	_, err = fmt.Fprintf(p.stdout, "Accepted by %s: all nodes take the keys of %s within seconds; see sitegate trust show.\n", said.By, *issuer)
 	return err
 }
