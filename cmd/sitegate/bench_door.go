@@ -131,12 +131,13 @@ func startOwnDoor(ctx context.Context, dir string, far *farEnd) (*benchDoor, err
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
-	ports, err := freePorts(1)
-	if err != nil {
-		return nil, err
-	}
-	return startDoor(ctx, "sitegate", ports[0], filepath.Join(dir, "door.log"),
-		exec.CommandContext(context.WithoutCancel(ctx), self, "bench", "door", "--listen", ports[0], "--allow", strings.Join(far.targets, ",")))
+	var d *benchDoor
+	err = onFreePort(ctx, func(addr string) (err error) {
+		d, err = startDoor(ctx, "sitegate", addr, filepath.Join(dir, "door.log"),
+			exec.CommandContext(context.WithoutCancel(ctx), self, "bench", "door", "--listen", addr, "--allow", strings.Join(far.targets, ",")))
+		return err
+	})
+	return d, err
 }
 
 // startSquid runs squid, set up for the same; nil: it is not here.
@@ -148,10 +149,6 @@ func startSquid(ctx context.Context, program, dir string) (*benchDoor, error) {
 	if err != nil {
 		return nil, nil
 	}
-	ports, err := freePorts(1)
-	if err != nil {
-		return nil, err
-	}
 	if err := os.Chmod(dir, 0o755); err != nil { // it runs as a user of its own
 		return nil, err
 	}
@@ -159,14 +156,19 @@ func startSquid(ctx context.Context, program, dir string) (*benchDoor, error) {
 	if err := errors.Join(os.Mkdir(home, 0o777), os.Chmod(home, 0o777)); err != nil {
 		return nil, fmt.Errorf("making squid's folder: %w", err)
 	}
-	conf := []string{"http_port " + ports[0], "visible_hostname bench", "hosts_file /etc/hosts", "pid_filename none", "cache_log " + home + "/cache.log",
+	conf := []string{"visible_hostname bench", "hosts_file /etc/hosts", "pid_filename none", "cache_log " + home + "/cache.log",
 		"access_log stdio:" + home + "/access.log", "cache deny all", "cache_mem 8 MB", "coredump_dir " + home, "shutdown_lifetime 0 seconds", "max_filedescriptors 65536",
 		"http_access allow all", "read_timeout 15 minutes"}
 	file := filepath.Join(dir, "squid.conf")
-	if err := os.WriteFile(file, []byte(strings.Join(conf, "\n")+"\n"), 0o644); err != nil {
-		return nil, fmt.Errorf("writing squid's configuration: %w", err)
-	}
-	return startDoor(ctx, "squid", ports[0], filepath.Join(dir, "squid.log"), exec.CommandContext(context.WithoutCancel(ctx), path, "-N", "-n", fmt.Sprintf("sitegatebench%d", os.Getpid()), "-f", file))
+	var d *benchDoor
+	err = onFreePort(ctx, func(addr string) (err error) {
+		if err := os.WriteFile(file, []byte("http_port "+addr+"\n"+strings.Join(conf, "\n")+"\n"), 0o644); err != nil {
+			return fmt.Errorf("writing squid's configuration: %w", err)
+		}
+		d, err = startDoor(ctx, "squid", addr, filepath.Join(dir, "squid.log"), exec.CommandContext(context.WithoutCancel(ctx), path, "-N", "-n", fmt.Sprintf("sitegatebench%d", os.Getpid()), "-f", file))
+		return err
+	})
+	return d, err
 }
 
 // open opens a tunnel to one of the targets, from one of some addresses of this machine, so

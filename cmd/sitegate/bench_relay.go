@@ -64,7 +64,7 @@ func benchRelay(ctx context.Context, p *program, args []string) error {
 	o.clients = min(o.clients, len(s.users) / *rounds)
 	r := &relayBench{s: s}
 	defer r.close()
-	if err := r.startBare(ctx); err != nil {
+	if err := onFreePort(ctx, func(addr string) error { return r.startBare(ctx, addr) }); err != nil {
 		return err
 	}
 	return s.explained(r.run(ctx, *rounds))
@@ -227,12 +227,9 @@ func (r *relayBench) note(ctx context.Context, l *load.Line, before usage, cpu t
 }
 
 // startBare starts the bare proxy in a process of its own, and waits until it answers.
-func (r *relayBench) startBare(ctx context.Context) error {
-	ports, err := freePorts(1)
-	if err != nil {
-		return err
-	}
-	r.at = ports[0]
+func (r *relayBench) startBare(ctx context.Context, addr string) (err error) {
+	r.close() // one that did not come up
+	r.at = addr
 	ca := filepath.Join(r.s.dir, "bare-ca.pem")
 	r.bare, err = again(context.WithoutCancel(ctx), "bench", "bare", "--listen", r.at, "--to", r.s.cloud.Issuer,
 		"--to-ca", filepath.Join(r.s.dir, "cloud-ca.pem"), "--write-ca", ca)
@@ -273,6 +270,7 @@ func (r *relayBench) close() {
 	}
 	r.bare.Process.Signal(syscall.SIGTERM)
 	<-r.done
+	r.done = nil
 }
 
 // benchVendor answers requests for policies with what the cloud has signed before, and

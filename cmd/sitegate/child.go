@@ -57,6 +57,20 @@ func freePorts(n int) ([]string, error) {
 	return addrs, nil
 }
 
+// onFreePort starts what listens on a port of its own; a few times, where somebody else may
+// have taken the port meanwhile.
+func onFreePort(ctx context.Context, start func(addr string) error) error {
+	for tries := 3; ; tries-- {
+		ports, err := freePorts(1)
+		if err != nil {
+			return err
+		}
+		if err := start(ports[0]); err == nil || tries == 1 || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 func (n *childNode) start(ctx context.Context) error {
 	out, err := os.OpenFile(n.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
