@@ -32,10 +32,8 @@ const (
 
 var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 
-// Logger writes to w what a validated Log asks for.
-func (l Log) Logger(w io.Writer) *slog.Logger { return slog.New(l.Handler(w, nil)) }
-
-// Handler is what Logger's goes by. replace changes attributes as slog's does; it may be nil.
+// Handler writes to w what a validated Log asks for. replace changes attributes as slog's
+// does; it may be nil.
 func (l Log) Handler(w io.Writer, replace func(groups []string, a slog.Attr) slog.Attr) slog.Handler {
 	o := &slog.HandlerOptions{Level: levels[l.Level], ReplaceAttr: replace}
 	if l.Format == "json" {

@@ -2,6 +2,7 @@ package configs_test
 
 import (
 	"bytes"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -98,7 +99,7 @@ func TestBadTakeoversAndModesAreNamed(t *testing.T) {
 
 func TestLogger(t *testing.T) {
 	var b bytes.Buffer
-	log := configs.Log{Level: "warn", Format: "json"}.Logger(&b)
+	log := slog.New(configs.Log{Level: "warn", Format: "json"}.Handler(&b, nil))
 	log.Info("too quiet")
 	log.Warn("loud enough", "node", "gw1")
 	if got := b.String(); strings.Contains(got, "too quiet") || !strings.Contains(got, `"msg":"loud enough","node":"gw1"`) {

@@ -31,9 +31,6 @@ const (
 	ServiceAccessKey = "UsageLoggingServices.AccessKey.Url"
 )
 
-// RegionProduction is the region that customers' clients ask for.
-const RegionProduction = 0
-
 // ErrOtherCall says that a message is sound and asks for something else than GetUrl, such as GetRegions.
 var ErrOtherCall = errors.New("it is no GetUrl")
 
