@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,29 +20,6 @@ import (
 	"sitegate/emulator"
 	"sitegate/license"
 )
-
-// Tool runs sitegate with a node's configuration and returns its exit status and what
-// it wrote.
-func (s *Site) Tool(t testing.TB, n *Node, args ...string) (status int, stdout, stderr string) {
-	t.Helper()
-	return s.toolAlone(t, n, append(args, "--config", n.Config)...)
-}
-
-// toolAlone is Tool without the configuration.
-func (s *Site) toolAlone(t testing.TB, n *Node, args ...string) (status int, stdout, stderr string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, s.programOf(t, n), args...)
-	cmd.Env = append(os.Environ(), s.Env...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	var exit *exec.ExitError
-	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-		t.Fatalf("sitegate %q: %v", args, err)
-	}
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
-}
 
 // storeOf is the folder of a node's log and state.
 func storeOf(n *Node) string { return filepath.Join(filepath.Dir(n.Config), "data", "store") }

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,11 +20,9 @@ import (
 // acceptTime has the site go by its nodes' clocks, by an operator.
 func acceptTime(t *testing.T, s *Site) {
 	t.Helper()
-	accept := exec.Command(FaultyProgram(t), "time", "accept", "--note", "the machines were set", "--by", "ida", "--config", s.Nodes[0].Config)
-	accept.Env = append(os.Environ(), s.Env...)
-	out, err := accept.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "Accepted by ida") {
-		t.Fatalf("accepting: %v, %s", err, out)
+	status, stdout, stderr := s.Tool(t, s.Nodes[0], "time", "accept", "--note", "the machines were set", "--by", "ida")
+	if status != 0 || !strings.Contains(stdout, "Accepted by ida") {
+		t.Fatalf("accepting: status %d, %s%s", status, stdout, stderr)
 	}
 }
 

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -322,6 +323,29 @@ func (s *Site) ready(n *Node) error {
 		return fmt.Errorf("%s: %s", resp.Status, b)
 	}
 	return nil
+}
+
+// Tool runs sitegate with a node's configuration and returns its exit status and what
+// it wrote.
+func (s *Site) Tool(t testing.TB, n *Node, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	return s.toolAlone(t, n, append(args, "--config", n.Config)...)
+}
+
+// toolAlone is Tool without the configuration.
+func (s *Site) toolAlone(t testing.TB, n *Node, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.programOf(t, n), args...)
+	cmd.Env = append(os.Environ(), s.Env...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("sitegate %q: %v", args, err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
 // HTTP is a plain client that trusts the nodes.

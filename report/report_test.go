@@ -200,7 +200,6 @@ func TestAReportOfAQuietSite(t *testing.T) {
 	}
 }
 
-// Every language has every word, with the same numbers in it.
 // A site that was founded in the period was not down before.
 func TestAReportOfANewSite(t *testing.T) {
 	n := &node{t: t, state: license.NewState()}
@@ -217,6 +216,7 @@ func TestAReportOfANewSite(t *testing.T) {
 	}
 }
 
+// Every language has every word, with the same numbers in it.
 func TestEveryLanguageHasEveryWord(t *testing.T) {
 	english := wordsOf(phrase.English)
 	for _, lang := range phrase.Langs() {

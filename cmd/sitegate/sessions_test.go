@@ -53,7 +53,10 @@ func siteAt(t *testing.T, more ...license.Change) (state func(func(*license.Stat
 	store.View(func(s *license.State) { seq = s.Head().Seq })
 	eventually(t, "the journal has all events", func() bool {
 		events, err := store.Journal(t.Context(), seq-1, 1)
-		return err != nil || len(events) == 1
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(events) == 1
 	})
 	at := []string{"--config", config, "--data-dir", filepath.Dir(config)}
 	return store.View, func(want int, args ...string) string {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -198,11 +197,8 @@ func TestARemovedNodesFolderIsOfNoUse(t *testing.T) {
 	elsewhere := t.TempDir()
 	was, stolen := filepath.Dir(n.Config), filepath.Join(elsewhere, n.Name)
 	copied(t, was, stolen)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	remove := exec.CommandContext(ctx, integration.Program(t, "sitegate"), "cluster", "remove", n.Name, "--note", "stolen on Monday", "--config", others[0].Config)
-	if out, err := remove.CombinedOutput(); err != nil {
-		t.Fatalf("removing: %v\n%s", err, out)
+	if status, stdout, stderr := s.Tool(t, others[0], "cluster", "remove", n.Name, "--note", "stolen on Monday"); status != 0 {
+		t.Fatalf("removing: status %d, %s%s", status, stdout, stderr)
 	}
 
 	config, err := os.ReadFile(n.Config)

@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -235,11 +234,11 @@ func (s *site) link(state proxy.Link, want string) {
 // sitegate runs the operator's command on a node's machine.
 func (s *site) sitegate(node int, args ...string) string {
 	s.t.Helper()
-	out, err := exec.Command(integration.Program(s.t, "sitegate"), append(args, "--config", s.Nodes[node].Config)...).CombinedOutput()
-	if err != nil {
-		s.t.Errorf("sitegate %v: %v\n%s", args, err, out)
+	status, stdout, stderr := s.Tool(s.t, s.Nodes[node], args...)
+	if status != 0 {
+		s.t.Errorf("sitegate %v: status %d, %s", args, status, stderr)
 	}
-	return string(out)
+	return stdout
 }
 
 // logged waits until a node has logged a line with all of these in it.

@@ -31,8 +31,8 @@ func says(t *testing.T, a *desktop.Application, want string) {
 func (s *site) shows(node int, text string) {
 	s.t.Helper()
 	integration.Eventually(s.t, 60*time.Second, "the status shows "+text, func() error {
-		if out := s.sitegate(node, "status"); !strings.Contains(out, text) {
-			return errText("it says\n" + out)
+		if _, stdout, stderr := s.Tool(s.t, s.Nodes[node], "status"); !strings.Contains(stdout, text) {
+			return errText("it says\n" + stdout + stderr)
 		}
 		return nil
 	})

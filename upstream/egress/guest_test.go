@@ -123,6 +123,7 @@ func TestAProxyIsToldTheVia(t *testing.T) {
 // A destination that desktops ask for, and that a proxy does not answer for, or answers for with nonsense, says nothing about the proxy: the node's
 // own traffic goes on by it. A proxy that cannot be reached is left alone, whoever found out.
 func TestAGuestsDestinationIsNotTheProxysFault(t *testing.T) {
+	t.Parallel()
 	ln := listen(t)
 	go func() {
 		for {
@@ -146,7 +147,7 @@ func TestAGuestsDestinationIsNotTheProxysFault(t *testing.T) {
 			}()
 		}
 	}()
-	d := dialer(t, egress.Config{ConnectTimeout: time.Second, Proxies: []egress.Proxy{{Name: "first", Address: ln.Addr().String()}}})
+	d := dialer(t, egress.Config{ConnectTimeout: 5 * time.Second, Proxies: []egress.Proxy{{Name: "first", Address: ln.Addr().String()}}})
 	for to, want := range map[string]egress.Code{"silent.site.test:443": egress.ProxyNoAnswer, "odd.site.test:443": egress.ProxyBadAnswer} {
 		_, err := d.DialGuest(t.Context(), "tcp", to, egress.Guest{})
 		wantCode(t, err, want)
