@@ -11,23 +11,26 @@ const ProblemType = "application/problem+json"
 
 // The codes that are no denial of the rules.
 const (
-	CodeNoQuorum     = "no-quorum"         // 503: most nodes of the cluster cannot be reached
-	CodeUnknown      = "outcome-unknown"   // 503: ask again with the same id
-	CodeNotReady     = "not-ready"         // 503: the site has not read its licenses yet
-	CodeDiverged     = "state-diverged"    // 503: the nodes do not agree, and nothing new is granted
-	CodeDiskLow      = "disk-low"          // 503: the disk is nearly full, and nothing new is granted
-	CodeCloud        = "cloud-unreachable" // 503: the vendor's cloud was to be asked now, and does not answer
-	CodeUnauthorized = "unauthorized"      // 401: no token, or one that does not hold
-	CodeForbidden    = "forbidden"         // 403
-	CodeNotFound     = "not-found"         // 404: no such path
-	CodeMethod       = "method"            // 405
-	CodeTooLarge     = "too-large"         // 413
-	CodeMediaType    = "media-type"        // 415
-	CodeMalformed    = "malformed"         // 400: not the JSON this path takes
-	CodeTooMany      = "too-many"          // 429
-	CodeReplaced     = "replaced"          // 409: the same instance of this client has connected again
-	CodeCluster      = "cluster"           // 409: the nodes are not such that this could be done
-	CodeInternal     = "internal"          // 500: its text is in the log under the request id
+	CodeNoQuorum     = "no-quorum"           // 503: most nodes of the cluster cannot be reached
+	CodeUnknown      = "outcome-unknown"     // 503: ask again with the same id
+	CodeNotReady     = "not-ready"           // 503: the site has not read its licenses yet
+	CodeDiverged     = "state-diverged"      // 503: the nodes do not agree, and nothing new is granted
+	CodeDiskLow      = "disk-low"            // 503: the disk is nearly full, and nothing new is granted
+	CodeCloud        = "cloud-unreachable"   // 503: the vendor's cloud was to be asked now, and does not answer
+	CodeUnauthorized = "unauthorized"        // 401: no token, or one that does not hold
+	CodeForbidden    = "forbidden"           // 403
+	CodeNotFound     = "not-found"           // 404: no such path
+	CodeMethod       = "method"              // 405
+	CodeTooLarge     = "too-large"           // 413
+	CodeMediaType    = "media-type"          // 415
+	CodeMalformed    = "malformed"           // 400: not the JSON this path takes
+	CodeTooMany      = "too-many"            // 429
+	CodeReplaced     = "replaced"            // 409: the same instance of this client has connected again
+	CodeCluster      = "cluster"             // 409: the nodes are not such that this could be done
+	CodeNoBackup     = "no-backup"           // 503, 409 where this node cannot: no backup can be made
+	CodeUsage        = "usage"               // 409: what was asked about usage that somebody carries cannot be done
+	CodeSettings     = "wrong-configuration" // 422: the node goes on by the one it has
+	CodeInternal     = "internal"            // 500: its text is in the log under the request id
 )
 
 // Problem is an error or a denial as RFC 9457 shapes it. For denials the code is

@@ -23,6 +23,7 @@ type trouble struct {
 	variant string        // of the code's sentences: "/" and its name, or empty
 	detail  string        // appended to the sentence: what exactly, in English
 	after   time.Duration // when to try again; zero: the table's
+	err     error         // for the log only
 }
 
 func (t *trouble) Error() string { return t.code + ": " + t.detail }
@@ -31,6 +32,17 @@ func (t *trouble) Error() string { return t.code + ": " + t.detail }
 // for again after that time. The detail is in English.
 func TooMany(detail string, after time.Duration) error {
 	return &trouble{code: api.CodeTooMany, detail: detail, after: after}
+}
+
+// NotDone is an error for Refuse: what was asked of a node cannot be done. code is one of the
+// API's, with "/" and the variant of its sentences where it has one (no-backup/folder). The
+// cause is told in English, after them, and the log has it.
+func NotDone(code string, cause error) error {
+	code, variant, more := strings.Cut(code, "/")
+	if more {
+		variant = "/" + variant
+	}
+	return &trouble{code: code, variant: variant, detail: cause.Error(), err: cause}
 }
 
 func malformed(detail string) error { return &trouble{code: api.CodeMalformed, detail: detail} }
@@ -93,7 +105,13 @@ var statuses = map[string]int{
 	api.CodeTooMany:      http.StatusTooManyRequests,
 	api.CodeReplaced:     http.StatusConflict,
 	api.CodeCluster:      http.StatusConflict,
+	api.CodeNoBackup:     http.StatusServiceUnavailable,
+	api.CodeUsage:        http.StatusConflict,
+	api.CodeSettings:     http.StatusUnprocessableEntity,
 	api.CodeInternal:     http.StatusInternalServerError,
+
+	api.CodeNoBackup + "/folder":    http.StatusConflict,
+	api.CodeNoBackup + "/under-way": http.StatusConflict,
 }
 
 // afters are how long to wait before trying again, for what waiting helps with.
@@ -161,7 +179,7 @@ func (e *Endpoint) describe(c *call, err error) (p api.Problem, auth string) {
 	var a *authError
 	var m methodError
 	var no *Refusal
-	after := time.Duration(0)
+	after, variant := time.Duration(0), ""
 	if errors.As(err, &no) && no.Denial != nil {
 		err = denied{*no.Denial}
 	}
@@ -181,7 +199,7 @@ func (e *Endpoint) describe(c *call, err error) (p api.Problem, auth string) {
 		if t.detail != "" {
 			p.Detail += " (" + t.detail + ")"
 		}
-		after = t.after
+		after, variant, c.w.err = t.after, t.variant, t.err
 	case errors.As(err, &m):
 		p = text(c, api.CodeMethod, "")
 	case errors.Is(err, gateway.ErrSocket):
@@ -196,7 +214,7 @@ func (e *Endpoint) describe(c *call, err error) (p api.Problem, auth string) {
 		p = text(c, codeOf(err), "")
 		c.w.err = err
 	}
-	p.Type, p.Status, p.RequestID = api.ProblemBase+p.Code, statusOf(p.Code), c.id
+	p.Type, p.Status, p.RequestID = api.ProblemBase+p.Code, cmp.Or(statuses[p.Code+variant], statusOf(p.Code)), c.id
 	if after == 0 {
 		after = afters[p.Code]
 	}

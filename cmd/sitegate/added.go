@@ -10,6 +10,9 @@ import (
 // administer is how a route is added for administrators: see endpoint.Administer.
 type administer func(pattern string, needed license.Authority, oneOf license.TokenScopes, h http.Handler)
 
+// refusing answers with an error, as the API does; see endpoint.Refuse.
+type refusing func(w http.ResponseWriter, err error)
+
 // nodeRoutes are what is done to a node.
 type nodeRoutes struct {
 	debug      http.Handler // gives a debug bundle

@@ -10,9 +10,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
-
 	"sitegate/api"
+	"sitegate/endpoint"
 	"sitegate/raftstore"
 )
 
@@ -23,10 +22,9 @@ type backupMaker interface {
 
 // giveBackup answers on the operator's socket with a backup. One that fails in the
 // middle breaks the connection off: its reader notices that the end is missing.
-func giveBackup(store backupMaker, log *slog.Logger) http.HandlerFunc {
+func giveBackup(store backupMaker, refuse refusing, log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		id := uuid.NewString()
-		w.Header().Set("X-Request-Id", id)
+		id := w.Header().Get("X-Request-Id")
 		begun := false
 		to := &patient{w: w, control: http.NewResponseController(w)}
 		b, err := store.Backup(r.Context(), to, func(b raftstore.Backup) {
@@ -44,36 +42,26 @@ func giveBackup(store backupMaker, log *slog.Logger) http.HandlerFunc {
 			panic(http.ErrAbortHandler)
 		default:
 			log.Warn("a backup for the operator could not be made", "id", id, "err", err)
-			noBackup(w, id, http.StatusServiceUnavailable, err, "Look at sitegate status.", "Then try again.")
+			refuse(w, endpoint.NotDone(api.CodeNoBackup, err))
 		}
 	}
 }
 
-// noBackup says why there is none.
-func noBackup(w http.ResponseWriter, id string, status int, err error, next ...string) {
-	w.Header().Set("Content-Type", api.ProblemType)
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(api.Problem{Type: api.ProblemBase + "no-backup", Code: "no-backup", Status: status,
-		Title: "No backup can be made", Detail: err.Error(), RequestID: id, Next: next}) // who has gone reads no answer
-}
-
 // backUpNow has the node make a backup in its folder, which it does by itself now and then.
 // scheduled may be nil: it has no folder.
-func backUpNow(scheduled *backups, log *slog.Logger) http.HandlerFunc {
+func backUpNow(scheduled *backups, refuse refusing, log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		id := uuid.NewString()
-		w.Header().Set("X-Request-Id", id)
 		if scheduled == nil {
-			noBackup(w, id, http.StatusConflict, errors.New("this node has no folder for backups"), "Set backup.folder in the node's configuration and start it anew.", "Or take a backup into a file: sitegate backup FILE.")
+			refuse(w, endpoint.NotDone(api.CodeNoBackup+"/folder", errors.New("backup.folder is not set")))
 			return
 		}
 		m, err := scheduled.now(r.Context())
 		switch {
 		case errors.Is(err, errUnderWay):
-			noBackup(w, id, http.StatusConflict, err, "Look at sitegate status: it says when the last one was made.")
+			refuse(w, endpoint.NotDone(api.CodeNoBackup+"/under-way", err))
 		case err != nil:
-			log.Warn("a backup for the operator could not be made", "id", id, "err", err)
-			noBackup(w, id, http.StatusServiceUnavailable, err, "Look at sitegate status.", "Then try again.")
+			log.Warn("a backup for the operator could not be made", "id", w.Header().Get("X-Request-Id"), "err", err)
+			refuse(w, endpoint.NotDone(api.CodeNoBackup, err))
 		default:
 			w.Header().Set("Content-Type", "application/json")
 			json.NewEncoder(w).Encode(api.MadeBackup{Folder: scheduled.cfg.Folder, File: m.file, At: m.at, Index: m.index, Bytes: m.size}) // who has gone reads no answer

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +17,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/gateway"
 	"sitegate/license"
 	"sitegate/raftstore"
 )
@@ -52,10 +51,10 @@ func backedUp(t *testing.T, maker func(*raftstore.Store) backupMaker) (config st
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET "+api.PathBackup, giveBackup(maker(store), quiet))
-	mux.Handle("POST "+api.PathBackup, backUpNow(scheduled, quiet))
-	d := newDoor("operator", ln, mux, quiet)
+	ep := endpointOf(t, gateway.New(gateway.Config{Log: &nodeLog{}, Logger: quiet}))
+	ep.Administer("GET "+api.PathBackup, license.Admin, license.ClusterScope, giveBackup(maker(store), ep.Refuse, quiet))
+	ep.Administer("POST "+api.PathBackup, license.Admin, license.ClusterScope, backUpNow(scheduled, ep.Refuse, quiet))
+	d := newDoor("operator", ln, ep.Operator(), quiet)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- d.run(ctx) }()
@@ -110,11 +109,6 @@ func TestABackupNow(t *testing.T) {
 	}
 	if status, _, stderr := sitegate(t, nil, "backup", "now", "--config", config); status == exitOK || !strings.Contains(stderr, "no such file") || !strings.Contains(stderr, "sitegate status") {
 		t.Errorf("without its folder: status %d, %s", status, stderr)
-	}
-	w := httptest.NewRecorder()
-	backUpNow(nil, slog.New(slog.DiscardHandler))(w, httptest.NewRequest("POST", api.PathBackup, nil))
-	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "backup.folder") {
-		t.Errorf("a node without a folder: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -12,10 +12,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/uuid"
-
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/endpoint"
 	"sitegate/upstream/egress"
 )
 
@@ -199,19 +198,15 @@ func (r *reloading) run(ctx context.Context, hangups <-chan os.Signal) {
 	}
 }
 
-// ServeHTTP does so for the operator.
-func (r *reloading) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	id := uuid.NewString()
-	w.Header().Set("X-Request-Id", id)
-	now, err := r.take()
-	if err == nil {
+// onDemand does so for an administrator, and refuses where the configuration is wrong.
+func (r *reloading) onDemand(refuse refusing) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		now, err := r.take()
+		if err != nil {
+			refuse(w, endpoint.NotDone(api.CodeSettings, err))
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(now) // who has gone reads no answer
-		return
 	}
-	const status = http.StatusUnprocessableEntity
-	w.Header().Set("Content-Type", api.ProblemType)
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(api.Problem{Type: api.ProblemBase + "wrong-configuration", Code: "wrong-configuration", Status: status,
-		Title: "The configuration is wrong", Detail: err.Error(), RequestID: id, Next: []string{"What is wrong stays as it was: the way out, or a certificate.", "Correct it; sitegate check says what is wrong."}})
 }

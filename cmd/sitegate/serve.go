@@ -201,16 +201,16 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), logs
 		return err
 	}
 	verifier.Store(ep)
-	carried, err := newUsageDoor(c, gw, peers.keys, log)
+	carried, err := newUsageDoor(c, gw, peers.keys, ep.Refuse, log)
 	if err != nil {
 		return err
 	}
 	bundles := &debugging{setting: rereads.examined, node: &debugNode{log: recent, store: store, gw: gw, members: ops.Members, registry: registry}}
 	addRoutes(ep.Administer, nodeRoutes{
 		debug:      bundles.give(ep, log),
-		takeBackup: ep.Recorded("backup-taken", giveBackup(store, log)),
-		makeBackup: ep.Recorded("backup-made", backUpNow(scheduled, log)),
-		reload:     ep.Noted("configuration-reloaded", rereads),
+		takeBackup: ep.Recorded("backup-taken", giveBackup(store, ep.Refuse, log)),
+		makeBackup: ep.Recorded("backup-made", backUpNow(scheduled, ep.Refuse, log)),
+		reload:     ep.Noted("configuration-reloaded", rereads.onDemand(ep.Refuse)),
 	}, carried)
 	doors, err := openDoors(c, peers.Listen, ep, certs.forHost, dialer, rereads, ops.Members, registry, log)
 	if err != nil {

@@ -16,8 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"sitegate/api"
 	"sitegate/configs"
 	"sitegate/endpoint"
@@ -68,12 +66,13 @@ type usageDoor struct {
 	keys   *siteca.Keys
 	vendor crypto.PublicKey // of receipts; nil: none are taken
 	node   string
+	refuse refusing
 	log    *slog.Logger
 }
 
 // newUsageDoor reads the vendor's key, if there is one.
-func newUsageDoor(c configs.Config, gw *gateway.Gateway, keys *siteca.Keys, log *slog.Logger) (*usageDoor, error) {
-	u := &usageDoor{gw: gw, keys: keys, node: c.Node, log: log}
+func newUsageDoor(c configs.Config, gw *gateway.Gateway, keys *siteca.Keys, refuse refusing, log *slog.Logger) (*usageDoor, error) {
+	u := &usageDoor{gw: gw, keys: keys, node: c.Node, refuse: refuse, log: log}
 	if c.Usage.ReceiptKeyFile == "" {
 		return u, nil
 	}
@@ -103,7 +102,7 @@ func (u *usageDoor) answer(f func(*http.Request) (any, error)) http.HandlerFunc 
 		v, err := f(r.WithContext(ctx))
 		switch {
 		case err != nil:
-			u.refuse(w, err)
+			u.cannot(w, err)
 		case v == nil:
 			w.WriteHeader(http.StatusNoContent)
 		default:
@@ -116,16 +115,13 @@ func (u *usageDoor) answer(f func(*http.Request) (any, error)) http.HandlerFunc 
 // usagePatience bounds one request: a file may have to be looked for in a long journal.
 const usagePatience = 10 * time.Minute
 
-func (u *usageDoor) refuse(w http.ResponseWriter, err error) {
-	id := uuid.NewString()
-	u.log.Warn("what the operator asked about usage could not be done", "id", id, "err", err)
-	status := http.StatusConflict
-	if errors.Is(err, gateway.ErrNoLeader) || errors.Is(err, gateway.ErrUnknown) {
-		status = http.StatusServiceUnavailable
+// cannot refuses. That nobody leads, or that an answer was lost, is told as everywhere.
+func (u *usageDoor) cannot(w http.ResponseWriter, err error) {
+	u.log.Warn("what the operator asked about usage could not be done", "id", w.Header().Get("X-Request-Id"), "err", err)
+	if !errors.Is(err, gateway.ErrNoLeader) && !errors.Is(err, gateway.ErrUnknown) {
+		err = endpoint.NotDone(api.CodeUsage, err)
 	}
-	w.Header().Set("Content-Type", api.ProblemType)
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(api.Problem{Type: api.ProblemBase + "usage", Code: "usage", Status: status, Title: "This cannot be done", Detail: err.Error() + ".", RequestID: id})
+	u.refuse(w, err)
 }
 
 func (u *usageDoor) list(*http.Request) (any, error) {
@@ -198,7 +194,7 @@ func (u *usageDoor) named(r *http.Request) (license.Export, error) {
 func (u *usageDoor) file(w http.ResponseWriter, r *http.Request) {
 	x, err := u.named(r)
 	if err != nil {
-		u.refuse(w, err)
+		u.cannot(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,14 +67,12 @@ func newSealed(t *testing.T) *sealed {
 	if err := os.WriteFile(c.Usage.ReceiptKeyFile, pem, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if s.door, err = newUsageDoor(c, s.gw, peers.keys, quiet); err != nil {
+	ep := endpointOf(t, s.gw)
+	if s.door, err = newUsageDoor(c, s.gw, peers.keys, ep.Refuse, quiet); err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	s.door.install(func(pattern string, _ license.Authority, _ license.TokenScopes, h http.Handler) {
-		mux.Handle(pattern, h)
-	})
-	answerAt(t, s.file, mux)
+	s.door.install(ep.Administer)
+	answerAt(t, s.file, ep.Operator())
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	led := false
