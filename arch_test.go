@@ -38,7 +38,7 @@ var layers = map[string]layer{
 	"endpoint/roster":       {may: []string{"license", "notice"}, std: true, why: "what is open is read of the state and its notices alone"},
 	"configs":               {may: []string{"license", "upstream/cloudapi", "upstream/egress"}, why: "settings are values; egress reads secrets, so that check and serve agree on them"},
 	"report":                {may: []string{"license", "phrase", "api"}, std: true, why: "a report is made of a node's state and journal, whoever sends it"},
-	"alert":                 {may: []string{"license"}, std: true, mod: []string{"github.com/wneessen/go-mail"}, why: "what is told follows from the state and what a node knows of itself, and leaves by the way out that it is given"},
+	"alert":                 {may: []string{"license", "phrase"}, std: true, mod: []string{"github.com/wneessen/go-mail"}, why: "what is told follows from the state and what a node knows of itself, and leaves by the way out that it is given"},
 	"alert/smtptest":        {std: true, why: "it is a mail server for tests"},
 	"raftstore/canon":       {std: true, why: "how values are encoded is nothing of what they mean"},
 

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"sitegate/license"
+	"sitegate/phrase"
 )
 
 // Kind is what an alert is about; the words are stable, programs go by them.
@@ -86,42 +87,45 @@ var ofNodes = map[Kind]bool{Disk: true, Certificate: true, ClockOff: true, Backu
 // them.
 var atOnce = map[Kind]bool{Bypass: true}
 
-// Of are the conditions of the site at a time, in the order of their kinds.
-func Of(s *license.State, at license.Time, h Health) (list []Condition) {
+// Of are the conditions of the site at a time, in the order of their kinds, told in a language.
+func Of(s *license.State, at license.Time, h Health, lang phrase.Lang) (list []Condition) {
 	add := func(k Kind, subject, detail string, args ...any) {
-		text := fmt.Sprintf(detail, args...)
+		text := bookOf(lang).say(detail, args...)
 		list = append(list, Condition{k, subject, strings.ToValidUTF8(text[:min(len(text), license.MaxName)], "")})
 	}
 	head := s.Head()
-	if head.Link.Stale {
-		add(LinkDown, "", "The cloud last answered at %s.", when(head.Link.Contact))
+	switch {
+	case head.Link.Stale && head.Link.Contact == 0:
+		add(LinkDown, "", "cloud-never")
+	case head.Link.Stale:
+		add(LinkDown, "", "cloud", when(head.Link.Contact))
 	}
 	switch waiting := s.UsageWaiting(); {
 	case head.Backlog.Level > 0:
-		add(UsageWaits, "", "%s waiting for the vendor; its room is %s.", many(int(waiting), "usage record is", "usage records are"), fullness(head.Backlog.Level))
+		add(UsageWaits, "", "usage", int(waiting), fullness(head.Backlog.Level, lang))
 	case waiting > 0 && h.Stuck >= outboxLongest:
-		add(UsageWaits, "", "%s waiting, and the vendor has taken none for %d hours.", many(int(waiting), "usage record is", "usage records are"), int(h.Stuck.Hours()))
+		add(UsageWaits, "", "usage-stuck", int(waiting), int(h.Stuck.Hours()))
 	}
 	if h.Voters > 1 && h.Reached < h.Voters && h.Reached <= h.Voters/2+1 {
-		add(QuorumAtRisk, "", "%d of %d nodes that vote are reached.", h.Reached, h.Voters)
+		add(QuorumAtRisk, "", "quorum", h.Reached, h.Voters)
 	}
 	if h.Diverged {
-		add(StateDiverged, "", "The nodes have different states, and no majority has the same.")
+		add(StateDiverged, "", "diverged")
 	}
 	if b := license.BypassAt(s, at); b.Until != 0 {
-		add(Bypass, "", "Since %s nothing that is relayed is withheld, until %s.", when(b.Since), when(b.Until))
+		add(Bypass, "", "bypass", when(b.Since), when(b.Until))
 	}
 	if head.Held.Since != 0 {
-		add(MirrorShrunk, "", "Since %s more than half of the cloud's list is missing; it is held back.", when(head.Held.Since))
+		add(MirrorShrunk, "", "mirror", when(head.Held.Since))
 	}
 	for _, l := range head.Lockouts {
-		add(ProxyLockout, l.Node+"/"+l.Proxy, "The proxy %s rejects the secret of node %s, which is not sent for now.", l.Proxy, l.Node)
+		add(ProxyLockout, l.Node+"/"+l.Proxy, "lockout", l.Proxy, l.Node)
 	}
 	for _, issuer := range holding(head.KeyViews) {
-		add(KeysHeld, issuer.of, "%s back the keys that %s lists now, none of which the site knows.", many(issuer.nodes, "node holds", "nodes hold"), issuer.of)
+		add(KeysHeld, issuer.of, "keys", issuer.nodes, issuer.of)
 	}
 	if n := license.VeilCount(s); n >= license.VeilsLeftFew {
-		add(AuditNames, "", "It knows %d names and reasons, of %d at most.", n, license.MaxVeils)
+		add(AuditNames, "", "names", n, license.MaxVeils)
 	}
 	ahead := license.LookAhead(s, at, licenseSoon, checkoutSoon)
 	for _, day := range first(ahead.Licenses) {
@@ -135,13 +139,13 @@ func Of(s *license.State, at license.Time, h Health) (list []Condition) {
 				break
 			}
 		}
-		add(LicenseEnds, day, "%s on %s, of product %s.", many(all, "license ends", "licenses end"), day, strings.Join(of, ", "))
+		add(LicenseEnds, day, "licenses", all, day, strings.Join(of, ", "))
 	}
 	for _, day := range first(ahead.Checkouts) {
-		add(CheckoutEnds, day, "%s on %s.", many(ahead.Checkouts[day], "checkout ends", "checkouts end"), day)
+		add(CheckoutEnds, day, "checkouts", ahead.Checkouts[day], day)
 	}
 	if n := ahead.Unassigned; n > 0 {
-		add(Unassigned, "", "%s to nobody.", many(n, "license is assigned", "licenses are assigned"))
+		add(Unassigned, "", "unassigned", n)
 	}
 	return list
 }
@@ -173,27 +177,17 @@ func first[V any](days map[string]V) []string {
 	return sorted[:min(len(sorted), maxDays)]
 }
 
-func many(n int, one, more string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, more)
-}
-
 func when(t license.Time) string {
-	if t == 0 {
-		return "no time at all"
-	}
 	return t.Std().UTC().Format("2006-01-02 15:04 UTC")
 }
 
 // fullness says how full the room for usage is.
-func fullness(l license.BacklogLevel) string {
+func fullness(l license.BacklogLevel, lang phrase.Lang) string {
 	switch l {
 	case 1:
-		return "half full"
+		return bookOf(lang).say("room-half")
 	case 2:
-		return "four fifths full"
+		return bookOf(lang).say("room-most")
 	}
-	return "full, and nothing new is granted"
+	return bookOf(lang).say("room-full")
 }

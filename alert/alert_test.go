@@ -2,12 +2,14 @@ package alert
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sitegate/license"
+	"sitegate/phrase"
 )
 
 // apply puts commands to a state at a time, none of which may be refused.
@@ -39,13 +41,13 @@ func TestConditionsOfASite(t *testing.T) {
 			change(license.License{ID: "l-1", Assignee: "u-1"}),
 		}})
 	of := func(at license.Time, h Health) (list []string) {
-		for _, c := range Of(s, at, h) {
+		for _, c := range Of(s, at, h, phrase.English) {
 			line := string(c.Kind) + " " + c.Subject + ": " + c.Detail
 			list = append(list, line)
 			if strings.Contains(line, "Ida") || strings.Contains(line, "ida@") || strings.Contains(line, "u-1") || strings.Contains(line, "WS-1") {
 				t.Errorf("%q names somebody", line)
 			}
-			if _, known := kinds[c.Kind]; !known {
+			if _, known := english.kinds[c.Kind]; !known {
 				t.Errorf("there are no words for %s", c.Kind)
 			}
 		}
@@ -105,7 +107,7 @@ func TestRoomForNamesInTheAuditTrail(t *testing.T) {
 	s := license.NewState()
 	apply(t, s, now, license.Found{Cluster: "site-7", Level: license.Level})
 	of := func() (list []Condition) {
-		for _, c := range Of(s, now, Health{}) {
+		for _, c := range Of(s, now, Health{}, phrase.English) {
 			if c.Kind == AuditNames {
 				list = append(list, c)
 			}
@@ -137,7 +139,7 @@ func TestKeysThatAreHeldBack(t *testing.T) {
 		license.NoteKeys{Issuer: one, Node: "gw3", Taken: []license.Digest{{1}}},
 		license.NoteKeys{Issuer: two, Node: "gw2", Taken: []license.Digest{{2}}, Held: []license.Digest{{8}}})
 	of := func() (list []Condition) {
-		for _, c := range Of(s, now, Health{}) {
+		for _, c := range Of(s, now, Health{}, phrase.English) {
 			if c.Kind == KeysHeld {
 				list = append(list, c)
 			}
@@ -165,7 +167,7 @@ func TestUsageThatTheVendorDoesNotTake(t *testing.T) {
 			{License: &license.License{ID: "l-1", Product: "3201", Assignee: "u-1"}}}})
 	idle := &idleUsage{}
 	look := func(at license.Time) bool {
-		for _, c := range Of(s, at, Health{Stuck: idle.look(s, at)}) {
+		for _, c := range Of(s, at, Health{Stuck: idle.look(s, at)}, phrase.English) {
 			if c.Kind == UsageWaits {
 				return true
 			}
@@ -197,17 +199,76 @@ func TestUsageThatTheVendorDoesNotTake(t *testing.T) {
 // There is something to say of every kind, and nothing that more than a kind is said of.
 func TestWordsOfAlerts(t *testing.T) {
 	for _, k := range Kinds() {
-		w := kinds[k]
+		w := english.kinds[k]
 		if w.title == "" || w.next == "" || strings.ContainsAny(w.title+w.next, "\r\n") {
 			t.Errorf("%s: %+v", k, w)
 		}
 		a := license.Alert{Kind: string(k), Subject: "gw1", Detail: "so", Since: 1000}
-		began, over := message(a, false, "site-7", 1, ""), message(a, true, "site-7", 1, "")
-		if began.Key == over.Key || over.thread != began.Key || began.Key != message(a, false, "site-7", 1, "other").Key || began.Key == message(a, false, "site-7", 2, "").Key {
+		began, over := message(a, false, "site-7", 1, "", phrase.English), message(a, true, "site-7", 1, "", phrase.English)
+		if began.Key == over.Key || over.thread != began.Key || began.Key != message(a, false, "site-7", 1, "other", phrase.English).Key || began.Key == message(a, false, "site-7", 2, "", phrase.English).Key {
 			t.Errorf("%s: the keys are %s and %s", k, began.Key, over.Key)
 		}
 	}
-	if m := message(license.Alert{Kind: "of-a-newer-version"}, false, "", 0, ""); m.Title != "Alert of-a-newer-version" {
+	if m := message(license.Alert{Kind: "of-a-newer-version"}, false, "", 0, "", phrase.English); m.Title != "Alert of-a-newer-version" {
 		t.Errorf("a kind that is not known: %q", m.Title)
+	}
+}
+
+// Every language has words for every kind and every sentence, about the same facts in the same order.
+func TestEveryLanguageHasEveryWord(t *testing.T) {
+	facts := regexp.MustCompile("%.")
+	for _, lang := range phrase.Langs() {
+		b := bookOf(lang)
+		for k := range english.kinds {
+			if w := b.kinds[k]; w.title == "" || w.next == "" {
+				t.Errorf("%v: no words for %s", lang, k)
+			}
+		}
+		for name, want := range english.says {
+			if got := b.says[name]; got == "" || !slices.Equal(facts.FindAllString(got, -1), facts.FindAllString(want, -1)) {
+				t.Errorf("%v %s: %q, want the like of %q", lang, name, got, want)
+			}
+		}
+		if len(b.says) != len(english.says) || len(b.kinds) != len(english.kinds) {
+			t.Errorf("%v has %d sentences and %d kinds, want %d and %d", lang, len(b.says), len(b.kinds), len(english.says), len(english.kinds))
+		}
+	}
+	for name, facts := range map[string][]any{"disk-low": {"gw1", 90}, "disk-warn": {"gw1", 90, 2000}, "clock": {"gw1", "08:00"}, "certificate": {"api", "gw1", "2026-12-01"}, "backup": {"gw1"}} {
+		for _, lang := range phrase.Langs() {
+			if got := Detail(lang, name, facts...); !strings.Contains(got, "gw1") || strings.Contains(got, "%!") {
+				t.Errorf("%v %s: got %q", lang, name, got)
+			}
+		}
+	}
+	for k := range critical {
+		if _, known := english.kinds[k]; !known {
+			t.Errorf("%s is critical, and there are no words for it", k)
+		}
+	}
+}
+
+// A mail is in the language that is set, from its subject to its last line; its key does not depend on it.
+func TestAMailIsInItsLanguage(t *testing.T) {
+	a := license.Alert{Kind: string(Unassigned), Since: 1_000, Over: 2_000, Detail: bookOf(phrase.German).say("unassigned", 1)}
+	m := message(a, false, "site-7", 1, "https://gw1.site.test", phrase.German)
+	if m.heading() != "[sitegate] Lizenzen sind niemandem zugewiesen" {
+		t.Errorf("got the subject %q", m.heading())
+	}
+	for _, want := range []string{"1 Lizenz ist niemandem zugewiesen.", "Was zu tun ist: Weisen Sie", "Seit: 1970-", "Standort: site-7", "Ansehen: https://gw1.site.test/console"} {
+		if !strings.Contains(m.body(), want) {
+			t.Errorf("no %q in\n%s", want, m.body())
+		}
+	}
+	if over := message(a, true, "site-7", 1, "", phrase.French); over.heading() != "[sitegate] Terminé : Des licences ne sont attribuées à personne" || !strings.Contains(over.body(), "Terminé : 1970-") {
+		t.Errorf("got %q\n%s", over.heading(), over.body())
+	}
+	if m.Key != message(a, false, "site-7", 1, "", phrase.English).Key {
+		t.Error("the key depends on the language")
+	}
+	if urgent := message(license.Alert{Kind: string(Disk), Subject: "gw1"}, false, "", 0, "", phrase.German); urgent.heading() != "[sitegate] KRITISCH: Der Datenträger eines Knotens wird voll (gw1)" {
+		t.Errorf("got %q", urgent.heading())
+	}
+	if try := Trial("gw1", "", phrase.French, time.Unix(0, 0)); try.Title != "Ceci est un essai des alertes de sitegate" || !strings.Contains(try.Detail, "gw1") {
+		t.Errorf("got %+v", try)
 	}
 }

@@ -28,8 +28,8 @@ func mailBy(s *smtptest.Server, trust *x509.CertPool) *Mail {
 		TLS: func(host string) *tls.Config { return &tls.Config{ServerName: host, RootCAs: trust} }}
 }
 
-var began = Message{Key: "k1", thread: "k1", State: Raised, Kind: Disk, Subject: "gw1", Severity: "critical", Title: kinds[Disk].title, Detail: "The disk of gw1 has 90 MB left of 2000.",
-	Next: kinds[Disk].next, Since: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC), Site: "site-7", URL: "https://gw1.site.test:8443"}
+var began = Message{Key: "k1", thread: "k1", State: Raised, Kind: Disk, Subject: "gw1", Severity: "critical", Title: english.kinds[Disk].title, Detail: "The disk of gw1 has 90 MB left of 2000.",
+	Next: english.kinds[Disk].next, Since: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC), Site: "site-7", URL: "https://gw1.site.test:8443"}
 
 // Mail arrives over TLS, by STARTTLS and from the first byte, signed in as the server asks.
 func TestMailArrives(t *testing.T) {

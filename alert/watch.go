@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sitegate/license"
+	"sitegate/phrase"
 )
 
 // Way is by which messages leave. Send may be called for several at once, and again for what
@@ -41,9 +42,11 @@ type Config struct {
 	Own    func() []Condition // what this node knows of its own machine; subjects begin with its name
 	Health func() Health      // of the cluster, asked while this node leads
 	Ways   []Way
-	After  time.Duration // for how long something must be so, or not be so, before it is said
-	Logger *slog.Logger
-	Sent   func(way string, err error) // told of every try; may be nil
+	// Language is of what is told; that of an alert's detail is the finder's.
+	Language phrase.Lang
+	After    time.Duration // for how long something must be so, or not be so, before it is said
+	Logger   *slog.Logger
+	Sent     func(way string, err error) // told of every try; may be nil
 }
 
 // Watch finds out what administrators are to be told of, and tells them while its node leads.
@@ -97,7 +100,7 @@ func (w *Watch) lead(ctx context.Context) {
 			members = h.Members
 			w.cfg.Log.View(func(s *license.State) {
 				h.Stuck = idle.look(s, w.cfg.Log.Now())
-				list = Of(s, w.cfg.Log.Now(), h)
+				list = Of(s, w.cfg.Log.Now(), h, w.cfg.Language)
 			})
 			return list
 		}, func(k Kind, subject string) bool { // what nodes say of themselves is theirs while they are members
@@ -224,7 +227,7 @@ func (w *Watch) next(way string, tried map[string]int) (m Message, told license.
 			if over && (a.Over == 0 || slices.Contains(a.Ended, way)) {
 				continue
 			}
-			x := message(a, over, h.Cluster, h.Epoch, w.cfg.URL)
+			x := message(a, over, h.Cluster, h.Epoch, w.cfg.URL, w.cfg.Language)
 			at := a.Since
 			if over {
 				at = a.Over

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sitegate/license"
+	"sitegate/phrase"
 )
 
 // The states of a message.
@@ -38,55 +39,71 @@ type Message struct {
 	Text   string          `json:"text,omitempty"`
 	Report json.RawMessage `json:"report,omitempty"`
 	// Table is a CSV file that a mail has with it, and TableName what it is called.
-	Table     []byte `json:"-"`
-	TableName string `json:"-"`
+	Table     []byte      `json:"-"`
+	TableName string      `json:"-"`
+	lang      phrase.Lang // of the words of a mail around these
 	// thread is the Key of the message that said that it began.
 	thread string
 }
 
 // words are what is said of a kind.
-type words struct {
-	critical    bool
-	title, next string
+type words struct{ title, next string }
+
+// critical are the kinds that cannot wait.
+var critical = map[Kind]bool{LinkDown: true, QuorumAtRisk: true, StateDiverged: true, Disk: true, MirrorShrunk: true, ProxyLockout: true, Bypass: true, KeysHeld: true}
+
+// book is a language: what is said of each kind, and sentences by a name. Of a sentence that
+// begins with how many there are, "name.one" is what is said of one.
+type book struct {
+	kinds map[Kind]words
+	says  map[string]string
 }
 
-// kinds are all kinds, and what is said of them.
-var kinds = map[Kind]words{
-	LinkDown:      {true, "No contact with the vendor's cloud for two hours", "Run sitegate doctor on the node that leads: it names the hop that is to blame. Starts are granted only as far as the account's terms allow."},
-	UsageWaits:    {false, "Usage waits for the vendor", "See to the link (sitegate status, sitegate doctor). Nothing is lost, but when its room is full nothing new is granted; docs/operator/usage.md says how usage is carried by hand."},
-	QuorumAtRisk:  {true, "One more node lost, and nothing is granted any more", "Bring the silent node back (sitegate cluster members names it), or take it out and let another join."},
-	StateDiverged: {true, "The nodes do not agree on the site's state", "Nothing new is granted. Keep the logs and the data folders of all nodes, and ask for help before any node is taken out."},
-	Disk:          {true, "A node's disk is filling up", "Make room in the file system of its data folder: docs/operator/disk.md."},
-	Certificate:   {false, "A certificate ends soon", "Renew it: docs/operator/tls.md. Certificates by the site CA renew themselves; that one is this near means that they could not."},
-	LicenseEnds:   {false, "Licenses end", "Have them renewed at the vendor, or tell their users in time. sitegate's console lists them under Licenses."},
-	CheckoutEnds:  {false, "Checkouts end", "Their users are told, too. Who needs one for longer returns it and checks out anew."},
-	MirrorShrunk:  {true, "More than half of the licenses are missing in the cloud's list", "Nothing is taken away until somebody has looked: sitegate mirror, and docs/operator/mirror.md."},
-	ProxyLockout:  {true, "A proxy rejects the gateway's password", "It is not sent for a while, so that its account is not locked. Correct the password file; no restart is needed."},
-	ClockOff:      {false, "A node's clock is far from the site's time", "Nothing ends early or late by it. See to the machine's time service; if the clock is right, sitegate time accept."},
-	Unassigned:    {false, "Licenses are assigned to nobody", "Assign them at the vendor; sitegate's console lists them under Licenses."},
-	Bypass:        {true, "Nothing that is relayed to the vendor is withheld", "Somebody has begun a bypass, for fifteen minutes: sitegate audit list says who and why. sitegate bypass stop --note WHY ends it."},
-	KeysHeld:      {true, "An issuer of sign-ins lists keys that the site does not know", "They are not believed until somebody accepts them: compare them with the issuer's by another way, sitegate trust show, and docs/operator/sign-in.md. Sign-ins by the keys of before hold for a week."},
-	AuditNames:    {false, "The audit trail has room for few more names", "Whoever comes once it is full is nameless in it. Export it (sitegate audit export): what is older than audit.retention is dropped then, with its names; keep it for a shorter time, or erase names (docs/operator/audit.md)."},
-	BackupOverdue: {false, "The last good backup is too old", "sitegate status says why the last one failed; see to the folder that backup.folder names."},
+func bookOf(lang phrase.Lang) *book {
+	switch lang {
+	case phrase.French:
+		return &french
+	case phrase.German:
+		return &german
+	default:
+		return &english
+	}
+}
+
+// Detail is a sentence about a condition that a node knows of itself: disk-low (node, free
+// MB), disk-warn (node, free MB, MB), clock (node, what it shows), certificate (its name, node,
+// until), backup (node).
+func Detail(lang phrase.Lang, name string, facts ...any) string {
+	return bookOf(lang).say(name, facts...)
+}
+
+func (b *book) say(name string, facts ...any) string {
+	if len(facts) > 0 && facts[0] == 1 {
+		if one, ok := b.says[name+".one"]; ok {
+			return fmt.Sprintf(one, facts[1:]...)
+		}
+	}
+	return fmt.Sprintf(b.says[name], facts...)
 }
 
 // Kinds are all kinds, in no order.
 func Kinds() (list []Kind) {
-	for k := range kinds {
+	for k := range english.kinds {
 		list = append(list, k)
 	}
 	return list
 }
 
 // message is what to send of an alert, of one site at one epoch.
-func message(a license.Alert, over bool, site string, epoch uint64, url string) Message {
-	w, known := kinds[Kind(a.Kind)]
+func message(a license.Alert, over bool, site string, epoch uint64, url string, lang phrase.Lang) Message {
+	b := bookOf(lang)
+	w, known := b.kinds[Kind(a.Kind)]
 	if !known { // of a newer version than this program
-		w.title = "Alert " + a.Kind
+		w.title = b.say("unknown", a.Kind)
 	}
 	m := Message{State: Raised, Kind: Kind(a.Kind), Subject: a.Subject, Severity: "warning", Title: w.title, Detail: a.Detail, Next: w.next,
-		Since: a.Since.Std().UTC(), Site: site, URL: url}
-	if w.critical {
+		Since: a.Since.Std().UTC(), Site: site, URL: url, lang: lang}
+	if critical[Kind(a.Kind)] {
 		m.Severity = "critical"
 	}
 	m.Key = keyOf(site, epoch, a, false)
@@ -105,10 +122,11 @@ func keyOf(site string, epoch uint64, a license.Alert, over bool) string {
 }
 
 // Trial is for trying a way.
-func Trial(node, url string, now time.Time) Message {
+func Trial(node, url string, lang phrase.Lang, now time.Time) Message {
+	b := bookOf(lang)
 	sum := sha256.Sum256(fmt.Appendf(nil, "test %q %d", node, now.UnixNano()))
-	m := Message{Key: hex.EncodeToString(sum[:16]), State: Test, Kind: Test, Severity: "warning", Title: "This is a test of sitegate's alerts",
-		Detail: "Sent from " + node + " by sitegate alert test.", Since: now.UTC().Truncate(time.Second), URL: url}
+	m := Message{Key: hex.EncodeToString(sum[:16]), State: Test, Kind: Test, Severity: "warning", Title: b.say("test"),
+		Detail: b.say("test-from", node), Since: now.UTC().Truncate(time.Second), URL: url, lang: lang}
 	m.thread = m.Key
 	return m
 }
@@ -121,10 +139,10 @@ func (m Message) heading() string {
 	}
 	switch m.State {
 	case Over:
-		line = strings.Replace(line, "[sitegate]", "[sitegate] Over:", 1)
+		line = strings.Replace(line, "[sitegate]", "[sitegate] "+bookOf(m.lang).say("head-over"), 1)
 	case Raised:
 		if m.Severity == "critical" {
-			line = strings.Replace(line, "[sitegate]", "[sitegate] CRITICAL:", 1)
+			line = strings.Replace(line, "[sitegate]", "[sitegate] "+bookOf(m.lang).say("head-critical"), 1)
 		}
 	}
 	return oneLine(line)
@@ -134,6 +152,7 @@ func (m Message) heading() string {
 func (m Message) body() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
+	row := func(name, value string) { line("%s %s", bookOf(m.lang).say(name), value) }
 	if m.State == Reported {
 		for text := range strings.Lines(m.Text) {
 			line("%s", oneLine(strings.TrimRight(text, "\r\n")))
@@ -150,21 +169,21 @@ func (m Message) body() string {
 	}
 	line("")
 	if m.Next != "" {
-		line("What to do: %s", m.Next)
+		row("next", m.Next)
 		line("")
 	}
 	if m.Subject != "" {
-		line("About: %s", oneLine(m.Subject))
+		row("about", oneLine(m.Subject))
 	}
-	line("Since: %s", m.Since.Format("2006-01-02 15:04:05 UTC"))
+	row("since", m.Since.Format("2006-01-02 15:04:05 UTC"))
 	if !m.Over.IsZero() {
-		line("Over:  %s", m.Over.Format("2006-01-02 15:04:05 UTC"))
+		row("over", m.Over.Format("2006-01-02 15:04:05 UTC"))
 	}
 	if m.Site != "" {
-		line("Site:  %s", m.Site)
+		row("site", m.Site)
 	}
 	if m.URL != "" {
-		line("Look:  %s/console", m.URL)
+		row("look", m.URL+"/console")
 	}
 	return b.String()
 }

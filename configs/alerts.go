@@ -10,6 +10,7 @@ import (
 type Alerts struct {
 	// After is for how long something must be so, or not be so any more, before it is said.
 	After    time.Duration `key:"after"`
+	Language string        `key:"language"` // of what is told: en, fr or de
 	Mail     *Mail         `key:"mail"`
 	Webhooks []Webhook     `key:"webhooks"`
 }
@@ -46,11 +47,12 @@ const (
 	maxWebhooks  = 8
 )
 
-func (a *Alerts) defaults() { a.After = time.Minute }
+func (a *Alerts) defaults() { a.After, a.Language = time.Minute, "en" }
 func (m *Mail) defaults()   { m.TLS = MailStartTLS }
 
 func (a *Alerts) validate(p *Problems) {
 	p.duration("alerts.after", a.After, 0, time.Hour)
+	p.oneOf("alerts.language", a.Language, "en", "fr", "de")
 	if a.Mail == nil && len(a.Webhooks) == 0 {
 		p.add("alerts", "says no way; set mail, or webhooks, or take the section out")
 	}

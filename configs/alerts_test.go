@@ -20,7 +20,7 @@ alerts:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := c.Alerts; a == nil || a.After != time.Minute || a.Mail.TLS != configs.MailStartTLS || a.Mail.To[0] != "desk@example.com" || a.Webhooks[0].Name != "chat" || !filepath.IsAbs(a.Webhooks[0].SecretFile) {
+	if a := c.Alerts; a == nil || a.After != time.Minute || a.Language != "en" || a.Mail.TLS != configs.MailStartTLS || a.Mail.To[0] != "desk@example.com" || a.Webhooks[0].Name != "chat" || !filepath.IsAbs(a.Webhooks[0].SecretFile) {
 		t.Errorf("got %+v", a)
 	}
 	for name, test := range map[string]struct{ from, to, want string }{
@@ -37,6 +37,7 @@ alerts:
 		"a secret in a URL":  {"https://hooks.example.com/sitegate", `"https://hooks.example.com/sitegate?token=x"`, "has more than scheme, host and port"},
 		"unsigned":           {", secret_file: hook.secret", "", "alerts.webhooks[1].secret_file: is missing"},
 		"a name that is one": {"name: chat", "name: Mail", "is the name of another way"},
+		"an odd language":    {"\n  mail:", "\n  language: it\n  mail:", `alerts.language: "it" is not one of en, fr, de`},
 		"too patient":        {"\n  mail:", "\n  after: 2h\n  mail:", "alerts.after: is 2h"},
 	} {
 		text := strings.Replace(good, test.from, test.to, 1)

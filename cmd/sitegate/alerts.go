@@ -16,6 +16,7 @@ import (
 	"sitegate/configs"
 	"sitegate/gateway"
 	"sitegate/license"
+	"sitegate/phrase"
 	"sitegate/raftstore"
 	"sitegate/upstream/egress"
 )
@@ -65,27 +66,27 @@ func (l alertLog) Told(ctx context.Context, c license.AlertTold) error {
 
 // ownConditions are what a node knows of its own machine: disk, clock, certificates and
 // backups.
-func ownConditions(l *nodeLog, certs func() []api.CertificateStatus, late func() bool, now time.Time) (list []alert.Condition) {
+func ownConditions(l *nodeLog, certs func() []api.CertificateStatus, late func() bool, lang phrase.Lang, now time.Time) (list []alert.Condition) {
 	cl := l.Cluster()
 	add := func(k alert.Kind, more, detail string, args ...any) {
-		list = append(list, alert.Condition{Kind: k, Subject: cl.Node + more, Detail: fmt.Sprintf(detail, args...)})
+		list = append(list, alert.Condition{Kind: k, Subject: cl.Node + more, Detail: alert.Detail(lang, detail, args...)})
 	}
 	switch d := l.disk(); {
 	case d.Low:
-		add(alert.Disk, "", "The disk of %s has %d MB left; nothing new is granted while it leads.", cl.Node, d.Free>>20)
+		add(alert.Disk, "", "disk-low", cl.Node, d.Free>>20)
 	case d.Warn:
-		add(alert.Disk, "", "The disk of %s has %d MB left of %d.", cl.Node, d.Free>>20, d.Total>>20)
+		add(alert.Disk, "", "disk-warn", cl.Node, d.Free>>20, d.Total>>20)
 	}
 	if cl.TimeHeld {
-		add(alert.ClockOff, "", "The clock of %s is not followed; it shows %s.", cl.Node, now.UTC().Format("2006-01-02 15:04:05 UTC"))
+		add(alert.ClockOff, "", "clock", cl.Node, now.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
 	for _, c := range certs() {
 		if stageOf(c.Ends, now) > 0 {
-			add(alert.Certificate, "/"+c.Name, "The certificate %s of %s ends at %s.", c.Name, cl.Node, c.Ends.UTC().Format("2006-01-02 15:04 UTC"))
+			add(alert.Certificate, "/"+c.Name, "certificate", c.Name, cl.Node, c.Ends.UTC().Format("2006-01-02 15:04 UTC"))
 		}
 	}
 	if late() {
-		add(alert.BackupOverdue, "", "The last good backup by %s is older than twice the time between two.", cl.Node)
+		add(alert.BackupOverdue, "", "backup", cl.Node)
 	}
 	return list
 }
@@ -99,9 +100,10 @@ func newAlerts(c configs.Config, l *nodeLog, gw *gateway.Gateway, store *raftsto
 		m.sent.WithLabelValues(way.Name(), "ok")
 		m.sent.WithLabelValues(way.Name(), "failed")
 	}
+	lang, _ := phrase.Parse(c.Alerts.Language)
 	late := func() bool { return scheduled != nil && scheduled.late() }
-	return alert.New(alert.Config{Log: alertLog{l, gw}, Node: c.Node, URL: c.API.URL, Ways: ways, After: c.Alerts.After, Logger: log,
-		Own: func() []alert.Condition { return ownConditions(l, certs.status, late, time.Now()) },
+	return alert.New(alert.Config{Log: alertLog{l, gw}, Node: c.Node, URL: c.API.URL, Ways: ways, After: c.Alerts.After, Language: lang, Logger: log,
+		Own: func() []alert.Condition { return ownConditions(l, certs.status, late, lang, time.Now()) },
 		Health: func() alert.Health {
 			cl := l.Cluster()
 			h := alert.Health{Diverged: store.Diverged()}
@@ -187,7 +189,8 @@ func alertTest(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return fmt.Errorf("the way out (egress): %w", err)
 	}
-	m := alert.Trial(c.Node, c.API.URL, time.Now())
+	lang, _ := phrase.Parse(c.Alerts.Language)
+	m := alert.Trial(c.Node, c.API.URL, lang, time.Now())
 	var names []string
 	failed := 0
 	for _, way := range alertWays(*c.Alerts, out, slog.New(slog.NewTextHandler(p.stderr, nil))) {
