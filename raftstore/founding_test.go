@@ -3,13 +3,11 @@ package raftstore
 import (
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -65,9 +63,8 @@ func (s *sim) noted() {
 
 // Two of three nodes have lost all they had while the third is away: they are a
 // majority, and do not begin anew; once it is back it says why.
-func TestTwoEmptiedNodesDoNotBeginTheirClusterAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, rand.Uint64())
+func TestTwoEmptiedNodesDoNotBeginASimulatedClusterAnew(t *testing.T) {
+	simulated(t, func(t *testing.T, s *sim) {
 		do(t, s.leader(), fill(3))
 		do(t, s.leader(), start(1, 1, "WS-1"))
 		s.noted()
@@ -80,7 +77,7 @@ func TestTwoEmptiedNodesDoNotBeginTheirClusterAnew(t *testing.T) {
 			s.empty(name)
 			s.up(name)
 		}
-		time.Sleep(20 * simBeat)
+		time.Sleep(3 * simBeat)
 		for _, name := range []string{"n1", "n2"} {
 			n := s.nodes[name]
 			if leads(n) == nil || n.raft.LastIndex() != 0 || n.Err() != nil {
@@ -111,9 +108,8 @@ func TestTwoEmptiedNodesDoNotBeginTheirClusterAnew(t *testing.T) {
 
 // A new cluster waits for all of its first nodes, in whatever order they come, and is
 // whole then; one of them that came to its log by another is no hindrance.
-func TestANewClusterWaitsForAllItsFirstNodes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, rand.Uint64())
+func TestANewSimulatedClusterWaitsForAllItsFirstNodes(t *testing.T) {
+	simulated(t, func(t *testing.T, s *sim) {
 		for _, name := range s.names {
 			closeStore(t, s.take(name))
 			s.empty(name)
@@ -123,7 +119,7 @@ func TestANewClusterWaitsForAllItsFirstNodes(t *testing.T) {
 		s.mu.Unlock()
 		s.up("n1")
 		s.up("n2")
-		time.Sleep(20 * simBeat)
+		time.Sleep(3 * simBeat)
 		for _, name := range []string{"n1", "n2"} {
 			if n := s.nodes[name]; leads(n) == nil || n.raft.LastIndex() != 0 || n.Err() != nil {
 				t.Errorf("%s leads (%v), has a log up to %d, has stopped (%v); want it to wait for n3", name, leads(n) == nil, n.raft.LastIndex(), n.Err())
@@ -132,7 +128,7 @@ func TestANewClusterWaitsForAllItsFirstNodes(t *testing.T) {
 		crash(t, s.take("n1")) // n2 has met it
 		s.logs["n1"] = s.logs["n1"].crash(s.dice)
 		s.up("n3")
-		time.Sleep(20 * simBeat)
+		time.Sleep(3 * simBeat)
 		for _, name := range []string{"n2", "n3"} {
 			if got := s.nodes[name].raft.LastIndex(); got != 0 {
 				t.Errorf("%s has a log up to %d; want it to wait for n1, which is not there any more", name, got)
@@ -174,9 +170,8 @@ func interrupted(t *testing.T, fs wal.FS) {
 	}
 }
 
-func TestAClusterWhoseBeginningWasInterruptedBegins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, rand.Uint64())
+func TestASimulatedClusterWhoseBeginningWasInterruptedBegins(t *testing.T) {
+	simulated(t, func(t *testing.T, s *sim) {
 		s.beginAnew(func(name string) { interrupted(t, s.logs[name]) })
 		for _, name := range s.names {
 			s.up(name)
@@ -202,13 +197,12 @@ func TestASingleNodeWhoseBeginningWasInterruptedBegins(t *testing.T) {
 }
 
 // A first node that never comes is taken out of the others' settings.
-func TestNodesThatHaveNotBegunTakeOtherPeers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, rand.Uint64())
+func TestSimulatedNodesThatHaveNotBegunTakeOtherPeers(t *testing.T) {
+	simulated(t, func(t *testing.T, s *sim) {
 		s.beginAnew(func(string) {})
 		s.up("n1")
 		s.up("n2")
-		time.Sleep(20 * simBeat)
+		time.Sleep(3 * simBeat)
 		for _, name := range []string{"n1", "n2"} {
 			if got := s.nodes[name].raft.LastIndex(); got != 0 {
 				t.Errorf("%s has a log up to %d; want it to wait for n3", name, got)

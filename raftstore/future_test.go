@@ -3,7 +3,6 @@ package raftstore
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -11,9 +10,8 @@ import (
 
 // What raft will not answer any more ends with it: the kind of future that raft
 // gives for an entry can still be told.
-func TestWhatRaftLeavesUnansweredEndsWithIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, 1)
+func TestWhatSimulatedRaftLeavesUnansweredEndsWithIt(t *testing.T) {
+	simulated(t, func(t *testing.T, s *sim) {
 		leader := s.leader()
 		for _, name := range s.names {
 			if n := s.nodes[name]; n != leader {

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -48,29 +49,34 @@ const (
 )
 
 func TestSimulatedWeeks(t *testing.T) {
-	if raceEnabled {
-		// Two goroutines of a bubble that meet tickers which are due at once share what the
-		// detector knows of the bubble's timers, without a lock: Go 1.26.8 itself ends with
-		// SIGSEGV then (timer.maybeRunChan), once in a few million ticks.
-		t.Skip("the race detector crashes in long simulations; .ci/run simulates without it")
-	}
-	seed := *simSeed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
 	began := time.Now()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, seed)
+	simulated(t, func(t *testing.T, s *sim) {
 		s.run(*simTime)
 		s.end()
-		t.Logf("seed %d: %v in which %d leaders took over and there were %d faults; %d sessions, %d of which expired, %d checkouts, %d of which time ended; %d refusals",
-			seed, *simTime, s.leaders, s.faults, s.sessions, s.expired, s.checkouts, s.ended, s.refused)
+		t.Logf("%v in which %d leaders took over and there were %d faults; %d sessions, %d of which expired, %d checkouts, %d of which time ended; %d refusals",
+			*simTime, s.leaders, s.faults, s.sessions, s.expired, s.checkouts, s.ended, s.refused)
 		long := *simTime >= 3*24*time.Hour // enough for a checkout that nobody returns
 		if s.sessions == 0 || s.refused == 0 || long && (s.expired == 0 || s.leaders < s.faults/4 || s.checkouts == 0 || s.ended == 0) {
 			t.Error("that shows nothing")
 		}
 	})
 	t.Logf("it took %v", time.Since(began).Round(time.Millisecond))
+}
+
+// simulated has f look at a simulated cluster that has just begun. The tests that call it
+// have Simulated in their names: by that .ci/run finds them.
+func simulated(t *testing.T, f func(t *testing.T, s *sim)) {
+	t.Helper()
+	if !strings.Contains(t.Name(), "Simulated") {
+		t.Fatal("a test of a simulated cluster has Simulated in its name: .ci/run finds it by that")
+	}
+	if raceEnabled {
+		// Two goroutines of a bubble that meet tickers which are due at once share what the
+		// detector knows of the bubble's timers, without a lock: Go 1.26.8 itself ends with
+		// SIGSEGV then (timer.maybeRunChan), once in a few million ticks.
+		t.Skip("the race detector crashes in long simulations; .ci/run simulates without it")
+	}
+	synctest.Test(t, func(t *testing.T) { f(t, newSim(t)) })
 }
 
 type sim struct {
@@ -106,7 +112,13 @@ type simRecord struct {
 	over     bool          // it has expired or ended
 }
 
-func newSim(t testing.TB, seed uint64) *sim {
+// newSim begins a cluster, and says what to repeat its faults with.
+func newSim(t testing.TB) *sim {
+	seed := *simSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-simseed %d", seed)
 	s := &sim{t: t, dice: rand.New(rand.NewPCG(seed, 1)), net: newSimNet(), disks: &simDisks{dbs: map[string]*badger.DB{}}, began: time.Now(),
 		dir: t.TempDir(), names: []string{"n1", "n2", "n3"}, nodes: map[string]*Store{}, logs: map[string]simLog{}, off: map[string]time.Duration{}, disturbed: time.Now(),
 		told: map[uint64][]byte{}, holders: map[license.UserID]map[string]string{}, records: map[license.ID]*simRecord{}}
