@@ -105,13 +105,14 @@ type behind struct {
 	stalls  *stalls
 	halt    func(error)
 	applied func() uint64
+	idle    time.Duration // how long nothing is written before what is noted goes into the records
 	queue   chan sealed
 	done    chan struct{}
 	drop    chan struct{} // closed by abandon
 }
 
-func newBehind(d *disk, m *metrics, w *stalls, halt func(error), applied func() uint64) *behind {
-	b := &behind{disk: d, metrics: m, stalls: w, halt: halt, applied: applied, queue: make(chan sealed, sealQueue), done: make(chan struct{}), drop: make(chan struct{})}
+func newBehind(d *disk, m *metrics, w *stalls, idle time.Duration, halt func(error), applied func() uint64) *behind {
+	b := &behind{disk: d, metrics: m, stalls: w, idle: idle, halt: halt, applied: applied, queue: make(chan sealed, sealQueue), done: make(chan struct{}), drop: make(chan struct{})}
 	go b.run()
 	return b
 }
@@ -124,7 +125,7 @@ func (b *behind) run() {
 		var ok bool
 		var idle <-chan time.Time
 		if !failed && b.disk.noted() {
-			idle = time.After(settleIdle)
+			idle = time.After(b.idle)
 		}
 		select {
 		case s, ok = <-b.queue:

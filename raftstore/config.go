@@ -124,6 +124,7 @@ type Config struct {
 	databases          databases
 	beat, commit, look time.Duration // 0: Tempo's, 5 ms, 1 s
 	compare            time.Duration // of digests; 0: 5 s
+	settleIdle         time.Duration // 0: settleIdle
 	statfs             func(dir string) (free, total uint64, err error)
 
 	// fewEvents is how many events that a snapshot has skipped are still told: a
@@ -228,6 +229,7 @@ func (c *Config) complete() error {
 	def(&c.commit, 5*time.Millisecond)
 	def(&c.look, time.Second)
 	def(&c.compare, 5*time.Second)
+	def(&c.settleIdle, settleIdle)
 	if c.databases == nil {
 		c.databases = badgers{}
 	}

@@ -146,7 +146,7 @@ func openOffline(dir, cluster string, log *slog.Logger) (*offline, error) {
 	o.fsm = &fsm{codec: o.codec, log: log, metrics: m, disk: o.disk, leases: newLeaseTable(mono), cluster: cluster, halt: halt, state: l.state, pos: l.pos,
 		clock: &clock{wall: time.Now, mono: mono, alarm: func(string, time.Duration) {}}}
 	o.fsm.applied.raise(l.pos.Index)
-	o.behind = newBehind(o.disk, m, unwatched, halt, o.fsm.applied.get)
+	o.behind = newBehind(o.disk, m, unwatched, settleIdle, halt, o.fsm.applied.get)
 	o.fsm.behind = o.behind
 	return o, nil
 }

@@ -217,7 +217,7 @@ func (s *Store) openState() error {
 		cluster: s.identity.Cluster, tell: s.observe, jump: s.jumped, few: s.cfg.fewEvents, halt: s.halt, logOnly: s.cfg.LogOnly, state: l.state, pos: l.pos}
 	s.fsm.applied.raise(l.pos.Index)
 	s.fsm.snaps = &snapshots{ctx: s.ctx, disk: d, codec: s.codec, log: s.log, cluster: s.identity.Cluster, halt: s.halt, builts: map[string]built{}}
-	s.behind = newBehind(d, s.metrics, s.stalls, s.halt, s.fsm.applied.get)
+	s.behind = newBehind(d, s.metrics, s.stalls, s.cfg.settleIdle, s.halt, s.fsm.applied.get)
 	s.fsm.behind = s.behind
 	s.clock.seen(l.state.Head().Now)
 	return nil
