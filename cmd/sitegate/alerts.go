@@ -54,7 +54,10 @@ func (l alertLog) Note(ctx context.Context, c license.NoteAlert) error {
 	return l.gw.NoteAlert(ctx, c)
 }
 
-func (l alertLog) Told(ctx context.Context, c license.AlertTold) error {
+func (l alertLog) Told(ctx context.Context, c license.AlertTold) error { return l.noted(ctx, c) }
+
+// noted has the site note what was sent.
+func (l *nodeLog) noted(ctx context.Context, c license.Command) error {
 	ctx, cancel := context.WithTimeout(ctx, proposeTime)
 	defer cancel()
 	out, err := l.Propose(ctx, c)
@@ -62,6 +65,22 @@ func (l alertLog) Told(ctx context.Context, c license.AlertTold) error {
 		return fmt.Errorf("the site does not note it (%s)", out.Denial.Reason)
 	}
 	return err
+}
+
+// sentBy counts what was sent by ways, and what was not: both are there from the
+// beginning, so that the first one that fails shows.
+func sentBy(c *prometheus.CounterVec, ways []alert.Way) func(way string, err error) {
+	for _, way := range ways {
+		c.WithLabelValues(way.Name(), "ok")
+		c.WithLabelValues(way.Name(), "failed")
+	}
+	return func(way string, err error) {
+		result := "ok"
+		if err != nil {
+			result = "failed"
+		}
+		c.WithLabelValues(way, result).Inc()
+	}
 }
 
 // ownConditions are what a node knows of its own machine: disk, clock, certificates and
@@ -96,10 +115,6 @@ func newAlerts(c configs.Config, l *nodeLog, gw *gateway.Gateway, store *raftsto
 	m := newAlertMetrics(l.View)
 	registry.MustRegister(m, m.sent)
 	ways := alertWays(*c.Alerts, out, log)
-	for _, way := range ways { // there from the beginning, so that the first one that fails shows
-		m.sent.WithLabelValues(way.Name(), "ok")
-		m.sent.WithLabelValues(way.Name(), "failed")
-	}
 	lang, _ := phrase.Parse(c.Alerts.Language)
 	late := func() bool { return scheduled != nil && scheduled.late() }
 	return alert.New(alert.Config{Log: alertLog{l, gw}, Node: c.Node, URL: c.API.URL, Ways: ways, After: c.Alerts.After, Language: lang, Logger: log,
@@ -113,13 +128,7 @@ func newAlerts(c configs.Config, l *nodeLog, gw *gateway.Gateway, store *raftsto
 			}
 			return h
 		},
-		Sent: func(way string, err error) {
-			result := "ok"
-			if err != nil {
-				result = "failed"
-			}
-			m.sent.WithLabelValues(way, result).Inc()
-		}})
+		Sent: sentBy(m.sent, ways)})
 }
 
 // alertMetrics are the alerts that last, read from the state, and what was sent.

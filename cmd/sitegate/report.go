@@ -95,15 +95,7 @@ func showReport(ctx context.Context, p *program, args []string) error {
 // reportLog is the node's log as reports see it.
 type reportLog struct{ *nodeLog }
 
-func (l reportLog) Reported(ctx context.Context, c license.NoteReport) error {
-	ctx, cancel := context.WithTimeout(ctx, proposeTime)
-	defer cancel()
-	out, err := l.Propose(ctx, c)
-	if err == nil && out.Denial != nil {
-		return fmt.Errorf("the site does not note it (%s)", out.Denial.Reason)
-	}
-	return err
-}
+func (l reportLog) Reported(ctx context.Context, c license.NoteReport) error { return l.noted(ctx, c) }
 
 // newReports sends the reports of a configuration, by the ways of its alerts.
 func newReports(c configs.Config, l *nodeLog, gw *gateway.Gateway, called func(*license.State, string, string) string, out *egress.Dialer, registry *prometheus.Registry, log *slog.Logger) *alert.Reports {
@@ -116,10 +108,6 @@ func newReports(c configs.Config, l *nodeLog, gw *gateway.Gateway, called func(*
 	sent := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sitegate_reports_sent_total", Help: "Reports that this node has tried to send, by way (mail, or a webhook's name) and result."}, []string{"way", "result"})
 	registry.MustRegister(sent)
 	ways := alertWays(a, out, log)
-	for _, way := range ways { // there from the beginning, so that the first one that fails shows
-		sent.WithLabelValues(way.Name(), "ok")
-		sent.WithLabelValues(way.Name(), "failed")
-	}
 	lang, _ := phrase.Parse(set.Language)
 	var schedules []alert.Schedule
 	for _, every := range set.Every {
@@ -128,13 +116,7 @@ func newReports(c configs.Config, l *nodeLog, gw *gateway.Gateway, called func(*
 			return reportMessage(ctx, gw, p, report.Query{From: from, Until: until, Lang: lang, Names: set.Names, Called: called})
 		}})
 	}
-	return &alert.Reports{Log: reportLog{l}, URL: c.API.URL, Schedules: schedules, After: set.At, Ways: ways, Logger: log, Sent: func(way string, err error) {
-		result := "ok"
-		if err != nil {
-			result = "failed"
-		}
-		sent.WithLabelValues(way, result).Inc()
-	}}
+	return &alert.Reports{Log: reportLog{l}, URL: c.API.URL, Schedules: schedules, After: set.At, Ways: ways, Logger: log, Sent: sentBy(sent, ways)}
 }
 
 // reportMessage is a report to be sent.
