@@ -55,7 +55,7 @@ var decoders = map[string]string{
 	"forwarded requests, and their answers":           "gateway.FuzzForwarded",
 	"requests for certificates":                       "siteca.FuzzRequest",
 	"configuration":                                   "configs.FuzzRead",
-	"the portal's export":                             "cmd/sitegate.FuzzPortalFile",
+	"the portal's export":                             "portal.FuzzPortalFile",
 	"files of the audit trail":                        "cmd/sitegate.FuzzAuditFile",
 	"pages of the sign-in":                            "client/signin.FuzzForm",
 	"a machine's key file":                            "client/machinekey.FuzzParse",

@@ -13,6 +13,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/portal"
 )
 
 const mirrorImportHelp = `
@@ -81,17 +82,17 @@ func mirrorImport(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	d, err := diffPortal(now, read)
+	d, err := portal.Compare(now, read...)
 	if err != nil {
 		return err
 	}
-	d.show(p.stdout)
+	showDiff(p.stdout, d, read)
 	if !*yes {
 		fmt.Fprintln(p.stdout, "Nothing was changed. To do it: the same with --yes")
 		return nil
 	}
-	bar := p.progress("importing", "changes", uint64(len(d.changes)))
-	err = d.send(ctx, c, who, *note, func(done int) { bar.at(uint64(done)) })
+	bar := p.progress("importing", "changes", uint64(len(d.Changes)))
+	err = sendDiff(ctx, c, d, who, *note, func(done int) { bar.at(uint64(done)) })
 	bar.end()
 	if err != nil {
 		return err
@@ -101,23 +102,23 @@ func mirrorImport(ctx context.Context, p *program, args []string) error {
 }
 
 // readPortals reads the files: one of users, one of licenses, or both.
-func readPortals(files []string, encoding string) ([]*portalFile, error) {
-	var read []*portalFile
+func readPortals(files []string, encoding string) ([]*portal.File, error) {
+	var read []*portal.File
 	for _, name := range files {
-		data, err := readBounded(name, maxPortalBytes)
+		data, err := readBounded(name, portal.MaxBytes)
 		if err != nil {
 			return nil, fmt.Errorf("reading what is to be imported: %w", err)
 		}
-		f, err := readPortal(name, data, encoding)
+		f, err := portal.Read(name, data, encoding)
 		if err != nil {
 			return nil, err
 		}
 		read = append(read, f)
 	}
-	if len(read) == 2 && read[0].licenses == read[1].licenses {
+	if len(read) == 2 && read[0].Licenses == read[1].Licenses {
 		return nil, usagef("mirror import: both files are of the same: one is to be of users and one of licenses")
 	}
-	slices.SortFunc(read, func(a, b *portalFile) int { return cmp.Compare(fmt.Sprint(a.licenses), fmt.Sprint(b.licenses)) }) // users first
+	slices.SortFunc(read, func(a, b *portal.File) int { return cmp.Compare(fmt.Sprint(a.Licenses), fmt.Sprint(b.Licenses)) }) // users first
 	return read, nil
 }
 
@@ -145,124 +146,6 @@ func mirrored(ctx context.Context, c configs.Config) ([]api.MirrorRecord, error)
 	return list.Items, nil
 }
 
-// portalDiff is what files would change.
-type portalDiff struct {
-	changes []api.MirrorRecord // in the order in which they are sent
-	lines   []string           // the first of them, in words
-	counts  map[string]int     // by "new user", "changed license", "user gone", …
-	notes   []string
-}
-
-type recordKey struct{ kind, id string }
-
-// diffPortal compares what there is with what the files say.
-func diffPortal(now []api.MirrorRecord, read []*portalFile) (*portalDiff, error) {
-	d := &portalDiff{counts: map[string]int{}}
-	old := make(map[recordKey]api.MirrorRecord, len(now))
-	for _, r := range now {
-		old[recordKey{r.Kind, r.ID}] = r
-	}
-	said := map[recordKey]bool{}
-	whole := map[string]bool{}  // kinds that the files are whole lists of
-	whom := map[string]string{} // users by id, and by e-mail in lower case; "" for several
-	know := func(id, email string) {
-		whom[id] = id
-		if email = strings.ToLower(email); email != "" {
-			if other, twice := whom[email]; twice && other != id {
-				id = ""
-			}
-			whom[email] = id
-		}
-	}
-	if read[0].licenses { // no file of users: those there are
-		for _, r := range now {
-			if r.Kind == "user" {
-				know(r.ID, r.Email)
-			}
-		}
-	}
-	for _, f := range read {
-		nobody := 0
-		for i, r := range f.records {
-			switch r.Kind {
-			case "user":
-				know(r.ID, r.Email)
-			case "license":
-				switch user, known := whom[strings.ToLower(r.Assignee)]; {
-				case r.Assignee == "" || whom[r.Assignee] == r.Assignee:
-				case strings.EqualFold(r.Assignee, "Not Found User"):
-					r.Assignee = ""
-					nobody++
-				case !known:
-					return nil, &fileError{f.name, f.lines[i], "", fmt.Sprintf("license %s is assigned to %q, who is no user by id or e-mail: import the file of users, too", r.ID, r.Assignee)}
-				case user == "":
-					return nil, &fileError{f.name, f.lines[i], "", fmt.Sprintf("several users have the e-mail address %q: the file has to have their User ID", r.Assignee)}
-				default:
-					r.Assignee = user
-				}
-			}
-			d.compare(old, r)
-			said[recordKey{r.Kind, r.ID}] = true
-		}
-		if whole["user"] = whole["user"] || !f.licenses; f.licenses {
-			whole["license"], whole["product"] = true, true
-		}
-		if nobody > 0 {
-			d.notes = append(d.notes, fmt.Sprintf("%s of a user who is not found any more: assigned to nobody here; only the vendor can mend it", count(nobody, "license")))
-		}
-		if f.noCap > 0 {
-			d.notes = append(d.notes, fmt.Sprintf("a product is not capped, says %s of %s: a file cannot say that, and the cloud is asked at each start", count(f.noCap, "row"), f.name))
-		}
-	}
-	slices.SortStableFunc(d.changes, func(a, b api.MirrorRecord) int { return cmp.Compare(putRank(a), putRank(b)) })
-	var gone []api.MirrorRecord
-	for _, r := range now {
-		if whole[r.Kind] && !said[recordKey{r.Kind, r.ID}] {
-			gone = append(gone, api.MirrorRecord{Kind: r.Kind, ID: r.ID, Gone: true})
-			d.note("-", r.Kind+" gone", describe(r))
-		}
-	}
-	slices.SortStableFunc(gone, func(a, b api.MirrorRecord) int { return cmp.Compare(putRank(b), putRank(a)) })
-	d.changes = append(d.changes, gone...)
-	return d, nil
-}
-
-// putRank has what is pointed at come before what points at it.
-func putRank(r api.MirrorRecord) int {
-	return slices.Index([]string{"product", "user", "license"}, r.Kind)
-}
-
-func (d *portalDiff) compare(old map[recordKey]api.MirrorRecord, r api.MirrorRecord) {
-	was, known := old[recordKey{r.Kind, r.ID}]
-	if known {
-		bare := was
-		bare.Source, bare.AsOf = "", r.AsOf
-		if same(bare, r) {
-			return
-		}
-	}
-	d.changes = append(d.changes, r)
-	if known {
-		d.note("~", "changed "+r.Kind, describe(was)+" → "+describe(r))
-	} else {
-		d.note("+", "new "+r.Kind, describe(r))
-	}
-}
-
-// same compares records, of which times may be in several zones.
-func same(a, b api.MirrorRecord) bool {
-	times := a.AssignedAt.Equal(b.AssignedAt) && a.Starts.Equal(b.Starts) && a.Ends.Equal(b.Ends)
-	a.AssignedAt, a.Starts, a.Ends = b.AssignedAt, b.Starts, b.Ends
-	return times && a == b
-}
-
-func (d *portalDiff) note(sign, what, line string) {
-	d.counts[what]++
-	if len(d.lines) < importShown {
-		d.lines = append(d.lines, sign+" "+line)
-	}
-}
-
 func describe(r api.MirrorRecord) string {
 	switch r.Kind {
 	case "user":
@@ -281,20 +164,47 @@ func describe(r api.MirrorRecord) string {
 	return fmt.Sprintf("license %s of %s for %s until %s", r.ID, r.Product, whose, r.Ends.UTC().Format("2006-01-02"))
 }
 
-func (d *portalDiff) show(w io.Writer) {
-	for _, line := range d.lines {
-		fmt.Fprintln(w, line)
+// changeLine is a change in words.
+func changeLine(c portal.Change) string {
+	switch {
+	case c.Was == nil:
+		return "+ " + describe(*c.Now)
+	case c.Now == nil:
+		return "- " + describe(*c.Was)
 	}
-	if more := len(d.changes) - len(d.lines); more > 0 {
+	return "~ " + describe(*c.Was) + " → " + describe(*c.Now)
+}
+
+func showDiff(w io.Writer, d *portal.Diff, read []*portal.File) {
+	counts := map[string]int{}
+	for i, c := range d.Changes {
+		if i < importShown {
+			fmt.Fprintln(w, changeLine(c))
+		}
+		switch {
+		case c.Was == nil:
+			counts["new "+c.Kind()]++
+		case c.Now == nil:
+			counts[c.Kind()+" gone"]++
+		default:
+			counts["changed "+c.Kind()]++
+		}
+	}
+	if more := len(d.Changes) - importShown; more > 0 {
 		fmt.Fprintf(w, "and %s more\n", count(more, "change"))
 	}
-	for _, n := range d.notes {
-		fmt.Fprintln(w, n)
+	if d.Nobody > 0 {
+		fmt.Fprintf(w, "%s of a user who is not found any more: assigned to nobody here; only the vendor can mend it\n", count(d.Nobody, "license"))
+	}
+	for _, f := range read {
+		if f.Uncapped > 0 {
+			fmt.Fprintf(w, "a product is not capped, says %s of %s: a file cannot say that, and the cloud is asked at each start\n", count(f.Uncapped, "row"), f.Name)
+		}
 	}
 	var parts []string
 	for _, kind := range []string{"user", "product", "license"} {
 		for _, what := range []string{"new " + kind, "changed " + kind, kind + " gone"} {
-			if n := d.counts[what]; n > 0 {
+			if n := counts[what]; n > 0 {
 				parts = append(parts, fmt.Sprintf("%s: %d", what, n))
 			}
 		}
@@ -305,21 +215,21 @@ func (d *portalDiff) show(w io.Writer) {
 	fmt.Fprintln(w, strings.Join(parts, ", "))
 }
 
-// send brings the changes in, part by part. A part that was lost is sent again with the
+// sendDiff brings the changes in, part by part. A part that was lost is sent again with the
 // next try of the command. told hears how many are in.
-func (d *portalDiff) send(ctx context.Context, c configs.Config, by, note string, told func(done int)) error {
-	for rest, last := d.changes, false; !last; {
+func sendDiff(ctx context.Context, c configs.Config, d *portal.Diff, by, note string, told func(done int)) error {
+	for rest, last := d.Changes, false; !last; {
 		n := min(len(rest), importPart)
-		part := rest[:n]
+		part := make([]api.MirrorRecord, n)
+		for i := range part {
+			part[i] = rest[i].Record()
+		}
 		rest = rest[n:]
 		last = len(rest) == 0
-		if part == nil {
-			part = []api.MirrorRecord{}
-		}
 		if err := operator(ctx, c, http.MethodPost, api.PathMirror+"/import", api.ImportRequest{By: by, Note: note, Records: part, Last: last}, nil); err != nil {
 			return fmt.Errorf("importing, with %s still to do (the same command goes on): %w", count(len(rest)+n, "change"), err)
 		}
-		told(len(d.changes) - len(rest))
+		told(len(d.Changes) - len(rest))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/portal"
 )
 
 const (
@@ -140,8 +141,11 @@ func TestAnImportTellsHowFarItIs(t *testing.T) {
 		}
 	}
 	var heard []int
-	d := &portalDiff{changes: make([]api.MirrorRecord, 2*importPart+1)}
-	if err := d.send(t.Context(), c, "ida", "", func(done int) { heard = append(heard, done) }); err != nil {
+	d := &portal.Diff{}
+	for range 2*importPart + 1 {
+		d.Changes = append(d.Changes, portal.Change{Now: &api.MirrorRecord{Kind: "user"}})
+	}
+	if err := sendDiff(t.Context(), c, d, "ida", "", func(done int) { heard = append(heard, done) }); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(heard, []int{importPart, 2 * importPart, 2*importPart + 1}) || len(*imported) != 3 {

@@ -1,4 +1,4 @@
-package main
+package portal
 
 import (
 	"encoding/binary"
@@ -34,22 +34,22 @@ func TestPortalFilesAreReadAsSpreadsheetsWriteThem(t *testing.T) {
 		if name == "commas" {
 			data = []byte(strings.ReplaceAll(string(data), "\x01", ";"))
 		}
-		f, err := readPortal("licenses.csv", data, "utf-8")
-		if err != nil || !f.licenses {
+		f, err := Read("licenses.csv", data, "utf-8")
+		if err != nil || !f.Licenses {
 			t.Errorf("%s: got %+v, %v", name, f, err)
 			continue
 		}
-		for i, r := range f.records {
+		for i, r := range f.Records {
 			if i >= len(want) || !same(r, want[i]) {
 				t.Errorf("%s: record %d is %+v", name, i, r)
 			}
 		}
-		if len(f.records) != len(want) {
-			t.Errorf("%s: got %d records, want %d", name, len(f.records), len(want))
+		if len(f.Records) != len(want) {
+			t.Errorf("%s: got %d records, want %d", name, len(f.Records), len(want))
 		}
 	}
-	f, err := readPortal("users.csv", []byte("ims-id\tFirst name\tLast name\tCountry\nu1\tJ\xfcrgen\tMa\xdf\tde\n"), "windows-1252")
-	if err != nil || len(f.records) != 1 || f.records[0].Name != "Jürgen Maß" || f.records[0].Country != "DE" {
+	f, err := Read("users.csv", []byte("ims-id\tFirst name\tLast name\tCountry\nu1\tJ\xfcrgen\tMa\xdf\tde\n"), "windows-1252")
+	if err != nil || len(f.Records) != 1 || f.Records[0].Name != "Jürgen Maß" || f.Records[0].Country != "DE" {
 		t.Errorf("windows-1252: got %+v, %v", f, err)
 	}
 }
@@ -74,9 +74,9 @@ func TestWhatIsWrongWithAPortalFileIsNamedWithItsPlace(t *testing.T) {
 		"control characters":    {"User ID,Country\nu\x07,DE\n", `line 2, column "User ID": this has control characters`},
 		"not UTF-8":             {"User ID,Country,Name\nu,DE,x\nv,DE,J\xfcrgen\n", `line 3: this is not UTF-8; where it was saved`},
 		"no text":               {"User ID,Country\nu,DE\x00\n", "f.csv: it is no text file"},
-		"too large":             {strings.Repeat("x", maxPortalBytes+1), "f.csv: it has more than 64 MB"},
+		"too large":             {strings.Repeat("x", MaxBytes+1), "f.csv: it has more than 64 MB"},
 	} {
-		if f, err := readPortal("f.csv", []byte(test.text), "utf-8"); err == nil || !strings.Contains(err.Error(), test.want) {
+		if f, err := Read("f.csv", []byte(test.text), "utf-8"); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %+v, %v; want %q", name, f, err, test.want)
 		}
 	}
@@ -87,11 +87,11 @@ func FuzzPortalFile(f *testing.F) {
 	f.Add([]byte("User ID;Country;Name\nu;DE;\"a\"\"b\"\n"))
 	f.Add([]byte("\xff\xfeU\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := readPortal("f.csv", data, "utf-8")
+		file, err := Read("f.csv", data, "utf-8")
 		if err != nil {
 			return
 		}
-		for _, r := range file.records {
+		for _, r := range file.Records {
 			if r.ID == "" || len(r.ID) > 256 || r.Kind == "license" && (r.Product == "" || !r.Ends.After(r.Starts)) || r.Capped == "no" {
 				t.Errorf("got %+v", r)
 			}

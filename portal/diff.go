@@ -1,0 +1,137 @@
+package portal
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sitegate/api"
+)
+
+// Change is one record that files would change. Was is nil where it is new, Now where it
+// is gone.
+type Change struct{ Was, Now *api.MirrorRecord }
+
+// Kind is the record's: user, product or license.
+func (c Change) Kind() string { return cmp.Or(c.Now, c.Was).Kind }
+
+// Record is the change as it is sent to a site.
+func (c Change) Record() api.MirrorRecord {
+	if c.Now == nil {
+		return api.MirrorRecord{Kind: c.Was.Kind, ID: c.Was.ID, Gone: true}
+	}
+	return *c.Now
+}
+
+// Diff is what files would change.
+type Diff struct {
+	// Changes are in the order in which they can be made: what is pointed at is there
+	// before what points at it, and goes after it.
+	Changes []Change
+	// Nobody is how many licenses are assigned, as the files say, to users who are not
+	// found any more: the site has them assigned to nobody.
+	Nobody int
+}
+
+type key struct{ kind, id string }
+
+// Compare compares what a site knows with what files say: one of users, one of licenses, or
+// one of each in this order. An error is a *Fault.
+func Compare(now []api.MirrorRecord, files ...*File) (*Diff, error) {
+	d := &Diff{}
+	old := make(map[key]*api.MirrorRecord, len(now))
+	for i := range now {
+		old[key{now[i].Kind, now[i].ID}] = &now[i]
+	}
+	said := map[key]bool{}
+	whole := map[string]bool{} // kinds that the files are whole lists of
+	users := directory{}
+	if files[0].Licenses { // no file of users: those there are
+		for _, r := range now {
+			if r.Kind == "user" {
+				users.add(r)
+			}
+		}
+	}
+	for _, f := range files {
+		for i := range f.Records {
+			r := f.Records[i]
+			switch r.Kind {
+			case "user":
+				users.add(r)
+			case "license":
+				if err := d.assign(&r, users, f, f.lines[i]); err != nil {
+					return nil, err
+				}
+			}
+			d.compare(old[key{r.Kind, r.ID}], r)
+			said[key{r.Kind, r.ID}] = true
+		}
+		if whole["user"] = whole["user"] || !f.Licenses; f.Licenses {
+			whole["license"], whole["product"] = true, true
+		}
+	}
+	slices.SortStableFunc(d.Changes, func(a, b Change) int { return cmp.Compare(rank(a), rank(b)) })
+	var gone []Change
+	for i, r := range now {
+		if whole[r.Kind] && !said[key{r.Kind, r.ID}] {
+			gone = append(gone, Change{Was: &now[i]})
+		}
+	}
+	slices.SortStableFunc(gone, func(a, b Change) int { return cmp.Compare(rank(b), rank(a)) })
+	d.Changes = append(d.Changes, gone...)
+	return d, nil
+}
+
+// directory are users by id, and by e-mail in lower case; "" for several.
+type directory map[string]string
+
+func (d directory) add(u api.MirrorRecord) {
+	id, email := u.ID, strings.ToLower(u.Email)
+	if d[id] = id; email == "" {
+		return
+	}
+	if other, twice := d[email]; twice && other != id {
+		id = ""
+	}
+	d[email] = id
+}
+
+// assign finds the user whom a license of a file is assigned to.
+func (d *Diff) assign(r *api.MirrorRecord, users directory, f *File, line int) error {
+	switch user, known := users[strings.ToLower(r.Assignee)]; {
+	case r.Assignee == "" || users[r.Assignee] == r.Assignee:
+	case strings.EqualFold(r.Assignee, "Not Found User"):
+		r.Assignee = ""
+		d.Nobody++
+	case !known:
+		return &Fault{f.Name, line, "", fmt.Sprintf("license %s is assigned to %q, who is no user by id or e-mail: import the file of users, too", r.ID, r.Assignee)}
+	case user == "":
+		return &Fault{f.Name, line, "", fmt.Sprintf("several users have the e-mail address %q: the file has to have their User ID", r.Assignee)}
+	default:
+		r.Assignee = user
+	}
+	return nil
+}
+
+// rank has what is pointed at come before what points at it.
+func rank(c Change) int { return slices.Index([]string{"product", "user", "license"}, c.Kind()) }
+
+func (d *Diff) compare(was *api.MirrorRecord, r api.MirrorRecord) {
+	if was != nil {
+		bare := *was
+		bare.Source, bare.AsOf = "", r.AsOf
+		if same(bare, r) {
+			return
+		}
+	}
+	d.Changes = append(d.Changes, Change{was, &r})
+}
+
+// same compares records, of which times may be in several zones.
+func same(a, b api.MirrorRecord) bool {
+	times := a.AssignedAt.Equal(b.AssignedAt) && a.Starts.Equal(b.Starts) && a.Ends.Equal(b.Ends)
+	a.AssignedAt, a.Starts, a.Ends = b.AssignedAt, b.Starts, b.Ends
+	return times && a == b
+}
