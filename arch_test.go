@@ -37,7 +37,7 @@ var layers = map[string]layer{
 	"endpoint/console":      {may: []string{"phrase", "api"}, mod: []string{"github.com/google/uuid", "golang.org/x/text/encoding/charmap"}, std: true, why: "a page shows what the API answers, and nothing that it does not"},
 	"endpoint/roster":       {may: []string{"license", "notice"}, std: true, why: "what is open is read of the state and its notices alone"},
 	"configs":               {may: []string{"license", "upstream/cloudapi", "upstream/egress"}, why: "settings are values; egress reads secrets, so that check and serve agree on them"},
-	"portal":                {may: []string{"api"}, mod: []string{"golang.org/x/text"}, std: true, why: "what the vendor's portal exports is read alike for the command line and the API"},
+	"portal":                {may: []string{"api", "phrase"}, mod: []string{"golang.org/x/text"}, std: true, why: "what the vendor's portal exports is read alike for the command line and the API"},
 	"report":                {may: []string{"license", "phrase", "api"}, std: true, why: "a report is made of a node's state and journal, whoever sends it"},
 	"alert":                 {may: []string{"license", "phrase"}, std: true, mod: []string{"github.com/wneessen/go-mail"}, why: "what is told follows from the state and what a node knows of itself, and leaves by the way out that it is given"},
 	"alert/smtptest":        {std: true, why: "it is a mail server for tests"},

@@ -23,7 +23,7 @@ type book struct {
 	notices  map[string]string
 	advice   map[string]string // for administrators, by subject and case
 	warnings map[string]string // by code
-	rows     map[string]string // of a bulk checkout, by reason
+	rows     map[string]string // of files that are brought, by reason
 	counts   map[string]forms
 
 	theProduct string // a product without a name
@@ -53,13 +53,14 @@ type facts struct {
 	by, note, person, about, email string
 	node, proxy, issuer            string
 	admins                         []string
+	value, more                    string // of a file
 	limit                          int
 }
 
 // names are those of the facts in a sentence; limit, the last, is a number.
-var names = []string{"product", "holding", "machine", "until", "since", "by", "note", "person", "about", "email", "version", "admins", "node", "from", "proxy", "issuer", "limit"}
+var names = []string{"product", "holding", "machine", "until", "since", "by", "note", "person", "about", "email", "version", "admins", "node", "from", "proxy", "issuer", "value", "more", "limit"}
 
-const numbers = 16 // from this place in names on
+const numbers = 18 // from this place in names on
 
 // text is the fact with that place in names, as it is said.
 func (f *facts) text(b *book, name int) string {
@@ -99,6 +100,10 @@ func (f *facts) text(b *book, name int) string {
 		return f.proxy
 	case "issuer":
 		return f.issuer
+	case "value":
+		return f.value
+	case "more":
+		return f.more
 	}
 	return ""
 }

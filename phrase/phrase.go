@@ -215,5 +215,15 @@ func Row(lang Lang, reason string, d license.Denial, product string) string {
 	return lang.about(facts{product: product, machine: Machine(d.Machine), until: d.Until, limit: limit(license.Reason(reason))}).say(id)
 }
 
+// Fault is what IT reads of a fault in a file, by its reason, such as "row-date". What is
+// wrong is the value; more is what else there is to say of it.
+func Fault(lang Lang, reason, value, more string) string {
+	id := "row/" + reason
+	if lang.book().rows[reason] == "" {
+		id = "trouble/internal#title"
+	}
+	return lang.about(facts{value: value, more: more}).say(id)
+}
+
 // Machine is how a machine is called: by its name, or else its id.
 func Machine(m license.Machine) string { return or(m.Name, m.ID) }

@@ -10,7 +10,7 @@ import (
 // What is said without the catalog is what the catalog says.
 func TestPlainSentencesAreTheCatalogs(t *testing.T) {
 	many := facts{product: "Road {product} 100%", holding: "Flow", machine: "WS-1", until: 1_790_000_000_000, since: 1_780_000_000_001, from: 60_000,
-		by: "it", note: "%d %[1]s", person: "Ada", about: "Ben", email: "ada@example.org", node: "gw1", proxy: "p:3128", issuer: "https://sign-in.example", admins: []string{"Ida <ida@example.org>", "Jo"}, limit: 1200}
+		by: "it", note: "%d %[1]s", person: "Ada", about: "Ben", email: "ada@example.org", node: "gw1", proxy: "p:3128", issuer: "https://sign-in.example", value: "11/12", more: "2", admins: []string{"Ida <ida@example.org>", "Jo"}, limit: 1200}
 	if names[numbers] != "limit" || len(names) != numbers+1 {
 		t.Fatalf("the names are %v, want the only number last, as number %d", names, numbers)
 	}

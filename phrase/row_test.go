@@ -26,3 +26,14 @@ func TestARowReadsInEveryLanguage(t *testing.T) {
 		}
 	}
 }
+
+func TestAFaultInAFileReadsInEveryLanguage(t *testing.T) {
+	for lang, want := range map[Lang]string{English: "“L” is in the file already, in line 2.", French: "« L » figure déjà dans le fichier, à la ligne 2.", German: "„L“ steht schon in der Datei, in Zeile 2."} {
+		if got := Fault(lang, "row-again", "L", "2"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got := Fault(lang, "newer", "", ""); got != lang.book().troubles["internal"].title {
+			t.Errorf("a fault without a sentence reads %q", got)
+		}
+	}
+}

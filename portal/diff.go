@@ -2,7 +2,6 @@ package portal
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -37,9 +36,13 @@ type Diff struct {
 type key struct{ kind, id string }
 
 // Compare compares what a site knows with what files say: one of users, one of licenses, or
-// one of each in this order. An error is a *Fault.
+// one of each. The error is of type Faults.
 func Compare(now []api.MirrorRecord, files ...*File) (*Diff, error) {
 	d := &Diff{}
+	files = slices.Clone(files)
+	if len(files) == 2 && files[0].Licenses { // users first
+		slices.Reverse(files)
+	}
 	old := make(map[key]*api.MirrorRecord, len(now))
 	for i := range now {
 		old[key{now[i].Kind, now[i].ID}] = &now[i]
@@ -47,6 +50,10 @@ func Compare(now []api.MirrorRecord, files ...*File) (*Diff, error) {
 	said := map[key]bool{}
 	whole := map[string]bool{} // kinds that the files are whole lists of
 	users := directory{}
+	var faults Faults
+	if len(files) == 2 && files[0].Licenses == files[1].Licenses {
+		return nil, Faults{newFault(files[1].Name, 0, "", "files-same", "", "")}
+	}
 	if files[0].Licenses { // no file of users: those there are
 		for _, r := range now {
 			if r.Kind == "user" {
@@ -61,8 +68,8 @@ func Compare(now []api.MirrorRecord, files ...*File) (*Diff, error) {
 			case "user":
 				users.add(r)
 			case "license":
-				if err := d.assign(&r, users, f, f.lines[i]); err != nil {
-					return nil, err
+				if reason := d.assign(&r, users); reason != "" {
+					faults.add(newFault(f.Name, f.lines[i], "", reason, r.Assignee, ""))
 				}
 			}
 			d.compare(old[key{r.Kind, r.ID}], r)
@@ -71,6 +78,9 @@ func Compare(now []api.MirrorRecord, files ...*File) (*Diff, error) {
 		if whole["user"] = whole["user"] || !f.Licenses; f.Licenses {
 			whole["license"], whole["product"] = true, true
 		}
+	}
+	if len(faults) > 0 {
+		return nil, faults
 	}
 	slices.SortStableFunc(d.Changes, func(a, b Change) int { return cmp.Compare(rank(a), rank(b)) })
 	var gone []Change
@@ -98,21 +108,21 @@ func (d directory) add(u api.MirrorRecord) {
 	d[email] = id
 }
 
-// assign finds the user whom a license of a file is assigned to.
-func (d *Diff) assign(r *api.MirrorRecord, users directory, f *File, line int) error {
+// assign finds the user whom a license of a file is assigned to, or says why not.
+func (d *Diff) assign(r *api.MirrorRecord, users directory) (reason string) {
 	switch user, known := users[strings.ToLower(r.Assignee)]; {
 	case r.Assignee == "" || users[r.Assignee] == r.Assignee:
 	case strings.EqualFold(r.Assignee, "Not Found User"):
 		r.Assignee = ""
 		d.Nobody++
 	case !known:
-		return &Fault{f.Name, line, "", fmt.Sprintf("license %s is assigned to %q, who is no user by id or e-mail: import the file of users, too", r.ID, r.Assignee)}
+		return "row-nobody"
 	case user == "":
-		return &Fault{f.Name, line, "", fmt.Sprintf("several users have the e-mail address %q: the file has to have their User ID", r.Assignee)}
+		return "row-ambiguous"
 	default:
 		r.Assignee = user
 	}
-	return nil
+	return ""
 }
 
 // rank has what is pointed at come before what points at it.

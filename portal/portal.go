@@ -1,8 +1,8 @@
 // Package portal reads what the vendor's portal exports as CSV, its users and its licenses,
 // and tells what they would change in what a site has mirrored.
 //
-// A file may be as spreadsheets write it: commas, semicolons or tabs between the columns,
-// UTF-8, UTF-16 or windows-1252, a byte order mark. What is wrong with it is told with the
+// A file may be as spreadsheets write it: commas, semicolons, tabs or bars between the
+// columns, UTF-8, UTF-16 or windows-1252, a byte order mark. What is wrong with it is told with the
 // line and the column, and then nothing of it is taken. It is a whole list: what it lacks is
 // gone. It may only narrow: it cannot say that a product is not capped.
 //
@@ -12,7 +12,8 @@ package portal
 import (
 	"bytes"
 	"encoding/csv"
-	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -43,87 +44,82 @@ type File struct {
 	lines []int // where each record is in the file
 }
 
-// Fault is what is wrong with a file, and where.
-type Fault struct {
-	file   string
-	line   int
-	column string
-	what   string
-}
+// The encodings of files that have no byte order mark.
+const (
+	UTF8        = "utf-8"
+	Windows1252 = "windows-1252"
+	Guess       = "" // UTF-8, or windows-1252 where it cannot be that
+)
 
-func (e *Fault) Error() string {
-	switch {
-	case e.line == 0:
-		return fmt.Sprintf("%s: %s", e.file, e.what)
-	case e.column == "":
-		return fmt.Sprintf("%s, line %d: %s", e.file, e.line, e.what)
-	}
-	return fmt.Sprintf("%s, line %d, column %q: %s", e.file, e.line, e.column, e.what)
-}
-
-// Read reads a file that is in an encoding: utf-8 or windows-1252. A byte order
-// mark says otherwise.
+// Read reads a file that is in an encoding, unless a byte order mark says otherwise. The
+// error is of type Faults.
 func Read(name string, data []byte, encoding string) (*File, error) {
+	whole := func(line int, column, reason, value, more string) error {
+		return Faults{newFault(name, line, column, reason, value, more)}
+	}
 	if len(data) > MaxBytes {
-		return nil, &Fault{file: name, what: fmt.Sprintf("it has more than %d MB", MaxBytes>>20)}
+		return nil, whole(0, "", "file-too-large", "", strconv.Itoa(MaxBytes>>20))
 	}
-	decoded, err := text(name, data, encoding)
-	if err != nil {
-		return nil, err
+	text, f := decode(data, encoding)
+	if f != nil {
+		f.File = name
+		return nil, Faults{f}
 	}
-	read, err := header(name, decoded)
-	if err != nil {
-		return nil, err
+	in, f := header(name, text)
+	if f != nil {
+		f.File = name
+		return nil, Faults{f}
 	}
-	f := &File{Name: name, Licenses: read.has(colLicense)}
+	file := &File{Name: name, Licenses: in.has(colLicense)}
 	needed := []column{colUserID, colCountry}
-	if f.Licenses {
+	if file.Licenses {
 		needed = []column{colLicense, colProduct, colEnds}
 	}
 	for _, c := range needed {
-		if !read.has(c) {
-			return nil, &Fault{file: name, line: 1, what: fmt.Sprintf("the column %q is missing (or %s); a file of licenses has %q, one of users has not",
-				c[0], strings.Join(c[1:], ", "), colLicense[0])}
+		if !in.has(c) {
+			return nil, whole(1, c[0], "file-column", "", strings.Join(c[1:], ", "))
 		}
 	}
 	seen, products := map[string]int{}, map[string]int{}
-	for read.next() {
+	for in.next() {
+		before := len(in.faults)
 		var r api.MirrorRecord
-		if f.Licenses {
-			r = read.license(f, products)
+		if file.Licenses {
+			r = in.license(file, products)
 		} else {
-			r = read.user()
+			r = in.user()
 		}
-		if read.err != nil {
-			return nil, read.err
+		first, twice := seen[r.ID]
+		switch {
+		case len(in.faults) > before:
+		case twice:
+			in.fault("", "row-again", r.ID, strconv.Itoa(first))
+		default:
+			seen[r.ID] = in.line
+			file.Records, file.lines = append(file.Records, r), append(file.lines, in.line)
 		}
-		if first, twice := seen[r.ID]; twice {
-			return nil, &Fault{name, read.line, "", fmt.Sprintf("%s %q is in line %d already", r.Kind, r.ID, first)}
-		}
-		seen[r.ID] = read.line
-		f.Records, f.lines = append(f.Records, r), append(f.lines, read.line)
 	}
-	if read.err != nil {
-		return nil, read.err
+	if len(in.faults) > 0 {
+		return nil, in.faults
 	}
-	return f, nil
+	return file, nil
 }
 
-// text decodes the file.
-func text(name string, data []byte, encoding string) (string, error) {
+// decode makes text of a file.
+func decode(data []byte, encoding string) (string, *Fault) {
 	switch {
 	case bytes.HasPrefix(data, []byte{0xEF, 0xBB, 0xBF}):
 		data = data[3:]
 	case bytes.HasPrefix(data, []byte{0xFF, 0xFE}), bytes.HasPrefix(data, []byte{0xFE, 0xFF}):
 		out, err := unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder().Bytes(data)
 		if err != nil {
-			return "", &Fault{file: name, what: "it begins as UTF-16 and does not go on so"}
+			return "", newFault("", 0, "", "file-not-encoding", "", "UTF-16")
 		}
 		data = out
-	case encoding == "windows-1252":
+	case encoding == Windows1252, encoding == Guess && !utf8.Valid(data):
 		out, err := charmap.Windows1252.NewDecoder().Bytes(data)
-		if err != nil {
-			return "", &Fault{file: name, what: "it is not in windows-1252"}
+		if err != nil || bytes.ContainsRune(out, utf8.RuneError) { // not every byte is a letter
+			return "", newFault("", 0, "", "file-not-encoding", "", Windows1252)
 		}
 		data = out
 	}
@@ -135,29 +131,34 @@ func text(name string, data []byte, encoding string) (string, error) {
 			}
 			line++
 		}
-		return "", &Fault{name, line, "", "this is not UTF-8; where it was saved by an older spreadsheet, say --encoding windows-1252"}
+		return "", newFault("", line, "", "file-encoding", "", "")
 	}
 	if bytes.IndexByte(data, 0) >= 0 {
-		return "", &Fault{file: name, what: "it is no text file: save it as CSV"}
+		return "", newFault("", 0, "", "file-no-text", "", "")
 	}
 	return string(data), nil
 }
 
-// header finds what separates the columns, and what they are called.
-func header(name, text string) (*rows, error) {
+// header finds what separates the columns, and what they are called. A first line that only
+// says what separates them, as some spreadsheets want it, is left out.
+func header(name, text string) (*rows, *Fault) {
 	known := append(append(column{}, colUserID...), colLicense...)
-	for _, comma := range []rune{',', ';', '\t'} {
+	skipped := 0
+	if first, rest, more := strings.Cut(text, "\n"); more && separators.MatchString(first) {
+		text, skipped = rest, 1
+	}
+	for _, comma := range ",;\t|" {
 		r := csv.NewReader(strings.NewReader(text))
 		r.Comma, r.FieldsPerRecord = comma, -1
 		fields, err := r.Read()
 		if err != nil {
 			continue
 		}
-		found := &rows{file: name, csv: r, at: map[string]int{}}
+		found := &rows{file: name, csv: r, at: map[string]int{}, skipped: skipped}
 		for i, f := range fields {
 			s := squeezed(f)
 			if _, twice := found.at[s]; twice && s != "" {
-				return nil, &Fault{name, 1, strings.TrimSpace(f), "this column is there twice"}
+				return nil, newFault("", 1+skipped, strings.TrimSpace(f), "file-column-twice", "", "")
 			}
 			found.at[s] = i
 		}
@@ -165,5 +166,7 @@ func header(name, text string) (*rows, error) {
 			return found, nil
 		}
 	}
-	return nil, &Fault{name, 1, "", fmt.Sprintf("the first line names neither %q nor %q; commas, semicolons or tabs separate columns", colUserID[0], colLicense[0])}
+	return nil, newFault("", 1+skipped, "", "file-header", "", "")
 }
+
+var separators = regexp.MustCompile(`^"?sep=[,;|\t]"?\r?$`)

@@ -3,9 +3,9 @@ package portal
 import (
 	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,12 +38,13 @@ var (
 
 // rows reads the rows of a file.
 type rows struct {
-	file   string
-	csv    *csv.Reader
-	at     map[string]int // columns by their squeezed names
-	fields []string
-	line   int
-	err    *Fault // the first
+	file    string
+	csv     *csv.Reader
+	at      map[string]int // columns by their squeezed names
+	skipped int            // lines before the header
+	fields  []string
+	line    int
+	faults  Faults
 }
 
 // squeezed is a column's name without what does not count.
@@ -64,22 +65,23 @@ func (r *rows) has(c column) bool { return r.index(c) >= 0 }
 
 // next reads the next row that is not empty.
 func (r *rows) next() bool {
-	for n := 0; r.err == nil; n++ {
+	for !r.faults.full() {
 		fields, err := r.csv.Read()
 		var fault *csv.ParseError
 		switch {
 		case errors.Is(err, io.EOF):
 			return false
 		case errors.As(err, &fault):
-			r.err = &Fault{r.file, fault.Line, "", "a quotation mark is in the wrong place: " + fault.Err.Error()}
-			return false
+			r.line = fault.Line + r.skipped
+			r.fault("", "row-quotes", "", "")
+			continue
 		case err != nil:
-			r.err = &Fault{file: r.file, what: err.Error()}
+			r.fault("", "file-no-text", "", "")
 			return false
 		}
 		r.line, _ = r.csv.FieldPos(0)
-		if r.line > maxRows {
-			r.err = &Fault{r.file, r.line, "", fmt.Sprintf("the file has more than %d rows", maxRows)}
+		if r.line += r.skipped; r.line > maxRows {
+			r.fault("", "file-rows", "", strconv.Itoa(maxRows))
 			return false
 		}
 		if slices.ContainsFunc(fields, func(f string) bool { return strings.TrimSpace(f) != "" }) {
@@ -90,18 +92,27 @@ func (r *rows) next() bool {
 	return false
 }
 
-// bad notes what is wrong in a column of this row, unless something is already.
-func (r *rows) bad(c column, what string) {
-	if r.err == nil {
-		name := c[0]
-		for _, alias := range c {
-			if _, ok := r.at[squeezed(alias)]; ok {
-				name = alias
-				break
-			}
+// fault notes what is wrong in this row, once of a column.
+func (r *rows) fault(column, reason, value, more string) {
+	for _, f := range r.faults {
+		if f.Line == r.line && f.Column == column {
+			return
 		}
-		r.err = &Fault{r.file, r.line, name, what}
 	}
+	r.faults.add(newFault(r.file, r.line, column, reason, value, more))
+}
+
+// bad notes what is wrong in a column of this row.
+func (r *rows) bad(c column, reason, value string) { r.fault(r.called(c), reason, value, "") }
+
+// called is what the file calls a column.
+func (r *rows) called(c column) string {
+	for _, alias := range c {
+		if _, ok := r.at[squeezed(alias)]; ok {
+			return alias
+		}
+	}
+	return c[0]
 }
 
 // text is the value of a column; "" where there is none.
@@ -112,11 +123,11 @@ func (r *rows) text(c column) string {
 	}
 	s := strings.TrimSpace(r.fields[i])
 	if len(s) > maxText {
-		r.bad(c, fmt.Sprintf("this is longer than %d bytes", maxText))
+		r.bad(c, "row-text", "")
 		return ""
 	}
 	if strings.ContainsFunc(s, func(x rune) bool { return x < ' ' || x == 0x7f }) {
-		r.bad(c, "this has control characters")
+		r.bad(c, "row-text", "")
 		return ""
 	}
 	return s
@@ -124,9 +135,10 @@ func (r *rows) text(c column) string {
 
 // must is text that has to be there.
 func (r *rows) must(c column) string {
+	before := len(r.faults)
 	s := r.text(c)
-	if s == "" {
-		r.bad(c, "this is empty")
+	if s == "" && len(r.faults) == before {
+		r.bad(c, "row-missing", "")
 	}
 	return s
 }
@@ -138,7 +150,7 @@ func (r *rows) yes(c column) bool {
 	case "yes", "true", "1", "y":
 		return true
 	default:
-		r.bad(c, fmt.Sprintf("%q is neither yes nor no", s))
+		r.bad(c, "row-yes-no", s)
 		return false
 	}
 }
@@ -157,7 +169,7 @@ func (r *rows) date(c column) (t time.Time, day bool) {
 			return t.UTC(), !strings.Contains(layout, "15")
 		}
 	}
-	r.bad(c, fmt.Sprintf("%q is no date; write it as 2026-11-30", s))
+	r.bad(c, "row-date", s)
 	return time.Time{}, false
 }
 
@@ -167,7 +179,7 @@ func (r *rows) user() api.MirrorRecord {
 		u.Name = strings.TrimSpace(r.text(colFirst) + " " + r.text(colLast))
 	}
 	if u.Country = strings.ToUpper(r.text(colCountry)); u.Country != "" && len(u.Country) != 2 {
-		r.bad(colCountry, fmt.Sprintf("%q is no country's code of two letters, like DE", u.Country))
+		r.bad(colCountry, "row-country", u.Country)
 	}
 	return u
 }
@@ -182,14 +194,17 @@ func (r *rows) license(f *File, products map[string]int) api.MirrorRecord {
 		}
 	}
 	l.Starts, _ = r.date(colStarts)
+	before := len(r.faults)
 	ends, day := r.date(colEnds)
 	if day {
 		ends = ends.AddDate(0, 0, 1) // it is good on its last day
 	}
-	if l.Ends = ends; ends.IsZero() {
-		r.bad(colEnds, "this is empty")
-	} else if !ends.After(l.Starts) {
-		r.bad(colEnds, "it ends before it starts")
+	switch l.Ends = ends; {
+	case len(r.faults) > before:
+	case ends.IsZero():
+		r.bad(colEnds, "row-missing", "")
+	case !ends.After(l.Starts):
+		r.bad(colEnds, "row-term", "")
 	}
 	l.AssignedAt, _ = r.date(colAssigned)
 	p := api.MirrorRecord{Kind: "product", ID: l.Product, Name: r.text(colApp), Capped: "unknown"}

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 
 	"sitegate/api"
@@ -59,7 +57,7 @@ func mirrorImport(ctx context.Context, p *program, args []string) error {
 	if len(files) < 1 || len(files) > 2 {
 		return usagef("mirror import: name one file, or one of users and one of licenses")
 	}
-	if *encoding != "utf-8" && *encoding != "windows-1252" {
+	if *encoding != portal.UTF8 && *encoding != portal.Windows1252 {
 		return usagef("mirror import: --encoding is utf-8 or windows-1252")
 	}
 	who := p.asker(*by)
@@ -115,10 +113,6 @@ func readPortals(files []string, encoding string) ([]*portal.File, error) {
 		}
 		read = append(read, f)
 	}
-	if len(read) == 2 && read[0].Licenses == read[1].Licenses {
-		return nil, usagef("mirror import: both files are of the same: one is to be of users and one of licenses")
-	}
-	slices.SortFunc(read, func(a, b *portal.File) int { return cmp.Compare(fmt.Sprint(a.Licenses), fmt.Sprint(b.Licenses)) }) // users first
 	return read, nil
 }
 
