@@ -30,6 +30,7 @@ const (
 	CodeNoBackup     = "no-backup"           // 503, 409 where this node cannot: no backup can be made
 	CodeUsage        = "usage"               // 409: what was asked about usage that somebody carries cannot be done
 	CodeSettings     = "wrong-configuration" // 422: the node goes on by the one it has
+	CodeChanged      = "changed"             // 409: what would be done is not what was shown
 	CodeInternal     = "internal"            // 500: its text is in the log under the request id
 )
 

@@ -213,6 +213,71 @@ type ImportRequest struct {
 	Last    bool           `json:"last,omitempty"`
 }
 
+// MaxPortalBytes is how large the files of a PortalRequest may be together. Larger ones go
+// in by the command line.
+const MaxPortalBytes = 32 << 20
+
+// PortalRequest is the body of POST /v1/mirror/files: what the vendor's portal exports as
+// CSV, one file of users, one of licenses, or one of each, of at most 32 MiB together. Each is
+// a whole list. With dry_run it is only told what would change; without, that is done which
+// such an answer has told, and nothing if it would be something else by now.
+type PortalRequest struct {
+	Files []PortalFile `json:"files"`
+	// Encoding is utf-8 or windows-1252; empty: the first, or the second where it cannot be
+	// that. A byte order mark goes first.
+	Encoding string `json:"encoding,omitempty"`
+	DryRun   bool   `json:"dry_run,omitempty"`
+	Saw      string `json:"saw,omitempty"` // of the report that is acted on; not with dry_run
+	By       string `json:"by,omitempty"`
+	Note     string `json:"note,omitempty"`
+}
+
+// PortalFile is a file of a PortalRequest.
+type PortalFile struct {
+	Name string `json:"name"` // by which it is spoken of
+	Data []byte `json:"data"` // as it is, in base64
+}
+
+// PortalReport is what files of the vendor's portal change. With faults in them it lists
+// those only, and nothing was done.
+type PortalReport struct {
+	DryRun  bool           `json:"dry_run"`
+	Saw     string         `json:"saw,omitempty"` // stands for the changes
+	Changes int            `json:"changes"`
+	Counts  []PortalCount  `json:"counts"`
+	Items   []PortalChange `json:"items"` // the first 200
+	// NotFound is how many licenses are of a user who is not found any more: assigned to
+	// nobody here. Uncapped is how many rows say that a product is not capped, which a file
+	// cannot.
+	NotFound int           `json:"not_found,omitempty"`
+	Uncapped int           `json:"uncapped,omitempty"`
+	Faults   []PortalFault `json:"faults,omitempty"` // the first 20 of each
+}
+
+// PortalCount is how many records of a kind are new, changed and gone.
+type PortalCount struct {
+	Kind    string `json:"kind"` // user, product or license
+	New     int    `json:"new"`
+	Changed int    `json:"changed"`
+	Gone    int    `json:"gone"`
+}
+
+// PortalChange is a record as it was, left out where it is new, and as it is then, left out
+// where it is gone.
+type PortalChange struct {
+	Was *MirrorRecord `json:"was,omitempty"`
+	Now *MirrorRecord `json:"now,omitempty"`
+}
+
+// PortalFault is what is wrong with a file, and where.
+type PortalFault struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`   // the first is 1; left out: the whole file
+	Column string `json:"column,omitempty"` // as the file calls it
+	Reason string `json:"reason"`
+	Text   string `json:"text"` // the reason as a sentence
+}
+
 // MalformedRecord is a record of the cloud's that could not be understood, and counts
 // as deleted.
 type MalformedRecord struct {

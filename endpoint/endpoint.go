@@ -190,6 +190,7 @@ type Endpoint struct {
 	trend   trend
 
 	examining sync.Mutex // one at a time
+	importing sync.Mutex // of files
 	exporting sync.Mutex // of what is kept about a person
 
 	uses      chan license.Digest // credentials whose use is to be noted

@@ -36,6 +36,9 @@ const (
 // bodyTimeout is how long a client may take to send one.
 const bodyTimeout = 10 * time.Second
 
+// fileTimeout is how long an administrator may take to send a whole file.
+const fileTimeout = 2 * time.Minute
+
 // answerTimeout is when a request must be over, its answer written to a client
 // that reads slowly.
 const answerTimeout = bodyTimeout + callTimeout + 10*time.Second
@@ -51,7 +54,7 @@ type call struct {
 	// administrator is who calls a route for administrators.
 	administrator Administrator
 	place         string // that a caller with a key comes from; see keySeen
-	large         bool   // its body may be a whole file
+	most          int64  // bytes of its body
 	client        string // the version a client said it has; decides whether names are told (R7)
 }
 
@@ -199,9 +202,13 @@ func (e *Endpoint) serve(rt route, admit func(*call) error) http.HandlerFunc {
 			return
 		}
 		limit := callTimeout
+		c.most = maxBody
 		if rt.large {
-			limit, c.large = largeTimeout, true
-			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTimeout + largeTimeout + 10*time.Second))
+			limit, c.most = largeTimeout, cmp.Or(rt.most, maxLarge)
+			if r.ContentLength != 0 {
+				http.NewResponseController(w).SetReadDeadline(time.Now().Add(fileTimeout))
+			}
+			http.NewResponseController(w).SetWriteDeadline(time.Now().Add(fileTimeout + largeTimeout + 10*time.Second))
 		}
 		c.ctx = c.withProof(gateway.WithRequest(r.Context(), c.id), rt.who)
 		if !rt.long {
@@ -268,11 +275,7 @@ func (c *call) read(into any) error {
 	if err != nil || mt != "application/json" {
 		return &trouble{code: api.CodeMediaType}
 	}
-	most := int64(maxBody)
-	if c.large {
-		most = maxLarge
-	}
-	data, err := readAll(http.MaxBytesReader(c.w, c.r.Body, most))
+	data, err := readAll(http.MaxBytesReader(c.w, c.r.Body, c.most))
 	if err != nil {
 		// Who is still writing would see a broken connection and not our answer.
 		io.CopyN(io.Discard, c.r.Body, maxWaste)

@@ -108,6 +108,7 @@ var statuses = map[string]int{
 	api.CodeNoBackup:     http.StatusServiceUnavailable,
 	api.CodeUsage:        http.StatusConflict,
 	api.CodeSettings:     http.StatusUnprocessableEntity,
+	api.CodeChanged:      http.StatusConflict,
 	api.CodeInternal:     http.StatusInternalServerError,
 
 	api.CodeNoBackup + "/folder":    http.StatusConflict,

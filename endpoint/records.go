@@ -1,9 +1,11 @@
 package endpoint
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"sitegate/api"
@@ -13,44 +15,53 @@ import (
 // recordsAtOnce is how many records are looked at together: the log waits for no more.
 const recordsAtOnce = 1000
 
-// mirrorRecords is GET /v1/mirror/records on the operator's socket. There may be
-// millions of them: they are written as they are found.
-func (e *Endpoint) mirrorRecords(c *call) (reply, error) {
+// eachMirrored calls with all records of the mirror, some at a time, until it is told of an
+// error or ctx is over.
+func (e *Endpoint) eachMirrored(ctx context.Context, with func([]api.MirrorRecord) error) error {
 	var keys []license.Key
 	e.gw.View(func(s *license.State) { keys = s.Mirrored() })
+	some := make([]api.MirrorRecord, 0, recordsAtOnce)
+	for part := range slices.Chunk(keys, recordsAtOnce) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		some = some[:0]
+		e.gw.View(func(s *license.State) {
+			for _, k := range part {
+				if r, known := mirrorRecord(s, k); known {
+					some = append(some, r)
+				}
+			}
+		})
+		if err := with(some); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// mirrorRecords is GET /v1/mirror/records on the operator's socket. There may be
+// millions of them: they are written as they are found. What is cut short is no JSON.
+func (e *Endpoint) mirrorRecords(c *call) (reply, error) {
 	c.w.Header().Set("Content-Type", "application/json")
 	c.w.WriteHeader(http.StatusOK)
 	before := `{"items":[`
-	for len(keys) > 0 && c.ctx.Err() == nil {
-		some := keys[:min(len(keys), recordsAtOnce)]
-		keys = keys[len(some):]
+	err := e.eachMirrored(c.ctx, func(records []api.MirrorRecord) error {
 		var page []byte
-		var err error
-		e.gw.View(func(s *license.State) {
-			for _, k := range some {
-				r, known := mirrorRecord(s, k)
-				if !known {
-					continue
-				}
-				var one []byte
-				if one, err = json.Marshal(r); err != nil {
-					return
-				}
-				page = append(append(page, before...), one...)
-				before = ","
+		for _, r := range records {
+			one, err := json.Marshal(r)
+			if err != nil {
+				return err
 			}
-		})
-		if err != nil {
-			return reply{done: true}, nil // what is cut short is no JSON
+			page = append(append(page, before...), one...)
+			before = ","
 		}
-		if _, err := c.w.Write(page); err != nil {
-			return reply{done: true}, nil
-		}
+		_, err := c.w.Write(page)
+		return err
+	})
+	if err == nil {
+		io.WriteString(c.w, strings.TrimSuffix(before, ",")+"]}\n") // who does not read on has gone
 	}
-	if c.ctx.Err() != nil {
-		return reply{done: true}, nil
-	}
-	io.WriteString(c.w, strings.TrimSuffix(before, ",")+"]}\n") // who does not read on has gone
 	return reply{done: true}, nil
 }
 

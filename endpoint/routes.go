@@ -27,6 +27,7 @@ type route struct {
 	quiet   bool         // logged at debug: there are many of them and little to say
 	long    bool         // waits for what happens: it bounds its own time
 	large   bool         // takes a whole file, or the time to work through a lot
+	most    int64        // bytes of its body; zero: as large says
 	upgrade bool         // may become a websocket
 	pages   http.Handler // says to browsers that they are turned away; nil: a problem document does
 	do      func(*call) (reply, error)
@@ -122,6 +123,7 @@ func (e *Endpoint) routes() []route {
 		{method: "POST", path: api.PathTrust + "/accept", who: byRole, role: license.Admin, scopes: license.AccessScope, do: body(e.acceptKeys)},
 		{method: "GET", path: api.PathMirror + "/records", who: byRole, role: license.Operator, large: true, do: e.mirrorRecords},
 		{method: "POST", path: api.PathMirror + "/import", who: byRole, role: license.Admin, scopes: license.LicensesScope, large: true, do: body(e.importMirror)},
+		{method: "POST", path: api.PathMirror + "/files", who: byRole, role: license.Admin, scopes: license.LicensesScope, large: true, most: maxPortal, do: body(e.importFiles)},
 		{method: "GET", path: api.PathMirror + "/malformed", who: byRole, role: license.Operator, large: true, do: e.malformed},
 		{method: "POST", path: api.PathMirror + "/accept", who: byRole, role: license.Admin, scopes: license.LicensesScope, do: body(e.acceptShrink)},
 		{method: "GET", path: api.PathOpen, who: byRole, role: license.Viewer, quiet: true, do: e.open},

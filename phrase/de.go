@@ -85,6 +85,7 @@ var german = book{
 			[]string{"Sehen Sie nach: sitegate usage audit zeigt, was noch zu übermitteln ist.", "Berichtigen Sie, was beanstandet wird, und versuchen Sie es noch einmal."}, ""},
 		"wrong-configuration": {"Die Konfiguration ist fehlerhaft", "Der Knoten bleibt bei der Konfiguration, die er hat; vom Weg nach außen und von den Zertifikaten bleibt, was fehlerhaft ist, wie es war.",
 			[]string{"Berichtigen Sie sie: sitegate check sagt, was fehlerhaft ist.", "Laden Sie sie dann noch einmal."}, ""},
+		"changed": {"Inzwischen hat sich etwas geändert", "Was geschähe, ist nicht mehr das, was gezeigt wurde. Es ist nichts geschehen.", []string{"Sehen Sie sich an, was jetzt geschähe, und bestätigen Sie das."}, ""},
 		"internal": {"Hier ist etwas kaputt", "Auf unserer Seite ist etwas kaputtgegangen. Soweit bekannt, hat sich nichts geändert.",
 			[]string{"Versuchen Sie es erneut.", "Bleibt es dabei, nennen Sie der IT die Nummer dieser Antwort: Die Ursache steht im Protokoll."}, ""},
 	},

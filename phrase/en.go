@@ -85,6 +85,7 @@ var english = book{
 			[]string{"Look at sitegate usage audit for what waits to be delivered.", "Correct what is said to be wrong, and ask again."}, ""},
 		"wrong-configuration": {"The configuration is wrong", "The node goes on by the configuration it has; of the way out and the certificates, what is wrong stays as it was.",
 			[]string{"Correct it: sitegate check says what is wrong.", "Then reload again."}, ""},
+		"changed": {"Something has changed meanwhile", "What would be done is no longer what was shown. Nothing was done.", []string{"Look at what would be done now, and confirm that."}, ""},
 		"internal": {"Something broke", "Something broke on our side. Nothing is known to have changed.",
 			[]string{"Try again.", "If this stays, give IT the number of this answer: the log tells the cause."}, ""},
 	},

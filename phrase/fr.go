@@ -85,6 +85,7 @@ var french = book{
 			[]string{"Voyez sitegate usage audit : ce qui attend d’être transmis.", "Corrigez ce qui est signalé, puis réessayez."}, ""},
 		"wrong-configuration": {"La configuration est incorrecte", "Le nœud garde la configuration qu’il a ; de la sortie et des certificats, ce qui est incorrect reste tel quel.",
 			[]string{"Corrigez-la : sitegate check dit ce qui ne va pas.", "Rechargez-la ensuite."}, ""},
+		"changed": {"Quelque chose a changé entre-temps", "Ce qui serait fait n’est plus ce qui a été montré. Rien n’a été fait.", []string{"Regardez ce qui serait fait maintenant, et confirmez-le."}, ""},
 		"internal": {"Quelque chose est cassé", "Quelque chose s’est cassé de notre côté. À notre connaissance, rien n’a changé.",
 			[]string{"Réessayez.", "Si cela persiste, donnez à l’informatique le numéro de cette réponse : le journal dit la cause."}, ""},
 	},

@@ -2,8 +2,12 @@ package portal
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"sitegate/api"
 )
@@ -31,6 +35,26 @@ type Diff struct {
 	// Nobody is how many licenses are assigned, as the files say, to users who are not
 	// found any more: the site has them assigned to nobody.
 	Nobody int
+}
+
+// Seal stands for what would be changed, from what to what: it is the same as long as that is.
+func (d *Diff) Seal() string {
+	h := sha256.New()
+	to := json.NewEncoder(h)
+	for _, c := range d.Changes {
+		if c.Was != nil {
+			was := bare(*c.Was)
+			c.Was = &was
+		}
+		_ = to.Encode(c) // our own types, to a hash
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// bare is a record without where it is from.
+func bare(r api.MirrorRecord) api.MirrorRecord {
+	r.Source, r.AsOf = "", time.Time{}
+	return r
 }
 
 type key struct{ kind, id string }
@@ -129,12 +153,8 @@ func (d *Diff) assign(r *api.MirrorRecord, users directory) (reason string) {
 func rank(c Change) int { return slices.Index([]string{"product", "user", "license"}, c.Kind()) }
 
 func (d *Diff) compare(was *api.MirrorRecord, r api.MirrorRecord) {
-	if was != nil {
-		bare := *was
-		bare.Source, bare.AsOf = "", r.AsOf
-		if same(bare, r) {
-			return
-		}
+	if was != nil && same(bare(*was), r) {
+		return
 	}
 	d.Changes = append(d.Changes, Change{was, &r})
 }

@@ -176,7 +176,9 @@ func (r *rows) date(c column) (t time.Time, day bool) {
 func (r *rows) user() api.MirrorRecord {
 	u := api.MirrorRecord{Kind: "user", ID: r.must(colUserID), Email: r.text(colEmail), Name: r.text(colName), Blocked: r.yes(colBlocked)}
 	if u.Name == "" {
-		u.Name = strings.TrimSpace(r.text(colFirst) + " " + r.text(colLast))
+		if u.Name = strings.TrimSpace(r.text(colFirst) + " " + r.text(colLast)); len(u.Name) > maxText {
+			r.bad(colLast, "row-text", "")
+		}
 	}
 	if u.Country = strings.ToUpper(r.text(colCountry)); u.Country != "" && len(u.Country) != 2 {
 		r.bad(colCountry, "row-country", u.Country)

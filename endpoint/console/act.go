@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"sitegate/api"
@@ -56,6 +57,9 @@ const maxReason = 256
 func (c *Console) form(a actOf) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := visitOf(r)
+		if !v.may(w, a) {
+			return
+		}
 		s, ok := v.seen(w, a)
 		if ok {
 			v.render(w, http.StatusOK, v.formOf(a, s, nil))
@@ -63,12 +67,17 @@ func (c *Console) form(a actOf) http.HandlerFunc {
 	}
 }
 
+// may reports whether who looks may do something at all; if not, they were told so.
+func (v *visit) may(w http.ResponseWriter, a actOf) bool {
+	if v.who.May(a.role) {
+		return true
+	}
+	v.render(w, http.StatusForbidden, &page{Key: a.page, Title: v.t("act." + a.key), Alert: &alert{Title: v.t("forbidden.title"), Detail: v.t("forbidden.role", v.t("role."+a.role))}})
+	return false
+}
+
 // seen is what an act is about, unless that was answered.
 func (v *visit) seen(w http.ResponseWriter, a actOf) (*subject, bool) {
-	if !v.who.May(a.role) {
-		v.render(w, http.StatusForbidden, &page{Key: a.page, Title: v.t("act." + a.key), Alert: &alert{Title: v.t("forbidden.title"), Detail: v.t("forbidden.role", v.t("role."+a.role))}})
-		return nil, false
-	}
 	s, err := a.see(v)
 	var g *gone
 	switch {
@@ -133,7 +142,12 @@ func (v *visit) titleOf(a actOf, s *subject) string {
 func (c *Console) act(a actOf) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := visitOf(r)
-		if err := parse(r); err != nil {
+		if !v.may(w, a) {
+			return
+		}
+		err := parse(r)
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // it is all there, and may take long to do
+		if err != nil {
 			v.render(w, http.StatusBadRequest, &page{Key: a.page, Title: v.t("act." + a.key), Alert: &alert{Title: v.t("error.title"), Detail: v.t("form.too-large")}})
 			return
 		}
@@ -178,7 +192,7 @@ func (c *Console) act(a actOf) http.HandlerFunc {
 // parse reads a form, a file in it, too.
 func parse(r *http.Request) error {
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
-		return r.ParseMultipartForm(maxForm)
+		return r.ParseMultipartForm(formMost(r))
 	}
 	return r.ParseForm()
 }

@@ -145,12 +145,21 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.refused(w, r, refusal)
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	r.Body = http.MaxBytesReader(w, r.Body, formMost(r))
 	c.mux.ServeHTTP(w, r.WithContext(withVisit(r.Context(), newVisit(c, r, who))))
 }
 
-// maxForm bounds what a form may bring: a file of a bulk checkout is the most.
+// maxForm bounds what a form may bring, but for the one with files of the vendor's portal: a
+// file of a bulk checkout is the most.
 const maxForm = 2 << 20
+
+// formMost is how many bytes the form of a request may have.
+func formMost(r *http.Request) int64 {
+	if r.URL.Path == Base+importPath {
+		return maxPortalForm
+	}
+	return maxForm
+}
 
 // slug is an id as an element may have it: that of a row stays the same while it is shown.
 func slug(id string) string {

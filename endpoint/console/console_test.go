@@ -29,6 +29,7 @@ type site struct {
 	answers map[string]any // by path
 	posted  []string       // path and body
 	problem *api.Problem   // of every POST
+	stale   string         // only what has seen this is not stale; empty: everything
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -40,6 +41,12 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", api.ProblemType)
 			w.WriteHeader(s.problem.Status)
 			_ = json.NewEncoder(w).Encode(s.problem)
+			return
+		}
+		if s.stale != "" && strings.Contains(string(body), `"saw":`) && !strings.Contains(string(body), s.stale) {
+			w.Header().Set("Content-Type", api.ProblemType)
+			w.WriteHeader(http.StatusConflict)
+			_ = json.NewEncoder(w).Encode(api.Problem{Code: api.CodeChanged, Status: 409, Title: "Changed"})
 			return
 		}
 		s.posted = append(s.posted, r.URL.Path+" "+string(body))
@@ -116,7 +123,7 @@ func full() *site {
 // everywhere are the paths of all pages and forms, with something to be seen on each.
 var everywhere = []string{"", "refusals", "checkouts", "users", "users/u-1", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "rollout",
 	"cluster", "connectivity", "settings", "audit", "audit/verify", "connectivity/doctor", "sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/free", "users/u-1/free", "users/u-1/unblock", "machine/block?name=WS-1",
-	"licenses/l-1/move", "checkouts/bulk", "cluster/join", "cluster/drain", "cluster/step-down", "cluster/nodes/n2/remove", "cluster/backup", "cluster/backup/file", "rollout/bypass", "rollout/bypass/over"}
+	"licenses/l-1/move", "checkouts/bulk", "cluster/join", "cluster/drain", "cluster/step-down", "cluster/nodes/n2/remove", "cluster/backup", "cluster/backup/file", "rollout/bypass", "rollout/bypass/over", "mirror/import"}
 
 func newTestConsole(t testing.TB, s *site, who Administrator) *Console {
 	t.Helper()
@@ -358,11 +365,11 @@ func TestRolesAndStrangers(t *testing.T) {
 	viewer := newTestConsole(t, s, Administrator{Name: "vera", Role: Viewer})
 	for _, path := range everywhere {
 		w := visitPage(viewer, "GET", path, "en", nil)
-		isForm := regexp.MustCompile(`free$|block|move$|bulk$|cluster/|doctor$|bypass`).MatchString(path)
+		isForm := regexp.MustCompile(`free$|block|move$|bulk$|cluster/|doctor$|bypass|import$`).MatchString(path)
 		if (w.Code == 403) != isForm {
 			t.Errorf("a viewer opens %s: %d", path, w.Code)
 		}
-		if strings.Contains(w.Body.String(), `class="act-form"`) || !isForm && regexp.MustCompile(`href="[^"]*/(free|block|unblock|move|write-off|join|drain|remove|bulk|doctor|backup|file|bypass|over)["?]`).MatchString(w.Body.String()) {
+		if strings.Contains(w.Body.String(), `class="act-form"`) || !isForm && regexp.MustCompile(`href="[^"]*/(free|block|unblock|move|write-off|join|drain|remove|bulk|doctor|backup|file|bypass|over|import)["?]`).MatchString(w.Body.String()) {
 			t.Errorf("a viewer is shown something to do on %s", path)
 		}
 	}

@@ -21,6 +21,9 @@ func licenses(v *visit) (*page, error) {
 	p := &page{Title: v.t("licenses.title"), Lead: v.t("licenses.lead"), Search: v.searching("licenses", "licenses.search",
 		v.choice("state", "license", "unassigned", "not-found", "never-used", "ending", "ended"), v.productFilter(products.Items))}
 	p.Search.Count = v.t("count", v.number(l.Total))
+	if v.who.May(Admin) {
+		p.Actions = []link{{Text: v.t("import.title"), Href: at(importPath)}}
+	}
 	s := section{ID: "licenses", Heading: v.t("licenses.heading"), Table: v.licenseTable(l.Items), Empty: v.t("licenses.empty"), Next: v.more("licenses", "after", l.Next)}
 	if state := v.r.URL.Query().Get("state"); has("licenses.note." + state) {
 		s.Note = v.t("licenses.note." + state)
