@@ -96,13 +96,7 @@ func TestFromTellsOfAMirrorThatIsHeldBack(t *testing.T) {
 		{license.AcceptShrink{By: "root"}, nil},
 		{gone, []Notice{{Kind: MirrorResumed, User: "ida", By: "root", Reason: ReasonAccepted}}},
 	} {
-		var got []Notice
-		for _, e := range apply(t, s, now, step.command) {
-			for _, n := range From(e) {
-				n.Seq, n.At = 0, 0
-				got = append(got, n)
-			}
-		}
+		got := told(apply(t, s, now, step.command))
 		if !slices.Equal(got, step.want) {
 			t.Errorf("step %d, %T:\n got %+v\nwant %+v", i, step.command, got, step.want)
 		}
@@ -164,13 +158,7 @@ func TestFromTellsOfSecretsThatAreNotSent(t *testing.T) {
 		{license.NoteLockout{Node: "gw2", Proxy: "north"}, []Notice{{Kind: SecretResumed, User: "ida", Node: "gw2", Proxy: "north"}}},
 		{license.NoteLockout{Node: "gw2", Proxy: "north"}, nil},
 	} {
-		var got []Notice
-		for _, e := range apply(t, s, now, step.command) {
-			for _, n := range From(e) {
-				n.Seq, n.At = 0, 0
-				got = append(got, n)
-			}
-		}
+		got := told(apply(t, s, now, step.command))
 		if !slices.Equal(got, step.want) {
 			t.Errorf("step %d, %+v:\n got %+v\nwant %+v", i, step.command, got, step.want)
 		}
@@ -195,13 +183,7 @@ func TestFromTellsOfKeysThatAreHeldBack(t *testing.T) {
 		{license.NoteKeys{Issuer: "https://one", Node: "gw1", Taken: other}, nil},
 		{license.NoteKeys{Issuer: "https://one", Node: "gw2", Taken: other}, []Notice{{Kind: KeysResumed, User: "ida", Issuer: "https://one"}}},
 	} {
-		var got []Notice
-		for _, e := range apply(t, s, now, step.command) {
-			for _, n := range From(e) {
-				n.Seq, n.At = 0, 0
-				got = append(got, n)
-			}
-		}
+		got := told(apply(t, s, now, step.command))
 		if !slices.Equal(got, step.want) {
 			t.Errorf("step %d, %+v:\n got %+v\nwant %+v", i, step.command, got, step.want)
 		}
@@ -228,13 +210,7 @@ func TestFromTellsOfABypass(t *testing.T) {
 		{time.Minute, license.EndBypass{}, nil},
 		{time.Minute + license.BypassTime, license.EndBypass{}, []Notice{{Kind: Bypass, User: "ida", Reason: ReasonOver}}},
 	} {
-		var got []Notice
-		for _, e := range apply(t, s, now.Add(step.after), step.command) {
-			for _, n := range From(e) {
-				n.Seq, n.At = 0, 0
-				got = append(got, n)
-			}
-		}
+		got := told(apply(t, s, now.Add(step.after), step.command))
 		if !slices.Equal(got, step.want) {
 			t.Errorf("step %d, %+v:\n got %+v\nwant %+v", i, step.command, got, step.want)
 		}
@@ -262,13 +238,7 @@ func TestFromTellsOfUsageThatDoesNotArrive(t *testing.T) {
 		{license.NoteBacklog{Bytes: 100, Most: 100}, []Notice{{Kind: UsageBacklog, User: "ida", Reason: "full"}}},
 		{license.NoteBacklog{Bytes: 10, Most: 100}, []Notice{{Kind: UsageBacklog, User: "ida", Reason: "ok"}}},
 	} {
-		var got []Notice
-		for _, e := range apply(t, s, now, step.command) {
-			for _, n := range From(e) {
-				n.Seq, n.At = 0, 0
-				got = append(got, n)
-			}
-		}
+		got := told(apply(t, s, now, step.command))
 		if !slices.Equal(got, step.want) {
 			t.Errorf("step %d, %T:\n got %+v\nwant %+v", i, step.command, got, step.want)
 		}

@@ -38,6 +38,17 @@ func apply(t *testing.T, s *license.State, at license.Time, c license.Command) [
 	return events
 }
 
+// told are the notices of events, but for their places and times.
+func told(events []license.Event) (all []Notice) {
+	for _, e := range events {
+		for _, n := range From(e) {
+			n.Seq, n.At = 0, 0
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
 // The day of a user with two machines, as the rules decide it, and what the
 // machines are told.
 func TestFromTellsTheDayOfAUser(t *testing.T) {
@@ -148,15 +159,6 @@ func TestTheEndOfALicenseIsToldToItsUserAndTheAdministrators(t *testing.T) {
 	apply(t, s, now, license.Mirror{Full: true, Last: true, Cursor: "1", Changes: []license.Change{
 		{User: &license.User{ID: "ada", Country: "DE", Roles: license.RoleAdministrator}}, {User: &license.User{ID: "ida", Country: "DE", Roles: license.RoleAdministrator}},
 		{Product: &license.Product{ID: "road", Capped: license.CappedYes}}, page(ends)}})
-	told := func(events []license.Event) (all []Notice) {
-		for _, e := range events {
-			for _, n := range From(e) {
-				n.Seq, n.At = 0, 0
-				all = append(all, n)
-			}
-		}
-		return all
-	}
 	equal := func(what string, got, want []Notice) {
 		t.Helper()
 		if !slices.Equal(got, want) {
