@@ -82,6 +82,24 @@ func (s Store) Open(path string) (Key, error) {
 	return key, err
 }
 
+// Why is why the keystore would make no key now, and a file would keep one; nil: it would. It
+// tries, and keeps nothing.
+func (s Store) Why() error {
+	switch {
+	case s.Want == File:
+		return errFileWanted
+	case s.Keystore == nil:
+		return errNoKeystore
+	}
+	_, err := s.Keystore.Make()
+	return err
+}
+
+var (
+	errFileWanted = errors.New("a file is asked for")
+	errNoKeystore = errors.New("there is no keystore here")
+)
+
 func (s Store) read(path string) (Key, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -170,7 +188,7 @@ func (s Store) makeNew(path string) (why, err error) {
 
 func (s Store) generate() (_ *pem.Block, why, err error) {
 	if s.Want != File {
-		why = errors.New("there is no keystore here")
+		why = errNoKeystore
 		if s.Keystore != nil {
 			var kept []byte
 			if kept, why = s.Keystore.Make(); why == nil {

@@ -224,6 +224,9 @@ func TestAKeyStaysOfTheKindThatItWasMade(t *testing.T) {
 		"the keystore's, where a file's would do, locked then": {Store{Keystore: good}, Store{Keystore: shut, Want: File}, TPM, nil, "", "the drawer is locked"},
 	} {
 		path := filepath.Join(t.TempDir(), "machine-key")
+		if why := test.first.Why(); (why == nil) != (test.made == TPM) || test.why != nil && !errors.Is(why, test.why) {
+			t.Errorf("%s: the keystore would make none since %v", name, why)
+		}
 		first, err := test.first.Open(path)
 		if test.refused != "" {
 			if err == nil || !strings.Contains(err.Error(), test.refused) {

@@ -11,7 +11,9 @@ import (
 
 	"sitegate/api"
 	"sitegate/client"
+	"sitegate/client/machinekey"
 	"sitegate/client/signin"
+	"sitegate/client/tpmkey"
 	"sitegate/desktop"
 )
 
@@ -70,6 +72,7 @@ func examine(ctx context.Context, s *seat, o *options, args []string) error {
 	f := &findings{Version: version(), At: time.Now().Format(time.RFC3339)}
 	s.checkSettings(ctx, o, f)
 	s.checkMachine(o, f)
+	checkKey(o, f)
 	checkSystem(desktop.Examine(), o.clientVersion, f)
 	skew, known := s.checkNodes(ctx, o, f)
 	told, me := s.checkUser(ctx, o, f)
@@ -130,6 +133,33 @@ func (s *seat) checkSettings(ctx context.Context, o *options, f *findings) {
 		f.add(pass, "gateway", "", strings.Join(o.gateways, ", "), "")
 	default:
 		f.add(pass, "gateway", "", "found by DNS: "+strings.Join(o.gateways, ", "), "")
+	}
+}
+
+// checkKey says what keeps this computer's key. A TPM that is there and cannot be used is to be
+// seen to; that there is none is no fault.
+func checkKey(o *options, f *findings) {
+	if o.dir == "" || o.keyless {
+		f.add(skip, "key", "", "this computer goes by no key", "")
+		return
+	}
+	k, err := o.key()
+	if err == nil {
+		err = k.failed
+	}
+	found := k.place(o.machineKey)
+	if tpm := k.instead(o.machineKey); tpm != "" {
+		found += "; the TPM: " + tpm
+	}
+	switch {
+	case err != nil:
+		f.add(fail, "key", "", err.Error(), "See what seat says of it, and the guide of seat on desktops (The computer's key).")
+	case k.why != nil && o.machineKey != string(machinekey.File) && !errors.Is(k.why, tpmkey.ErrNone):
+		f.add(warn, "key", "", found, "Have IT see to the computer's TPM; or set machine_key: file, if a file is meant to keep the key.")
+	case k.Kind == "":
+		f.add(skip, "key", "", found, "")
+	default:
+		f.add(pass, "key", "", found, "")
 	}
 }
 

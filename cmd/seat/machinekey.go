@@ -45,8 +45,8 @@ func (s *seat) withKey(cfg *client.Config, o *options) error {
 		return err
 	}
 	cfg.Key = key.Signer
-	if key.Why != nil && o.verbose {
-		s.sayf("a file keeps this computer's key: %v", key.Why)
+	if key.Why != nil { // it was made just now: this is said once
+		s.sayf("the TPM of this computer is not used (%v): a file keeps this computer's key, and is of use to whoever has a copy", key.Why)
 	}
 	at := boundFile(o.tokenFile)
 	if b, err := os.ReadFile(at); err == nil && len(b) <= maxToken {

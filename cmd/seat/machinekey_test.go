@@ -2,8 +2,10 @@ package main
 
 import (
 	"crypto/x509"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,27 +95,60 @@ func TestAKeyThatOthersCanReadIsNotUsed(t *testing.T) {
 	}
 }
 
+// hangsUp is where a TPM is that does not answer.
+func hangsUp(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "tpm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	return ln.Addr().String()
+}
+
 // What the computer is to the gateway is shown without a gateway, and without making a key.
 func TestMachineSaysWhereItsKeyIs(t *testing.T) {
 	r := newRig(t)
 	r.env["SITEGATE_TPM"] = filepath.Join(r.dir, "none")
-	r.expect(r.seat("machine", "--machine-name", "WS-7", "--machine-id", "id-7"), 0, "WS-7", "id-7", "none yet", "(auto)")
+	r.expect(r.seat("machine", "--machine-name", "WS-7", "--machine-id", "id-7"), 0, "WS-7", "id-7", "none yet", "(auto)", "not used, since no TPM 2.0")
+	r.expect(r.seat("doctor"), 0, "SKIP  key: none yet", "not used, since no TPM 2.0")
 	host, _ := os.Hostname()
 	path := filepath.Join(r.dir, ".config", "sitegate", "machine-key-"+fileName(host))
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a key was made")
 	}
 	r.expect(r.seat("status", "--machine-key", "tpm"), 64, "cannot be made", "no TPM 2.0")
-	r.expect(r.seat("status"), 0)
-	r.expect(r.seat("machine"), 0, "in a file (Ed25519)", path)
-	r.expect(r.seat("machine", "--json"), 0, `"kind": "file"`, `"type": "Ed25519"`)
+	// What keeps the key in the TPM's place is said once, when it is made.
+	said := "a file keeps this computer's key, and is of use to whoever has a copy"
+	r.expect(r.seat("status"), 0, said, "no TPM 2.0")
+	if again := r.seat("status"); strings.Contains(again.out+again.stderr, said) {
+		t.Errorf("it is said again: %s", again.stderr)
+	}
+	r.expect(r.seat("doctor"), 0, "PASS  key: in a file (Ed25519)", "not used, since no TPM 2.0")
+	r.expect(r.seat("doctor", "--machine-key", "file"), 0, "PASS  key: in a file (Ed25519), of use to whoever has a copy\n")
+	r.expect(r.seat("machine"), 0, "in a file (Ed25519)", path, "not used, since no TPM 2.0")
+	r.expect(r.seat("machine", "--json"), 0, `"kind": "file"`, `"type": "Ed25519"`, `"why": "no TPM 2.0`)
 	r.expect(r.seat("status", "--machine-key", "tpm"), 64, "is asked for", path)
+	// A TPM that is there and cannot be used is to be seen to.
+	r.env["SITEGATE_TPM"] = hangsUp(t)
+	r.expect(r.seat("doctor"), 0, "WARN  key: in a file", "the TPM could not do it", "Have IT see to the computer's TPM")
+	r.expect(r.seat("doctor", "--machine-key", "file"), 0, "PASS  key: in a file")
 	r.expect(r.seat("machine", "--machine-key", "usb"), 64, "auto, tpm or file")
 	r.expect(r.seat("machine", "here"), 64, "no arguments")
 	if err := os.WriteFile(path, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.expect(r.seat("machine"), 64, "cannot be used", "does not hold a key", "delete it")
+	r.expect(r.seat("doctor"), 1, "FAIL  key", "does not hold a key", "delete it")
 	r.env["SITEGATE_SEAT_CONFIG"] = r.file("seat.yaml", "machine_key: usb\n")
 	r.expect(r.seat("machine"), 64, "seat.yaml: machine_key", "write auto, tpm or file")
 	r.env["SITEGATE_SEAT_CONFIG"] = r.file("seat.yaml", "machine_key: file\n")

@@ -230,6 +230,7 @@ func TestInterruptedIsTheSameEverywhere(t *testing.T) {
 	}))
 	t.Cleanup(silent.Close)
 	t.Cleanup(func() { close(over) })
+	r.env["SITEGATE_MACHINE_KEY"] = "file" // nothing is said of a TPM
 	r.env["SITEGATE_GATEWAY"] = silent.URL // httptest's servers share a certificate
 	for _, args := range [][]string{{"status"}, {"watch"}} {
 		cmd, text := r.process(args...)

@@ -24,6 +24,7 @@ var words = map[string]map[string]string{
 		"the sign-in has expired, and nothing more is told here: seat login":               "la connexion a expiré, et plus rien n’est signalé ici : seat login",
 		"your sign-in cannot be renewed: what runs goes on, and something new can be started until %s; sign in again when you can: seat login": "votre connexion ne peut pas être renouvelée : ce qui est ouvert continue, et du nouveau peut être démarré jusqu’à %s ; reconnectez-vous dès que possible : seat login",
 		"going without a key of this computer: %v": "sans clé de ce poste : %v",
+		"the TPM of this computer is not used (%v): a file keeps this computer's key, and is of use to whoever has a copy": "le TPM de ce poste n’est pas utilisé (%v) : un fichier garde la clé de ce poste, et sert à quiconque en a une copie",
 		"signed out": "déconnecté",
 	},
 	"de": {
@@ -44,6 +45,7 @@ var words = map[string]map[string]string{
 		"the sign-in has expired, and nothing more is told here: seat login":               "die Anmeldung ist abgelaufen, und hier wird nichts mehr gemeldet: seat login",
 		"your sign-in cannot be renewed: what runs goes on, and something new can be started until %s; sign in again when you can: seat login": "Ihre Anmeldung kann nicht erneuert werden: was läuft, läuft weiter, und Neues kann bis %s gestartet werden; melden Sie sich neu an, sobald Sie können: seat login",
 		"going without a key of this computer: %v": "ohne Schlüssel dieses Rechners: %v",
+		"the TPM of this computer is not used (%v): a file keeps this computer's key, and is of use to whoever has a copy": "das TPM dieses Rechners wird nicht benutzt (%v): eine Datei hält den Schlüssel dieses Rechners und nützt jedem, der eine Kopie hat",
 		"signed out": "abgemeldet",
 	},
 }
