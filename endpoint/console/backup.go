@@ -27,8 +27,8 @@ func (v *visit) backupFacts(b *api.BackupStatus) []fact {
 
 // seeBackup says what making a backup in the node's folder does.
 func seeBackup(v *visit) (*subject, error) {
-	var s api.Status
-	if err := v.get(api.PathStatus, nil, &s); err != nil {
+	s, err := v.status()
+	if err != nil {
 		return nil, err
 	}
 	if s.Backup == nil {
@@ -49,8 +49,8 @@ func doBackup(v *visit, _ *subject) (*page, error) {
 
 // seeBackupFile says what downloading a backup does.
 func seeBackupFile(v *visit) (*subject, error) {
-	var s api.Status
-	if err := v.get(api.PathStatus, nil, &s); err != nil {
+	s, err := v.status()
+	if err != nil {
 		return nil, err
 	}
 	return &subject{of: clean(s.Node), does: []string{v.t("backup-file.does.1"), v.t("backup-file.does.2"), v.t("backup-file.does.3")}, back: at("cluster"), state: s.Node}, nil

@@ -29,7 +29,7 @@ func seeBulk(v *visit) (*subject, error) {
 	}
 	return &subject{title: v.t("bulk.title"), does: []string{v.t("bulk.does.1"), v.t("bulk.does.2")}, multi: true,
 		fields: []field{product, {Name: "until", Kind: "date", Label: v.t("col.until"), Help: v.t("bulk.until.help")}, {Name: "csv", Kind: "area", Label: v.t("bulk.csv"), Help: v.t("bulk.csv.help")},
-			{Name: "file", Kind: "file", Label: v.t("bulk.file")}}, note: true, must: true, back: at("checkouts"), done: "bulk", state: "bulk"}, nil
+			{Name: "file", Kind: "file", Label: v.t("bulk.file")}}, note: true, must: true, back: at("checkouts"), state: "bulk"}, nil
 }
 
 // decoded is the text of a file: UTF-8 or, where it cannot be that, Windows-1252, which is

@@ -15,8 +15,8 @@ func cluster(v *visit) (*page, error) {
 	if err := v.get(api.PathMembers, nil, &l); err != nil {
 		return nil, err
 	}
-	var s api.Status
-	if err := v.get(api.PathStatus, nil, &s); err != nil {
+	s, err := v.status()
+	if err != nil {
 		return nil, err
 	}
 	p := &page{Title: v.t("cluster.title"), Lead: v.t("cluster.lead")}
@@ -94,8 +94,8 @@ func bytesOf(n uint64) string {
 
 // connectivity is how the link to the vendor is, and the ways out.
 func connectivity(v *visit) (*page, error) {
-	var s api.Status
-	if err := v.get(api.PathStatus, nil, &s); err != nil {
+	s, err := v.status()
+	if err != nil {
 		return nil, err
 	}
 	p := &page{Title: v.t("connectivity.title"), Lead: v.t("connectivity.lead")}
@@ -159,7 +159,7 @@ func settings(v *visit) (*page, error) {
 		if x.Set {
 			from = tag{v.t("settings.set"), "info"}
 		}
-		t.Rows = append(t.Rows, row{ID: x.Name, Cells: []cell{{Text: x.Name, Code: true, Sub: v.t("setting." + x.Name)}, {Text: x.Value, Code: true}, {Tags: []tag{from}}}})
+		t.Rows = append(t.Rows, row{ID: x.Name, Cells: []cell{{Text: x.Name, Code: true, Sub: v.t("setting." + x.Name)}, {Text: sentence(x.Value), Code: true}, {Tags: []tag{from}}}})
 	}
 	p := &page{Title: v.t("settings.title"), Lead: v.t("settings.lead"), Sections: []section{{ID: "settings", Heading: v.t("settings.heading"), Table: t}}}
 	if v.who.May(Operator) {

@@ -9,8 +9,8 @@ import (
 
 // seeDoctor says what examining the way out does.
 func seeDoctor(v *visit) (*subject, error) {
-	var s api.Status
-	if err := v.get(api.PathStatus, nil, &s); err != nil {
+	s, err := v.status()
+	if err != nil {
 		return nil, err
 	}
 	return &subject{of: clean(s.Node), does: []string{v.t("doctor.does.goes"), v.t("doctor.does.secret"), v.t("doctor.does.time")}, back: at("connectivity"), state: s.Node}, nil

@@ -42,11 +42,8 @@ func (v *visit) productFilter(products []api.ProductUse) filter {
 	chosen := v.r.URL.Query().Get("product")
 	for _, x := range products {
 		if x.Owned > 0 || x.Sessions > 0 || x.Checkouts > 0 || x.Product == chosen {
-			f.Options = append(f.Options, option{Value: x.Product, Label: clean(x.Name), Chosen: x.Product == chosen})
+			f.Options = append(f.Options, option{Value: x.Product, Label: clean(x.Name)})
 		}
-	}
-	for i := range f.Options {
-		f.Options[i].Chosen = f.Options[i].Value == chosen
 	}
 	return f
 }

@@ -128,7 +128,7 @@ type form struct {
 }
 
 type field struct {
-	Name, Label, Help, Value, Kind string // text, area, date, select, file, check
+	Name, Label, Help, Value, Kind string // text, area, date, select, file
 	Options                        []option
 	Required                       bool
 	Most                           int
@@ -212,9 +212,8 @@ func (v *visit) render(w http.ResponseWriter, status int, p *page) {
 	}
 	if !p.Bare {
 		shown.Nav = v.navigation(p.Key)
-		var s api.Status
-		if err := v.get(api.PathStatus, nil, &s); err == nil {
-			shown.Status, shown.Chips = &s, v.chips(&s)
+		if s, err := v.status(); err == nil {
+			shown.Status, shown.Chips = s, v.chips(s)
 			if b := s.Bypass; b != nil {
 				shown.Bypass = &bypassing{b.Until, clean(b.By), clean(b.Note)}
 			}

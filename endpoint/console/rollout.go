@@ -9,8 +9,8 @@ import (
 
 // rollout is what is enforced of the vendor's own client's traffic, and what would be.
 func rollout(v *visit) (*page, error) {
-	var status api.Status
-	if err := v.get(api.PathStatus, nil, &status); err != nil {
+	status, err := v.status()
+	if err != nil {
 		return nil, err
 	}
 	var s api.SiteSettings
@@ -58,8 +58,8 @@ func (v *visit) bypassFacts(b *api.Bypass) []fact {
 // seeBypass says what beginning a bypass does, or ending one.
 func seeBypass(over bool) func(*visit) (*subject, error) {
 	return func(v *visit) (*subject, error) {
-		var status api.Status
-		if err := v.get(api.PathStatus, nil, &status); err != nil {
+		status, err := v.status()
+		if err != nil {
 			return nil, err
 		}
 		b := status.Bypass

@@ -23,8 +23,8 @@ const mostCharts = 12
 
 // usage are the peaks of each product, drawn, and how delivery to the vendor stands.
 func usage(v *visit) (*page, error) {
-	var s api.Status
-	if err := v.get(api.PathStatus, nil, &s); err != nil {
+	s, err := v.status()
+	if err != nil {
 		return nil, err
 	}
 	x, err := v.peaks(s.Time)
@@ -126,8 +126,8 @@ func (c *Console) usageJSON(w http.ResponseWriter, r *http.Request) {
 
 // peaksNow are the peaks by the site's own time.
 func (v *visit) peaksNow() (used, error) {
-	var s api.Status
-	if err := v.get(api.PathStatus, nil, &s); err != nil {
+	s, err := v.status()
+	if err != nil {
 		return used{}, err
 	}
 	return v.peaks(s.Time)

@@ -20,6 +20,7 @@ type visit struct {
 	r    *http.Request
 	who  Administrator
 	lang phrase.Lang
+	site *api.Status // as it was asked for, for the page and for what is around it; nil: not yet
 }
 
 type visitKey struct{}
@@ -71,8 +72,23 @@ func (v *visit) get(path string, query url.Values, into any) error {
 	return v.ask("GET", path, nil, into)
 }
 
-// post has the API do something.
-func (v *visit) post(path string, body, into any) error { return v.ask("POST", path, body, into) }
+// status is the site's, asked for once. Nobody changes it.
+func (v *visit) status() (*api.Status, error) {
+	if v.site == nil {
+		var s api.Status
+		if err := v.get(api.PathStatus, nil, &s); err != nil {
+			return nil, err
+		}
+		v.site = &s
+	}
+	return v.site, nil
+}
+
+// post has the API do something, after which the site may be otherwise.
+func (v *visit) post(path string, body, into any) error {
+	v.site = nil
+	return v.ask("POST", path, body, into)
+}
 
 // ask makes a request of the API's, in the name of who looks.
 func (v *visit) ask(method, path string, body, into any) error {
