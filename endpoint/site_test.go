@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -299,7 +300,7 @@ func TestWhatTheAccountHas(t *testing.T) {
 	r.look(t, 404, "/v1/site/licenses/l-99", nil)
 	r.look(t, 400, "/v1/site/licenses?state=odd", nil)
 
-	r.node.do(t, license.Configure{Settings: license.Settings{LeaseTTL: 5 * time.Minute, Modes: []license.Mode{{Product: "road", Observe: true}}}})
+	r.node.do(t, license.Configure{Settings: license.Settings{LeaseTTL: 5 * time.Minute, MachineKeys: true, Hosts: []string{"ts-1", "ts-2"}, Modes: []license.Mode{{Product: "road", Observe: true}}}})
 	var s api.SiteSettings
 	r.look(t, 200, "/v1/site/settings", &s)
 	set := map[string]api.SiteSetting{}
@@ -308,6 +309,18 @@ func TestWhatTheAccountHas(t *testing.T) {
 	}
 	if i := set["rules.lease_ttl"]; i.Value != "5m0s" || !i.Set || set["rules.takeover"].Value != "refuse" || set["rules.takeover"].Set {
 		t.Errorf("the settings are %+v", s.Items)
+	}
+	if set["rules.machine_keys"] != (api.SiteSetting{Name: "rules.machine_keys", Value: "true", Set: true}) || set["rules.hosts"] != (api.SiteSetting{Name: "rules.hosts", Value: "[ts-1, ts-2]", Set: true}) {
+		t.Errorf("the settings are %+v", s.Items)
+	}
+	texts, err := os.ReadFile("console/words/en.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range set {
+		if !strings.Contains(string(texts), `"setting.`+name+`"`) {
+			t.Errorf("the console has no words for %s", name)
+		}
 	}
 	if len(s.Modes) != 1 || s.Modes[0] != (api.SiteMode{Product: "road", Mode: "observe"}) {
 		t.Errorf("the modes are %+v", s.Modes)

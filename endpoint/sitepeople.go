@@ -3,6 +3,8 @@ package endpoint
 import (
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"sitegate/api"
@@ -174,6 +176,8 @@ func (e *Endpoint) settings(*call) (reply, error) {
 		lasts("rules.checkout_max", set.CheckoutMax, s.Head().Account.CheckoutMax)
 		add("rules.checkouts", onOff(!set.NoCheckouts), set.NoCheckouts)
 		add("rules.v8i", map[bool]string{false: "refuse", true: "pass"}[set.PassV8i], set.PassV8i)
+		add("rules.machine_keys", strconv.FormatBool(set.MachineKeys), set.MachineKeys)
+		add("rules.hosts", "["+strings.Join(set.Hosts, ", ")+"]", len(set.Hosts) > 0)
 		for _, m := range set.Modes {
 			mode := api.SiteMode{Product: string(m.Product), Network: m.Network, Mode: "on"}
 			if m.Observe {
