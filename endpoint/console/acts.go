@@ -142,6 +142,13 @@ func seeMachine(act string) func(*visit) (*subject, error) {
 		if m == (api.Machine{}) {
 			return nil, &gone{"machine"}
 		}
+		b, err := v.blockOf(m)
+		if err != nil {
+			return nil, err
+		}
+		if (act == "block") == (b != nil) {
+			return nil, &gone{act}
+		}
 		s := &subject{of: clean(cmp.Or(m.Name, m.ID)), facts: []fact{{v.t("col.machine"), onMachine(m)}, {v.t("col.id"), cell{Text: clean(m.ID), Code: true}}}, note: true, must: act == "block",
 			back: machinePage(m), done: act, state: act + " " + m.ID + " " + m.Name, danger: act == "block"}
 		s.does = []string{v.t("unblock.does")}
@@ -228,7 +235,7 @@ var tokenLives = map[string]time.Duration{"1h": time.Hour, "24h": 24 * time.Hour
 
 func seeJoin(v *visit) (*subject, error) {
 	f := field{Name: "for", Kind: "select", Label: v.t("join.for"), Options: []option{{"1h", v.t("join.for.1h"), true}, {"24h", v.t("join.for.24h"), false}}}
-	return &subject{does: []string{v.t("join.does.1"), v.t("join.does.2")}, fields: []field{f}, back: at("cluster"), done: "join", state: "join"}, nil
+	return &subject{does: []string{v.t("join.does.1"), v.t("join.does.2")}, fields: []field{f}, back: at("cluster"), state: "join"}, nil
 }
 
 // doJoin shows the command by which a machine joins. The token is in this answer and

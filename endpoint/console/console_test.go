@@ -28,6 +28,7 @@ type site struct {
 	mu      sync.Mutex
 	answers map[string]any // by path
 	posted  []string       // path and body
+	looked  map[string]int // how often each path was asked for by GET
 	problem *api.Problem   // of every POST
 	stale   string         // only what has seen this is not stale; empty: everything
 }
@@ -50,6 +51,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		s.posted = append(s.posted, r.URL.Path+" "+string(body))
+	} else {
+		s.looked[r.URL.Path]++
 	}
 	answer, there := s.answers[r.URL.Path]
 	if !there {
@@ -87,7 +90,12 @@ func full() *site {
 	member := func(name, role string) api.ClusterMember {
 		return api.ClusterMember{Name: name, Address: nasty, Role: role, Self: name == "n1", Known: true, Version: "1", Reached: time.Now(), Certificate: time.Now().Add(time.Hour)}
 	}
-	return &site{answers: map[string]any{
+	settings := []api.SiteSetting{{Name: "rules.lease_ttl", Value: "3m0s", Set: true}}
+	for _, name := range []string{"session_scope", "checkout_scope", "save_grace", "takeover", "takeover_grace", "autonomy_capped", "autonomy_uncapped", "checkout_default",
+		"checkout_max", "checkouts", "v8i", "machine_keys", "hosts"} {
+		settings = append(settings, api.SiteSetting{Name: "rules." + name, Value: nasty})
+	}
+	return &site{looked: map[string]int{}, answers: map[string]any{
 		api.PathStatus: api.Status{Node: "n1", Version: "1.2.3", Link: api.LinkState{State: api.LinkStale, Since: then}, Mirror: api.MirrorStatus{Filled: true, Held: &api.HeldMirror{}}, Time: then,
 			Counts: api.Counts{Provisional: 3}, Usage: api.UsageStatus{Backlog: api.BacklogHigh, Waiting: 12, Refused: 2}, Disk: &api.DiskStatus{State: api.DiskLow, Free: 1 << 30, Total: 1 << 40},
 			Restored: &api.RestoredStatus{}, Lockouts: []api.Lockout{{Node: "n1", Proxy: nasty}}, Egress: []api.EgressStatus{{Name: nasty, Kind: "http", State: "locked", Problem: nasty}},
@@ -103,7 +111,7 @@ func full() *site {
 		api.PathSiteUsers + "/u-1":    user,
 		api.PathSiteLicenses:          api.SiteLicenseList{Items: []api.SiteLicense{lic}, Total: 1},
 		api.PathSiteLicenses + "/l-1": lic,
-		api.PathSettings:              api.SiteSettings{Items: []api.SiteSetting{{Name: "rules.lease_ttl", Value: "3m0s"}}, Modes: []api.SiteMode{{Product: nasty, Mode: "observe"}}},
+		api.PathSettings:              api.SiteSettings{Items: settings, Modes: []api.SiteMode{{Product: nasty, Mode: "observe"}}},
 		api.PathMembers:               api.List[api.ClusterMember]{Items: []api.ClusterMember{member("n1", "leader"), member("n2", "voter")}},
 		api.PathBlocks:                api.List[api.Block]{Items: []api.Block{{Machine: &api.Machine{Name: nasty}, By: nasty, Since: then}}},
 		api.PathPeaks:                 api.List[api.Peak]{Items: []api.Peak{{Day: then.Truncate(24 * time.Hour), Product: "p", Name: nasty, Machines: 12, At: then, Pooled: 3}}},
@@ -159,8 +167,13 @@ var admin = Administrator{Name: "ida", Role: Admin, SignOut: Base + "sign-out"}
 // Every page is whole in every language, however things are named: nothing in a name
 // becomes a part of the page, no text is missing, and it is not heavy.
 func TestEveryPageIsWhole(t *testing.T) {
-	c := newTestConsole(t, full(), admin)
-	missing := regexp.MustCompile(`>\s*[a-z]+(\.[a-z0-9-]+)+\s*<`)
+	s := full()
+	c := newTestConsole(t, s, admin)
+	missing := regexp.MustCompile(`>\s*([a-z]+(?:\.[a-z0-9_-]+)+)\s*<`)
+	names := map[string]bool{"egress.no_proxy": true} // that the site has given itself
+	for _, x := range s.answers[api.PathSettings].(api.SiteSettings).Items {
+		names[x.Name] = true
+	}
 	for _, lang := range []string{"en", "fr", "de"} {
 		for _, path := range everywhere {
 			w := visitPage(c, "GET", path, lang, nil)
@@ -174,8 +187,10 @@ func TestEveryPageIsWhole(t *testing.T) {
 					t.Errorf("%s in %s has %q", path, lang, bad)
 				}
 			}
-			if m := missing.FindString(page); m != "" && !strings.Contains(m, "rules.") {
-				t.Errorf("%s in %s shows the name of a text: %s", path, lang, m)
+			for _, m := range missing.FindAllStringSubmatch(page, -1) {
+				if !names[m[1]] {
+					t.Errorf("%s in %s shows the name of a text: %s", path, lang, m[1])
+				}
 			}
 			for _, want := range []string{`<html lang="` + lang + `">`, "<main id=\"main\"", "<h1>", `href="#main"`, "</html>"} {
 				if !strings.Contains(page, want) {
@@ -191,6 +206,54 @@ func TestEveryPageIsWhole(t *testing.T) {
 					t.Errorf("%s in %s has the id %s twice", path, lang, m[1])
 				}
 				ids[m[1]] = true
+			}
+		}
+	}
+}
+
+// How the site is, which a page and what is around it show, is asked for once.
+func TestTheStatusIsAskedForOnce(t *testing.T) {
+	s := full()
+	c := newTestConsole(t, s, admin)
+	for _, path := range everywhere {
+		s.looked[api.PathStatus] = 0
+		if visitPage(c, "GET", path, "en", nil); s.looked[api.PathStatus] != 1 {
+			t.Errorf("%s: %d times", path, s.looked[api.PathStatus])
+		}
+	}
+}
+
+// A machine that is blocked is let in again from its own page, and not blocked twice.
+func TestABlockedMachineIsUnblocked(t *testing.T) {
+	s := full()
+	c := newTestConsole(t, s, admin)
+	blocked := func(m ...api.Machine) {
+		var l api.List[api.Block]
+		for i := range m {
+			l.Items = append(l.Items, api.Block{Machine: &m[i], By: "otto", Note: "lost", Since: then})
+		}
+		s.answers[api.PathBlocks] = l
+	}
+	for name, test := range map[string]struct {
+		blocked []api.Machine
+		act     string // that is offered
+		href    string // where
+		other   string
+	}{
+		"nothing":           {nil, "block", "machine/block?id=m-1&amp;name=WS-1", "unblock"},
+		"another":           {[]api.Machine{{ID: "m-2", Name: "WS-1"}, {Name: "WS-2"}}, "block", "machine/block?id=m-1&amp;name=WS-1", "unblock"},
+		"it, by its id":     {[]api.Machine{{ID: "m-2", Name: "WS-2"}, {ID: "m-1", Name: "WS-9"}}, "unblock", "machine/unblock?id=m-1&amp;name=WS-9", "block"},
+		"it, by its name":   {[]api.Machine{{Name: "ws-1"}}, "unblock", "machine/unblock?name=ws-1", "block"},
+		"it, without names": {[]api.Machine{{ID: "m-1"}}, "unblock", "machine/unblock?id=m-1", "block"},
+	} {
+		blocked(test.blocked...)
+		page := visitPage(c, "GET", "machine?name=WS-1&id=m-1", "en", nil).Body.String()
+		if !strings.Contains(page, Base+test.href) || strings.Contains(page, Base+"machine/"+test.other+"?") || strings.Contains(page, "otto") != (test.act == "unblock") {
+			t.Errorf("blocked is %s: the page does not offer to %s, alone, or does not tell who did", name, test.act)
+		}
+		for act, want := range map[string]int{test.act: 200, test.other: 410} {
+			if w := visitPage(c, "GET", "machine/"+act+"?name=WS-1&id=m-1", "en", nil); w.Code != want {
+				t.Errorf("blocked is %s: asked to %s: %d, want %d", name, act, w.Code, want)
 			}
 		}
 	}

@@ -168,6 +168,33 @@ func machineOf(v *visit) api.Machine {
 	return api.Machine{ID: q.Get("id"), Name: q.Get("name")}
 }
 
+// blockOf is the block of a machine, by its id or, where one side has none, by its name as it
+// is shown; nil: it is not blocked.
+func (v *visit) blockOf(m api.Machine) (*api.Block, error) {
+	for after := ""; ; {
+		var l api.List[api.Block]
+		if err := v.get(api.PathBlocks, url.Values{"after": {after}}, &l); err != nil {
+			return nil, err
+		}
+		for i := range l.Items {
+			b := l.Items[i].Machine
+			if b == nil {
+				continue
+			}
+			same := b.ID == m.ID
+			if b.ID == "" || m.ID == "" {
+				same = b.Name != "" && strings.EqualFold(b.Name, m.Name)
+			}
+			if same {
+				return &l.Items[i], nil
+			}
+		}
+		if after = l.Next; after == "" {
+			return nil, nil
+		}
+	}
+}
+
 // oneMachine is a machine, what runs on it, and what happened on it.
 func oneMachine(v *visit) (*page, error) {
 	m := machineOf(v)
@@ -183,8 +210,18 @@ func oneMachine(v *visit) (*page, error) {
 		return nil, err
 	}
 	p := &page{Title: clean(cmp.Or(m.Name, m.ID))}
+	facts := []fact{{v.t("col.machine"), cell{Text: clean(m.Name)}}, {v.t("col.id"), cell{Text: clean(m.ID), Code: true}}}
+	b, err := v.blockOf(m)
+	if err != nil {
+		return nil, err
+	}
+	act := link{Text: v.t("act.block"), Href: at("machine/block", "name", m.Name, "id", m.ID), Tone: "danger"}
+	if b != nil {
+		act = link{Text: v.t("act.unblock"), Href: at("machine/unblock", "name", b.Machine.Name, "id", b.Machine.ID)}
+		facts = append(facts, fact{v.t("tag.blocked-here"), cell{Text: clean(b.By), Sub: clean(b.Note), At: b.Since}})
+	}
 	if v.who.May(Operator) {
-		p.Actions = []link{{Text: v.t("act.block"), Href: at("machine/block", "name", m.Name, "id", m.ID), Tone: "danger"}}
+		p.Actions = []link{act}
 	}
 	t := &table{Caption: v.t("machine.open"), Columns: v.openColumns()}
 	for _, x := range open.Items {
@@ -195,7 +232,7 @@ func oneMachine(v *visit) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Sections = []section{{ID: "what", Facts: []fact{{v.t("col.machine"), cell{Text: clean(m.Name)}}, {v.t("col.id"), cell{Text: clean(m.ID), Code: true}}}},
+	p.Sections = []section{{ID: "what", Facts: facts},
 		{ID: "open", Heading: v.t("machine.open"), Table: t, Empty: v.t("machine.open.none")}, happened}
 	return p, nil
 }
