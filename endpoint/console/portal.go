@@ -20,8 +20,8 @@ const importPath = "mirror/import"
 
 // seeImport asks for what the vendor's portal exports.
 func seeImport(v *visit) (*subject, error) {
-	var s api.Status
-	if err := v.get(api.PathStatus, nil, &s); err != nil {
+	s, err := v.status()
+	if err != nil {
 		return nil, err
 	}
 	if s.Mirror.Cursor != "" {
