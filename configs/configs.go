@@ -280,7 +280,7 @@ func Default() Config {
 		Disk:    Disk{BallastMB: 64},
 		Audit:   Audit{Retention: 400 * 24 * time.Hour},
 		Usage:   Usage{RoomMB: 16384, Way: "site"},
-		Privacy: Privacy{Names: "clear", History: 90 * 24 * time.Hour},
+		Privacy: Privacy{Names: "clear", Countries: []string{"DE"}, History: 90 * 24 * time.Hour},
 		Log:     Log{Level: "info", Format: "text", Target: LogStderr, FileMB: 100, FileKeep: 5},
 	}
 }

@@ -12,8 +12,8 @@ type Privacy struct {
 	// Names is clear, or hashed: users and machines are named by keyed hashes.
 	Names string `key:"names"`
 	// Countries are entitlement countries, ISO 3166-1 alpha-2, whose users are named by
-	// hashes though Names is clear; so are then all machines, since no country goes with
-	// them.
+	// hashes though Names is clear, with the machines they work on; so are then users whose
+	// country is not known, and machines where it is not said who works on them. Empty: none.
 	Countries []string `key:"countries"`
 	// KeyFile is the key of the hashes, the same on all nodes; empty: one that is made in
 	// DataDir.

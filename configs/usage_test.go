@@ -1,6 +1,7 @@
 package configs_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,8 +26,19 @@ privacy:
 	if c.Usage.UsageWay() != license.WayFile || c.Usage.Room() != 100<<20 || !c.Privacy.Hashes() || c.Privacy.Names != "clear" {
 		t.Errorf("got %+v, %+v", c.Usage, c.Privacy)
 	}
-	if c, _, err = load(t, configs.SingleNode); err != nil || c.Usage.UsageWay() != license.WaySite || c.Usage.Room() == 0 || c.Privacy.Hashes() {
+	if c, _, err = load(t, configs.SingleNode); err != nil || c.Usage.UsageWay() != license.WaySite || c.Usage.Room() == 0 || c.Privacy.Names != "clear" || !slices.Equal(c.Privacy.Countries, []string{"DE"}) {
 		t.Errorf("left out: %+v, %+v, %v", c.Usage, c.Privacy, err)
+	}
+	if c, _, err = load(t, configs.SingleNode+"\nprivacy: {countries: []}\n"); err != nil || c.Privacy.Hashes() {
+		t.Errorf("nobody hidden, by the file: %+v, %v", c.Privacy, err)
+	}
+	if c, _, err = configs.Load(write(t, configs.SingleNode), func(key string) string {
+		if key == "SITEGATE_PRIVACY_COUNTRIES" {
+			return "[]"
+		}
+		return ""
+	}, nil); err != nil || c.Privacy.Hashes() {
+		t.Errorf("nobody hidden, by the environment: %+v, %v", c.Privacy, err)
 	}
 	for text, want := range map[string][]string{
 		"usage: {way: csv}":      {"usage.location_url: is missing", "usage.ultimate_id: is missing", "usage.upload_hosts: is missing"},

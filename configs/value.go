@@ -16,7 +16,7 @@ var (
 	durationType = reflect.TypeFor[time.Duration]()
 )
 
-// setText sets a place from the text of one value. Lists are separated by commas.
+// setText sets a place from the text of one value. Lists are separated by commas; [] is an empty one.
 func setText(v reflect.Value, text string) error {
 	switch {
 	case v.Type() == durationType:
@@ -62,6 +62,10 @@ func setText(v reflect.Value, text string) error {
 		v.SetFloat(n)
 	case reflect.Slice:
 		list := reflect.MakeSlice(v.Type(), 0, 4)
+		if text == "[]" { // as in the file: an empty variable is one that is not set
+			v.Set(list)
+			break
+		}
 		for part := range strings.SplitSeq(text, ",") {
 			item := reflect.New(v.Type().Elem()).Elem()
 			if err := setText(item, strings.TrimSpace(part)); err != nil {

@@ -43,7 +43,7 @@ var seedProducts = []cloudapi.Product{
 var (
 	givenNames  = strings.Fields("Ana Bram Chidi Dalia Edda Farid Greta Hugo Ines Jonas Kaya Levi Mira Nils Oona Pavel Quirin Rosa Stellan Tomas Uma Vera Wim Xenia Yusuf Zora")
 	familyNames = strings.Fields("Abelsen Brandvold Castellan Dufresne Eberhart Fontaine Grunwald Halloran Ivarsson Jankovic Kestrel Lindgard Moravec Nordahl Okafor Pellegrin Quist Rahmani Sorensby Tamura Ulfsson Varga Westerby Yilmaz Zielke")
-	countries   = strings.Fields("DE FR NL SE NO PL ES IT GB US CA AU")
+	countries   = strings.Fields("AT FR NL SE NO PL ES IT GB US CA AU")
 )
 
 // Seed fills the cloud with an account, products, n users (at least three) and their licenses: made up, and for the same n always the same but for

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"sitegate/api"
+	"sitegate/endpoint/roster"
 	"sitegate/license"
 )
 
@@ -26,15 +27,15 @@ func (e *Endpoint) shownBlock(c *call, b license.Bar) api.Block {
 	return out
 }
 
-// shownEnding is how something ends, as who asks is told of it.
-func (e *Endpoint) shownEnding(c *call, s *license.State, x *license.Ending) *api.Ending {
+// shownEnding is how something of a user's ends, as who asks is told of it.
+func (e *Endpoint) shownEnding(c *call, s *license.State, user license.UserID, x *license.Ending) *api.Ending {
 	out := ending(x)
 	if out == nil || e.toldNotes(c) {
 		return out
 	}
 	out.By, out.Note, out.Machine = "", "", ""
 	if x.Machine != (license.Machine{}) {
-		out.Machine = e.shownMachine(s, x.Machine).Name
+		out.Machine = e.shownMachine(s, user, x.Machine).Name
 	}
 	return out
 }
@@ -47,13 +48,13 @@ func (e *Endpoint) userID(c *call, s *license.State, id license.UserID) string {
 	return e.name(s, "user", string(id))
 }
 
-// machineOf is a machine as who asks is shown it.
-func (e *Endpoint) machineOf(c *call, s *license.State, m license.Machine) api.Machine {
-	out := e.shownMachine(s, m)
-	if e.cfg.Pseudonym != nil && !c.acts() {
-		out.ID = ""
+// machineOf is a machine of a user's ("": whose it is is not known) as who asks is shown it.
+func (e *Endpoint) machineOf(c *call, s *license.State, user license.UserID, m license.Machine) api.Machine {
+	called, hidden := e.machine(s, user, m)
+	if hidden && !c.acts() {
+		return api.Machine{Name: called}
 	}
-	return out
+	return api.Machine{ID: m.ID, Name: called}
 }
 
 // nobody is no user's id.
@@ -99,9 +100,16 @@ func (e *Endpoint) machineNamed(c *call, m license.Machine) sought {
 // any reports whether no machine was asked about.
 func (w sought) any() bool { return w == sought{} }
 
-// is reports whether a machine is what was asked about.
-func (e *Endpoint) is(w sought, m license.Machine) bool {
-	return w.Machine != (license.Machine{}) && m.Is(w.Machine) || w.called != "" && m != (license.Machine{}) && e.shownMachine(nil, m).Name == w.called
+// is reports whether a machine of a user's is what was asked about.
+func (e *Endpoint) is(w sought, user license.UserID, m license.Machine) bool {
+	if w.Machine != (license.Machine{}) && m.Is(w.Machine) {
+		return true
+	}
+	if w.called == "" || m == (license.Machine{}) {
+		return false
+	}
+	called, hidden := e.machine(nil, user, m)
+	return called == w.called || !hidden && roster.Is(m, w.called)
 }
 
 // actual is the machine that an act is about, where it goes by another name.

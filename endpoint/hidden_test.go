@@ -12,10 +12,13 @@ import (
 	"sitegate/license"
 )
 
-// called is what users of a country and all machines are called in these tests.
+// called is what users of a country, and their machines, are called in these tests.
 func called(kind, name string) string {
 	return fmt.Sprintf("%s-%x", kind[:1], sha256.Sum256([]byte("a key "+kind+strings.ToLower(name))))[:12]
 }
+
+// ws303 is where ben works, whom everybody may know.
+var ws303 = api.Machine{ID: "m-303", Name: "WS-303"}
 
 // hidingRig is a rig that hides everybody but ben.
 func hidingRig(t *testing.T) *rig {
@@ -41,7 +44,7 @@ func TestNothingTellsViewersWhoIsHidden(t *testing.T) {
 	ended := r.begin(t, "ada", "flow", ws101)
 	r.want(t, 204, "ada", "DELETE", "/v1/sessions/"+ended, api.MachineRequest{Machine: ws101})
 	r.want(t, 409, "ada", "POST", "/v1/sessions", api.StartRequest{ID: newUUID(t), Product: "road", Machine: ws202})
-	r.begin(t, "ben", "road", ws202)
+	r.begin(t, "ben", "road", ws303)
 	r.node.do(t, license.Block{User: "eve", By: "ida", Note: "eve@ has left"})
 	r.node.do(t, license.ReleaseUser{User: "ben", By: "ida", Note: "sits at WS-101 of user ada"})
 	r.node.do(t, license.Block{Machine: license.Machine{ID: "m-101", Name: "WS-101"}, By: "ida"})
@@ -67,6 +70,7 @@ func TestNothingTellsViewersWhoIsHidden(t *testing.T) {
 	for path, found := range map[string]bool{
 		"/v1/site/open?q=" + ada: true, "/v1/site/open?q=ada%40example.org": false, "/v1/site/open?user=" + ada: true, "/v1/site/open?user=ada": false, "/v1/site/open?user=ben": true,
 		"/v1/site/open?q=" + m: true, "/v1/site/open?q=ws-101": false, "/v1/site/open?machine=" + m: true, "/v1/site/open?machine=WS-101": false, "/v1/site/open?machine_id=m-101&machine=x": false,
+		"/v1/site/open?machine=ws-303.example.org": true, "/v1/site/open?q=ws-303": true, "/v1/site/open?machine=" + called("machine", "WS-303"): false, "/v1/site/history?machine=ws-303": true,
 		"/v1/site/users?q=" + ada: true, "/v1/site/users?q=ada%40": false, "/v1/site/users?q=ben%40": true,
 		"/v1/site/users?named=" + ada: true, "/v1/site/users?named=ada": false, "/v1/site/users?named=ada%40example.org": false, "/v1/site/users?named=ben%40example.org": true,
 		"/v1/site/licenses?q=" + ada: true, "/v1/site/licenses?q=ada": false, "/v1/site/licenses?user=" + ada: true, "/v1/site/licenses?user=ada": false,

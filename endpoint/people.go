@@ -142,7 +142,7 @@ func (e *Endpoint) blocks(c *call) (reply, error) {
 			if b.User != "" {
 				out.User = e.userID(c, s, b.User)
 			} else {
-				m := e.machineOf(c, s, b.Machine)
+				m := e.machineOf(c, s, "", b.Machine)
 				out.Machine, b.Machine = &m, license.Machine{ID: m.ID, Name: m.Name}
 			}
 			b.User = license.UserID(out.User)

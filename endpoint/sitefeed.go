@@ -1,7 +1,6 @@
 package endpoint
 
 import (
-	"cmp"
 	"encoding/json"
 	"sync"
 	"time"
@@ -117,13 +116,13 @@ func (e *Endpoint) siteWord(c notice.Conflated, lang phrase.Lang) api.Notice {
 	if n.User != "" && n.By == string(n.User) { // their own doing
 		n.By = e.name(nil, "user", n.By)
 	}
-	n.About = license.UserID(e.name(nil, "user", string(n.About)))
 	if e.cfg.Pseudonym != nil {
 		n.Note = "" // names may be in it
 		for _, m := range []*license.Machine{&n.Machine, &n.To} {
-			m.Name = e.name(nil, "machine", cmp.Or(m.Name, m.ID))
+			m.Name, _ = e.machine(nil, n.About, *m)
 		}
 	}
+	n.About = license.UserID(e.name(nil, "user", string(n.About)))
 	w := e.word(&n, lang, false)
 	if c.Times > 1 {
 		w.Times = c.Times

@@ -166,14 +166,14 @@ func (e *Endpoint) openRow(c *call, s *license.State, x roster.Row) (out api.Ope
 			return out, false
 		}
 		out = api.Open{Kind: "session", Version: y.Version, LicenseType: cmp.Or(y.Type, license.Practitioner), Since: y.Since.Std(),
-			Provisional: y.Provisional, Relayed: y.Relayed, Ending: e.shownEnding(c, s, y.Notice)}
+			Provisional: y.Provisional, Relayed: y.Relayed, Ending: e.shownEnding(c, s, y.User, y.Notice)}
 		if !y.UnderCheckout.IsZero() {
 			out.Under = y.UnderCheckout.String()
 		}
 	}
 	out.ID, out.User, out.Product, out.License = x.ID.String(), e.userID(c, s, x.User), string(x.Product), string(x.License)
 	out.Name, out.Email = e.shownUser(s, x.User)
-	out.Machine = e.machineOf(c, s, x.Machine)
+	out.Machine = e.machineOf(c, s, x.User, x.Machine)
 	out.ProductName, out.Capped = shownProduct(s, x.Product)
 	return out, true
 }
@@ -214,7 +214,7 @@ func (e *Endpoint) closed(c *call, q roster.Query, n *notice.Notice) (x api.Open
 		if is = e.roster.Fits(s, &q, roster.Row{ID: n.ID, User: n.User, Product: n.Product, License: n.License, Machine: n.Machine, Checkout: x.Kind == "checkout"}); !is {
 			return
 		}
-		x.User, x.Machine = e.userID(c, s, n.User), e.machineOf(c, s, n.Machine)
+		x.User, x.Machine = e.userID(c, s, n.User), e.machineOf(c, s, n.User, n.Machine)
 		x.Name, x.Email = e.shownUser(s, n.User)
 		x.ProductName, x.Capped = shownProduct(s, n.Product)
 	})
@@ -250,12 +250,15 @@ func (e *Endpoint) shownUser(s *license.State, id license.UserID) (name, email s
 	return string(id), ""
 }
 
-// shownMachine is how the site shows a machine; s as in name.
-func (e *Endpoint) shownMachine(s *license.State, m license.Machine) api.Machine {
-	if e.cfg.Pseudonym != nil {
-		return api.Machine{ID: m.ID, Name: e.name(s, "machine", cmp.Or(m.Name, m.ID))}
-	}
-	return api.Machine{ID: m.ID, Name: cmp.Or(m.Name, m.ID)}
+// shownMachine is how the site shows a machine of a user's ("": whose it is is not known);
+// s as in name.
+func (e *Endpoint) shownMachine(s *license.State, user license.UserID, m license.Machine) api.Machine {
+	called, _ := e.machine(s, user, m)
+	return api.Machine{ID: m.ID, Name: called}
+}
+
+func (e *Endpoint) machine(s *license.State, user license.UserID, m license.Machine) (called string, hidden bool) {
+	return roster.Names(e.cfg.Pseudonym).Machine(s, user, m)
 }
 
 func shownProduct(s *license.State, id license.ProductID) (name, capped string) {

@@ -81,10 +81,10 @@ func (e *Endpoint) siteUser(c *call, s *license.State, id license.UserID) api.Si
 	if a := s.Active(id); a != nil {
 		out.Sessions, out.Checkouts = len(a.Sessions), len(a.Checkouts)
 		for i := range a.Sessions {
-			out.Machines = append(out.Machines, e.shownMachine(s, a.Sessions[i].Machine).Name)
+			out.Machines = append(out.Machines, e.shownMachine(s, id, a.Sessions[i].Machine).Name)
 		}
 		for i := range a.Checkouts {
-			out.Machines = append(out.Machines, e.shownMachine(s, a.Checkouts[i].Machine).Name)
+			out.Machines = append(out.Machines, e.shownMachine(s, id, a.Checkouts[i].Machine).Name)
 		}
 		slices.Sort(out.Machines)
 		out.Machines = slices.Compact(out.Machines)

@@ -114,7 +114,7 @@ func (e *Endpoint) shownRefusal(c *call, event license.Event, r refused) api.Sit
 		out.Address = r.address
 	}
 	e.gw.View(func(s *license.State) {
-		out.User, out.Machine = e.userID(c, s, r.user), e.machineOf(c, s, r.machine)
+		out.User, out.Machine = e.userID(c, s, r.user), e.machineOf(c, s, r.user, r.machine)
 		out.Name, out.Email = e.shownUser(s, r.user)
 		n := phrase.Names{Administrators: askable(license.Contacts(s))}
 		n.Product = productName(s, d.Product)
@@ -126,12 +126,12 @@ func (e *Endpoint) shownRefusal(c *call, event license.Event, r refused) api.Sit
 		}
 		told := d
 		if e.cfg.Pseudonym != nil {
-			m := e.shownMachine(s, d.Machine)
+			m := e.shownMachine(s, r.user, d.Machine)
 			told.Machine = license.Machine{ID: m.ID, Name: m.Name}
 		}
 		out.Title, out.Detail, out.Next = phrase.Denial(c.lang, told, n, r.client)
 		if d.Machine != (license.Machine{}) {
-			m := e.machineOf(c, s, d.Machine)
+			m := e.machineOf(c, s, r.user, d.Machine)
 			out.Other = &m
 			out.Open, out.OpenKind = inTheWay(s, r.user, d.Machine)
 		}
@@ -196,7 +196,7 @@ func (e *Endpoint) history(c *call) (reply, error) {
 // happened is an event, where it is about the user or the machine.
 func (e *Endpoint) happened(c *call, event license.Event, user license.UserID, m sought) (out api.HistoryItem, ok bool) {
 	about := func(u license.UserID, machine license.Machine) bool {
-		return u != "" && (user == "" || u == user) && (m.any() || e.is(m, machine))
+		return u != "" && (user == "" || u == user) && (m.any() || e.is(m, u, machine))
 	}
 	out = api.HistoryItem{Seq: event.Seq, At: event.At.Std()}
 	var machine license.Machine
@@ -225,7 +225,7 @@ func (e *Endpoint) happened(c *call, event license.Event, user license.UserID, m
 	out.Product = string(product)
 	e.gw.View(func(s *license.State) {
 		if machine != (license.Machine{}) {
-			x := e.machineOf(c, s, machine)
+			x := e.machineOf(c, s, who, machine)
 			out.Machine = &x
 		}
 		out.User = e.userID(c, s, who)

@@ -1,7 +1,6 @@
 package endpoint
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -16,7 +15,7 @@ func (e *Endpoint) refusedUsage(*call) (reply, error) {
 	e.gw.View(func(s *license.State) {
 		for _, x := range license.AllSetAside(s) {
 			u := &x.Usage
-			r := api.RefusedUsage{Record: u.Record, Kind: "session", Session: u.ID.String(), User: e.name(s, "user", string(u.User)), Machine: e.name(s, "machine", cmp.Or(u.Machine.Name, u.Machine.ID)),
+			r := api.RefusedUsage{Record: u.Record, Kind: "session", Session: u.ID.String(), User: e.name(s, "user", string(u.User)), Machine: e.shownMachine(s, u.User, u.Machine).Name,
 				Product: string(u.Product), Started: u.Started.Std(), Ended: u.Ended.Std(), Refused: x.At.Std(), Why: x.Why}
 			switch u.Kind {
 			case license.UsageCheckout:

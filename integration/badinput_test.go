@@ -129,7 +129,7 @@ func TestBadRequestsAreAnsweredWithAProblemAndChangeNothing(t *testing.T) {
 func (s *Site) leaver(t *testing.T) string {
 	t.Helper()
 	n := len(s.Cloud.Users())
-	s.Cloud.PutUser(cloudapi.User{ID: "u-99999", Email: "gone@harbour-works.example", Country: "DE"})
+	s.Cloud.PutUser(cloudapi.User{ID: "u-99999", Email: "gone@harbour-works.example", Country: "FR"})
 	token := s.Token(t, "u-99999")
 	mirrored := func(n int) {
 		Eventually(t, 10*time.Second, "the change in the mirror", func() error {

@@ -48,7 +48,7 @@ func TestAnAlmostEmptyListIsHeldBackUntilItIsAccepted(t *testing.T) {
 	// The next leader begins by renewing what the site holds, none of which the cloud
 	// knows any more.
 	s.Nodes[leader].Kill()
-	s.Cloud.PutUser(cloudapi.User{ID: "u-new", Country: "DE"})
+	s.Cloud.PutUser(cloudapi.User{ID: "u-new", Country: "FR"})
 	Eventually(t, 30*time.Second, "the new user", func() error {
 		st, err := s.Status(s.Nodes[other])
 		if err == nil && st.Counts.Users != users+1 {

@@ -67,13 +67,17 @@ func (m *making) people(s *license.State, survey map[license.ProductID]*license.
 	for _, x := range all[:min(len(all), mostPeople)] {
 		p := x.ReportPerson
 		p.User, p.Name = string(x.user), m.called(s, "user", string(x.user))
-		if u := s.User(x.user); u != nil && p.Name == p.User {
+		hidden := p.Name != p.User
+		if u := s.User(x.user); u != nil && !hidden {
 			p.Name = cmp.Or(u.Name, u.Email, p.User)
-		} else if p.Name != p.User { // hidden
+		} else if hidden {
 			p.User = p.Name
 		}
 		if x.machine != "" {
-			p.Machine, p.Until = m.called(s, "machine", x.machine), x.until.Std()
+			p.Machine, p.Until = x.machine, x.until.Std()
+			if hidden {
+				p.Machine = m.called(s, "machine", x.machine)
+			}
 		}
 		m.out.People = append(m.out.People, p)
 	}

@@ -119,7 +119,7 @@ func (s *benchSite) change(ctx context.Context, leader *childNode, round, n int)
 	began := time.Now()
 	for i := range n {
 		id := benchUser(s.o.users - 1 - i)
-		s.cloud.PutUser(cloudapi.User{ID: id, Email: id + "@bench.example", Name: fmt.Sprintf("User %s, round %d of %d", id, round, n), Country: "DE"})
+		s.cloud.PutUser(cloudapi.User{ID: id, Email: id + "@bench.example", Name: fmt.Sprintf("User %s, round %d of %d", id, round, n), Country: "FR"})
 	}
 	want := s.cloud.Cursor()
 	for {

@@ -226,7 +226,7 @@ func (s *benchSite) fillCloud() {
 	start := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -30)
 	for i := range s.o.users {
 		id := benchUser(i)
-		s.cloud.PutUser(cloudapi.User{ID: id, Email: id + "@bench.example", Name: "User " + id, Country: "DE"})
+		s.cloud.PutUser(cloudapi.User{ID: id, Email: id + "@bench.example", Name: "User " + id, Country: "FR"})
 		s.cloud.PutLicense(cloudapi.License{ID: "l-" + id, ProductID: emulator.ProductCapped, Kind: cloudapi.LicenseVirtuoso,
 			StartsAt: start, EndsAt: start.AddDate(1, 0, 0), AssignedTo: id, AssignedAt: &start})
 	}

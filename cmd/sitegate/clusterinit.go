@@ -119,8 +119,9 @@ func writeSite(dir string, plan *sitePlan) (fingerprint string, err error) {
 	if err := ca.Save(filepath.Join(work, "ca")); err != nil {
 		return "", err
 	}
+	privacyKey := newPrivacyKey()
 	for _, n := range plan.Nodes {
-		if err := plan.writeNode(filepath.Join(work, n.Name), n, ca, now); err != nil {
+		if err := plan.writeNode(filepath.Join(work, n.Name), n, ca, privacyKey, now); err != nil {
 			return "", err
 		}
 	}
@@ -133,7 +134,7 @@ func writeSite(dir string, plan *sitePlan) (fingerprint string, err error) {
 	return ca.Fingerprint(), nil
 }
 
-func (plan *sitePlan) writeNode(dir string, n nodePlan, ca *siteca.CA, now time.Time) error {
+func (plan *sitePlan) writeNode(dir string, n nodePlan, ca *siteca.CA, privacyKey []byte, now time.Time) error {
 	cert, key, err := ca.Issue(n.Name, n.hosts(), true, now)
 	if err != nil {
 		return err
@@ -149,7 +150,7 @@ func (plan *sitePlan) writeNode(dir string, n nodePlan, ca *siteca.CA, now time.
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{siteca.CAFile: ca.CertPEM(), siteca.CAKeyFile: caKey, "sitegate.yaml": []byte(text)}
+	files := map[string][]byte{siteca.CAFile: ca.CertPEM(), siteca.CAKeyFile: caKey, "sitegate.yaml": []byte(text), "privacy.key": privacyKey}
 	for name, from := range map[string]string{"cloud.secret": plan.CloudSecret, "proxy.password": plan.ProxyPasswordFile} {
 		if from == "" {
 			continue

@@ -30,7 +30,7 @@ import (
 type pseudonyms struct {
 	key       []byte
 	all       bool     // everybody
-	countries []string // else the users of these, and all machines
+	countries []string // else the users of these, and who may be one of them
 	state     atomic.Pointer[stateOf]
 }
 
@@ -51,7 +51,7 @@ func openPseudonyms(c configs.Config) (*pseudonyms, error) {
 	if file == "" {
 		file = privacyKey(c)
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-			if err := siteca.WriteFile(file, []byte(rand.Text()+rand.Text()+"\n")); err != nil {
+			if err := siteca.WriteFile(file, newPrivacyKey()); err != nil {
 				return nil, fmt.Errorf("making the key for hashed names: %w", err)
 			}
 		}
@@ -68,6 +68,9 @@ func openPseudonyms(c configs.Config) (*pseudonyms, error) {
 }
 
 const minPrivacyKey = 20
+
+// newPrivacyKey is what is in the file of a new key for hashed names.
+func newPrivacyKey() []byte { return []byte(rand.Text() + rand.Text() + "\n") }
 
 // privacyKey is the file of a node's own key for hashed names.
 func privacyKey(c configs.Config) string { return filepath.Join(c.DataDir, "privacy.key") }
@@ -131,7 +134,7 @@ func pathOf(path string, called func(id string) string) string {
 }
 
 // hides reports whether a name is to be hashed. Whose country is not known is hidden:
-// it may be one of them.
+// it may be one of them. So is a machine: who knows that its user is not hidden does not ask.
 func (p *pseudonyms) hides(kind, name string, read func(*stateOf, func(*license.State))) bool {
 	if p.all || kind == "machine" {
 		return true
@@ -139,7 +142,7 @@ func (p *pseudonyms) hides(kind, name string, read func(*stateOf, func(*license.
 	hidden := true
 	read(p.state.Load(), func(s *license.State) {
 		u := s.User(license.UserID(name))
-		hidden = u == nil || slices.Contains(p.countries, u.Country)
+		hidden = u == nil || u.Country == "" || slices.Contains(p.countries, u.Country)
 	})
 	return hidden
 }
@@ -159,35 +162,56 @@ func (p *pseudonyms) logger(l *slog.Logger) *slog.Logger {
 	if p == nil {
 		return l
 	}
-	return slog.New(&namingHandler{l.Handler(), p})
+	return slog.New(&namingHandler{Handler: l.Handler(), names: p})
 }
 
-// namingHandler calls people and machines by other names.
+// namingHandler calls people and machines by other names. A machine is called by its own in a
+// line that says on whom it is, if nobody of those is hidden.
 type namingHandler struct {
 	slog.Handler
 	names *pseudonyms
+	users userNames // of what is in each line
+}
+
+// userNames are the users that a line of the log is about, as far as it matters.
+type userNames struct{ clear, hidden bool }
+
+func (u userNames) and(names *pseudonyms, a slog.Attr) userNames {
+	if nameKeys[a.Key] == "user" {
+		if name := a.Value.Resolve().String(); name != "" {
+			same := names.name("user", name) == name
+			u.clear, u.hidden = u.clear || same, u.hidden || !same
+		}
+	}
+	return u
 }
 
 // Handle writes a record.
 func (h *namingHandler) Handle(ctx context.Context, r slog.Record) error {
 	out := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	users := h.users
 	r.Attrs(func(a slog.Attr) bool {
-		out.AddAttrs(h.attr(a))
+		users = users.and(h.names, a)
+		return true
+	})
+	r.Attrs(func(a slog.Attr) bool {
+		out.AddAttrs(h.attr(a, users))
 		return true
 	})
 	return h.Handler.Handle(ctx, out)
 }
 
-func (h *namingHandler) attr(a slog.Attr) slog.Attr {
+func (h *namingHandler) attr(a slog.Attr, users userNames) slog.Attr {
 	switch kind := nameKeys[a.Key]; {
 	case a.Value.Kind() == slog.KindGroup:
 		var all []slog.Attr
 		for _, b := range a.Value.Group() {
-			all = append(all, h.attr(b))
+			all = append(all, h.attr(b, users))
 		}
 		return slog.Attr{Key: a.Key, Value: slog.GroupValue(all...)}
 	case a.Key == "path":
 		return slog.String(a.Key, h.names.path(a.Value.Resolve().String()))
+	case kind == "machine" && users.clear && !users.hidden:
 	case kind != "":
 		return slog.String(a.Key, h.names.name(kind, a.Value.Resolve().String()))
 	}
@@ -196,14 +220,17 @@ func (h *namingHandler) attr(a slog.Attr) slog.Attr {
 
 // WithAttrs is a handler with more to say each time.
 func (h *namingHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	named := make([]slog.Attr, len(attrs))
-	for i, a := range attrs {
-		named[i] = h.attr(a)
+	named, users := make([]slog.Attr, len(attrs)), h.users
+	for _, a := range attrs {
+		users = users.and(h.names, a)
 	}
-	return &namingHandler{h.Handler.WithAttrs(named), h.names}
+	for i, a := range attrs {
+		named[i] = h.attr(a, users)
+	}
+	return &namingHandler{h.Handler.WithAttrs(named), h.names, users}
 }
 
 // WithGroup is a handler whose attributes belong together.
 func (h *namingHandler) WithGroup(name string) slog.Handler {
-	return &namingHandler{h.Handler.WithGroup(name), h.names}
+	return &namingHandler{h.Handler.WithGroup(name), h.names, h.users}
 }

@@ -58,15 +58,30 @@ func TestNamesAreHashedByCountry(t *testing.T) {
 	}
 	s := license.NewState()
 	license.Apply(s, license.Entry{At: 1, Command: license.Mirror{Cursor: "1", Changes: []license.Change{
-		{User: &license.User{ID: "ada", Country: "DE"}}, {User: &license.User{ID: "bob", Country: "FR"}}}}})
+		{User: &license.User{ID: "ada", Country: "DE"}}, {User: &license.User{ID: "bob", Country: "FR"}}, {User: &license.User{ID: "nil"}}}}})
 	p.lookIn(func(f func(*license.State)) { f(s) }, func(f func(*license.State)) bool { f(s); return true })
-	for name, clear := range map[string]bool{"ada": false, "bob": true, "eve": false} {
+	for name, clear := range map[string]bool{"ada": false, "bob": true, "nil": false, "eve": false} {
 		if got := p.name("user", name); (got == name) != clear {
 			t.Errorf("%s is called %q, want it clear: %v", name, got, clear)
 		}
 	}
+	var b bytes.Buffer
+	log := p.logger(slog.New(slog.NewTextHandler(&b, nil)))
+	log.Info("m1 of ada", "machine", "WS-1", "user", "ada")
+	log.Info("m1 of nobody", "machine", "WS-1")
+	log.Info("m1 of both", "user", "bob", "machine", "WS-1", "of", "ada")
+	log.With("user", "ada").Info("m1 of ada and another", "machine", "WS-1", "user", "bob")
+	if strings.Contains(b.String(), "WS-1") {
+		t.Errorf("a machine is clear where who works on it is not known, or hidden:\n%s", b.String())
+	}
+	b.Reset()
+	log.Info("m1 of bob", "machine", "WS-1", "other", "WS-1", "user", "bob")
+	log.With("user", "bob").Info("m1 of bob", "machine", "WS-1", slog.Group("x", "machine", "WS-1"))
+	if n := strings.Count(b.String(), "=WS-1"); n != 4 {
+		t.Errorf("a machine of bob's is clear %d times, want 4:\n%s", n, b.String())
+	}
 	p.lookIn(func(func(*license.State)) { t.Error("who reads the state asks for it again, which can stop the node") }, nil)
-	for name, clear := range map[string]bool{"ada": false, "bob": true, "eve": false} {
+	for name, clear := range map[string]bool{"ada": false, "bob": true, "nil": false, "eve": false} {
 		if got := p.shown(s, "user", name); (got == name) != clear {
 			t.Errorf("%s is shown as %q, want it clear: %v", name, got, clear)
 		}
@@ -173,13 +188,23 @@ func TestCheckTellsThatEachNodeHasAKeyOfItsOwn(t *testing.T) {
 	if err := os.WriteFile(key, []byte(strings.Repeat("k", minPrivacyKey)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cluster, alone := filepath.Join(dir, "gw1", "sitegate.yaml"), writeSingle(t)
+	made, cluster, alone := filepath.Join(dir, "gw1", "sitegate.yaml"), filepath.Join(dir, "gw1", "own.yaml"), writeSingle(t)
+	text, err := os.ReadFile(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := strings.Replace(string(text), "privacy:\n  key_file: privacy.key\n", "", 1)
+	if err := os.WriteFile(cluster, []byte(without), 0o600); err != nil || without == string(text) {
+		t.Fatalf("a configuration without a key of pseudonyms: %v\n%s", err, text)
+	}
 	for name, test := range map[string]struct {
 		config string
 		env    []string
 		told   bool
 	}{
-		"in the clear":          {cluster, nil, false},
+		"as the tool makes it":  {made, nil, false},
+		"by default":            {cluster, nil, true},
+		"in the clear":          {cluster, []string{"SITEGATE_PRIVACY_COUNTRIES=[]"}, false},
 		"hashed":                {cluster, []string{"SITEGATE_PRIVACY_NAMES=hashed"}, true},
 		"hashed in a country":   {cluster, []string{"SITEGATE_PRIVACY_COUNTRIES=DE"}, true},
 		"hashed, the same key":  {cluster, []string{"SITEGATE_PRIVACY_NAMES=hashed", "SITEGATE_PRIVACY_KEY_FILE=" + key}, false},

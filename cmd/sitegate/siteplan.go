@@ -227,6 +227,10 @@ api:
 {{- range .Plan.Nodes}}
     - {{q (print "https://" .API)}}
 {{- end}}
+
+# The key of pseudonyms, the same on all nodes.
+privacy:
+  key_file: privacy.key
 {{if .Node.Connect}}
 connect:
   listen: {{q (listen .Node.Connect)}}

@@ -176,7 +176,10 @@ func (r *Roster) open(s *license.State, user license.UserID) []row {
 
 // row is what is found of something open, by what it is shown as.
 func (r *Roster) row(s *license.State, x Row) row {
-	y := row{Row: x, called: r.names.machine(s, x.Machine)}
+	y := row{Row: x}
+	if called, is := r.names.Machine(s, x.User, x.Machine); is {
+		y.called = called
+	}
 	if called, is := r.names.hidden(s, x.User); is {
 		y.who = called
 	}

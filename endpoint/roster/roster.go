@@ -48,12 +48,23 @@ func (n Names) hidden(s *license.State, id license.UserID) (called string, is bo
 	return called, called != string(id)
 }
 
-// machine is what a machine is called, if by another name; else nothing.
-func (n Names) machine(s *license.State, m license.Machine) string {
-	if n == nil {
-		return ""
+// Machine is what a machine on which a user works is called: by its own name where that user
+// is. A user that is not known ("") may be one who is hidden.
+func (n Names) Machine(s *license.State, user license.UserID, m license.Machine) (called string, hidden bool) {
+	own := cmp.Or(m.Name, m.ID)
+	if n == nil || own == "" {
+		return own, false
 	}
-	return n(s, "machine", cmp.Or(m.Name, m.ID))
+	if _, is := n.hidden(s, user); !is && user != "" {
+		return own, false
+	}
+	called = n(s, "machine", own)
+	return called, called != own
+}
+
+// Is reports whether a machine that is not hidden is the one that somebody calls so.
+func Is(m license.Machine, called string) bool {
+	return cmp.Or(m.Name, m.ID) == called || m.Is(license.Machine{Name: called})
 }
 
 // user are the words that a user is found by.
@@ -250,7 +261,8 @@ func Contains(text string, words []string) bool {
 
 // on reports whether a row's machine is what is looked for.
 func (q *Query) on(x *row) bool {
-	return q.Machine != (license.Machine{}) && x.Machine.Is(q.Machine) || q.Called != "" && x.called == q.Called
+	return q.Machine != (license.Machine{}) && x.Machine.Is(q.Machine) ||
+		q.Called != "" && (x.called == q.Called || x.called == "" && Is(x.Machine, q.Called))
 }
 
 // Hidden finds the user, or the machine, that goes by another name and has something open.
