@@ -192,6 +192,7 @@ type Endpoint struct {
 	examining sync.Mutex // one at a time
 	importing sync.Mutex // of files
 	exporting sync.Mutex // of what is kept about a person
+	opened    openings
 
 	uses      chan license.Digest // credentials whose use is to be noted
 	seen      chan license.SeeKey // where keys were shown, to be noted

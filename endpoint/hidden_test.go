@@ -63,18 +63,18 @@ func TestNothingTellsViewersWhoIsHidden(t *testing.T) {
 		return string(a.raw)
 	}
 	for _, path := range []string{"/v1/site/open", "/v1/site/open?capped=yes", "/v1/site/open?id=" + id, "/v1/site/users", "/v1/site/licenses", "/v1/site/licenses/l-1", "/v1/site/refusals",
-		"/v1/site/history?user=ben", "/v1/site/products", "/v1/blocks", "/v1/reminders", "/v1/usage/refused", "/v1/audit", "/v1/status"} {
+		"/v1/site/history?reason=ticket&user=ben", "/v1/site/products", "/v1/blocks", "/v1/reminders", "/v1/usage/refused", "/v1/audit", "/v1/status"} {
 		tells(path)
 	}
 	// As they are shown they are found, and in no other way.
 	for path, found := range map[string]bool{
 		"/v1/site/open?q=" + ada: true, "/v1/site/open?q=ada%40example.org": false, "/v1/site/open?user=" + ada: true, "/v1/site/open?user=ada": false, "/v1/site/open?user=ben": true,
 		"/v1/site/open?q=" + m: true, "/v1/site/open?q=ws-101": false, "/v1/site/open?machine=" + m: true, "/v1/site/open?machine=WS-101": false, "/v1/site/open?machine_id=m-101&machine=x": false,
-		"/v1/site/open?machine=ws-303.example.org": true, "/v1/site/open?q=ws-303": true, "/v1/site/open?machine=" + called("machine", "WS-303"): false, "/v1/site/history?machine=ws-303": true,
+		"/v1/site/open?machine=ws-303.example.org": true, "/v1/site/open?q=ws-303": true, "/v1/site/open?machine=" + called("machine", "WS-303"): false, "/v1/site/history?reason=ticket&machine=ws-303": true,
 		"/v1/site/users?q=" + ada: true, "/v1/site/users?q=ada%40": false, "/v1/site/users?q=ben%40": true,
 		"/v1/site/users?named=" + ada: true, "/v1/site/users?named=ada": false, "/v1/site/users?named=ada%40example.org": false, "/v1/site/users?named=ben%40example.org": true,
 		"/v1/site/licenses?q=" + ada: true, "/v1/site/licenses?q=ada": false, "/v1/site/licenses?user=" + ada: true, "/v1/site/licenses?user=ada": false,
-		"/v1/site/history?user=" + ada: true, "/v1/site/history?user=ada": false, "/v1/site/history?machine=" + m: true, "/v1/site/history?machine=WS-101": false,
+		"/v1/site/history?reason=ticket&user=" + ada: true, "/v1/site/history?reason=ticket&user=ada": false, "/v1/site/history?reason=ticket&machine=" + m: true, "/v1/site/history?reason=ticket&machine=WS-101": false,
 		"/v1/site/refusals?q=" + ada: true, "/v1/site/refusals?q=ada%40": false,
 	} {
 		if raw := tells(path); strings.Contains(raw, `"items":[]`) == found {

@@ -193,7 +193,7 @@ func TestRefusalsAreListed(t *testing.T) {
 	}
 
 	var h api.HistoryList
-	r.look(t, 200, "/v1/site/history?user=ada", &h)
+	r.look(t, 200, "/v1/site/history?by=ida&reason=ticket+7&user=ada", &h)
 	var kinds []string
 	for _, x := range h.Items {
 		kinds = append(kinds, x.Kind)
@@ -204,7 +204,7 @@ func TestRefusalsAreListed(t *testing.T) {
 	if got := strings.Join(kinds, " "); !strings.HasPrefix(got, "free refused refused granted") {
 		t.Errorf("what happened to ada is %s", got)
 	}
-	r.look(t, 200, "/v1/site/history?machine=WS-303", &h)
+	r.look(t, 200, "/v1/site/history?by=ida&reason=ticket+7&machine=WS-303", &h)
 	if len(h.Items) != 1 || h.Items[0].Kind != "refused" {
 		t.Errorf("what happened on WS-303 is %+v", h.Items)
 	}

@@ -34,7 +34,7 @@ func TestNamesAreOfTheStateThatIsRead(t *testing.T) {
 	id := r.begin(t, "ben", "road", ws202)
 	r.want(t, 204, "ben", "DELETE", "/v1/sessions/"+id, api.MachineRequest{Machine: ws202})
 	for _, path := range []string{"/v1/site/open", "/v1/site/open?capped=yes", "/v1/site/open?id=" + id, "/v1/site/users", "/v1/site/users/ada", "/v1/site/licenses",
-		"/v1/site/licenses/l-1", "/v1/site/refusals", "/v1/site/history?user=ada", "/v1/site/products", "/v1/site/settings", "/v1/usage/refused", "/v1/usage/audit"} {
+		"/v1/site/licenses/l-1", "/v1/site/refusals", "/v1/site/history?by=ida&reason=ticket+7&user=ada", "/v1/site/products", "/v1/site/settings", "/v1/usage/refused", "/v1/usage/audit"} {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

@@ -162,7 +162,7 @@ func inTheWay(s *license.State, user license.UserID, m license.Machine) (id, kin
 }
 
 // history is GET /v1/site/history: what happened to a user or on a machine, newest
-// first.
+// first, for who says why.
 func (e *Endpoint) history(c *call) (reply, error) {
 	s, err := c.searched()
 	if err != nil {
@@ -177,6 +177,12 @@ func (e *Endpoint) history(c *call) (reply, error) {
 		return reply{}, malformed("user, machine or machine_id says of whom")
 	}
 	out := api.HistoryList{Items: []api.HistoryItem{}}
+	if user == nobody {
+		return reply{status: http.StatusOK, body: out}, nil
+	}
+	if err := e.opens(c, user, m); err != nil {
+		return reply{}, err
+	}
 	reached, err := e.recall(c.ctx, before, s.most, func(event license.Event) bool {
 		item, ok := e.happened(c, event, user, m)
 		if ok {

@@ -189,17 +189,21 @@ const noteWait = 3 * time.Second
 // noteAct notes in the audit trail what an administrator does that changes nothing in the
 // state, before it is done. Where that cannot be, the node's log has it.
 func (e *Endpoint) noteAct(ctx context.Context, who Administrator, what, about string) {
-	if err := e.inTrail(ctx, who, what, about); err != nil {
+	if err := e.inTrail(ctx, actBy(who, what, about)); err != nil {
 		e.log.WarnContext(ctx, "an administrator acts, which the audit trail does not have", "act", what, "of", about, "by", who.Name, "err", err)
 	}
 }
 
+func actBy(who Administrator, what, about string) license.NoteAct {
+	return license.NoteAct{What: what, By: who.Name, Via: string(who.Way), About: about}
+}
+
 // inTrail notes in the audit trail what an administrator is about to do. It has not been done
 // where that fails, so that no outcome is unknown.
-func (e *Endpoint) inTrail(ctx context.Context, who Administrator, what, about string) error {
+func (e *Endpoint) inTrail(ctx context.Context, act license.NoteAct) error {
 	within, cancel := context.WithTimeout(ctx, noteWait)
 	defer cancel()
-	err := e.gw.NoteAct(within, license.NoteAct{What: what, By: who.Name, Via: string(who.Way), About: about})
+	err := e.gw.NoteAct(within, act)
 	if err != nil && ctx.Err() == nil && codeOf(err) == api.CodeUnknown {
 		err = fmt.Errorf("noting it in the audit trail: %w (%v)", gateway.ErrNoLeader, err)
 	}
@@ -215,7 +219,7 @@ func (e *Endpoint) Note(ctx context.Context, what string) error {
 		e.noteAct(ctx, who, what, e.node())
 		return nil
 	}
-	return e.inTrail(ctx, who, what, e.node())
+	return e.inTrail(ctx, actBy(who, what, e.node()))
 }
 
 // Recorded is a handler for Administer that has Note note each request before it is served, and

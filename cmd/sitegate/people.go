@@ -70,23 +70,25 @@ func (p *program) named(ctx context.Context, l *listing, user string) error {
 
 const usersHelp = `
 Usage: sitegate users [WORD…] [--limit N] [--csv | --json] [--config FILE]
-       sitegate users show USER [--json] [--config FILE]
+       sitegate users show USER [--reason WHY] [--json] [--config FILE]
        sitegate users removal USER [--json] [--config FILE]
 
 Shows the users of the account by name, with what each has: licenses, sessions,
 checkouts and the machines those are on. WORDs narrow it down. "show" is one user and
-what happened lately; "removal" says what would be lost if the user were removed from
+what is open, and with --reason what happened lately, too: who looked, at whom and why
+is in the audit trail. "removal" says what would be lost if the user were removed from
 the account at the vendor's. USER is a user's id or e-mail address.
 
 Examples:
   sitegate users ada
   sitegate users show ada@acme.example
+  sitegate users show ada@acme.example --reason "ticket 4711: refused this morning"
 `
 
 func users(ctx context.Context, p *program, args []string) error {
 	return p.dispatchOr(ctx, usersList, "sitegate users", []command{
 		{"list", "show the users of the account", usersList},
-		{"show", "show a user, and what happened lately", usersShow},
+		{"show", "show a user, and with a reason what happened lately", usersShow},
 		{"removal", "say what is lost with a user who is removed from the account", usersRemoval},
 	}, args)
 }
@@ -124,8 +126,11 @@ func userState(u api.SiteUser) string {
 }
 
 // aUser reads the flags of a command about one user.
-func (p *program) aUser(ctx context.Context, name string, args []string) (f *pflag.FlagSet, c configs.Config, id string, err error) {
+func (p *program) aUser(ctx context.Context, name string, args []string, more func(*pflag.FlagSet)) (f *pflag.FlagSet, c configs.Config, id string, err error) {
 	f = p.flags(name, usersHelp)
+	if more != nil {
+		more(f)
+	}
 	f.Bool("json", false, "print it as JSON")
 	p.configFlags(f)
 	p.remoteFlags(f)
@@ -142,19 +147,20 @@ func (p *program) aUser(ctx context.Context, name string, args []string) (f *pfl
 }
 
 func usersShow(ctx context.Context, p *program, args []string) error {
-	f, c, id, err := p.aUser(ctx, "users show", args)
+	var why looked
+	f, c, id, err := p.aUser(ctx, "users show", args, why.add)
 	if err != nil {
 		return err
 	}
 	var all struct {
 		User    api.SiteUser      `json:"user"`
 		Open    []api.Open        `json:"open"`
-		History []api.HistoryItem `json:"history"`
+		History []api.HistoryItem `json:"history,omitempty"`
 	}
 	if err := operator(ctx, c, http.MethodGet, api.Of(api.PathSiteUsers, id, ""), nil, &all.User); err != nil {
 		return err
 	}
-	if all.Open, all.History, err = lately(ctx, c, url.Values{"user": {id}}); err != nil {
+	if all.Open, all.History, err = p.lately(ctx, c, url.Values{"user": {id}}, why); err != nil {
 		return err
 	}
 	if asJSON, _ := f.GetBool("json"); asJSON {
@@ -170,16 +176,30 @@ func usersShow(ctx context.Context, p *program, args []string) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	return p.showLately(all.Open, all.History)
+	return p.showLately(all.Open, all.History, why)
 }
 
-// lately is what is open of a user or machine, and what happened last.
-func lately(ctx context.Context, c configs.Config, query url.Values) (open []api.Open, history []api.HistoryItem, err error) {
+// looked is why somebody looks at what happened, and who does. Without a reason it is not
+// shown.
+type looked struct{ reason, by string }
+
+func (l *looked) add(f *pflag.FlagSet) {
+	f.StringVar(&l.reason, "reason", "", "show what happened lately, too, and why you look, for the audit trail")
+	f.StringVar(&l.by, "by", "", "who looks (default: the user of this machine who asks)")
+}
+
+// lately is what is open of a user or machine and, where it is said why, what happened last.
+func (p *program) lately(ctx context.Context, c configs.Config, query url.Values, why looked) (open []api.Open, history []api.HistoryItem, err error) {
 	query.Set("limit", "20")
 	var o rows[api.Open]
 	if err := operator(ctx, c, http.MethodGet, api.PathOpen+"?"+query.Encode(), nil, &o); err != nil {
 		return nil, nil, err
 	}
+	if why.reason == "" {
+		return o.Items, nil, nil
+	}
+	query.Set("reason", why.reason)
+	query.Set("by", p.asker(why.by))
 	var h rows[api.HistoryItem]
 	if err := operator(ctx, c, http.MethodGet, api.PathHistory+"?"+query.Encode(), nil, &h); err != nil {
 		return nil, nil, err
@@ -198,7 +218,7 @@ func openCount(open []api.Open) string {
 	return count(len(open)-checkouts, "session") + ", " + count(checkouts, "checkout")
 }
 
-func (p *program) showLately(open []api.Open, history []api.HistoryItem) error {
+func (p *program) showLately(open []api.Open, history []api.HistoryItem, why looked) error {
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "\nOpen now: %s\n", openCount(open))
 	for _, x := range open {
@@ -207,6 +227,10 @@ func (p *program) showLately(open []api.Open, history []api.HistoryItem) error {
 			until = "until " + stamp(x.Until)
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s %s\n", x.ID, x.Kind, shown(person(x.User, x.Name, x.Email)), shown(onMachine(x.Machine)), shown(cmp.Or(x.ProductName, x.Product)), until, openState(x))
+	}
+	if why.reason == "" {
+		fmt.Fprintln(t, "\nWhat happened lately is shown with --reason WHY, which the audit trail keeps.")
+		return t.Flush()
 	}
 	if len(history) == 0 {
 		fmt.Fprintln(t, "\nNothing is to be told of lately.")
@@ -224,7 +248,7 @@ func (p *program) showLately(open []api.Open, history []api.HistoryItem) error {
 }
 
 func usersRemoval(ctx context.Context, p *program, args []string) error {
-	f, c, id, err := p.aUser(ctx, "users removal", args)
+	f, c, id, err := p.aUser(ctx, "users removal", args, nil)
 	if err != nil {
 		return err
 	}

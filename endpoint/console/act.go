@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"sitegate/api"
@@ -52,6 +53,11 @@ func (g *gone) Error() string { return g.key }
 
 // maxReason is the longest reason, in bytes, that the API takes.
 const maxReason = 256
+
+// takes reports whether the API takes a reason.
+func takes(reason string) bool {
+	return len(reason) <= maxReason && utf8.ValidString(reason) && !strings.ContainsFunc(reason, unicode.IsControl)
+}
 
 // form shows what an act will do, and asks for what it needs.
 func (c *Console) form(a actOf) http.HandlerFunc {
@@ -163,7 +169,7 @@ func (c *Console) act(a actOf) http.HandlerFunc {
 		case s.must && reason == "":
 			v.render(w, http.StatusUnprocessableEntity, v.formOf(a, s, &alert{Title: v.t("form.reason"), Detail: v.t("form.reason.missing")}))
 			return
-		case len(reason) > maxReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		case !takes(reason):
 			v.render(w, http.StatusUnprocessableEntity, v.formOf(a, s, &alert{Title: v.t("form.reason"), Detail: v.t("form.reason.bad")}))
 			return
 		}

@@ -129,7 +129,7 @@ func full() *site {
 }
 
 // everywhere are the paths of all pages and forms, with something to be seen on each.
-var everywhere = []string{"", "refusals", "checkouts", "users", "users/u-1", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "rollout",
+var everywhere = []string{"", "refusals", "checkouts", "users", "users/u-1", "users/u-1?reason=ticket", "machine?name=WS-1&id=m-1&reason=ticket", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "rollout",
 	"cluster", "connectivity", "settings", "audit", "audit/verify", "connectivity/doctor", "sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/free", "users/u-1/free", "users/u-1/unblock", "machine/block?name=WS-1",
 	"licenses/l-1/move", "checkouts/bulk", "cluster/join", "cluster/drain", "cluster/step-down", "cluster/nodes/n2/remove", "cluster/backup", "cluster/backup/file", "rollout/bypass", "rollout/bypass/over", "mirror/import"}
 
@@ -481,7 +481,7 @@ func TestIDsWithASlash(t *testing.T) {
 	if page := visitPage(c, "GET", "users", "en", nil).Body.String(); !strings.Contains(page, `href="/console/users/-?id=site%2Fjane"`) {
 		t.Errorf("the list does not lead there: %s", page)
 	}
-	if page := visitPage(c, "GET", "users/-?id=site%2Fjane", "en", nil).Body.String(); !strings.Contains(page, `href="/console/users/-/block?id=site%2Fjane"`) || !strings.Contains(page, `href="/console/users/-?before=2&amp;id=site%2Fjane"`) {
+	if page := visitPage(c, "GET", "users/-?id=site%2Fjane&reason=ticket-7", "en", nil).Body.String(); !strings.Contains(page, `href="/console/users/-/block?id=site%2Fjane"`) || !strings.Contains(page, `href="/console/users/-?before=2&amp;id=site%2Fjane&amp;reason=ticket-7"`) {
 		t.Errorf("the page does not lead on: %s", page)
 	}
 	saw := regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(visitPage(c, "GET", "users/-/block?id=site%2Fjane", "en", nil).Body.String())[1]

@@ -169,9 +169,27 @@ func (v *visit) tags(x api.Open) []tag {
 	return tags
 }
 
-// history is what happened, as a section.
-func (v *visit) history(q url.Values) (section, error) {
-	if before := v.r.URL.Query().Get("before"); before != "" {
+// history is what happened, as a section of a page, for who says why they look at it. A page
+// that shows it is not kept up to date, which would be looking at it again and again.
+func (v *visit) history(p *page, q url.Values) (section, error) {
+	asked := v.r.URL.Query()
+	reason := strings.TrimSpace(asked.Get("reason"))
+	if site := v.r.Header.Get("Sec-Fetch-Site"); reason == "" || !takes(reason) || site == "cross-site" || site == "same-site" { // a link of somebody's gives no reason
+		a := &ask{Action: v.r.URL.EscapedPath(), Hidden: map[string]string{}, Label: v.t("form.reason"), Help: v.t("history.why"), Value: reason, Submit: v.t("history.show")}
+		for _, name := range []string{"id", "name"} {
+			if value := asked.Get(name); value != "" {
+				a.Hidden[name] = value
+			}
+		}
+		s := section{ID: "history", Heading: v.t("history.title"), Ask: a}
+		if !takes(reason) {
+			a.Value, s.Note, s.Tone = strings.ToValidUTF8(reason, "?"), v.t("form.reason.bad"), "bad"
+		}
+		return s, nil
+	}
+	p.Still = true
+	q.Set("reason", reason)
+	if before := asked.Get("before"); before != "" {
 		q.Set("before", before)
 	}
 	q.Set("limit", rowsShown)

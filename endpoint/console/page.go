@@ -74,10 +74,19 @@ type section struct {
 	Table             *table
 	Empty             string // where the table has no rows
 	Facts             []fact
+	Ask               *ask
 	Copy              string // text to be copied
 	Chart             template.HTML
 	Actions           []link
 	Next              link
+}
+
+// ask is what somebody has to say before a section is shown.
+type ask struct {
+	Action             string
+	Hidden             map[string]string
+	Label, Help, Value string
+	Submit             string
 }
 
 type fact struct {

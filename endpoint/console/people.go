@@ -117,7 +117,7 @@ func oneUser(v *visit) (*page, error) {
 	for _, x := range open.Items {
 		t.Rows = append(t.Rows, v.openRow(x))
 	}
-	happened, err := v.history(url.Values{"user": {id}})
+	happened, err := v.history(p, url.Values{"user": {id}})
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +228,7 @@ func oneMachine(v *visit) (*page, error) {
 		t.Rows = append(t.Rows, v.openRow(x))
 	}
 	q.Del("limit")
-	happened, err := v.history(q)
+	happened, err := v.history(p, q)
 	if err != nil {
 		return nil, err
 	}

@@ -267,7 +267,10 @@ func TestTheConsole(t *testing.T) {
 	p.presses("she is on leave", "Tab", "Enter")
 	p.shows("The machine was told to let go.")
 	p.went(base + "users/" + emulator.UserA)
-	p.shows("freed by IT")
+	p.shows("Show the history")
+	p.tabsTo("reason")
+	p.presses("ticket 4711", "Enter")
+	p.shows("was ended by")
 
 	weighs(t, base)
 	p.speaks(base)
