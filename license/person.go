@@ -16,7 +16,33 @@ type person struct {
 	mirrored bool        // false: not in the account
 	changed  bool        // the Active, since the last TakeChanged
 	stored   bool        // the store keeps an Active
+	counted  tally       // the Active, as it is in State.opened
 }
+
+// tally is how much somebody has open, or all have.
+type tally struct{ sessions, checkouts, provisional int32 }
+
+func (p *person) tally() (t tally) {
+	if p.active == nil {
+		return t
+	}
+	t.sessions, t.checkouts = int32(len(p.active.Sessions)), int32(len(p.active.Checkouts))
+	for i := range p.active.Sessions {
+		if p.active.Sessions[i].Provisional {
+			t.provisional++
+		}
+	}
+	return t
+}
+
+// recount is a tally of all with that of one person as it is now.
+func (t tally) recount(p *person) tally {
+	now, then := p.tally(), p.counted
+	return tally{t.sessions + now.sessions - then.sessions, t.checkouts + now.checkouts - then.checkouts, t.provisional + now.provisional - then.provisional}
+}
+
+// count brings a person's tally into that of all.
+func (s *State) count(p *person) { s.opened, p.counted = s.opened.recount(p), p.tally() }
 
 // assigned are the person's licenses, in the order of their ids.
 func (p *person) assigned() []*License {

@@ -131,6 +131,7 @@ func (s *State) TakeChanged(each func(k Key, record any)) {
 			each(Key{KeyActive, string(p.user.ID)}, nil)
 		}
 		p.stored = p.active != nil
+		s.count(p)
 		s.part(p)
 	}
 	for _, g := range s.graves[max(0, len(s.graves)-c.buried):] {
@@ -361,6 +362,7 @@ func (s *State) Put(record any) error {
 		p := s.meet(r.User)
 		r.User, p.stored = p.user.ID, true
 		s.setActive(p, r)
+		s.count(p)
 		for i := range r.Sessions {
 			r.Sessions[i].User = p.user.ID
 			s.ids[r.Sessions[i].ID] = use{of: p}

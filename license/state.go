@@ -110,6 +110,7 @@ type State struct {
 	countries map[string]string   // the names of users' countries, once each
 	users     int                 // how many of the people are mirrored
 	assigned  int                 // how many licenses are assigned
+	opened    tally               // what is open, but for what has changed since the last TakeChanged
 	veilOf    map[veiled]string   // pseudonyms, but for those of reasons
 
 	changed changes // since the last TakeChanged
@@ -243,17 +244,12 @@ type Counts struct {
 
 // Counts counts.
 func (s *State) Counts() Counts {
-	c := Counts{Users: s.users, Products: len(s.products), Licenses: len(s.licenses), Assigned: s.assigned, Learned: len(s.learned)}
-	for _, p := range s.busy {
-		c.Sessions += len(p.active.Sessions)
-		c.Checkouts += len(p.active.Checkouts)
-		for i := range p.active.Sessions {
-			if p.active.Sessions[i].Provisional {
-				c.Provisional++
-			}
-		}
+	open := s.opened
+	for _, p := range s.changed.people {
+		open = open.recount(p)
 	}
-	return c
+	return Counts{Users: s.users, Products: len(s.products), Licenses: len(s.licenses), Assigned: s.assigned, Learned: len(s.learned),
+		Sessions: int(open.sessions), Checkouts: int(open.checkouts), Provisional: int(open.provisional)}
 }
 
 // begin moves the state's time to that of an entry, never back, and forgets what is

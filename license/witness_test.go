@@ -306,6 +306,14 @@ func (w *witness) indexes() {
 			w.fail("what is remembered of %s will not be forgotten at %v, or should have been: %s", user, p.expires(), text(p))
 		}
 	}
+	var open tally
+	for _, p := range s.busy {
+		t := p.tally()
+		open = tally{open.sessions + t.sessions, open.checkouts + t.checkouts, open.provisional + t.provisional}
+	}
+	if n := s.Counts(); n.Sessions != int(open.sessions) || n.Checkouts != int(open.checkouts) || n.Provisional != int(open.provisional) {
+		w.fail("%+v are counted; open are %+v", n, open)
+	}
 	for id, p := range s.people {
 		if p.user.ID != id || !p.mirrored && p.active == nil && len(p.assigned()) == 0 {
 			w.fail("the user %q is kept as %s, or for nothing", id, text(p.user))
