@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sitegate/license"
 	"sitegate/notice"
@@ -61,18 +62,24 @@ func (r *Roster) make(mark mirrorMark) {
 	begun := time.Now()
 	defer func() { r.next = time.Now().Add(rest * time.Since(begun)) }()
 	r.mirror, r.dead = mark, 0
-	r.uses, r.held = map[license.ProductID]*Use{}, map[license.LicenseID]int{}
 	var users []license.UserID
 	r.view(func(s *license.State) { users = s.Busy() })
+	r.uses, r.held = map[license.ProductID]*Use{}, make(map[license.LicenseID]int, len(users))
 	r.rows = make([]row, 0, len(users)+len(users)/8)
 	r.of = make(map[license.UserID][]key, len(users))
+	keys := make([]key, 0, len(users)+len(users)/8) // of all, in one piece
 	for some := range slices.Chunk(users, piece) {
 		r.view(func(s *license.State) {
 			for _, u := range some {
-				for _, x := range r.open(s, u) {
-					r.rows = append(r.rows, x)
-					r.of[u] = append(r.of[u], x.key)
-					r.count(&x, 1)
+				from, first := len(r.rows), len(keys)
+				r.rows = r.open(s, u, r.rows)
+				for i := range r.rows[from:] {
+					x := &r.rows[from+i]
+					keys = append(keys, x.key)
+					r.count(x, 1)
+				}
+				if mine := keys[first:]; len(mine) > 0 {
+					r.of[u] = slices.Clip(mine)
 				}
 			}
 		})
@@ -82,7 +89,7 @@ func (r *Roster) make(mark mirrorMark) {
 
 // look finds out anew what a user has open.
 func (r *Roster) look(s *license.State, user license.UserID) {
-	now := r.open(s, user)
+	now := r.open(s, user, nil)
 	before := r.of[user]
 	keys := make([]key, 0, len(now))
 	for i := range now {
@@ -150,13 +157,13 @@ func (r *Roster) count(x *row, by int) {
 	r.held[x.License] = after
 }
 
-// open are the rows of a user, oldest first.
-func (r *Roster) open(s *license.State, user license.UserID) []row {
+// open appends the rows of a user, oldest first.
+func (r *Roster) open(s *license.State, user license.UserID, rows []row) []row {
 	a := s.Active(user)
 	if a == nil {
-		return nil
+		return rows
 	}
-	rows := make([]row, 0, len(a.Sessions)+len(a.Checkouts))
+	from := len(rows)
 	add := func(token uint64, x Row) {
 		y := r.row(s, x)
 		y.key = key{token, x.ID}
@@ -170,7 +177,7 @@ func (r *Roster) open(s *license.State, user license.UserID) []row {
 		x := &a.Checkouts[i]
 		add(x.Token, Row{ID: x.ID, User: user, Product: x.Product, License: x.License, Machine: x.Machine, Checkout: true})
 	}
-	slices.SortFunc(rows, func(a, b row) int { return a.compare(b.key) })
+	slices.SortFunc(rows[from:], func(a, b row) int { return a.compare(b.key) })
 	return rows
 }
 
@@ -183,13 +190,35 @@ func (r *Roster) row(s *license.State, x Row) row {
 	if called, is := r.names.hidden(s, x.User); is {
 		y.who = called
 	}
-	words := []string{r.names.user(s, x.User), y.called, string(x.Product)}
-	if y.called == "" {
-		words[1] = x.Machine.Name + " " + x.Machine.ID
+	var room [256]byte
+	text := append(room[:0], r.names.user(s, x.User)...)
+	add := func(words ...string) {
+		for _, w := range words {
+			text = append(append(text, ' '), w...)
+		}
 	}
+	if y.called != "" {
+		add(y.called)
+	} else {
+		add(x.Machine.Name, x.Machine.ID)
+	}
+	add(string(x.Product))
 	if p := s.Product(x.Product); p != nil {
-		words = append(words, p.Name)
+		add(p.Name)
 	}
-	y.words = strings.ToLower(strings.Join(words, " "))
+	y.words = lower(text)
 	return y
+}
+
+// lower is a text in lower case; the bytes are used up.
+func lower(text []byte) string {
+	for i, b := range text {
+		if b >= utf8.RuneSelf {
+			return strings.ToLower(string(text))
+		}
+		if 'A' <= b && b <= 'Z' {
+			text[i] = b + 'a' - 'A'
+		}
+	}
+	return string(text)
 }

@@ -78,7 +78,7 @@ func (n *node) naive(words string) (ids []license.ID) {
 	}
 	var all []found
 	n.state.EachActive(func(a *license.Active) bool {
-		for _, x := range new(Roster).open(n.state, a.User) {
+		for _, x := range new(Roster).open(n.state, a.User, nil) {
 			if strings.Contains(x.words, words) {
 				all = append(all, found{x.ID, x.token})
 			}
@@ -233,5 +233,14 @@ func BenchmarkRoster(b *testing.B) {
 				r.Find(q.query)
 			}
 		})
+	}
+}
+
+// What is found of a row is in lower case, in whatever alphabet.
+func TestWordsAreLower(t *testing.T) {
+	for _, text := range []string{"", "WS-101 Ada", "Jürgen ÄRGER", "ΣΊΣΥΦΟΣ", "\xff\xfeX"} {
+		if got, want := lower([]byte(text)), strings.ToLower(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
 	}
 }
