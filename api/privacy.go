@@ -23,12 +23,14 @@ type PersonalData struct {
 	// Records are those of the state: what decides now.
 	Records []PersonalRecord `json:"records"`
 	// Events are those of the journal, newest first: what was started, ended, checked out,
-	// refused, moved, and by whom. More says that there are more records, or older events or
+	// refused, moved, and by whom, since EventsSince: what is older can be read by nobody,
+	// though it may be on disk. More says that there are more records, or older events or
 	// records of the audit trail, which are left out.
-	Events []PersonalRecord `json:"events"`
-	More   bool             `json:"more,omitempty"`
-	Usage  []PersonalUsage  `json:"usage"`
-	Audit  []AuditRecord    `json:"audit"`
+	Events      []PersonalRecord `json:"events"`
+	EventsSince time.Time        `json:"events_since"`
+	More        bool             `json:"more,omitempty"`
+	Usage       []PersonalUsage  `json:"usage"`
+	Audit       []AuditRecord    `json:"audit"`
 }
 
 // PersonalRecord is something that names a person, as it is kept. Secrets and their hashes

@@ -18,8 +18,8 @@ type Privacy struct {
 	// KeyFile is the key of the hashes, the same on all nodes; empty: one that is made in
 	// DataDir.
 	KeyFile string `key:"key_file,path"`
-	// History is for how long what single people and machines did is shown; older usage
-	// only as numbers. Zero: for as long as the journal has it.
+	// History is for how long what single people and machines did can be read: a day to ten
+	// years. What is older is told in numbers only.
 	History time.Duration `key:"history"`
 }
 
@@ -28,9 +28,7 @@ func (v Privacy) Hashes() bool { return v.Names == "hashed" || len(v.Countries) 
 
 func (v Privacy) validate(p *Problems) {
 	p.oneOf("privacy.names", v.Names, "clear", "hashed")
-	if v.History != 0 {
-		p.duration("privacy.history", v.History, 24*time.Hour, 10*365*24*time.Hour)
-	}
+	p.duration("privacy.history", v.History, 24*time.Hour, 10*365*24*time.Hour)
 	for i, c := range v.Countries {
 		if len(c) != 2 || c != strings.ToUpper(c) {
 			p.add(keyf("privacy.countries[%d]", i+1), "%.20q is no country; write two capital letters, as in DE", c)

@@ -46,6 +46,8 @@ privacy:
 		"usage: {way: pigeon}":   {"usage.way"},
 		"usage: {room_mb: 5}":    {"usage.room_mb: is 5"},
 		"usage: {way: csv, location_url: \"https://x.example\", ultimate_id: \"1\", upload_hosts: [\"*.example.com\", \"..x.example\", localhost]}": {"upload_hosts[1]", "upload_hosts[2]", "upload_hosts[3]"},
+		"privacy: {history: 0s}":                    {"privacy.history: is 0s"},
+		"privacy: {history: 10000d}":                {"privacy.history"},
 		"privacy: {names: hidden, countries: [de]}": {"privacy.names", "privacy.countries[1]"},
 	} {
 		_, _, err := load(t, configs.SingleNode+"\n"+text+"\n")

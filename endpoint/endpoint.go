@@ -15,6 +15,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,8 +134,8 @@ type Config struct {
 	// the caller is reading, and nil where it reads none: who reads one must not ask for
 	// another, since a change that waits in between would stop the node.
 	Pseudonym func(s *license.State, kind, name string) string
-	// History is for how long what single people did and were refused is shown; zero: for
-	// as long as the journal has it.
+	// History is for how long what single people did and were refused can be read; zero: 90
+	// days.
 	History time.Duration
 	// Audit reads the audit trail from this node's disk: up to limit records after one, and
 	// how the trail stood when they were written. Nil: there is none to read. AuditKeep is
@@ -220,6 +221,7 @@ func New(cfg Config) (*Endpoint, error) {
 	if cfg.MetricsAllow == nil {
 		cfg.MetricsAllow = Loopback()
 	}
+	cfg.History = cmp.Or(cfg.History, 90*24*time.Hour)
 	if cfg.Rate.PerSecond == 0 {
 		cfg.Rate.PerSecond = 20
 	}

@@ -74,6 +74,8 @@ func (e *Endpoint) personalData(c *call, in api.PersonRequest) (reply, error) {
 	out := api.PersonalData{User: string(user), Names: who, At: e.gw.Now().Std(), Node: e.node(),
 		Events: []api.PersonalRecord{}, Usage: []api.PersonalUsage{}, Audit: []api.AuditRecord{}}
 	out.Records, out.More = e.recordsOf(who, mostPersonal)
+	since := e.since()
+	out.EventsSince = since.Std()
 	var sent license.Head
 	aside := map[string]bool{}
 	e.gw.View(func(s *license.State) {
@@ -83,6 +85,9 @@ func (e *Endpoint) personalData(c *call, in api.PersonRequest) (reply, error) {
 		}
 	})
 	_, _, err = e.gw.Recall(c.ctx, 0, 1, math.MaxInt, func(event license.Event) bool {
+		if event.At < since {
+			return true
+		}
 		if !who.in(reflect.ValueOf(event.Fact)) {
 			return false
 		}

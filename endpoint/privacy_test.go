@@ -271,3 +271,55 @@ func TestAccountsTokensAndContactsOfAPersonAreTold(t *testing.T) {
 		t.Errorf("got %v, want one contact, account and token", stay)
 	}
 }
+
+// What is older than the history that is kept can be read by nobody: in no list, in no export,
+// and not as a name in an audit of usage.
+func TestWhatIsOldIsReadByNobody(t *testing.T) {
+	node := filled(t)
+	node.onTime = true
+	_, it := operated(t, node, func(c *Config) { c.History = 30 * 24 * time.Hour })
+	now := license.TimeOf(time.Now())
+	was := func(days int) license.Time { return now.Add(-time.Duration(days) * 24 * time.Hour) }
+	began := func(at license.Time, user license.UserID, m api.Machine) {
+		denial := license.Denial{Reason: license.MachineActive, Product: "road", Machine: license.Machine{ID: "m-1", Name: "WS-1"}}
+		node.mu.Lock()
+		defer node.mu.Unlock()
+		seq := uint64(len(node.events) + 1)
+		node.events = append(node.events, license.Event{Seq: seq, At: at, Fact: license.Attempted{User: user, Machine: license.Machine{ID: m.ID, Name: m.Name}, Denial: denial}})
+	}
+	node.mu.Lock()
+	node.events = nil
+	node.mu.Unlock()
+	began(was(400), "ada", api.Machine{Name: "WS-OLDEST"})
+	began(was(31), "ada", api.Machine{Name: "WS-OLD"})
+	began(was(29), "ada", api.Machine{Name: "WS-NEW"})
+	node.audit = license.Audit{Findings: []license.Finding{{Kind: license.FoundNoEnd, At: was(31), User: "ada", Record: "r1"}, {Kind: license.FoundNoEnd, At: was(29), User: "ben", Record: "r2"}}}
+	for method, paths := range map[string][]string{
+		"GET":  {"/v1/site/history?by=dora&reason=x&user=ada", "/v1/site/history?by=dora&reason=x&user=ada&before=3", "/v1/site/history?by=dora&reason=x&machine=WS-OLD", "/v1/site/refusals", "/v1/site/refusals?before=3", "/v1/usage/audit"},
+		"POST": {"/v1/users/ada/personal-data"},
+	} {
+		for _, path := range paths {
+			var in any
+			if method == "POST" {
+				in = asksWhy
+			}
+			raw := string(it.want(t, 200, "", method, path, in).raw)
+			if strings.Contains(raw, "WS-OLD") {
+				t.Errorf("%s tells what is old: %s", path, raw)
+			}
+			if !strings.Contains(path, "before=") && !strings.Contains(path, "WS-OLD") && !strings.Contains(path, "audit") && !strings.Contains(raw, "WS-NEW") {
+				t.Errorf("%s does not tell what is not: %s", path, raw)
+			}
+		}
+	}
+	var a api.UsageAudit
+	it.want(t, 200, "", "GET", "/v1/usage/audit", nil).into(t, &a)
+	if len(a.Findings) != 2 || a.Findings[0].User != "" || a.Findings[0].Record != "r1" || a.Findings[1].User != "ben" {
+		t.Errorf("an audit of usage names %+v; want only who is in what is not old", a.Findings)
+	}
+	var got api.PersonalData
+	it.want(t, 200, "", "POST", "/v1/users/ada/personal-data", asksWhy).into(t, &got)
+	if since := got.EventsSince; len(got.Events) != 1 || got.More || since.After(was(29).Std()) || since.Before(was(31).Std()) {
+		t.Errorf("an export has %d events, more %t, since %v", len(got.Events), got.More, since)
+	}
+}

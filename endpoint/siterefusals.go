@@ -16,12 +16,13 @@ import (
 // lookBack is how many events are looked through for a page of what has happened.
 const lookBack = 20_000
 
+// since is from when on what single people did can be read by anybody: by the site's time, so
+// that all nodes tell the same.
+func (e *Endpoint) since() license.Time { return e.gw.Now().Add(-e.cfg.History) }
+
 // recall is Recall of what people did, and not of what is too old to be shown.
 func (e *Endpoint) recall(ctx context.Context, before uint64, most int, match func(license.Event) bool) (reached uint64, err error) {
-	var from license.Time
-	if e.cfg.History > 0 {
-		from = e.gw.Now().Add(-e.cfg.History)
-	}
+	from := e.since()
 	n, tooOld := 0, false
 	_, reached, err = e.gw.Recall(ctx, before, 1, lookBack, func(event license.Event) bool {
 		if event.At < from {

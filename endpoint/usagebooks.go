@@ -80,7 +80,11 @@ func (e *Endpoint) auditUsage(c *call) (reply, error) {
 			out.Ways = append(out.Ways, api.UsageWay{Way: w.String(), Records: n, Once: w.Once()})
 		}
 	}
+	since := e.since()
 	for _, f := range a.Findings {
+		if f.At < since { // who it was is not told any more
+			f.User = ""
+		}
 		out.Findings = append(out.Findings, api.UsageFinding{Kind: string(f.Kind), Seq: f.Seq, Record: f.Record, User: e.name(nil, "user", string(f.User)), Detail: f.Detail})
 	}
 	return reply{status: http.StatusOK, body: out}, nil

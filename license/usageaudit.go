@@ -49,6 +49,7 @@ const (
 type Finding struct {
 	Kind   FindingKind
 	Seq    uint64 // of the event it was found at
+	At     Time   // when that was; of what runs, and of no event: when the audit's last was
 	Record string // of the usage record; empty: it is about no single one
 	User   UserID
 	Detail string
@@ -60,6 +61,7 @@ type AuditCount struct {
 	a     Audit
 	after uint64           // events up to this one are not in the journal
 	last  uint64           // event
+	at    Time             // when it was
 	open  map[string]begun // by usage record
 	aside map[string]struct{}
 
@@ -73,6 +75,7 @@ type AuditCount struct {
 // begun is what began and has not ended.
 type begun struct {
 	seq  uint64
+	at   Time
 	user UserID
 }
 
@@ -83,6 +86,9 @@ func NewAudit(after uint64) *AuditCount {
 }
 
 func (c *AuditCount) find(f Finding) {
+	if f.At == 0 {
+		f.At = c.at
+	}
 	if len(c.a.Findings) == MaxFindings {
 		c.a.More++
 		return
@@ -95,10 +101,10 @@ func (c *AuditCount) Add(e Event) {
 	if e.Seq != c.last+1 {
 		c.find(Finding{Kind: FoundMissing, Seq: e.Seq, Detail: fmt.Sprintf("the journal goes on with event %d after %d", e.Seq, c.last)})
 	}
-	c.last = e.Seq
+	c.last, c.at = e.Seq, e.At
 	began := func(id ID, token uint64, user UserID) {
 		c.a.Began++
-		c.open[recordID(id, token)] = begun{e.Seq, user}
+		c.open[recordID(id, token)] = begun{e.Seq, e.At, user}
 	}
 	switch f := e.Fact.(type) {
 	case Started:
@@ -244,7 +250,7 @@ func (c *AuditCount) Result(b Books) Audit {
 	}
 	lost := slices.SortedFunc(maps.Keys(c.open), func(a, b string) int { return cmp.Compare(c.open[a].seq, c.open[b].seq) })
 	for _, record := range lost {
-		c.find(Finding{Kind: FoundNoEnd, Seq: c.open[record].seq, Record: record, User: c.open[record].user, Detail: "it does not run any more, and has no usage record"})
+		c.find(Finding{Kind: FoundNoEnd, Seq: c.open[record].seq, At: c.open[record].at, Record: record, User: c.open[record].user, Detail: "it does not run any more, and has no usage record"})
 	}
 	if c.known && b.sent != c.sent {
 		c.find(Finding{Kind: FoundMiscounted, Seq: c.last, Detail: fmt.Sprintf("usage is acknowledged up to event %d, and the journal says up to %d", b.sent, c.sent)})
