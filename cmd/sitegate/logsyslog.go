@@ -27,6 +27,7 @@ import (
 // room for; what comes then is lost, counted, and told once on the standard error, and to
 // the server when it is back.
 type syslogTarget struct {
+	log              configs.Log
 	network, address string
 	tls              *tls.Config // of network tls
 	header           string      // what is the same in each message: what follows its time
@@ -68,7 +69,7 @@ func openSyslog(c configs.Log, stderr io.Writer, lost *atomic.Uint64) (*syslogTa
 }
 
 func newSyslog(c configs.Log, stderr io.Writer, lost *atomic.Uint64) (*syslogTarget, error) {
-	s := &syslogTarget{stderr: stderr, lost: lost, first: syslogFirst, flush: syslogFlush, lines: make(chan []byte, syslogLines), closing: make(chan struct{}), done: make(chan struct{})}
+	s := &syslogTarget{log: c, stderr: stderr, lost: lost, first: syslogFirst, flush: syslogFlush, lines: make(chan []byte, syslogLines), closing: make(chan struct{}), done: make(chan struct{})}
 	s.network, s.address = c.SyslogServer()
 	if s.network == "tls" {
 		host, _, _ := net.SplitHostPort(s.address)
@@ -98,12 +99,23 @@ func newSyslog(c configs.Log, stderr io.Writer, lost *atomic.Uint64) (*syslogTar
 // handler is what the log goes by. The time is in the message's header, so the line has none.
 func (s *syslogTarget) handler(c configs.Log) slog.Handler {
 	to := &syslogLineOf{s: s}
-	return &syslogHandler{c.Handler(&to.b, func(groups []string, a slog.Attr) slog.Attr {
-		if len(groups) == 0 && a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}), to}
+	return &syslogHandler{c.Handler(&to.b, withoutTime), to}
+}
+
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// lacks tells the server how many lines it lacks, in the log's format.
+func (s *syslogTarget) lacks(n uint64) []byte {
+	var b bytes.Buffer
+	r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines of the log were lost while its server was away", 0)
+	r.Add("lines", n)
+	_ = s.log.Handler(&b, withoutTime).Handle(s.over, r) // into memory
+	return s.message(r.Level, r.Time, bytes.TrimRight(b.Bytes(), "\n"))
 }
 
 // syslogLineOf is the line that is being made.
@@ -254,7 +266,7 @@ func (s *syslogTarget) run() {
 		}
 		if n := s.unsaid.Swap(0); n > 0 {
 			s.away.Store(false)
-			s.put(s.message(slog.LevelWarn, time.Now(), fmt.Appendf(nil, `level=WARN msg="lines of the log were lost while its server was away" lines=%d`, n)))
+			s.put(s.lacks(n))
 		}
 	}
 }

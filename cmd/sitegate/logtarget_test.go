@@ -393,6 +393,34 @@ func TestALogServerThatIsAwayHoldsNobodyUp(t *testing.T) {
 	s.close()
 }
 
+// That lines were lost is told in the format of the log, so that who reads JSON can read it.
+func TestALogServerIsToldWhatItLacksInTheLogsFormat(t *testing.T) {
+	for format, want := range map[string]string{
+		"text": `level=WARN msg="lines of the log were lost while its server was away" lines=3`,
+		"json": `{"level":"WARN","msg":"lines of the log were lost while its server was away","lines":3}`,
+	} {
+		server := newSyslogServer(t, "tcp")
+		server.c.Format = format
+		var stderr bytes.Buffer
+		var lost atomic.Uint64
+		s, err := newSyslog(server.c, &stderr, &lost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.flush = time.Minute
+		s.lose(3)
+		go s.run()
+		slog.New(s.handler(server.c)).Info("it is back")
+		if _, text := server.next(); !strings.Contains(text, "it is back") {
+			t.Errorf("%s: got %q, want the line that was said", format, text)
+		}
+		if priority, text := server.next(); priority != 28 || text != want {
+			t.Errorf("%s: got <%d> %s, want <28> %s", format, priority, text, want)
+		}
+		s.close()
+	}
+}
+
 // A node ends although the log server takes nothing.
 func TestALogServerThatTakesNothingKeepsNobodyFromEnding(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
