@@ -42,7 +42,7 @@ type Store struct {
 	stalls  *stalls
 	space   *space
 	logs    raft.LogStore // wal behind a cache
-	mux     *mux          // nil: a single node
+	mux     *mux          // a single node has one, too; nil: raft was not reached when this was opened
 	raft    *raft.Raft
 	up      chan struct{} // closed once raft is set
 	batcher *batcher

@@ -4,14 +4,21 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/endpoint"
+	"sitegate/gateway"
+	"sitegate/notice"
 	"sitegate/upstream/cloudapi"
 	"sitegate/upstream/egress"
 )
@@ -60,6 +67,63 @@ func TestGuestsAreNotLedToTheSitesNodes(t *testing.T) {
 	if _, err := g.Dial(t.Context(), "gate-2.site.test:443", ""); !errors.As(err, &e) || e.Code != egress.PrivateAddress || !strings.Contains(e.Error(), "gateway itself") {
 		t.Errorf("by its name: %v, want %s", err, egress.PrivateAddress)
 	}
+}
+
+// connectDoor is the CONNECT door as a node has it: behind what bounds its connections,
+// with the way out behind it.
+func connectDoor(t testing.TB, out *egress.Dialer, allow string) string {
+	t.Helper()
+	return connectDoorWith(t, out, allow, 0)
+}
+
+// connectDoorWith is one of which the kernel carries so many directions at once.
+func connectDoorWith(t testing.TB, out *egress.Dialer, allow string, splices int) string {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	gw := gateway.New(gateway.Config{Log: &nodeLog{}, Logger: log})
+	ep, err := endpoint.New(endpoint.Config{Gateway: gw, Hub: notice.New(0, 0), Logger: log, KeysDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tunnel, err := ep.Tunnel(endpoint.TunnelConfig{Dialer: &guestDialer{out: out}, Explain: blamed, Allow: []string{allow}, Splices: splices})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: tunnel, ReadHeaderTimeout: time.Minute}
+	go srv.Serve(newCrowd(log).limit(ln))
+	t.Cleanup(func() { srv.Close(); tunnel.Close() })
+	return ln.Addr().String()
+}
+
+// drain is a server that reads all there is, and then sends as much back.
+func drain(tb testing.TB) string {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				n, err := io.Copy(io.Discard, c)
+				block := make([]byte, 64<<10)
+				for left := n; left > 0 && err == nil; left -= int64(len(block)) {
+					_, err = c.Write(block[:min(left, int64(len(block)))])
+				}
+			}()
+		}
+	}()
+	return ln.Addr().String()
 }
 
 // A CONNECT to a name that leads to this machine is refused with a page that says what to
