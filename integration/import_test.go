@@ -1,11 +1,16 @@
 package integration
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"mime/multipart"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +72,52 @@ func (s *Site) records(t *testing.T, n *Node) (list api.List[api.MirrorRecord]) 
 	return list
 }
 
+// brings has the console of a node look at a file, and gives the form that it is confirmed by.
+func (s *Site) brings(t *testing.T, n *Node, file string) url.Values {
+	t.Helper()
+	hidden := func(resp *http.Response, err error) url.Values {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		page, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s, %v: %s", resp.Status, err, page)
+		}
+		all := url.Values{}
+		for _, m := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllSubmatch(page, -1) {
+			all.Set(string(m[1]), string(m[2]))
+		}
+		return all
+	}
+	const at = "http://operator/console/mirror/import"
+	fields := hidden(s.operator(n).Get(at))
+	fields.Set("reason", "portal of today")
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	for name := range fields {
+		if err := form.WriteField(name, fields.Get(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := form.CreateFormFile("users", filepath.Base(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := part.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := form.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return hidden(s.operator(n).Post(at, form.FormDataContentType(), &b))
+}
+
 // A site whose cloud offers no feed works by what an administrator has exported from the
 // portal, on any node; where a feed begins, it is what counts.
 func TestASiteWithoutAFeedIsFilledFromFiles(t *testing.T) {
@@ -117,18 +168,48 @@ func TestASiteWithoutAFeedIsFilledFromFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"columns.csv": "line 1: the first line names neither", "broken.csv": "line 4: a quotation mark is in the wrong place", "binary.csv": "it is no text file", "huge.csv": "it has more than 64 MB", "missing.csv": "no such file",
+		"columns.csv": "line 1: The first line names neither", "broken.csv": "line 4: A quotation mark is in the wrong place", "binary.csv": "It is no text file", "huge.csv": "The file has more than 64 MB", "missing.csv": "no such file",
 	} {
 		if _, stderr := tool(1, "mirror", "import", filepath.Join(dir, name), "--yes", "--by", "ida"); !strings.Contains(stderr, want) {
 			t.Errorf("%s: want %q in %s", name, want, stderr)
 		}
 	}
-	if _, stderr := tool(1, "mirror", "import", licenses, "--yes", "--by", "ida"); !strings.Contains(stderr, "who is no user by id or e-mail") {
+	if _, stderr := tool(1, "mirror", "import", licenses, "--yes", "--by", "ida"); !strings.Contains(stderr, "is no user by id or e-mail") {
 		t.Errorf("licenses without users: %s", stderr)
 	}
 	if n := len(s.records(t, s.Nodes[other]).Items); n != 0 {
 		t.Fatalf("%d records are in the mirror", n)
 	}
+
+	// The console of one node shows what the users' file would change; what is confirmed may
+	// come to another.
+	shown := s.brings(t, s.Nodes[other], users)
+	if shown.Get("diff") == "" || len(s.records(t, s.Nodes[other]).Items) != 0 {
+		t.Fatalf("the console shows %v, and there are %d records", shown, len(s.records(t, s.Nodes[other]).Items))
+	}
+	third := s.Nodes[(leader+2)%3]
+	Eventually(t, time.Minute, "the third node knows the leader", func() error {
+		if st, err := s.Status(third); err != nil || st.Cluster.Leader == "" {
+			return fmt.Errorf("%+v, %v", st.Cluster, err)
+		}
+		return nil
+	})
+	resp, err := s.operator(third).PostForm("http://operator/console/mirror/import", shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.Request.URL.RawQuery != "done=import" {
+		t.Fatalf("confirmed: %s %s", resp.Status, resp.Request.URL)
+	}
+	Eventually(t, time.Minute, "what was confirmed is on every node", func() error {
+		for _, n := range s.Nodes {
+			if got, want := len(s.records(t, n).Items), len(s.Cloud.Users()); got != want {
+				return fmt.Errorf("%s has %d records, want %d", n.Name, got, want)
+			}
+		}
+		return nil
+	})
 
 	out, _ = tool(0, "mirror", "import", users, licenses, "--yes", "--by", "ida", "--note", "portal of today")
 	if !strings.Contains(out, "Imported by ida.") {
