@@ -198,7 +198,10 @@ func auditExport(ctx context.Context, p *program, args []string) error {
 	case *after >= mark.Through:
 		return usagef("audit export: there is no record after %d", *after)
 	}
-	if _, err := writeWhole(file, func(w io.Writer) error { return writeAudit(ctx, c, w, *asCSV, *names, *after, mark) }); err != nil {
+	bar := p.progress("exporting", "records", mark.Through-max(*after, now.Trail.After))
+	_, err = writeWhole(file, func(w io.Writer) error { return writeAudit(ctx, c, w, *asCSV, *names, *after, mark, bar.at) })
+	bar.end()
+	if err != nil {
 		return err
 	}
 	if err := operator(ctx, c, http.MethodPost, api.PathTrail+"/export", mark, nil); err != nil {
@@ -227,8 +230,8 @@ func auditAt(ctx context.Context, c configs.Config, number uint64) (now api.Audi
 }
 
 // writeAudit writes records up to a mark, and makes sure that they are the chain that
-// ends there.
-func writeAudit(ctx context.Context, c configs.Config, w io.Writer, asCSV, names bool, after uint64, mark api.AuditExport) error {
+// ends there. written hears how many there are by now.
+func writeAudit(ctx context.Context, c configs.Config, w io.Writer, asCSV, names bool, after uint64, mark api.AuditExport, written func(uint64)) error {
 	out, err := newAuditWriter(w, asCSV, names)
 	if err != nil {
 		return err
@@ -237,7 +240,7 @@ func writeAudit(ctx context.Context, c configs.Config, w io.Writer, asCSV, names
 	if err := end.Hash.UnmarshalText([]byte(mark.Hash)); err != nil {
 		return fmt.Errorf("the node's answer: %w", err)
 	}
-	chain, begun := license.AuditChain{}, false
+	chain, begun, done := license.AuditChain{}, false, uint64(0)
 	begin := func(page api.AuditPage) error {
 		begun = true
 		if after > page.Trail.After {
@@ -274,6 +277,8 @@ func writeAudit(ctx context.Context, c configs.Config, w io.Writer, asCSV, names
 				return err
 			}
 		}
+		done += uint64(len(page.Items))
+		written(done)
 		return nil
 	})
 	if err == nil {

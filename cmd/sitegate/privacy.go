@@ -75,7 +75,9 @@ func privacyExport(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
+	bar := p.progress("exporting", "bytes", 0)
+	raw, err := io.ReadAll(&counted{r: resp.Body, far: bar.at})
+	bar.end()
 	if err != nil {
 		return fmt.Errorf("reading the node's answer: %w", err)
 	}

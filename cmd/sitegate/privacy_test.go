@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"sitegate/api"
@@ -74,5 +76,17 @@ func TestAReportIsShown(t *testing.T) {
 		if status != test.status || !strings.Contains(stdout+stderr, test.want) {
 			t.Errorf("%v: status %d, %q %q; want %d and %q", test.args, status, stdout, stderr, test.status, test.want)
 		}
+	}
+}
+
+// Who exports is told how many bytes have come by now.
+func TestWhatIsReadIsCounted(t *testing.T) {
+	var far []uint64
+	r := &counted{r: iotest.OneByteReader(strings.NewReader("abc")), far: func(n uint64) { far = append(far, n) }}
+	if got, err := io.ReadAll(r); err != nil || string(got) != "abc" {
+		t.Fatalf("read %q, %v", got, err)
+	}
+	if want := []uint64{1, 2, 3}; !slices.Equal(slices.Compact(far), want) {
+		t.Errorf("told %d; want %d", far, want)
 	}
 }

@@ -60,6 +60,20 @@ func (b *progress) end() {
 	}
 }
 
+// counted is a reader that tells how many bytes it has read.
+type counted struct {
+	r    io.Reader
+	far  func(uint64)
+	read uint64
+}
+
+func (t *counted) Read(b []byte) (int, error) {
+	n, err := t.r.Read(b)
+	t.read += uint64(n)
+	t.far(t.read)
+	return n, err
+}
+
 func (b *progress) line() string {
 	if b.all == 0 {
 		return fmt.Sprintf("%s: %d %s", b.what, b.done, b.things)
