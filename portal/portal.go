@@ -105,6 +105,16 @@ func Read(name string, data []byte, encoding string) (*File, error) {
 	return file, nil
 }
 
+// Text is what a file says, written in an encoding. An error is a *Fault.
+func Text(name string, data []byte, encoding string) (string, error) {
+	text, f := decode(data, encoding)
+	if f != nil {
+		f.File = name
+		return "", f
+	}
+	return text, nil
+}
+
 // decode makes text of a file.
 func decode(data []byte, encoding string) (string, *Fault) {
 	switch {

@@ -31,7 +31,7 @@ Example:
 `
 
 func localAccounts(ctx context.Context, p *program, args []string) error {
-	return p.dispatch(ctx, "sitegate account", []command{
+	return p.dispatchBare(ctx, accountList, "sitegate account", []command{
 		{"list", "list the local accounts", accountList},
 		{"create", "make a local account", accountCreate},
 		{"reset", "give a local account another password and role", accountReset},

@@ -129,7 +129,7 @@ func releaseCheckout(ctx context.Context, p *program, args []string) error {
 const blockHelp = `
 Usage: sitegate block user USER --note WHY [--by WHO] [--config FILE]
        sitegate block machine NAME [--id] --note WHY [--by WHO] [--config FILE]
-       sitegate block list [--json] [--config FILE]
+       sitegate block [list] [--json] [--config FILE]
        sitegate unblock user USER --note WHY [--by WHO] [--config FILE]
        sitegate unblock machine NAME [--id] --note WHY [--by WHO] [--config FILE]
 
@@ -144,7 +144,7 @@ Examples:
 `
 
 func block(ctx context.Context, p *program, args []string) error {
-	return p.dispatch(ctx, "sitegate block", []command{
+	return p.dispatchBare(ctx, blockList, "sitegate block", []command{
 		{"user", "keep a user out", blocksUser("block", "is kept out")},
 		{"machine", "keep a machine out", blocksMachine("block", "is kept out")},
 		{"list", "show who and what is kept out", blockList},

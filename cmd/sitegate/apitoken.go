@@ -47,7 +47,7 @@ Example:
 `
 
 func apiTokens(ctx context.Context, p *program, args []string) error {
-	return p.dispatch(ctx, "sitegate token", []command{
+	return p.dispatchBare(ctx, tokenList, "sitegate token", []command{
 		{"create", "make an API token", tokenCreate},
 		{"list", "list the API tokens that are good", tokenList},
 		{"revoke", "take an API token back", tokenRevoke},

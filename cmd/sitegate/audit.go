@@ -13,7 +13,7 @@ import (
 )
 
 func audit(ctx context.Context, p *program, args []string) error {
-	return p.dispatch(ctx, "sitegate audit", []command{
+	return p.dispatchBare(ctx, auditList, "sitegate audit", []command{
 		{"list", "show the last records of the audit trail", auditList},
 		{"verify", "say whether the audit trail holds, on a node or in a file", auditVerify},
 		{"export", "write the audit trail to a file, so that old records may be dropped", auditExport},
@@ -22,14 +22,14 @@ func audit(ctx context.Context, p *program, args []string) error {
 }
 
 const auditListHelp = `
-Usage: sitegate audit list [--last N] [--after NUMBER] [--no-names] [--json] [--config FILE]
+Usage: sitegate audit [list] [--last N] [--after NUMBER] [--no-names] [--json] [--config FILE]
 
 Shows records of the audit trail: what administrators have done, and whom nobody let
 in. People and machines are pseudonyms in it; whose they are is shown as far as it was
 not erased.
 
 Example:
-  sitegate audit list --last 20
+  sitegate audit --last 20
 `
 
 func auditList(ctx context.Context, p *program, args []string) error {

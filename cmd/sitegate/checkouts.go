@@ -14,8 +14,9 @@ import (
 )
 
 func checkouts(ctx context.Context, p *program, args []string) error {
-	return p.dispatch(ctx, "sitegate checkouts", []command{
+	return p.dispatchOr(ctx, checkoutsList, "sitegate checkouts", []command{
 		{"list", "show what is checked out, to which machine, until when", checkoutsList},
+		{"bulk", "check out for many, from a CSV file, after showing what would come of it", checkoutsBulk},
 		{"import", "keep the licenses for a machine whose checkout file the vendor has made", checkoutsImport},
 	}, args)
 }

@@ -38,6 +38,7 @@ func commands() []command {
 		{"check", "say what is wrong with a configuration, or what it comes to", check},
 		{"doctor", "go along the way out and say which hop is to blame", runDoctor},
 		{"reload", "have the node take the way out from its configuration anew", reload},
+		{"settings", "show what the rules and this node go by, and what is only observed", settings},
 		{"status", "show the cluster, the link to the cloud, and counts", status},
 		{"sessions", "show who is active on which machine, with what", sessions},
 		{"users", "show the account's users, and one of them with what happened", users},
@@ -132,6 +133,15 @@ func (p *program) dispatchOr(ctx context.Context, list func(context.Context, *pr
 		return p.dispatch(ctx, name, table, args)
 	}
 	return list(ctx, p, args)
+}
+
+// dispatchBare is dispatchOr for a list that no words narrow down: a word is a command, or
+// was meant to be one.
+func (p *program) dispatchBare(ctx context.Context, list func(context.Context, *program, []string) error, name string, table []command, args []string) error {
+	if p.tour == nil && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return p.dispatch(ctx, name, table, args)
+	}
+	return p.dispatchOr(ctx, list, name, table, args)
 }
 
 // dispatch finds the command that args begin with in a table and runs it.

@@ -1,26 +1,38 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"sitegate/api"
 )
 
 const machinesHelp = `
-Usage: sitegate machines show NAME [--id] [--reason WHY] [--json] [--config FILE]
+Usage: sitegate machines [list] [WORD…] [--user USER] [--product ID] [--limit N] [--csv | --json] [--config FILE]
+       sitegate machines show NAME [--id] [--reason WHY] [--json] [--config FILE]
 
-Shows what is open on a machine, and with --reason what happened there lately, too: who
-looked, where and why is in the audit trail. The machine is meant by its name, or with
+Shows the machines on which something is open, those used last first, and those that are
+blocked. WORDs narrow it down to those with something open that has each of them. USER is
+a user's id or e-mail address.
+
+"show" is what is open on one machine, and with --reason what happened there lately, too:
+who looked, where and why is in the audit trail. The machine is meant by its name, or with
 --id by its id.
 
 Examples:
+  sitegate machines ada
   sitegate machines show WS-101
   sitegate machines show WS-101 --reason "ticket 4711: whose was it on Monday"
 `
 
 func machines(ctx context.Context, p *program, args []string) error {
-	return p.dispatch(ctx, "sitegate machines", []command{
+	return p.dispatchOr(ctx, machinesList, "sitegate machines", []command{
+		{"list", "show the machines on which something is open, and those that are blocked", machinesList},
 		{"show", "show what is open on a machine, and with a reason what happened lately", machinesShow},
 		{"forget-key", "take from a machine the key that it goes by", machineForgetKey},
 	}, args)
@@ -58,4 +70,108 @@ func machinesShow(ctx context.Context, p *program, args []string) error {
 		return p.json(all)
 	}
 	return p.showLately(all.Open, all.History, why)
+}
+
+// machineRow is a machine and what is open there.
+type machineRow struct {
+	Machine   api.Machine `json:"machine"`
+	Users     []string    `json:"users"` // as they are called
+	Products  []string    `json:"products"`
+	Sessions  int         `json:"sessions"`
+	Checkouts int         `json:"checkouts"`
+	Since     time.Time   `json:"since,omitzero"` // the latest of it began
+	Blocked   *api.Block  `json:"blocked,omitempty"`
+}
+
+func machinesList(ctx context.Context, p *program, args []string) error {
+	l := p.listing("machines list", machinesHelp, api.PathOpen, "after")
+	user := l.String("user", "", "only those that this user has something open on")
+	product := l.String("product", "", "only those with something open of the product with this id")
+	words, err := p.parse(l.FlagSet, args)
+	if err != nil {
+		return err
+	}
+	if *product != "" {
+		l.query.Set("product", *product)
+	}
+	if *user != "" {
+		if err := p.named(ctx, l, *user); err != nil {
+			return err
+		}
+	}
+	whole, blocked := *l, *l
+	whole.limit = min(l.limit, 0) // a machine's sessions may be on any page
+	open, _, err := read[api.Open](ctx, p, &whole, words)
+	if err != nil {
+		return err
+	}
+	blocked.limit, blocked.path, blocked.query = 0, api.PathBlocks, url.Values{}
+	blocks, _, err := read[api.Block](ctx, p, &blocked, nil)
+	if err != nil {
+		return err
+	}
+	if len(l.query) > 0 { // only what is open is of a user or a product
+		blocks.Items = slices.DeleteFunc(blocks.Items, func(b api.Block) bool {
+			return b.Machine == nil || !slices.ContainsFunc(open.Items, func(x api.Open) bool { return machineKey(x.Machine) == machineKey(*b.Machine) })
+		})
+	}
+	all := rows[machineRow]{Items: machineRows(open.Items, blocks.Items, words)}
+	if all.Total = len(all.Items); l.limit > 0 {
+		all.Items = all.Items[:min(l.limit, len(all.Items))]
+	}
+	return show(p, l, all, "No machine fits.", "MACHINE|ID|USERS|PRODUCTS|SESSIONS|CHECKOUTS|SINCE (GMT)|STATE", func(m machineRow) []string {
+		state := ""
+		if m.Blocked != nil {
+			state = "blocked by " + m.Blocked.By
+		}
+		return []string{m.Machine.Name, m.Machine.ID, strings.Join(m.Users, ", "), strings.Join(m.Products, ", "), strconv.Itoa(m.Sessions), strconv.Itoa(m.Checkouts), stamp(m.Since), state}
+	})
+}
+
+// machineKey is the same for all that is open on a machine: not all of it has the id.
+func machineKey(m api.Machine) string { return strings.ToLower(cmp.Or(m.Name, m.ID)) }
+
+// machineRows are the machines of what is open, newest first, and then the blocked ones that
+// have nothing open and each of the words.
+func machineRows(open []api.Open, blocks []api.Block, words []string) []machineRow {
+	list, at := []machineRow{}, map[string]int{}
+	of := func(m api.Machine) *machineRow {
+		key := machineKey(m)
+		i, there := at[key]
+		if !there {
+			i, at[key] = len(list), len(list)
+			list = append(list, machineRow{Machine: m, Users: []string{}, Products: []string{}})
+		}
+		list[i].Machine.ID = cmp.Or(list[i].Machine.ID, m.ID)
+		return &list[i]
+	}
+	add := func(to *[]string, s string) {
+		if !slices.Contains(*to, s) {
+			*to = append(*to, s)
+		}
+	}
+	for _, x := range open {
+		m := of(x.Machine)
+		add(&m.Users, person(x.User, x.Name, x.Email))
+		add(&m.Products, cmp.Or(x.ProductName, x.Product))
+		if m.Since.Before(x.Since) {
+			m.Since = x.Since
+		}
+		if x.Kind == "checkout" {
+			m.Checkouts++
+		} else {
+			m.Sessions++
+		}
+	}
+	for _, b := range blocks {
+		if b.Machine == nil {
+			continue
+		}
+		_, there := at[machineKey(*b.Machine)]
+		text := strings.ToLower(b.Machine.Name + " " + b.Machine.ID)
+		if there || !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, strings.ToLower(w)) }) {
+			of(*b.Machine).Blocked = &b
+		}
+	}
+	return list
 }

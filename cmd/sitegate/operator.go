@@ -106,11 +106,22 @@ func answered(resp *http.Response, method, path string) (*http.Response, error) 
 		return nil, fmt.Errorf("reading the node's answer: %w", err)
 	}
 	var problem api.Problem
+	no := &nodeRefused{fmt.Sprintf("the node answered %s to %s %s", resp.Status, method, path), "", data}
 	if json.Unmarshal(data, &problem) == nil && problem.Detail != "" {
-		return nil, fmt.Errorf("the node refused: %s %s (%s, request %s)", problem.Detail, strings.Join(problem.Next, " "), problem.Code, problem.RequestID)
+		no.text = fmt.Sprintf("the node refused: %s %s (%s, request %s)", problem.Detail, strings.Join(problem.Next, " "), problem.Code, problem.RequestID)
+		no.code = problem.Code
 	}
-	return nil, fmt.Errorf("the node answered %s to %s %s", resp.Status, method, path)
+	return nil, no
 }
+
+// nodeRefused is the answer of a node that does not do what it is asked for.
+type nodeRefused struct {
+	text string
+	code string // of the problem; empty: the answer is none
+	body []byte // of the answer
+}
+
+func (r *nodeRefused) Error() string { return r.text }
 
 func operatorError(c configs.Config, socket string, err error) error {
 	switch {

@@ -10,27 +10,30 @@ import (
 
 const sessionsHelp = `
 Usage: sitegate sessions [WORD…] [--user USER] [--machine NAME] [--product ID] [--capped]
-                         [--limit N] [--csv | --json] [--config FILE]
+                         [--kind KIND] [--limit N] [--csv | --json] [--config FILE]
 
 Shows who is active on which machine with what, newest first. WORDs narrow it down to
 the rows that have each of them. USER is a user's id or e-mail address. With --capped
-what has ended in the last three minutes is there, too, as in the vendor's report.
+what has ended in the last three minutes is there, too, as in the vendor's report; with
+--kind all checkouts are among the sessions, as in the console, and with --kind checkout
+it is what is checked out only.
 
 Examples:
   sitegate sessions ada
   sitegate sessions --machine WS-101 --json
+  sitegate sessions --capped --kind all --csv
 `
 
 const checkoutsListHelp = `
-Usage: sitegate checkouts list [WORD…] [--user USER] [--machine NAME] [--product ID] [--capped]
-                               [--limit N] [--csv | --json] [--config FILE]
+Usage: sitegate checkouts [list] [WORD…] [--user USER] [--machine NAME] [--product ID] [--capped]
+                                 [--limit N] [--csv | --json] [--config FILE]
 
 Shows the licenses that are checked out: whose, to which machine, until when. WORDs
 narrow it down to the rows that have each of them. USER is a user's id or e-mail
 address.
 
 Example:
-  sitegate checkouts list LAPTOP-7
+  sitegate checkouts LAPTOP-7
 `
 
 func sessions(ctx context.Context, p *program, args []string) error {
@@ -48,11 +51,20 @@ func (p *program) opened(ctx context.Context, name, help, kind string, args []st
 	machine := l.String("machine", "", "only on the machine of this name")
 	product := l.String("product", "", "only of the product with this id")
 	capped := l.Bool("capped", false, "only of capped products")
+	if kind == "session" {
+		l.StringVar(&kind, "kind", kind, "session, checkout, or all: both")
+	}
 	words, err := p.parse(l.FlagSet, args)
 	if err != nil {
 		return err
 	}
-	l.query.Set("kind", kind)
+	switch kind {
+	case "session", "checkout":
+		l.query.Set("kind", kind)
+	case "all":
+	default:
+		return usagef("%s: --kind %s: it is session, checkout or all", name, kind)
+	}
 	for key, value := range map[string]string{"machine": *machine, "product": *product} {
 		if value != "" {
 			l.query.Set(key, value)
@@ -70,7 +82,12 @@ func (p *program) opened(ctx context.Context, name, help, kind string, args []st
 	if err != nil {
 		return err
 	}
-	if kind == "checkout" {
+	switch kind {
+	case "all":
+		return show(p, l, all, "Nothing is open that fits.", "ID|KIND|USER|MACHINE|PRODUCT|SINCE (GMT)|UNTIL (GMT)|STATE", func(x api.Open) []string {
+			return []string{x.ID, x.Kind, person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), stamp(x.Since), stamp(x.Until), openState(x)}
+		})
+	case "checkout":
 		return show(p, l, all, "Nothing is checked out that fits.", "ID|USER|MACHINE|PRODUCT|SINCE (GMT)|UNTIL (GMT)|STATE", func(x api.Open) []string {
 			return []string{x.ID, person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), stamp(x.Since), stamp(x.Until), openState(x)}
 		})

@@ -4,7 +4,10 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -93,7 +96,11 @@ func TestTheSiteIsShownOnTheCommandLine(t *testing.T) {
 	wants(t, "sessions on a machine", tool(0, "sessions", "--machine", "WS-101", "--capped"), []string{"WS-101"}, "WS-100")
 	wants(t, "one session", tool(0, "sessions", "--limit", "1"), []string{"1 of 2; --limit 0"})
 	wants(t, "no session", tool(0, "sessions", "nobody"), []string{"Nothing runs that fits."})
-	wants(t, "checkouts", tool(0, "checkouts", "list"), []string{"Nothing is checked out that fits."})
+	wants(t, "both kinds", tool(0, "sessions", "--capped", "--kind", "all"), []string{"KIND", "UNTIL", "session", "WS-100", "WS-101"})
+	wants(t, "checked out only", tool(0, "sessions", "--capped", "--kind", "checkout"), []string{"Nothing is checked out that fits."})
+	wants(t, "a wrong kind", tool(64, "sessions", "--kind", "both"), []string{"session, checkout or all"})
+	wants(t, "checkouts", tool(0, "checkouts"), []string{"Nothing is checked out that fits."})
+	wants(t, "checkouts by their list", tool(0, "checkouts", "list"), []string{"Nothing is checked out that fits."})
 	wants(t, "users", tool(0, "users"), []string{"Ada Ashe", `Bo\tBell`, "WS-100"})
 	wants(t, "users by word", tool(0, "users", "bell"), []string{"u2"}, "Ada")
 	wants(t, "a user", tool(0, "users", "show", "u0@acme.example"), []string{"Open now: 1 session", "WS-100", "is shown with --reason WHY"}, "WS-109")
@@ -102,7 +109,11 @@ func TestTheSiteIsShownOnTheCommandLine(t *testing.T) {
 	wants(t, "removal", tool(0, "users", "removal", "u2"), []string{"V-2"})
 	wants(t, "a machine", tool(0, "machines", "show", "WS-100"), []string{"Open now: 1 session", "Ada Ashe"}, "Lately")
 	wants(t, "what happened on it", tool(0, "machines", "show", "WS-100", "--reason", "ticket 4711", "--by", "dora"), []string{"Ada Ashe", "Lately"})
-	wants(t, "who looked", tool(0, "audit", "list"), []string{"history-read", "dora", "ticket 4711"})
+	wants(t, "machines", tool(0, "machines"), []string{"WS-100", "m-0", "Ada Ashe", "WS-101", "Bridge Modeler"}, "WS-109")
+	wants(t, "machines of ada", tool(0, "machines", "ada"), []string{"WS-100"}, "WS-101")
+	wants(t, "machines of a user", tool(0, "machines", "--user", "u1@acme.example"), []string{"WS-101"}, "WS-100")
+	wants(t, "one machine", tool(0, "machines", "--limit", "1"), []string{"1 of 2; --limit 0"})
+	wants(t, "who looked", tool(0, "audit"), []string{"history-read", "dora", "ticket 4711"})
 	wants(t, "licenses", tool(0, "licenses"), []string{"V-0", "V-spare", "unassigned", "Ada Ashe"})
 	wants(t, "spare licenses", tool(0, "licenses", "--state", "unassigned"), []string{"V-spare"}, "V-0")
 	wants(t, "licenses of a user", tool(0, "licenses", "list", "--user", "u1@acme.example"), []string{"V-1"}, "V-0")
@@ -159,11 +170,113 @@ func TestActsOnTheCommandLine(t *testing.T) {
 	wants(t, "release of a user", tool(0, "release", "user", "u1@acme.example", "--note", "repair", "--by", "ida"), []string{"All sessions of u1@acme.example"})
 	wants(t, "block", tool(0, "block", "user", "u2@acme.example", "--note", "ticket 1", "--by", "ida"), []string{"User u2@acme.example is kept out."})
 	wants(t, "block of a machine", tool(0, "block", "machine", "WS-109", "--note", "stolen", "--by", "ida"), []string{"Machine WS-109 is kept out."})
-	wants(t, "blocks", tool(0, "block", "list"), []string{"u2", "WS-109", "stolen", "ida"})
+	wants(t, "blocks", tool(0, "block"), []string{"u2", "WS-109", "stolen", "ida"})
+	wants(t, "machines with a blocked one", tool(0, "machines", "ws-10"), []string{"WS-100", "WS-109", "blocked by ida"})
+	wants(t, "machines without it", tool(0, "machines", "ada"), []string{"WS-100"}, "WS-109")
 	wants(t, "unblock", tool(0, "unblock", "user", "u2", "--note", "found", "--by", "ida"), []string{"may come in again"})
 	wants(t, "unblock of a machine", tool(0, "unblock", "machine", "WS-109", "--note", "found", "--by", "ida"), []string{"may come in again"})
 	wants(t, "no blocks", tool(0, "block", "list"), []string{"Nobody and nothing is kept out."})
 	wants(t, "the trail", tool(0, "audit", "list"), []string{"ida", "on leave", "ticket 1", "stolen", "found"})
 	wants(t, "a move to nobody", tool(64, "licenses", "move", "V-spare", "--note", "x"), []string{"--to"})
+	wants(t, "a misspelt command of a list", tool(64, "block", "usre"), []string{"did you mean user?"})
 	wants(t, "a misspelt command", tool(64, "unblock", "usre"), []string{"did you mean user?"})
+}
+
+// A machine is one row, whatever is open there and whether all of it has the machine's id.
+func TestMachinesAreOneRowEach(t *testing.T) {
+	early, late := at, at.Add(time.Hour)
+	open := []api.Open{
+		{Kind: "session", User: "u0", Name: "Ada", ProductName: "Bridge", Machine: api.Machine{Name: "WS-1"}, Since: early},
+		{Kind: "checkout", User: "u1", Name: "Bo", Product: "3102", Machine: api.Machine{ID: "m-2", Name: "WS-2"}, Since: early},
+		{Kind: "session", User: "u0", Name: "Ada", ProductName: "Bridge", Machine: api.Machine{ID: "m-1", Name: "ws-1"}, Since: late},
+		{Kind: "checkout", User: "u1", Name: "Bo", ProductName: "Bridge", Machine: api.Machine{Name: "WS-1"}, Since: early}}
+	blocks := []api.Block{{User: "u9"}, {Machine: &api.Machine{ID: "m-2"}, By: "ida"}, {Machine: &api.Machine{Name: "WS-2"}, By: "ida"}, {Machine: &api.Machine{Name: "WS-3"}, By: "ida"}}
+	got := machineRows(open, blocks[2:], []string{"ws"})
+	want := []machineRow{
+		{Machine: api.Machine{ID: "m-1", Name: "WS-1"}, Users: []string{"Ada", "Bo"}, Products: []string{"Bridge"}, Sessions: 2, Checkouts: 1, Since: late},
+		{Machine: api.Machine{ID: "m-2", Name: "WS-2"}, Users: []string{"Bo"}, Products: []string{"3102"}, Checkouts: 1, Since: early, Blocked: &blocks[2]},
+		{Machine: api.Machine{Name: "WS-3"}, Users: []string{}, Products: []string{}, Blocked: &blocks[3]}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	if got := machineRows(nil, blocks, []string{"nobody"}); len(got) != 0 {
+		t.Errorf("blocked machines that do not fit: %+v", got)
+	}
+}
+
+// Text from elsewhere cannot steer a terminal, and reads as it was written.
+func TestTextIsShownAsItIsButForControlCharacters(t *testing.T) {
+	for text, want := range map[string]string{
+		`on "WS-202"`: `on "WS-202"`, `C:\new\temp`: `C:\new\temp`, `\"`: `\"`, "a\tb\n": `a\tb\n`, "\x1b[2J": `\x1b[2J`, "Zoë": "Zoë", "a\u202eb": `a\u202eb`, "": ""} {
+		if got := shown(text); got != want {
+			t.Errorf("%q is shown as %q; want %q", text, got, want)
+		}
+	}
+}
+
+// Licenses are checked out for many only after it was said what would come of it.
+func TestManyAreCheckedOutFromAFile(t *testing.T) {
+	state, tool := siteAt(t)
+	file := filepath.Join(t.TempDir(), "ship.csv")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := func() (n int) {
+		state(func(s *license.State) { n = s.Counts().Checkouts })
+		return n
+	}
+	day := time.Now().Add(5 * 24 * time.Hour).UTC().Format(time.DateOnly)
+	line := func(more ...string) []string {
+		return append([]string{"checkouts", "bulk", file, "--product", "3101", "--until", day, "--note", "ship", "--by", "ida"}, more...)
+	}
+	write("user;machine\nu2@acme.example;LAPTOP-7\nu1@acme.example;WS-109\n")
+	wants(t, "a bad row", tool(1, line("--yes")...), []string{"3", "machine-active", "WS-109", "Nothing was checked out; STATE says why.", "1 checkout not made"}, "LAPTOP-7")
+	write("user;machine;wer\nu2@acme.example;LAPTOP-7;Zo\xeb\n")
+	wants(t, "the preview", tool(0, line()...), []string{"LAPTOP-7", "good", day + " 23:59", "To make 1 checkout: the same with --yes"})
+	if n := out(); n != 0 {
+		t.Errorf("%d checkouts were made before that was said; want none", n)
+	}
+	wants(t, "as JSON", tool(0, line("--json")...), []string{`"dry_run": true`, `"machine": "LAPTOP-7"`})
+	wants(t, "where the cloud does not answer", tool(1, line("--yes")...), []string{"cloud-needed", "Nothing was checked out; STATE says why."})
+	if n := out(); n != 0 {
+		t.Errorf("%d checkouts were made though the cloud has not agreed; want none", n)
+	}
+	wants(t, "without a reason", tool(64, "checkouts", "bulk", file, "--product", "3101"), []string{"say why, with --note"})
+	wants(t, "without a product", tool(64, "checkouts", "bulk", file, "--note", "x"), []string{"--product"})
+	wants(t, "another day", tool(64, "checkouts", "bulk", file, "--product", "3101", "--until", "tomorrow", "--note", "x"), []string{"2026-05-31"})
+	write("\x81\x8d\n")
+	wants(t, "no text", tool(1, line()...), []string{file})
+}
+
+// A bulk checkout that ends in the middle says how it goes on, and nothing is there twice.
+func TestABulkCheckoutGoesOn(t *testing.T) {
+	config := writeSingle(t)
+	file := filepath.Join(filepath.Dir(config), "ship.csv")
+	if err := os.WriteFile(file, []byte("user,machine\nu1,WS-1\nu2,WS-2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got api.BulkCheckoutRequest
+	report := api.BulkReport{Rows: 2, Made: 1, Bad: 1, Items: []api.BulkRow{{Row: 2, User: "u1", Machine: "WS-1", Until: at}, {Row: 3, User: "u2", Machine: "WS-2", Reason: "row-not-tried", Text: "It was not tried."}}}
+	m := http.NewServeMux()
+	m.HandleFunc("POST /v1/checkouts/bulk", func(w http.ResponseWriter, r *http.Request) {
+		got = api.BulkCheckoutRequest{}
+		_ = json.NewDecoder(r.Body).Decode(&got)
+		_ = json.NewEncoder(w).Encode(report)
+	})
+	answerAt(t, config, m)
+	line := []string{"checkouts", "bulk", file, "--product", "3101", "--product", "3102", "--until", "2026-12-31", "--note", "ship", "--by", "ida", "--yes", "--config", config, "--data-dir", filepath.Dir(config)}
+	status, stdout, stderr := sitegate(t, nil, line...)
+	wants(t, "the first", stdout+stderr, []string{"row-not-tried: It was not tried.", "1 checkout made. For the rest: the same with --id " + got.ID, "1 checkout not made"})
+	if status != 1 || got.DryRun || got.ID == "" || got.By != "ida" || got.Note != "ship" || len(got.Products) != 2 || !got.Until.Equal(time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC)) {
+		t.Errorf("status %d, the node was asked for %+v", status, got)
+	}
+	first := got.ID
+	report = api.BulkReport{Rows: 2, Made: 2, Items: []api.BulkRow{{Row: 2, User: "u1", Machine: "WS-1", Until: at}, {Row: 3, User: "u2", Machine: "WS-2", Until: at}}}
+	status, stdout, stderr = sitegate(t, nil, append(line, "--id", first)...)
+	wants(t, "the second", stdout+stderr, []string{"WS-2", "2 checkouts made."})
+	if status != 0 || got.ID != first {
+		t.Errorf("status %d, with the id %s; want %s", status, got.ID, first)
+	}
 }

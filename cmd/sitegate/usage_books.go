@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"sitegate/api"
@@ -78,11 +80,14 @@ func resendRefused(ctx context.Context, c configs.Config, by string, list *api.L
 	return resp.StatusCode == http.StatusAccepted, readAnswer(resp.Body, list)
 }
 
-// shown is text from elsewhere as a terminal may show it.
+// shown is text from elsewhere as a terminal may show it: whatever is no printable letter is
+// written out, as \x1b. Quotes and backslashes stay as they are.
 func shown(s string) string {
-	q := fmt.Sprintf("%q", s)
-	return q[1 : len(q)-1]
+	q := strconv.Quote(s)
+	return asTyped.Replace(q[1 : len(q)-1])
 }
+
+var asTyped = strings.NewReplacer(`\"`, `"`, `\\`, `\`)
 
 const usageAuditHelp = `
 Usage: sitegate usage audit [--json] [--config FILE]
