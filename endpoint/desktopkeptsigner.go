@@ -103,11 +103,23 @@ func (k *keptPolicies) saveCertificate() error {
 	for _, s := range older {
 		errs = append(errs, k.writeOlder(s))
 	}
-	err := errors.Join(append(errs, k.write(keptCertificate, k.certificate()), k.removeOlder(older))...)
+	err := errors.Join(append(errs, k.writeNewest(), k.removeOlder(older))...)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.unsaved = err != nil
 	return err
+}
+
+// writeNewest writes the newest, with the time when the vendor named it: that of writing it may
+// be earlier than when the one before was named, since file systems go by a coarser clock.
+func (k *keptPolicies) writeNewest() error {
+	k.mu.Lock()
+	answer, named := k.signers, k.named
+	k.mu.Unlock()
+	if err := k.write(keptCertificate, answer); err != nil {
+		return err
+	}
+	return os.Chtimes(filepath.Join(k.dir, keptCertificate), named, named)
 }
 
 func (k *keptPolicies) writeOlder(s keptSigner) error {
