@@ -101,7 +101,12 @@ func (g *Gateway) move(ctx context.Context, c license.Move) (license.Outcome, er
 		return license.Outcome{Denial: d}, err
 	}
 	c.Cannot = !can
-	if can && !g.isAssigned(c) && g.link.sure(ctx) {
+	g.log.View(func(s *license.State) {
+		if l := s.License(c.License); l != nil {
+			c.From = l.Assignee
+		}
+	})
+	if can && c.From != c.To && g.link.sure(ctx) {
 		ask, cancel := context.WithTimeout(ctx, g.askTimeout)
 		defer cancel()
 		d, err := mover.Move(ask, c)
@@ -121,13 +126,4 @@ func (g *Gateway) move(ctx context.Context, c license.Move) (license.Outcome, er
 		c.Agreed = err == nil
 	}
 	return g.log.Propose(ctx, c)
-}
-
-// isAssigned reports whether the license is where it is to go.
-func (g *Gateway) isAssigned(c license.Move) (there bool) {
-	g.log.View(func(s *license.State) {
-		l := s.License(c.License)
-		there = l != nil && l.Assignee == c.To
-	})
-	return there
 }

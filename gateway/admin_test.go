@@ -15,6 +15,7 @@ type mover struct {
 	*books
 	moved  []license.Move
 	denial *license.Denial
+	feed   func(license.Move) // what has heard of the move before who asked for it
 }
 
 func (m *mover) Move(_ context.Context, c license.Move) (*license.Denial, error) {
@@ -24,6 +25,9 @@ func (m *mover) Move(_ context.Context, c license.Move) (*license.Denial, error)
 		return nil, errCut
 	}
 	m.moved = append(m.moved, c)
+	if m.feed != nil {
+		m.feed(c)
+	}
 	return m.denial, nil
 }
 
@@ -70,6 +74,34 @@ func TestAMoveIsTheCloudsThenTheSites(t *testing.T) {
 		}
 		if n := s.facts(func(f license.Fact) bool { m, ok := f.(license.Moved); return ok && m.By == "ida" && m.From == "ada" }); n != 1 {
 			t.Errorf("%d moves are journalled, want 1", n)
+		}
+	})
+}
+
+// The cloud tells of a move as it does of any change, and may be faster than its answer:
+// who has moved the license, from whom and why is journalled all the same, once.
+func TestAMoveOfWhichTheFeedToldFirstIsJournalled(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		g, cloud := moving(s)
+		cloud.feed = func(c license.Move) {
+			var l license.License
+			s.log.View(func(st *license.State) { l = *st.License(c.License) })
+			l.Assignee, l.AssignedAt = c.To, s.log.Now()
+			m := license.Mirror{From: s.head().Cursor, Cursor: "moved", Changes: []license.Change{{License: &l}}}
+			if out, err := s.log.Propose(context.Background(), m); err != nil || out.Denial != nil {
+				t.Errorf("the feed: %+v, %v", out, err)
+			}
+		}
+		for range 2 {
+			if out := move(t, g, "L1", "ben"); out.Denial != nil || out.License == nil || out.License.Assignee != "ben" {
+				t.Errorf("got %+v, want it with ben", out)
+			}
+		}
+		if n := s.facts(func(f license.Fact) bool {
+			m, ok := f.(license.Moved)
+			return ok && m.By == "ida" && m.From == "ada" && m.To == "ben" && m.Note == "a new project"
+		}); n != 1 || len(cloud.moved) != 1 {
+			t.Errorf("%d moves are journalled and %d were asked for, want one", n, len(cloud.moved))
 		}
 	})
 }

@@ -385,7 +385,7 @@ func (s *script) admin(state *State) Command {
 		}
 		return SignOut{User: s.user(), Machine: s.machine(), NotAfter: s.notAfter()}
 	default:
-		return Move{License: s.license(), To: s.user(), By: by, Agreed: s.pick(4) > 0, Cannot: s.pick(8) == 0, NotAfter: s.notAfter()}
+		return Move{License: s.license(), To: s.user(), From: s.user(), By: by, Agreed: s.pick(4) > 0, Cannot: s.pick(8) == 0, NotAfter: s.notAfter()}
 	}
 }
 

@@ -17,6 +17,9 @@ type Move struct {
 	By      string    `cbor:"3,keyasint,omitempty"` // who
 	Note    string    `cbor:"4,keyasint,omitempty"` // why
 	Agreed  bool      `cbor:"5,keyasint,omitempty"`
+	// From is who had it when the cloud was asked: its feed may tell of the move before
+	// the cloud's answer is proposed.
+	From UserID `cbor:"8,keyasint,omitempty"`
 	// Cannot: this cloud takes no moves from a site.
 	Cannot   bool `cbor:"6,keyasint,omitempty"`
 	NotAfter Time `cbor:"7,keyasint,omitempty"`
@@ -42,7 +45,7 @@ func (c Move) subject(s *State) UserID {
 
 func (c Move) decide(s *State, at Time) *Denial {
 	if c.License == "" || c.To == "" || c.By == "" || !validName(string(c.License)) || !validName(string(c.To)) ||
-		!validName(c.By) || !validName(c.Note) {
+		!validName(c.By) || !validName(c.Note) || !validName(string(c.From)) {
 		return deny(BadCommand)
 	}
 	l := s.licenses[c.License]
@@ -89,6 +92,9 @@ func (c Move) decide(s *State, at Time) *Denial {
 func (c Move) do(s *State, at Time) Outcome {
 	l := *s.licenses[c.License]
 	if l.Assignee == c.To {
+		if c.Agreed && c.From != c.To {
+			s.emit(Moved{License: l.ID, Product: l.Product, From: c.From, To: c.To, By: c.By, Note: c.Note})
+		}
 		return Outcome{License: &l, Repeat: true}
 	}
 	s.contact(at)

@@ -23,7 +23,14 @@ func (s *story) admin(verb string, w *words) (license.Command, error) {
 	case "move":
 		c := license.Move{By: by, Note: note, Agreed: !w.flag("alone"), Cannot: w.flag("cannot"), NotAfter: notAfter}
 		c.Agreed = c.Agreed && !c.Cannot
+		from := w.after("from")
 		c.To, c.License = license.UserID(long(w.after("to"))), license.LicenseID(long(w.next()))
+		if l := s.state.License(c.License); l != nil {
+			c.From = l.Assignee
+		}
+		if from != "" { // who had it when the cloud was asked
+			c.From = license.UserID(long(from))
+		}
 		return c, nil
 	case "block", "unblock":
 		var m license.Machine

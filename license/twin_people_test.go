@@ -442,7 +442,7 @@ func (w *twin) signOut(c SignOut) Outcome {
 }
 
 func (w *twin) move(c Move) Outcome {
-	if c.License == "" || c.To == "" || c.By == "" || !twinName(string(c.License), string(c.To), c.By, c.Note) {
+	if c.License == "" || c.To == "" || c.By == "" || !twinName(string(c.License), string(c.To), c.By, c.Note, string(c.From)) {
 		return refuse(BadCommand)
 	}
 	l := w.license(c.License)
@@ -458,6 +458,9 @@ func (w *twin) move(c Move) Outcome {
 	switch {
 	case l.Assignee == c.To && !lost:
 		copied := *l
+		if c.Agreed && c.From != l.Assignee { // the feed was faster
+			w.tell(Moved{License: l.ID, Product: l.Product, From: c.From, To: l.Assignee, By: c.By, Note: c.Note})
+		}
 		return Outcome{License: &copied, Repeat: true}
 	case c.NotAfter != 0 && c.NotAfter < w.now():
 		return refuse(TooLate)
