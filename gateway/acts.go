@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"unicode/utf8"
 
 	"sitegate/license"
 )
@@ -140,7 +139,7 @@ func (g *Gateway) vouchedAct(ctx context.Context, from string, r *request, a *ac
 		if !a.socket {
 			return ErrSocket
 		}
-		*a.by = saidBy(*a.by, from)
+		*a.by = license.SaidAt(*a.by, from)
 		g.logger.Info("act by another node's socket", "id", r.ID, "from", from, "by", *a.by)
 		return nil
 	}
@@ -173,22 +172,6 @@ func (g *Gateway) vouchedAct(ctx context.Context, from string, r *request, a *ac
 		return fmt.Errorf("%w: it is not for %s", ErrCaller, a.scopes.Names())
 	}
 	return nil
-}
-
-// maxBy is how long the name may be of who does something, in bytes.
-const maxBy = 256
-
-// saidBy is who does something by what another node says of its socket.
-func saidBy(by, node string) string {
-	at := " at " + node
-	room := max(maxBy-len(at), 0)
-	if len(by) > room {
-		for room > 0 && !utf8.RuneStart(by[room]) {
-			room--
-		}
-		by = by[:room]
-	}
-	return by + at
 }
 
 // commands counts what a request asks for. One that asks for two would be judged by one of

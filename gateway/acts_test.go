@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"sitegate/license"
@@ -161,12 +160,4 @@ func TestTheLeaderLooksAtAnAdministratorsCredential(t *testing.T) {
 			t.Errorf("what a node's socket was said to do is by %q, want %q", by, "root at n2")
 		}
 	})
-}
-
-func TestWhoIsSaidToActFits(t *testing.T) {
-	for by, want := range map[string]string{"root": "root at n2", "": " at n2", strings.Repeat("é", 128): strings.Repeat("é", 125) + " at n2"} {
-		if got := saidBy(by, "n2"); got != want {
-			t.Errorf("%q: got %q, want %q", by, got, want)
-		}
-	}
 }

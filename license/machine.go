@@ -42,4 +42,14 @@ func bareName(name string) string {
 // MaxName is the longest id or name, in bytes, that a command may carry.
 const MaxName = 256
 
+// SaidAt is who did something, as a node says: that node is named with them, and what does
+// not fit into MaxName bytes is left out of the name. Nobody stays nobody.
+func SaidAt(by, node string) string {
+	at := " at " + node
+	if by == "" {
+		return ""
+	}
+	return strings.ToValidUTF8(by[:min(len(by), max(0, MaxName-len(at)))], "") + at
+}
+
 func validName(s string) bool { return len(s) <= MaxName && utf8.ValidString(s) }

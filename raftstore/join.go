@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -293,16 +292,6 @@ func (s *Store) joinHere(ctx context.Context, r joinRequest) (joinAnswer, error)
 	return a, nil
 }
 
-// saidAt is who did something, as another node says: that node is named with them. Nobody
-// stays nobody.
-func saidAt(by, node string) string {
-	at := " at " + node
-	if by == "" {
-		return ""
-	}
-	return strings.ToValidUTF8(by[:min(len(by), max(0, license.MaxName-len(at)))], "") + at
-}
-
 // handleMembers are the requests of this file and its neighbours.
 func (s *Store) handleMembers(ctx context.Context, from string, m method, body []byte) ([]byte, error) {
 	var answer any
@@ -340,7 +329,11 @@ func (s *Store) handleMembers(ctx context.Context, from string, m method, body [
 		})
 	case methodToken:
 		var c license.IssueToken
-		err = lead(&c, func() (err error) { c.By = saidAt(c.By, from); v, err = verdictOf(s.issueHere(ctx, c)); return err })
+		err = lead(&c, func() (err error) {
+			c.By = license.SaidAt(c.By, from)
+			v, err = verdictOf(s.issueHere(ctx, c))
+			return err
+		})
 		answer = v
 	case methodRemove:
 		var r Removal
@@ -348,7 +341,7 @@ func (s *Store) handleMembers(ctx context.Context, from string, m method, body [
 			if r.Force { // it goes past the majority: no node has that done by another one
 				err = refusef("A removal by force is asked of the node that leads, %s.", s.cfg.Node)
 			} else {
-				r.By = saidAt(r.By, from)
+				r.By = license.SaidAt(r.By, from)
 				err = s.removeHere(ctx, r)
 			}
 			v, err = verdictOf(err)
@@ -364,7 +357,11 @@ func (s *Store) handleMembers(ctx context.Context, from string, m method, body [
 		answer = v
 	case methodRekey:
 		var r Rekey
-		err = lead(&r, func() (err error) { r.By = saidAt(r.By, from); v, err = verdictOf(s.rekeyHere(ctx, r)); return err })
+		err = lead(&r, func() (err error) {
+			r.By = license.SaidAt(r.By, from)
+			v, err = verdictOf(s.rekeyHere(ctx, r))
+			return err
+		})
 		answer = v
 	case methodStepDown:
 		err = s.StepDown(ctx)
