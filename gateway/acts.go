@@ -177,7 +177,7 @@ func (g *Gateway) vouchedAct(ctx context.Context, from string, r *request, a *ac
 // commands counts what a request asks for. One that asks for two would be judged by one of
 // them.
 func (r *request) commands() (n int) {
-	v := reflect.ValueOf(*r)
+	v := reflect.ValueOf(r).Elem()
 	for i := range v.NumField() {
 		if f := v.Field(i); f.Kind() == reflect.Pointer && !f.IsNil() {
 			n++
