@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -29,21 +28,6 @@ func believesTheCaller(t *testing.T, s *site) {
 			return who, nil
 		}
 		return Who{}, ErrCaller
-	}
-	pass := func(r request) reply {
-		t.Helper()
-		body, err := json.Marshal(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if body, err = s.Serve(t.Context(), "n2", body); err != nil {
-			t.Fatal(err)
-		}
-		var rep reply
-		if err := json.Unmarshal(body, &rep); err != nil {
-			t.Fatal(err)
-		}
-		return rep
 	}
 	start := func(n byte, p license.Proof) *license.Start {
 		return &license.Start{ID: license.ID{n}, User: "ada", Product: "road", Machine: ws101, Email: "ada@firm.example", Proof: p}
@@ -73,33 +57,33 @@ func believesTheCaller(t *testing.T, s *site) {
 		"a letting go by such a key":          {LetGo: &license.LetGo{Session: license.ID{1}, User: "ada", Machine: ws101, Proof: key}, Proof: "ada's token"},
 		"a return by such a key":              {Return: &license.Return{ID: license.ID{1}, User: "ada", Machine: ws101, Proof: key}, Proof: "ada's token"},
 	} {
-		if rep := pass(r); rep.Error != "caller" || rep.Answer != nil || !strings.Contains(rep.Text, ErrCaller.Error()) {
+		if rep := s.pass(t, r); rep.Error != "caller" || rep.Answer != nil || !strings.Contains(rep.Text, ErrCaller.Error()) {
 			t.Errorf("%s: %+v, want that the caller is not taken", name, rep)
 		}
 	}
 	if n := s.facts(func(f license.Fact) bool { _, ok := f.(license.Started); return ok }); n != 0 {
 		t.Fatalf("%d sessions were started", n)
 	}
-	if rep := pass(request{Start: start(1, license.Proof{}), Proof: "ada's token"}); rep.Answer == nil || rep.Answer.Outcome.Denial != nil {
+	if rep := s.pass(t, request{Start: start(1, license.Proof{}), Proof: "ada's token"}); rep.Answer == nil || rep.Answer.Outcome.Denial != nil {
 		t.Fatalf("her own start: %+v", rep)
 	}
 	for name, r := range map[string]request{"a stop": {Stop: &license.Stop{ID: license.ID{1}, User: "ada", Machine: ws101}},
 		"a stop with another's token": {Stop: &license.Stop{ID: license.ID{1}, User: "ada", Machine: ws101}, Proof: "ben's token"}} {
-		if rep := pass(r); rep.Error != "caller" {
+		if rep := s.pass(t, r); rep.Error != "caller" {
 			t.Errorf("%s: %+v", name, rep)
 		}
 	}
-	if rep := pass(request{Stop: &license.Stop{ID: license.ID{1}, User: "ada", Machine: ws101}, Proof: "ada's token"}); rep.Answer == nil || rep.Answer.Outcome.Session == nil {
+	if rep := s.pass(t, request{Stop: &license.Stop{ID: license.ID{1}, User: "ada", Machine: ws101}, Proof: "ada's token"}); rep.Answer == nil || rep.Answer.Outcome.Session == nil {
 		t.Errorf("her own stop: %+v", rep)
 	}
 	both := request{Wait: &license.Wait{ID: license.ID{3}, User: "ada", Product: "road", Machine: ws101}, Move: &license.Move{License: "l-1", To: "ben", By: "ada"}, Proof: "ada's token"}
-	if rep := pass(both); rep.Error != "error" || !strings.Contains(rep.Text, "asks for one thing") {
+	if rep := s.pass(t, both); rep.Error != "error" || !strings.Contains(rep.Text, "asks for one thing") {
 		t.Errorf("two things at once: %+v", rep)
 	}
 	// That the vendor has agreed is not a node's to say of a user's own start.
 	said := start(4, license.Proof{})
 	said.Relayed, said.Product = true, "road"
-	if rep := pass(request{Start: said, Proof: "ada's token"}); rep.Answer == nil || rep.Answer.Outcome.Session == nil || rep.Answer.Outcome.Session.Relayed {
+	if rep := s.pass(t, request{Start: said, Proof: "ada's token"}); rep.Answer == nil || rep.Answer.Outcome.Session == nil || rep.Answer.Outcome.Session.Relayed {
 		t.Errorf("a start that says that it was relayed: %+v", rep)
 	}
 }
