@@ -14,7 +14,11 @@ type Ahead struct {
 // everybody who has something open, and whoever owns the state waits for it.
 func LookAhead(s *State, at Time, licenses, checkouts time.Duration) Ahead {
 	at = max(at, s.head.Now)
-	a := Ahead{Licenses: map[string]map[ProductID]int{}, Checkouts: map[string]int{}}
+	type ending struct {
+		on Day
+		of ProductID
+	}
+	a, terms, checkedOut := Ahead{Licenses: map[string]map[ProductID]int{}, Checkouts: map[string]int{}}, map[ending]int{}, map[Day]int{}
 	soon := func(end Time, within time.Duration) bool { return end > at && end.Sub(at) <= within }
 	for _, l := range s.licenses {
 		if l.Kind != Virtuoso || l.Ends != 0 && at >= l.Ends {
@@ -24,22 +28,28 @@ func LookAhead(s *State, at Time, licenses, checkouts time.Duration) Ahead {
 			a.Unassigned++
 		}
 		if soon(l.Ends, licenses) {
-			day := gmtDay(l.Ends)
-			if a.Licenses[day] == nil {
-				a.Licenses[day] = map[ProductID]int{}
-			}
-			a.Licenses[day][l.Product]++
+			terms[ending{dayOf(l.Ends), l.Product}]++
 		}
 	}
 	for _, p := range s.busy {
 		for i := range p.active.Checkouts {
 			if end := p.active.Checkouts[i].Until; soon(end, checkouts) {
-				a.Checkouts[gmtDay(end)]++
+				checkedOut[dayOf(end)]++
 			}
 		}
+	}
+	for x, n := range terms {
+		day := x.on.name()
+		if a.Licenses[day] == nil {
+			a.Licenses[day] = map[ProductID]int{}
+		}
+		a.Licenses[day][x.of] = n
+	}
+	for day, n := range checkedOut {
+		a.Checkouts[day.name()] = n
 	}
 	return a
 }
 
-// gmtDay is the day of a moment, as Ahead has it.
-func gmtDay(t Time) string { return t.Std().UTC().Format(time.DateOnly) }
+// name is the day as Ahead has it.
+func (d Day) name() string { return d.Std().UTC().Format(time.DateOnly) }

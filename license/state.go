@@ -217,17 +217,9 @@ func (s *State) EachActive(f func(*Active) bool) {
 // Mirrored names every user, product and license of the mirror, and those of which
 // the cloud said what could not be understood, in no order; some perhaps twice.
 func (s *State) Mirrored() []Key {
-	keys := make([]Key, 0, s.users+len(s.products)+len(s.licenses))
-	for id, p := range s.people {
-		if p.mirrored {
-			keys = append(keys, Key{KeyUser, string(id)})
-		}
-	}
+	keys := slices.Concat(s.MirroredOf(KeyUser), s.MirroredOf(KeyLicense))
 	for id := range s.products {
 		keys = append(keys, Key{KeyProduct, string(id)})
-	}
-	for id := range s.licenses {
-		keys = append(keys, Key{KeyLicense, string(id)})
 	}
 	for _, q := range s.quarantined {
 		if q.Kind != KeyHead {
