@@ -97,7 +97,8 @@ func authorityAct(f Fact) (act, bool) {
 	return act{}, false
 }
 
-// IsAct reports whether a fact is in the audit trail.
+// IsAct reports whether a fact is in the audit trail: for the store's test that holds each fact
+// which names somebody to be there, or to be left out on purpose.
 func IsAct(f Fact) bool {
 	_, is := actOf(f)
 	return is

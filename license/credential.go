@@ -50,7 +50,7 @@ const (
 	// TokenKept is how long a token is remembered that is over, so that whoever shows it is told
 	// that; of many, no more than MaxTokensOfAPI are.
 	TokenKept = 7 * 24 * time.Hour
-	// UseEvery is how long it takes until a use is noted anew: of a sign-in, and of a token.
+	// How long it takes until a use is noted anew: of a sign-in, and of a token.
 	SignInUseEvery = 5 * time.Minute
 	TokenUseEvery  = time.Hour
 )
@@ -64,7 +64,7 @@ type Credential struct {
 	By     string         `cbor:"5,keyasint,omitempty"` // who made it
 	Since  Time           `cbor:"6,keyasint,omitempty"`
 	Until  Time           `cbor:"7,keyasint,omitempty"`
-	Used   Time           `cbor:"8,keyasint,omitempty"` // last, to UseEvery
+	Used   Time           `cbor:"8,keyasint,omitempty"` // last, to SignInUseEvery or TokenUseEvery
 	// Scopes are what an API token is good for, of what its role allows; zero: all of it.
 	Scopes TokenScopes `cbor:"431,keyasint,omitempty"`
 }

@@ -10,7 +10,7 @@ type Entry struct {
 // CheckOut, Return, EndCheckout, RemindCheckout, WriteOff, CheckInConfirmed,
 // Release, Wait, EndWait, EndReservation, Mirror, Link, Configure, Confirm,
 // Conflict, Refused, UsageSent, Found, Move, Block, Unblock, ReleaseUser, SignOut,
-// RemindTerm, Remind, Request, WarnEnding, LetGo, Decline, Offer, WouldRefuse,
+// RemindTerm, Remind, Request, WarnEnding, LetGo, Decline, Offer, WouldRefuse, Report, KeepPosting,
 // IssueToken, Join, Enroll, RemoveNode, Resume, Reread, AcceptRestore,
 // HoldBack, AcceptShrink, AcceptTime, RaiseLevel, SettleUsage,
 // NoteBacklog, ExportUsage, ReceiveUsage, Import, NoteLockout, Maintain,

@@ -210,7 +210,7 @@ func (s *State) Keys() []Key {
 
 // Record returns the record under k: a *Head, *User, *Product, *License, *Active,
 // *Tombstone, *Bar, *PoolUse, *Node, *JoinToken, *Credential, *LocalAccount, *Quarantined,
-// *SetAside, *Export, *MachineKeys, *Learned or *Veil, to be encoded at once and not kept. Nil: there is none.
+// *SetAside, *Export, *MachineKeys, *Learned, *Revocation or *Veil, to be encoded at once and not kept. Nil: there is none.
 func (s *State) Record(k Key) any {
 	switch k.Kind {
 	case KeyHead:
