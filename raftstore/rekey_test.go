@@ -150,9 +150,17 @@ func TestTheSiteCAIsReplacedWhileTheClusterWorks(t *testing.T) {
 	if got := len(s.nodes["n4"].cfg.Keys.CAs()); got != 2 && s.leader().rekeyNow().Going() {
 		t.Errorf("who joins meanwhile trusts %d CAs, want both", got)
 	}
+	// A token of before tells nobody the secret any more, and whoever has that is refused.
 	s.folder("n5")
-	if _, err := Join(limited(t), s.joinConfig("n5", "127.0.0.1:1", open)); err == nil {
-		t.Error("a token of before lets a machine in")
+	void := open
+	void.Pin = leader.cfg.Keys.Newest()
+	for want, token := range map[string]Token{"was replaced since": open, string(license.TokenExpired): void} {
+		eventually(t, func() error {
+			if _, err := Join(limited(t), s.joinConfig("n5", "127.0.0.1:1", token)); err == nil || !strings.Contains(err.Error(), want) {
+				return fmt.Errorf("a token of before: got %v, want %s", err, want)
+			}
+			return nil
+		})
 	}
 	s.do(start(2, 2, "WS-2"))
 
