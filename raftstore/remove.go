@@ -139,8 +139,12 @@ func (s *Store) removeHere(ctx context.Context, r Removal) error {
 	return err
 }
 
-// recordWithin is how long a removal waits for members to be put on record.
-const recordWithin = 5 * time.Second
+// recordWithin is how long a removal waits for members to be put on record, and recordEvery how
+// often it tries: what cannot be put there is told of each time.
+const (
+	recordWithin = 5 * time.Second
+	recordEvery  = 200 * time.Millisecond
+)
 
 // record puts the members on record, all but one, as far as they are here, and says who is
 // missing. In a cluster that has just begun it is nobody yet.
@@ -163,7 +167,7 @@ func (s *Store) record(ctx context.Context, names []string, but string) (missing
 		select {
 		case <-ctx.Done():
 			return missing
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(recordEvery):
 		}
 	}
 }
