@@ -61,13 +61,21 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, begin func(Backup)) (Ba
 		return b, fmt.Errorf("making a backup: %w", err)
 	}
 	err := s.disk.view(func(txn *badger.Txn) error {
-		if err := b.describe(txn, s.codec); err != nil {
+		pos, err := readPosition(txn, s.codec)
+		if err != nil {
+			return err
+		}
+		noted, err := readNotes(txn, pos)
+		if err != nil {
+			return err
+		}
+		if err := b.describe(txn, pos, &noted.young, s.codec); err != nil {
 			return err
 		}
 		if begin != nil {
 			begin(b)
 		}
-		return b.write(ctx, txn, s.codec, w)
+		return b.write(ctx, txn, &noted.young, s.codec, w)
 	})
 	if err == nil {
 		err = s.disk.sound() // what was written may lack what follows a damaged block
@@ -108,12 +116,8 @@ func (s *Store) handleCommitted(ctx context.Context) ([]byte, error) {
 	return s.codec.enc.Marshal(committed{s.fsm.applied.get()})
 }
 
-// describe fills in what the state on disk says.
-func (b *Backup) describe(txn *badger.Txn, c *codec) error {
-	pos, err := readPosition(txn, c)
-	if err != nil {
-		return err
-	}
+// describe fills in what the state on disk says, at its position and with its notes.
+func (b *Backup) describe(txn *badger.Txn, pos position, noted *notes, c *codec) error {
 	if pos.Index == 0 {
 		return errors.New("there is nothing in this node's state yet")
 	}
@@ -141,11 +145,7 @@ func (b *Backup) describe(txn *badger.Txn, c *codec) error {
 	if err != nil {
 		return err
 	}
-	noted, err := readNotes(txn, pos)
-	if err != nil {
-		return err
-	}
-	return b.each(txn, &noted.young, badger.IteratorOptions{}, func(key []byte, _ readValue) error {
+	return b.each(txn, noted, badger.IteratorOptions{}, func(key []byte, _ readValue) error {
 		records, events, err := inKey(key)
 		b.Records, b.Events = b.Records+records, b.Events+events
 		return err
@@ -179,7 +179,7 @@ func (b *Backup) each(txn *badger.Txn, noted *notes, o badger.IteratorOptions, f
 	})
 }
 
-func (b *Backup) write(ctx context.Context, txn *badger.Txn, c *codec, to io.Writer) error {
+func (b *Backup) write(ctx context.Context, txn *badger.Txn, noted *notes, c *codec, to io.Writer) error {
 	head, err := c.enc.Marshal(*b)
 	if err != nil {
 		return fmt.Errorf("encoding the header: %w", err)
@@ -187,15 +187,7 @@ func (b *Backup) write(ctx context.Context, txn *badger.Txn, c *codec, to io.Wri
 	w := pairWriter{w: bufio.NewWriterSize(to, 256<<10), sum: sha256.New()}
 	w.write([]byte(backupMagic))
 	w.sized(head)
-	pos, err := readPosition(txn, c)
-	if err != nil {
-		return err
-	}
-	noted, err := readNotes(txn, pos)
-	if err != nil {
-		return err
-	}
-	err = b.each(txn, &noted.young, badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256}, func(key []byte, value readValue) error {
+	err = b.each(txn, noted, badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256}, func(key []byte, value readValue) error {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
