@@ -398,7 +398,8 @@ func (m *mux) who(name string) (caller, bool) {
 	return caller{}, false
 }
 
-// recheck ends the connections of nodes that are not of the cluster any more.
+// recheck ends the connections of nodes that are not of the cluster any more, and keeps no
+// room for strangers where they were.
 func (m *mux) recheck() {
 	m.mu.Lock()
 	var all []net.Conn
@@ -408,7 +409,16 @@ func (m *mux) recheck() {
 			all, callers = append(all, c), append(callers, *who)
 		}
 	}
+	met := make([]caller, 0, len(m.known))
+	for _, k := range m.known {
+		met = append(met, k.caller)
+	}
 	m.mu.Unlock()
+	for _, who := range met {
+		if err, _ := m.vet(who); err != nil {
+			m.moveOut(who)
+		}
+	}
 	for i, c := range all {
 		if err, _ := m.vet(callers[i]); err != nil {
 			m.log.Info("a peer connection is ended", "peer", callers[i].name, "err", err)

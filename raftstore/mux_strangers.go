@@ -90,6 +90,15 @@ func (m *mux) expect(addresses []string) {
 	m.mu.Unlock()
 }
 
+// moveOut forgets where a node has been connected, unless another has come in its place.
+func (m *mux) moveOut(who caller) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.known[who.name]; k != nil && k.caller == who {
+		k.from, k.at = netip.Addr{}, netip.Addr{}
+	}
+}
+
 // addrOf is where the other end of a connection is, without its port; the zero Addr: it
 // cannot be told.
 func addrOf(c net.Conn) netip.Addr {
