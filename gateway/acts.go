@@ -122,7 +122,6 @@ func (r *request) word(from string) bool {
 	case r.NoteKeys != nil: // which keys an issuer shows it: the others have theirs from the issuer, too
 		return strings.EqualFold(r.NoteKeys.Node, from)
 	case r.Refresh != nil: // a look at the vendor's changes
-	case r.Reach != nil: // how far the site is
 	case r.UseCredential != nil: // that one was used, which lengthens no life
 	default:
 		return false

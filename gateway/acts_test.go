@@ -72,7 +72,7 @@ func TestANodeCertificateIsNoAdministrator(t *testing.T) {
 			}
 		}
 		// Of sessions and checkouts that are not there, nothing can be ended.
-		wantWords := []string{"StartRelayed", "Stop", "Return", "UseCredential", "Refresh", "Reach", "SeeKey", "WouldRefuse", "Observe", "Refused", "Report", "KeepPosting", "ImportCheckout", "NoteAct", "NoteLockout", "NoteKeys", "NoteAlert", "Learn", "NoteRevoked"}
+		wantWords := []string{"StartRelayed", "Stop", "Return", "UseCredential", "Refresh", "SeeKey", "WouldRefuse", "Observe", "Refused", "Report", "KeepPosting", "ImportCheckout", "NoteAct", "NoteLockout", "NoteKeys", "NoteAlert", "Learn", "NoteRevoked"}
 		slices.Sort(words)
 		slices.Sort(wantWords)
 		if !slices.Equal(words, wantWords) {

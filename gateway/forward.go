@@ -48,7 +48,6 @@ type request struct {
 	SignOut            *license.SignOut            `json:"sign_out,omitempty"`
 
 	Refresh *refresh `json:"refresh,omitempty"`
-	Reach   *reach   `json:"reach,omitempty"`
 
 	AcceptRestore *license.AcceptRestore `json:"accept_restore,omitempty"`
 

@@ -35,6 +35,9 @@ type Log interface {
 	// has been applied: what View shows then is as fresh as a write. ErrNotLeader
 	// otherwise.
 	Fresh(ctx context.Context) error
+	// CatchUp returns once this node, leading or not, has applied everything that was
+	// committed at the call. ErrNoLeader: there is nobody to say how much that is.
+	CatchUp(ctx context.Context) error
 	// View reads the applied state. f must not keep or change anything of it.
 	View(f func(s *license.State))
 	// Now is the cluster's time: what a command proposed now would be stamped.

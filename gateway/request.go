@@ -84,6 +84,11 @@ func (g *Gateway) Renew(ctx context.Context, r []license.Renewal) ([]license.Lea
 // leader's. f must not keep or change anything of it.
 func (g *Gateway) View(f func(*license.State)) { g.log.View(f) }
 
+// CatchUp returns once this node knows everything that its site knew when it was called: that
+// takes a leader. A node that plays its log again, or has just joined, knows its site by name
+// long before.
+func (g *Gateway) CatchUp(ctx context.Context) error { return g.log.CatchUp(ctx) }
+
 // Now is the cluster's time, on this node's clock since the last entry it knows.
 func (g *Gateway) Now() license.Time { return g.log.Now() }
 
@@ -173,8 +178,6 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 		out, err = g.log.Propose(ctx, *r.ReleaseUser)
 	case r.Refresh != nil:
 		err = g.refresh(ctx)
-	case r.Reach != nil:
-		err = g.log.Fresh(ctx)
 	case r.SignOut != nil:
 		out, err = g.log.Propose(ctx, *r.SignOut)
 	case r.WouldRefuse != nil:

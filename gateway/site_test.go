@@ -99,6 +99,8 @@ func (l *soloLog) Fresh(context.Context) error {
 	return nil
 }
 
+func (l *soloLog) CatchUp(context.Context) error { return nil }
+
 func (l *soloLog) View(f func(*license.State)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -53,7 +53,7 @@ func (b Backup) Pairs() uint64 { return b.Records + b.Events }
 // will be in it, before the first byte.
 func (s *Store) Backup(ctx context.Context, w io.Writer, begin func(Backup)) (Backup, error) {
 	b := Backup{Cluster: s.identity.Cluster, Node: s.cfg.Node, Program: s.cfg.Version, Made: license.TimeOf(s.cfg.Clock())}
-	b.Current = s.catchUp(ctx) == nil
+	b.Current = s.current(ctx)
 	if err := s.Flush(ctx); err != nil {
 		return b, fmt.Errorf("making a backup: %w", err)
 	}
@@ -86,11 +86,16 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, begin func(Backup)) (Ba
 	return b, nil
 }
 
-// catchUp returns once everything is applied here that the leader had committed when
-// it was asked.
-func (s *Store) catchUp(ctx context.Context) error {
+// current waits until this node has caught up, and reports whether it has.
+func (s *Store) current(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, catchUpLimit)
 	defer cancel()
+	return s.CatchUp(ctx) == nil
+}
+
+// CatchUp returns once everything is applied here that the leader had committed when
+// it was asked, after the call. ErrNoLeader: there is none.
+func (s *Store) CatchUp(ctx context.Context) error {
 	return s.atLeader(ctx, true, s.Fresh, func(ctx context.Context, p *peer) error {
 		var c committed
 		if err := p.ask(ctx, methodCommitted, struct{}{}, &c); err != nil {

@@ -131,6 +131,23 @@ func TestABackupRightAtTheStartWaitsForTheLeader(t *testing.T) {
 	}
 }
 
+// A follower knows what was answered before it was asked to catch up, however shortly before.
+func TestANodeThatHasCaughtUpKnowsWhatWasAnswered(t *testing.T) {
+	c := newCluster(t, nil)
+	const starts = 50
+	c.do(fill(starts))
+	f := c.follower()
+	for i := range starts {
+		c.do(start(i, i, "WS-1"))
+		eventually(t, func() error { return f.CatchUp(limited(t)) }) // the leader may change meanwhile
+		f.View(func(st *license.State) {
+			if st.Session(testID(i)) == nil {
+				t.Errorf("session %d is not known", i)
+			}
+		})
+	}
+}
+
 // Where no leader can be asked, a node still gives what it has, and says so.
 func TestABackupWithoutALeaderSaysThatItMayLackSomething(t *testing.T) {
 	c := newCluster(t, nil)

@@ -41,6 +41,10 @@ func (l *nodeLog) Fresh(ctx context.Context) error {
 	return translate(l.store.Load().Fresh(ctx))
 }
 
+func (l *nodeLog) CatchUp(ctx context.Context) error {
+	return translate(l.store.Load().CatchUp(ctx))
+}
+
 func (l *nodeLog) View(f func(*license.State)) { l.store.Load().View(f) }
 
 // tryView is false until the store is there, too.
