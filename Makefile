@@ -5,7 +5,7 @@ TORTURE  ?= 1h
 SEED     ?= 0
 BENCH    ?= .
 
-.PHONY: help check test race history nemesis torture twin demo bench bench-peers build fuzz
+.PHONY: help check test race history nemesis torture twin demo bench bench-peers build fuzz pictures
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s  %s\n", $$1, $$2}'
@@ -47,3 +47,6 @@ fuzz: ## every fuzzer for FUZZTIME (30s)
 	@set -e; grep -rHo '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | while IFS=: read -r file name; do \
 		$(GO) test -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$(dirname "$$file")" </dev/null; \
 	done
+
+pictures: ## the pictures of the guides, docs/operator/images, by Chromium
+	SITEGATE_TEST_BROWSER=1 SITEGATE_TEST_GUIDES=$(CURDIR)/docs/operator/images $(GO) test -count=1 -run PicturesOfTheGuides ./integration/browser

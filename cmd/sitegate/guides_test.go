@@ -2,6 +2,7 @@ package main
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -165,6 +166,23 @@ func TestGuidesLinksLeadSomewhere(t *testing.T) {
 	}
 	if seen < 40 {
 		t.Errorf("%d links found in the guides: this test does not look right", seen)
+	}
+}
+
+// Every picture is in a guide, and none is large.
+func TestGuidesShowTheirPictures(t *testing.T) {
+	all := strings.Join(slices.Collect(maps.Values(guides(t))), "")
+	pictures, err := os.ReadDir(filepath.Join("..", "..", "docs", "operator", "images"))
+	if err != nil || len(pictures) == 0 {
+		t.Fatalf("there are no pictures: %v", err)
+	}
+	for _, x := range pictures {
+		if info, err := x.Info(); err != nil || info.Size() > 100<<10 {
+			t.Errorf("%s: %v, or more than 100 KB", x.Name(), err)
+		}
+		if !strings.Contains(all, "](images/"+x.Name()+")") {
+			t.Errorf("no guide shows %s", x.Name())
+		}
 	}
 }
 

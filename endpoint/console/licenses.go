@@ -22,7 +22,11 @@ func licenses(v *visit) (*page, error) {
 		v.choice("state", "license", "unassigned", "not-found", "never-used", "ending", "ended"), v.productFilter(products.Items))}
 	p.Search.Count = v.t("count", v.number(l.Total))
 	if v.who.May(Admin) {
-		p.Actions = []link{{Text: v.t("import.title"), Href: at(importPath)}}
+		if follows, err := v.followsFeed(); err != nil {
+			return nil, err
+		} else if !follows {
+			p.Actions = []link{{Text: v.t("import.title"), Href: at(importPath)}}
+		}
 	}
 	s := section{ID: "licenses", Heading: v.t("licenses.heading"), Table: v.licenseTable(l.Items), Empty: v.t("licenses.empty"), Next: v.more("licenses", "after", l.Next)}
 	if state := v.r.URL.Query().Get("state"); has("licenses.note." + state) {

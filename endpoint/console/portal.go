@@ -18,13 +18,18 @@ const maxPortalForm = api.MaxPortalBytes/3*4 + maxForm
 
 const importPath = "mirror/import"
 
+// followsFeed reports whether the cloud's feed is where the mirror is from: then nothing is
+// imported.
+func (v *visit) followsFeed() (bool, error) {
+	s, err := v.status()
+	return err == nil && s.Mirror.Cursor != "", err
+}
+
 // seeImport asks for what the vendor's portal exports.
 func seeImport(v *visit) (*subject, error) {
-	s, err := v.status()
-	if err != nil {
+	if follows, err := v.followsFeed(); err != nil {
 		return nil, err
-	}
-	if s.Mirror.Cursor != "" {
+	} else if follows {
 		return nil, &gone{"feed"}
 	}
 	return &subject{title: v.t("import.title"), does: []string{v.t("import.does.1"), v.t("import.does.2"), v.t("import.does.3")}, multi: true,

@@ -166,6 +166,9 @@ func TestASiteWithAFeedImportsNothing(t *testing.T) {
 	if w := visitPage(newTestConsole(t, s, admin), "GET", importPath, "en", nil); w.Code != 410 || !strings.Contains(w.Body.String(), "follows the cloud’s feed") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
+	if w := visitPage(newTestConsole(t, s, admin), "GET", "licenses", "en", nil); strings.Contains(w.Body.String(), importPath) {
+		t.Error("the licenses lead to where there is nothing to do")
+	}
 	operator := newTestConsole(t, full(), Administrator{Name: "otto", Role: Operator})
 	if w := visitPage(operator, "POST", importPath, "en", url.Values{"kept": {"x"}}); w.Code != 403 {
 		t.Errorf("an operator imports: %d", w.Code)

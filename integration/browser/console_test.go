@@ -170,7 +170,7 @@ var consolePages = []struct{ path, shows string }{
 	{"usage", "Records waiting"}, {"usage/pooled", "no pooled use could have been"}, {"rollout", "Would have been refused"}, {"rollout/bypass", "The vendor’s cloud still decides"},
 	{"cluster", "node1"}, {"cluster/backup/file", "sitegate backup verify"}, {"connectivity", "Last contact"}, {"settings", "waits for a restart"},
 	{"audit", "Last hash"}, {"audit/verify", "The audit trail holds."}, {"connectivity/doctor", "which hop is to blame"},
-	{"checkouts/bulk", "Every row is checked first"}, {"cluster/join", "It is shown once"}, {"users/" + emulator.UserA + "/block", "What this does"}, {"nowhere", "There is no such page"},
+	{"checkouts/bulk", "Every row is checked first"}, {"cluster/join", "It is shown once"}, {"users/" + emulator.UserA + "/block", "What this does"}, {"mirror/import", "follows the cloud’s feed"}, {"nowhere", "There is no such page"},
 }
 
 // The console of a node shows at once what happens on another, what it is for can be done
