@@ -34,7 +34,7 @@ var layers = map[string]layer{
 	"raftstore/wal/crashfs": {may: []string{"raftstore/wal"}, why: "a disk that loses its power is a disk for the log, and no more"},
 	"gateway":               {may: []string{"license", "notice"}, why: "what a node does names the small interfaces it needs (Log, Cloud); cmd/sitegate plugs raftstore and upstream in"},
 	"endpoint":              {may: []string{"gateway", "notice", "phrase", "license", "api", "upstream/cloudapi", "endpoint/roster", "report", "portal"}, why: "what comes in asks the gateway, and never the log or the cloud behind its back"},
-	"endpoint/console":      {may: []string{"phrase", "api"}, mod: []string{"github.com/google/uuid", "golang.org/x/text/encoding/charmap"}, std: true, why: "a page shows what the API answers, and nothing that it does not"},
+	"endpoint/console":      {may: []string{"phrase", "api", "report"}, mod: []string{"github.com/google/uuid", "golang.org/x/text/encoding/charmap"}, std: true, why: "a page shows what the API answers, and nothing that it does not"},
 	"endpoint/roster":       {may: []string{"license", "notice"}, std: true, why: "what is open is read of the state and its notices alone"},
 	"configs":               {may: []string{"license", "upstream/cloudapi", "upstream/egress"}, why: "settings are values; egress reads secrets, so that check and serve agree on them"},
 	"portal":                {may: []string{"api", "phrase"}, mod: []string{"golang.org/x/text"}, std: true, why: "what the vendor's portal exports is read alike for the command line and the API"},

@@ -255,7 +255,7 @@ func TestPeriods(t *testing.T) {
 		}
 	}
 	for ms, want := range map[int64]string{0: "< 1 min", 29_000: "< 1 min", 61_000: "1 min", 3 * 3_600_000: "3 h 0 min", 26*3_600_000 + 60_000: "26 h 1 min"} {
-		if got := lasted(ms); got != want {
+		if got := Lasted(ms); got != want {
 			t.Errorf("%d ms: got %s, want %s", ms, got, want)
 		}
 	}

@@ -39,7 +39,7 @@ func Text(to io.Writer, r api.Report, lang phrase.Lang) error {
 		if l.Times == 0 {
 			t.say("link-up")
 		} else {
-			t.say("link-down", l.Times, lasted(l.DownMS), lasted(l.LongestMS))
+			t.say("link-down", l.Times, Lasted(l.DownMS), Lasted(l.LongestMS))
 		}
 	}
 	t.section("alerts", len(r.Alerts))
@@ -117,8 +117,9 @@ func nameOf(list []api.ReportProduct, id string) string {
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 
-// lasted is a time as people say it.
-func lasted(ms int64) string {
+// Lasted is how long something lasted, in milliseconds, as people say it: in hours and
+// minutes.
+func Lasted(ms int64) string {
 	d := (time.Duration(ms) * time.Millisecond).Round(time.Minute)
 	if d < time.Minute {
 		return "< 1 min"

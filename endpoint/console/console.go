@@ -116,6 +116,7 @@ func New(cfg Config) (*Console, error) {
 	c.mux.HandleFunc("GET "+Base+"audit.csv", c.auditCSV)
 	c.mux.HandleFunc("GET "+Base+"usage.csv", c.usageCSV)
 	c.mux.HandleFunc("GET "+Base+"usage.json", c.usageJSON)
+	c.mux.HandleFunc("GET "+Base+"report.csv", c.reportCSV)
 	c.mux.HandleFunc(Base, c.missing)
 	return c, nil
 }

@@ -26,11 +26,12 @@ import (
 // site answers as the API does, with what it was given, and remembers what it was told to do.
 type site struct {
 	mu      sync.Mutex
-	answers map[string]any // by path
-	posted  []string       // path and body
-	looked  map[string]int // how often each path was asked for by GET
-	problem *api.Problem   // of every POST
-	stale   string         // only what has seen this is not stale; empty: everything
+	answers map[string]any                      // by path
+	posted  []string                            // path and body
+	looked  map[string]int                      // how often each path was asked for by GET
+	problem *api.Problem                        // of every POST
+	heard   func(path string, query url.Values) // nil: nobody listens
+	stale   string                              // only what has seen this is not stale; empty: everything
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -53,6 +54,9 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.posted = append(s.posted, r.URL.Path+" "+string(body))
 	} else {
 		s.looked[r.URL.Path]++
+		if s.heard != nil {
+			s.heard(r.URL.Path, r.URL.Query())
+		}
 	}
 	answer, there := s.answers[r.URL.Path]
 	if !there {
@@ -63,6 +67,9 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		_ = json.NewEncoder(w).Encode(api.Problem{Code: "not-found", Status: 404, Title: "Not there", Detail: r.URL.Path})
 		return
+	}
+	if p, is := answer.(api.Problem); is {
+		w.WriteHeader(p.Status)
 	}
 	_ = json.NewEncoder(w).Encode(answer)
 }
@@ -116,6 +123,7 @@ func full() *site {
 		api.PathBlocks:                api.List[api.Block]{Items: []api.Block{{Machine: &api.Machine{Name: nasty}, By: nasty, Since: then}}},
 		api.PathPeaks:                 api.List[api.Peak]{Items: []api.Peak{{Day: then.Truncate(24 * time.Hour), Product: "p", Name: nasty, Machines: 12, At: then, Pooled: 3}}},
 		api.PathTrend:                 api.List[api.TrendMark]{Items: []api.TrendMark{{At: then.Add(-time.Hour), Sessions: 3, Checkouts: 1}, {At: then, Sessions: 7, Checkouts: 2}}},
+		api.PathReport:                reportOfAll(),
 		api.PathReminders:             api.List[api.Reminder]{Items: []api.Reminder{{Kind: "pooled", Text: nasty, License: "l-2", Product: "p", User: "u-1", Days: 12, Since: then}}, Next: "5 l-2"},
 		api.PathSiteAudit: api.SiteAuditList{Items: []api.AuditRecord{{Number: 7, At: then, What: "blocked", By: "w-1", ByName: nasty, Via: "socket", User: "u-1", UserName: nasty, NoteText: nasty, About: nasty, Count: 2, From: "10.0.0.1"}},
 			Next: "7", Trail: api.AuditTrail{Number: 7, Since: then, Hash: "00ff"}},
@@ -129,7 +137,7 @@ func full() *site {
 }
 
 // everywhere are the paths of all pages and forms, with something to be seen on each.
-var everywhere = []string{"", "refusals", "checkouts", "users", "users/u-1", "users/u-1?reason=ticket", "machine?name=WS-1&id=m-1&reason=ticket", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "rollout",
+var everywhere = []string{"", "refusals", "checkouts", "users", "users/u-1", "users/u-1?reason=ticket", "machine?name=WS-1&id=m-1&reason=ticket", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "report", "report?period=month&names=true&from=2026-11-01", "rollout",
 	"cluster", "connectivity", "settings", "audit", "audit/verify", "connectivity/doctor", "sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/free", "users/u-1/free", "users/u-1/unblock", "machine/block?name=WS-1",
 	"licenses/l-1/move", "checkouts/bulk", "cluster/join", "cluster/drain", "cluster/step-down", "cluster/nodes/n2/remove", "cluster/backup", "cluster/backup/file", "rollout/bypass", "rollout/bypass/over", "mirror/import"}
 

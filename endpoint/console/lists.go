@@ -24,9 +24,13 @@ func (v *visit) query(names ...string) url.Values {
 	return q
 }
 
-// searching is the form that narrows a list.
+// searching is the form that narrows a list: by words, where there is a label for them, and
+// by filters.
 func (v *visit) searching(path, label string, filters ...filter) *search {
-	s := &search{Action: at(path), Label: v.t(label), Value: clean(v.r.URL.Query().Get("q")), Filters: filters}
+	s := &search{Action: at(path), Filters: filters}
+	if label != "" {
+		s.Label, s.Value = v.t(label), clean(v.r.URL.Query().Get("q"))
+	}
 	for i := range s.Filters {
 		chosen := v.r.URL.Query().Get(s.Filters[i].Name)
 		for j := range s.Filters[i].Options {

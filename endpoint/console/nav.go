@@ -29,6 +29,7 @@ func (c *Console) pages() []pageOf {
 		{"capped", "capped", capped},
 		{"usage", "usage", usage},
 		{"usage/pooled", "usage", pooled},
+		{"report", "report", reported},
 		{"rollout", "rollout", rollout},
 		{"cluster", "cluster", cluster},
 		{"connectivity", "connectivity", connectivity},
@@ -46,7 +47,7 @@ func (v *visit) navigation(here string) []group {
 		pages []string
 	}{
 		{"watch", []string{"now", "refusals", "checkouts", "capped"}},
-		{"account", []string{"licenses", "users", "machines", "usage"}},
+		{"account", []string{"licenses", "users", "machines", "usage", "report"}},
 		{"gateway", []string{"cluster", "connectivity", "rollout", "settings", "audit"}},
 	} {
 		group := group{Text: v.t("group." + g.key)}

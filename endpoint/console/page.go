@@ -53,14 +53,17 @@ type line struct {
 
 // search is what a list is narrowed by.
 type search struct {
-	Action, Label, Value string
+	Action, Label, Value string // Label is that of words; empty: none are searched for
 	Filters              []filter
 	Count                string
 }
 
+// filter is one choice of some, or a day.
 type filter struct {
 	Name, Label string
 	Options     []option
+	Day         bool
+	Value       string // of a day, as 2026-11-21
 }
 
 type option struct {

@@ -121,6 +121,11 @@ func TestUsageIsAFileToo(t *testing.T) {
 	if page := visitPage(c, "GET", "usage?days=30&product=p&q=x", "en", nil).Body.String(); !strings.Contains(page, `href="/console/usage.csv?days=30&amp;product=p"`) || !strings.Contains(page, `href="/console/usage.json?days=30&amp;product=p"`) {
 		t.Errorf("the page does not lead to its files: %s", page)
 	}
+	for _, lang := range []string{"en", "fr", "de"} {
+		if page := visitPage(c, "GET", "usage", lang, nil).Body.String(); strings.Contains(page, `name="q"`) || !strings.Contains(page, `name="days"`) {
+			t.Errorf("in %s it searches for words, or has no filters: %s", lang, page)
+		}
+	}
 	w := visitPage(c, "GET", "usage.csv?days=30", "en", nil)
 	want := "day,product,name,machines,at,pooled,pooled_at\n2026-11-21,p,'=1+1,12,2026-11-21T10:15:00Z,3,2026-11-21T10:15:00Z\n"
 	if w.Code != 200 || w.Body.String() != want || w.Header().Get("Content-Disposition") != `attachment; filename=usage.csv` {

@@ -36,7 +36,7 @@ func usage(v *visit) (*page, error) {
 		return nil, err
 	}
 	days := filter{Name: "days", Label: v.t("usage.days"), Options: []option{{Value: "", Label: v.t("usage.days.7")}, {Value: "30", Label: v.t("usage.days.30")}, {Value: "90", Label: v.t("usage.days.90")}}}
-	p := &page{Title: v.t("usage.title"), Lead: v.t("usage.lead"), Search: v.searching("usage", "now.search", days, v.productFilter(products.Items))}
+	p := &page{Title: v.t("usage.title"), Lead: v.t("usage.lead"), Search: v.searching("usage", "", days, v.productFilter(products.Items))}
 	backlog := stat{Label: v.t("usage.waiting"), Value: v.number(int(min(s.Usage.Waiting, 1<<31)))}
 	if s.Usage.Backlog != api.BacklogOK {
 		backlog.Tone, backlog.Sub = "warn", v.t("backlog."+s.Usage.Backlog)
