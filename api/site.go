@@ -107,7 +107,7 @@ type HistoryItem struct {
 	Seq         uint64    `json:"seq"`
 	At          time.Time `json:"at"`
 	Kind        string    `json:"kind"` // of a notice, refused or would-refuse
-	Text        string    `json:"text"` // a sentence
+	Text        string    `json:"text"` // a sentence about the user; what they were told is quoted
 	User        string    `json:"user,omitempty"`
 	Name        string    `json:"name,omitempty"`
 	Machine     *Machine  `json:"machine,omitempty"`

@@ -203,6 +203,8 @@ func TestRefusalsAreListed(t *testing.T) {
 	}
 	if got := strings.Join(kinds, " "); !strings.HasPrefix(got, "free refused refused granted") {
 		t.Errorf("what happened to ada is %s", got)
+	} else if free, refused := h.Items[0].Text, h.Items[1].Text; !strings.HasSuffix(free, `was closed on "WS-101": the license of Ada is free.`) || !strings.Contains(refused, `: "`) {
+		t.Errorf("it is told to ada: %s %s", free, refused)
 	}
 	r.look(t, 200, "/v1/site/history?by=ida&reason=ticket+7&machine=WS-303", &h)
 	if len(h.Items) != 1 || h.Items[0].Kind != "refused" {

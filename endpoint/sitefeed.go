@@ -123,7 +123,7 @@ func (e *Endpoint) siteWord(c notice.Conflated, lang phrase.Lang) api.Notice {
 		}
 	}
 	n.About = license.UserID(e.name(nil, "user", string(n.About)))
-	w := e.word(&n, lang, false)
+	w := e.worded(&n, lang, false, true)
 	if c.Times > 1 {
 		w.Times = c.Times
 	}

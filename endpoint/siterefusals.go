@@ -214,7 +214,7 @@ func (e *Endpoint) happened(c *call, event license.Event, user license.UserID, m
 			return out, false
 		}
 		x := e.shownRefusal(c, event, r)
-		out.Kind, out.Text, who, machine, product = "refused", x.Title+": "+x.Detail, r.user, r.machine, r.denial.Product
+		out.Kind, out.Text, who, machine, product = "refused", x.Title+": "+phrase.Quoted(c.lang, x.Detail), r.user, r.machine, r.denial.Product
 		if r.observed {
 			out.Kind = "would-refuse"
 		}

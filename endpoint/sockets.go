@@ -299,8 +299,15 @@ func (ss *sockets) frame(n *notice.Notice, lang phrase.Lang, mine bool) []byte {
 	return f
 }
 
-// word makes a notice the API's, with its sentence.
+// word makes a notice the API's, with its sentence to whom it is for; mine: on the very
+// machine that it speaks of.
 func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Notice {
+	return e.worded(n, lang, mine, false)
+}
+
+// worded is word, or with site the sentence of who administers the site, in which the user
+// is somebody else.
+func (e *Endpoint) worded(n *notice.Notice, lang phrase.Lang, mine, site bool) *api.Notice {
 	product, about := "", ""
 	if n.Product != "" || n.About != "" {
 		e.gw.View(func(s *license.State) {
@@ -325,7 +332,7 @@ func (e *Endpoint) word(n *notice.Notice, lang phrase.Lang, mine bool) *api.Noti
 		out.Reminders = &api.ReminderCounts{UserNotFound: int(c.Missing), Ending: int(c.Ending), Unassigned: int(c.Unassigned),
 			NeverUsed: int(c.NeverUsed), Pooled: int(c.Pooled), PooledDays: int(c.PooledDays)}
 	}
-	out.Text = phrase.Notice(lang, phrase.Told{Kind: out.Kind, Reason: n.Reason, Mine: mine, Product: product,
+	out.Text = phrase.Notice(lang, phrase.Told{Kind: out.Kind, Reason: n.Reason, Mine: mine, Site: site, Product: product,
 		Machine: n.Machine, By: n.By, Note: n.Note, From: n.From, Until: n.Until, Now: n.Until != 0 && n.Until <= n.At, About: about, Counts: n.Counts, Node: n.Node, Proxy: n.Proxy, Issuer: n.Issuer})
 	return out
 }

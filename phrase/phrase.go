@@ -116,6 +116,7 @@ type Told struct {
 	Kind    string // a kind of notice
 	Reason  string // of its ending
 	Mine    bool   // it is read on the very machine it is said to
+	Site    bool   // it is read by who administers the site, of the user it is about
 	Product string
 	Machine license.Machine
 	By      string
@@ -149,7 +150,7 @@ func sentence(notices map[string]string, t Told) string {
 			for _, variant := range []struct {
 				text string
 				fits bool
-			}{{"/now/mine", now && t.Mine}, {"/mine", t.Mine}, {"/now", now}, {"", true}} {
+			}{{"/now/mine", now && t.Mine}, {"/mine", t.Mine}, {"/now/site", now && t.Site}, {"/site", t.Site}, {"/now", now}, {"", true}} {
 				if said := notices[key+variant.text]; variant.fits && said != "" && !(now && strings.Contains(said, "{until}")) {
 					return key + variant.text
 				}
@@ -185,6 +186,12 @@ type Matter struct {
 	Until   license.Time
 	Since   license.Time
 	Days    int
+}
+
+// Quoted is what somebody was told, as a sentence about them has it.
+func Quoted(lang Lang, told string) string {
+	q := lang.book().quote
+	return q[0] + told + q[1]
 }
 
 // Advice is a sentence for administrators by its key, such as "removal/move" or

@@ -246,6 +246,36 @@ func TestNoticeSentences(t *testing.T) {
 	}
 }
 
+// What is read of somebody else addresses nobody as them.
+func TestWhoAdministersIsNotAddressedAsTheUser(t *testing.T) {
+	you := map[Lang]*regexp.Regexp{English: regexp.MustCompile(`(?i)\b(you|yours?)\b`), French: regexp.MustCompile(`(?i)\b(vous|votre|vos)\b`), German: regexp.MustCompile(`\b(Ihre?[nmrs]?|Ihnen|(haben|werden|wurden|sind|Speichern|Starten) Sie)\b`)}
+	toThem := []string{"site-license-ends", "user-not-found", "reminders", "mirror-held", "usage-refused", "usage-backlog", "machine-clone", "machine-rekeyed", "proxy-secret-stopped", "issuer-keys-held", "maintenance"}
+	for _, lang := range Langs() {
+		for key := range lang.book().notices {
+			kind, reason, _ := strings.Cut(strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(key, "/site"), "/mine"), "/now"), "/")
+			if slices.Contains(toThem, kind) {
+				continue
+			}
+			for _, now := range []bool{false, true} {
+				said := Notice(lang, Told{Kind: kind, Reason: reason, Site: true, Now: now, Product: "Road Designer", About: "Ada", By: "Ida"})
+				if found := you[lang].FindString(said); found != "" || said == "" {
+					t.Errorf("%v %s (now: %v) says %q: %s", lang, key, now, found, said)
+				}
+			}
+		}
+	}
+	for want, told := range map[string]Told{
+		"A license of Road Designer was assigned to Ada.":                                        {Kind: "assigned", Product: "Road Designer", About: "Ada", Site: true},
+		"Ada was blocked at this site by Ida. They say: lost":                                    {Kind: "blocked", By: "Ida", Note: "lost", About: "Ada", Site: true},
+		"Ada has lost the license of Road Designer on the other machine: it must be closed now.": {Kind: "ending", Reason: "unassigned", Now: true, Product: "Road Designer", About: "Ada", Site: true},
+		"You were blocked at this site by Ida.":                                                  {Kind: "blocked", By: "Ida"},
+	} {
+		if got := Notice(English, told); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestAcceptPicksTheBestLanguage(t *testing.T) {
 	tests := map[string]Lang{
 		"":                                English,
