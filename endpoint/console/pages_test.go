@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -190,5 +191,31 @@ func TestTheWayOutIsExamined(t *testing.T) {
 	}
 	if strings.Contains(w.Body.String(), "<script>") || len(s.posted) != 1 || !strings.HasPrefix(s.posted[0], "/v1/node/doctor") {
 		t.Errorf("asked for %v: %s", s.posted, w.Body)
+	}
+}
+
+// Every page is among those that tests open, and among those that a browser does.
+func TestEveryPageIsLookedAt(t *testing.T) {
+	source, err := os.ReadFile("../../integration/browser/console_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var browsed []string // of "users/" + an id the beginning
+	for _, m := range regexp.MustCompile(`\{"([^"]*)"(?: \+ [^,{}]+)?, "`).FindAllStringSubmatch(string(source), -1) {
+		browsed = append(browsed, m[1])
+	}
+	find := func(all []string, path string) bool {
+		id := strings.NewReplacer("{$}", "", `\{id\}`, "[^/?]*")
+		is := regexp.MustCompile("^" + id.Replace(strings.ReplaceAll(regexp.QuoteMeta(path), `\{\$\}`, "{$}")) + `(\?.*)?$`)
+		return slices.ContainsFunc(all, is.MatchString)
+	}
+	c := newTestConsole(t, full(), admin)
+	for _, p := range c.pages() {
+		if !find(everywhere, p.path) {
+			t.Errorf("%s is not among the pages that tests open", p.path)
+		}
+		if !find(browsed, p.path) {
+			t.Errorf("%s is not among the pages that a browser opens", p.path)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,8 +164,10 @@ func (p *page) isOpenToAll(name string) {
 	}
 }
 
+type consolePage struct{ path, shows string }
+
 // consolePages are all pages, and what each must show of the site that the test makes.
-var consolePages = []struct{ path, shows string }{
+var consolePages = []consolePage{
 	{"", "Sessions and checkouts"}, {"refusals", "What they were told"}, {"checkouts", "Check out for many"}, {"users", "Country"}, {"users/" + emulator.UserA, "History"},
 	{"machines", "WS-7"}, {"machine?name=WS-7", "Open here"}, {"licenses", "never used"}, {"licenses?state=unassigned", "its year runs on"}, {"capped", "Download CSV"},
 	{"usage", "Records waiting"}, {"usage/pooled", "no pooled use could have been"}, {"report", "What became of the licenses"}, {"rollout", "Would have been refused"}, {"rollout/bypass", "The vendor’s cloud still decides"},
@@ -222,7 +225,7 @@ func TestTheConsole(t *testing.T) {
 	p.presses(`<img src=x onerror=alert(1)>"'`)
 	p.shows("Nothing matches")
 
-	for _, x := range consolePages {
+	for _, x := range append(slices.Clone(consolePages), consolePage{"licenses/" + s.Cloud.Licenses()[0].ID, "Last used"}) {
 		name := strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(x.path)
 		if name == "" {
 			name = "now"
