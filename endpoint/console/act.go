@@ -42,6 +42,7 @@ type subject struct {
 	state  string // what must not have changed since the form was made
 	multi  bool
 	note   bool // it takes a reason
+	own    bool // which no user reads
 	must   bool // which may not be left out
 	danger bool
 }
@@ -128,7 +129,11 @@ func (v *visit) formOf(a actOf, s *subject, problem *alert) *page {
 		f.Fields = append(f.Fields, x)
 	}
 	if s.note {
-		f.Fields = append(f.Fields, field{Name: "reason", Kind: "area", Label: v.t("form.reason"), Help: v.t("form.reason.help"), Value: v.r.PostFormValue("reason"), Required: s.must, Most: maxReason})
+		help := v.t("form.reason.help")
+		if s.own {
+			help = v.t("form.reason.help.own")
+		}
+		f.Fields = append(f.Fields, field{Name: "reason", Kind: "area", Label: v.t("form.reason"), Help: help, Value: v.r.PostFormValue("reason"), Required: s.must, Most: maxReason})
 	}
 	return &page{Key: a.page, Title: v.titleOf(a, s), Form: f, Alert: problem}
 }
@@ -161,7 +166,7 @@ func (c *Console) act(a actOf) http.HandlerFunc {
 		if !ok {
 			return
 		}
-		reason := strings.TrimSpace(r.PostForm.Get("reason"))
+		reason := v.reason()
 		switch {
 		case r.PostForm.Get("saw") != seal(s.state):
 			v.render(w, http.StatusConflict, v.formOf(a, s, &alert{Title: v.t("form.stale.title"), Detail: v.t("form.stale")}))
@@ -203,9 +208,14 @@ func parse(r *http.Request) error {
 	return r.ParseForm()
 }
 
-// reason is why somebody does something, and said the body of a request that says so.
-func (v *visit) reason() string { return strings.TrimSpace(v.r.PostFormValue("reason")) }
+// reason is why somebody does something, in a line: what was written in several is joined.
+func (v *visit) reason() string {
+	return strings.TrimSpace(lineBreaks.Replace(v.r.PostFormValue("reason")))
+}
 
+var lineBreaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ", "\t", " ")
+
+// said is the body of a request that says who does something, and why.
 func (v *visit) said() api.ReleaseRequest {
 	return api.ReleaseRequest{By: v.who.Name, Note: v.reason()}
 }

@@ -223,7 +223,7 @@ func seeNode(act string) func(*visit) (*subject, error) {
 				continue
 			}
 			s := &subject{of: clean(m.Name), facts: []fact{{v.t("col.node"), cell{Text: clean(m.Name), Sub: clean(m.Address)}}, {v.t("col.role"), cell{Text: v.t("node." + m.Role)}}},
-				does: []string{v.t(act + ".does.1"), v.t(act + ".does.2")}, note: act == "remove", must: act == "remove", back: at("cluster"), done: act, state: act + " " + m.Name + " " + m.Role, danger: act != "step-down"}
+				does: []string{v.t(act + ".does.1"), v.t(act + ".does.2")}, note: act == "remove", must: act == "remove", own: true, back: at("cluster"), done: act, state: act + " " + m.Name + " " + m.Role, danger: act != "step-down"}
 			return s, nil
 		}
 		return nil, &gone{"node"}

@@ -382,8 +382,10 @@ func TestAnActIsNamedReasonedAndDone(t *testing.T) {
 	if w := visitPage(c, "POST", path, "en", url.Values{"saw": {"other"}, "reason": {"she is on leave"}}); w.Code != 409 || !strings.Contains(w.Body.String(), "she is on leave") || !strings.Contains(w.Body.String(), "changed meanwhile") {
 		t.Errorf("a stale form: %d %s", w.Code, w.Body)
 	}
-	if w := visitPage(c, "POST", path, "en", url.Values{"saw": {saw}, "reason": {"a\nb"}}); w.Code != 422 {
-		t.Errorf("a reason of two lines: %d", w.Code)
+	for lang, want := range map[string]string{"en": "has control characters", "fr": "caractères de contrôle", "de": "hat Steuerzeichen"} {
+		if w := visitPage(c, "POST", path, lang, url.Values{"saw": {saw}, "reason": {"a\x07b"}}); w.Code != 422 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("a reason that rings, in %s: %d %s", lang, w.Code, w.Body)
+		}
 	}
 	if len(s.posted) != 0 {
 		t.Fatalf("it was done: %v", s.posted)
@@ -393,7 +395,7 @@ func TestAnActIsNamedReasonedAndDone(t *testing.T) {
 		t.Errorf("where the site cannot: %d", w.Code)
 	}
 	s.problem = nil
-	w := visitPage(c, "POST", path+"?back=refusals", "en", url.Values{"saw": {saw}, "reason": {" she is on leave "}})
+	w := visitPage(c, "POST", path+"?back=refusals", "en", url.Values{"saw": {saw}, "reason": {" she is\r\non leave\n"}})
 	if w.Code != 303 || w.Header().Get("Location") != Base+"refusals?done=free" {
 		t.Errorf("done: %d to %s", w.Code, w.Header().Get("Location"))
 	}
@@ -406,6 +408,19 @@ func TestAnActIsNamedReasonedAndDone(t *testing.T) {
 	s.answers[api.PathOpen] = api.OpenList{}
 	if w := visitPage(c, "POST", path, "en", url.Values{"saw": {saw}, "reason": {"she is on leave"}}); w.Code != 410 || !strings.Contains(w.Body.String(), "she is on leave") {
 		t.Errorf("sent twice: %d %s", w.Code, w.Body)
+	}
+}
+
+// Under a reason stands who reads it.
+func TestWhoReadsAReason(t *testing.T) {
+	c := newTestConsole(t, full(), admin)
+	for lang, says := range map[string][2]string{"en": {"The user reads it", "users do not"}, "fr": {"L’utilisateur la lit", "les utilisateurs, non"}, "de": {"Der Benutzer liest ihn", "Benutzer lesen ihn nicht"}} {
+		for path, want := range map[string]string{"users/u-1/free": says[0], "cluster/nodes/n2/remove": says[1], "rollout/bypass": says[1], "rollout/bypass/over": says[1]} {
+			page := visitPage(c, "GET", path, lang, nil).Body.String()
+			if !strings.Contains(page, want) || strings.Contains(page, says[0]) && want == says[1] {
+				t.Errorf("%s in %s lacks %q, or says that the user reads it: %s", path, lang, want, page)
+			}
+		}
 	}
 }
 

@@ -34,7 +34,7 @@ func seeImport(v *visit) (*subject, error) {
 	}
 	return &subject{title: v.t("import.title"), does: []string{v.t("import.does.1"), v.t("import.does.2"), v.t("import.does.3")}, multi: true,
 		fields: []field{{Name: "users", Kind: "file", Label: v.t("import.users"), Help: v.t("import.users.help")}, {Name: "licenses", Kind: "file", Label: v.t("import.licenses"), Help: v.t("import.licenses.help")}},
-		note:   true, must: true, back: at("licenses"), done: "import", state: "import"}, nil
+		note:   true, must: true, own: true, back: at("licenses"), done: "import", state: "import"}, nil
 }
 
 // doImport shows what the files would change, and changes that once it was confirmed. The

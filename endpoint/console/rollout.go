@@ -63,7 +63,7 @@ func seeBypass(over bool) func(*visit) (*subject, error) {
 			return nil, err
 		}
 		b := status.Bypass
-		s := &subject{title: v.t("bypass.title"), note: true, must: true, back: at("rollout"), done: "bypass", danger: true, state: "none",
+		s := &subject{title: v.t("bypass.title"), note: true, must: true, own: true, back: at("rollout"), done: "bypass", danger: true, state: "none",
 			does: []string{v.t("bypass.does.1"), v.t("bypass.does.2"), v.t("bypass.does.3"), v.t("bypass.does.4")}}
 		if b != nil {
 			s.facts, s.state = v.bypassFacts(b), rfc(b.Since)
