@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"net/http"
+	"time"
 
 	"sitegate/api"
 	"sitegate/license"
@@ -14,8 +15,11 @@ func (e *Endpoint) checkOut(c *call, in api.CheckoutRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a, err := decided(e.gw.CheckOut(c.ctx, license.CheckOut{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
-		Machine: m, Version: in.Version, Until: license.TimeOf(in.Until), Proof: c.caller.Proof}))
+	begun := time.Now()
+	a, err := e.gw.CheckOut(c.ctx, license.CheckOut{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
+		Machine: m, Version: in.Version, Until: license.TimeOf(in.Until), Proof: c.caller.Proof})
+	e.staged(c, a, err, time.Since(begun))
+	a, err = decided(a, err)
 	if err != nil {
 		return reply{}, err
 	}

@@ -132,9 +132,15 @@ func (rl *relay) start(x *exchange, c license.Start, begun *[]license.ID) (what 
 		rl.begun.leave([]license.ID{c.ID})
 	}
 	for again := true; ; again = false {
+		asked := time.Now()
 		a, err := rl.e.gw.StartRelayed(x.ctx, c)
 		if err != nil {
 			return "", err
+		}
+		if again && len(x.want) == 1 { // one line has them once
+			rl.e.staged(x.call, a, nil, time.Since(asked))
+		} else {
+			rl.e.stages(a.Took, time.Since(asked))
 		}
 		d := a.Outcome.Denial
 		if d == nil {

@@ -63,6 +63,21 @@ func TestOneMachineAtATimeOverHTTP(t *testing.T) {
 	if got := r.metric(t, "sitegate_http_denials_total", "reason=machine-active"); got != 2 {
 		t.Errorf("%v denials were counted; want 2", got)
 	}
+	for _, stage := range []string{"check", "cloud", "commit", "way"} {
+		if got := r.metric(t, "sitegate_start_stage_seconds", "stage="+stage); got != 5 {
+			t.Errorf("the stage %s was timed %v times; want each of 5 starts", stage, got)
+		}
+	}
+	eventually(t, "the log has the stages of each start", func() bool {
+		n := 0
+		for line := range strings.Lines(r.log.String()) {
+			if strings.Contains(line, `"path":"/v1/sessions"`) && strings.Contains(line, `"check_ms":`) && strings.Contains(line, `"cloud_ms":`) &&
+				strings.Contains(line, `"commit_ms":`) && strings.Contains(line, `"way_ms":`) {
+				n++
+			}
+		}
+		return n == 5
+	})
 }
 
 func must[T any](v T, err error) T {

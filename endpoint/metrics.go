@@ -27,6 +27,7 @@ type metrics struct {
 	accepted  *prometheus.CounterVec
 	closed    *prometheus.CounterVec
 	sent      prometheus.Counter
+	stages    *prometheus.HistogramVec
 	beats     *prometheus.CounterVec
 	auths     *prometheus.CounterVec
 	tunnels   *prometheus.CounterVec
@@ -46,6 +47,8 @@ func newMetrics(r prometheus.Registerer, connected func() int) (*metrics, error)
 		requests: counter("sitegate_http_requests_total", "Requests by route and status.", "route", "status"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sitegate_http_request_seconds",
 			Help: "Time to answer a request, in seconds.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"route"}),
+		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sitegate_start_stage_seconds",
+			Help: "Time of the stages of a start or checkout, in seconds: check by the site's rules, asking the cloud, commit by a majority, and the way to the leader and back.", Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"stage"}),
 		denials:       counter("sitegate_http_denials_total", "Denials told to clients, by reason.", "reason"),
 		refusedTokens: counter("sitegate_http_tokens_refused_total", "Access tokens that were not taken, by reason.", "reason"),
 		limited:       prometheus.NewCounter(prometheus.CounterOpts{Name: "sitegate_http_limited_total", Help: "Requests over the rate limit of their identity."}),
@@ -75,7 +78,7 @@ func newMetrics(r prometheus.Registerer, connected func() int) (*metrics, error)
 	gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "sitegate_notices_connections", Help: "Notice connections that are open."},
 		func() float64 { return float64(connected()) })
 	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.denials, m.refusedTokens, m.limited, m.keyReads, m.keysHeld,
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.stages, m.denials, m.refusedTokens, m.limited, m.keyReads, m.keysHeld,
 		m.accepted, m.closed, m.sent, m.beats, m.auths, m.tunnels, m.open, m.tunnelled, m.withheld, m.relayed, m.stood, m.refused, gauge} {
 		errs = append(errs, r.Register(c))
 	}

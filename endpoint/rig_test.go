@@ -185,7 +185,7 @@ func (r *rig) metric(t testing.TB, name string, labels ...string) float64 {
 				match = match && has[l]
 			}
 			if match {
-				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 			}
 		}
 	}

@@ -16,8 +16,11 @@ func (e *Endpoint) start(c *call, in api.StartRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a, err := decided(e.gw.Start(c.ctx, license.Start{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
-		Machine: m, Version: in.Version, Client: in.Client, Email: c.caller.Email, Feature: in.Feature, Fences: in.Fences, Proof: c.caller.Proof}))
+	begun := time.Now()
+	a, err := e.gw.Start(c.ctx, license.Start{ID: id, User: c.caller.User, Product: license.ProductID(in.Product),
+		Machine: m, Version: in.Version, Client: in.Client, Email: c.caller.Email, Feature: in.Feature, Fences: in.Fences, Proof: c.caller.Proof})
+	e.staged(c, a, err, time.Since(begun))
+	a, err = decided(a, err)
 	if err != nil {
 		return reply{}, err
 	}

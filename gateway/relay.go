@@ -23,7 +23,7 @@ func (g *Gateway) StartKept(ctx context.Context, c license.Start) (Answer, error
 	return g.ask(ctx, request{StartRelayed: &c})
 }
 
-func (g *Gateway) startRelayed(ctx context.Context, c license.Start) (license.Outcome, error) {
+func (g *Gateway) startRelayed(ctx context.Context, c license.Start, took *timing) (license.Outcome, error) {
 	unlock, err := g.users.lock(ctx, string(c.User))
 	if err != nil {
 		return license.Outcome{}, err
@@ -41,7 +41,7 @@ func (g *Gateway) startRelayed(ctx context.Context, c license.Start) (license.Ou
 	if there != nil {
 		return license.Outcome{Session: there, Repeat: true}, nil
 	}
-	out, err := g.proposeAgreed(ctx, c)
+	out, err := g.proposeAgreed(ctx, c, took)
 	if err != nil {
 		return license.Outcome{}, err
 	}
@@ -56,8 +56,9 @@ func (g *Gateway) startRelayed(ctx context.Context, c license.Start) (license.Ou
 
 // proposeAgreed is grant for what the vendor has agreed to by its signature. The caller has
 // the user's lock.
-func (g *Gateway) proposeAgreed(ctx context.Context, c license.Command) (license.Outcome, error) {
+func (g *Gateway) proposeAgreed(ctx context.Context, c license.Command, took *timing) (license.Outcome, error) {
 	d, err := g.refuse(ctx, c)
+	took.end(&took.Check)
 	switch {
 	case err != nil:
 		return license.Outcome{}, err
@@ -70,7 +71,9 @@ func (g *Gateway) proposeAgreed(ctx context.Context, c license.Command) (license
 	if err := ctx.Err(); err != nil {
 		return license.Outcome{}, err // who asked has gone
 	}
-	return g.log.Propose(ctx, c)
+	out, err := g.log.Propose(ctx, c)
+	took.end(&took.Commit)
+	return out, err
 }
 
 // ImportCheckout enters a checkout that the vendor has made, by its file, of which the
@@ -80,13 +83,13 @@ func (g *Gateway) ImportCheckout(ctx context.Context, c license.CheckOut) (Answe
 	return g.ask(ctx, request{ImportCheckout: &c})
 }
 
-func (g *Gateway) importCheckout(ctx context.Context, c license.CheckOut) (license.Outcome, error) {
+func (g *Gateway) importCheckout(ctx context.Context, c license.CheckOut, took *timing) (license.Outcome, error) {
 	unlock, err := g.users.lock(ctx, string(c.User))
 	if err != nil {
 		return license.Outcome{}, err
 	}
 	defer unlock()
-	out, err := g.proposeAgreed(ctx, c)
+	out, err := g.proposeAgreed(ctx, c, took)
 	if err != nil {
 		return license.Outcome{}, err
 	}

@@ -18,6 +18,8 @@ type Answer struct {
 	Seq     uint64
 	// Pending: it is not done yet, and goes on.
 	Pending bool `json:",omitempty"`
+	// Took is of starts and checkouts.
+	Took Stages `json:",omitzero"`
 }
 
 // The times of a request.
@@ -136,14 +138,15 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 	}
 	var out license.Outcome
 	var pending bool
+	took := timing{last: time.Now()}
 	var err error
 	switch {
 	case r.Start != nil:
-		out, err = g.start(ctx, *r.Start)
+		out, err = g.start(ctx, *r.Start, &took)
 	case r.StartRelayed != nil:
-		out, err = g.startRelayed(ctx, *r.StartRelayed)
+		out, err = g.startRelayed(ctx, *r.StartRelayed, &took)
 	case r.CheckOut != nil:
-		out, err = g.checkOut(ctx, *r.CheckOut)
+		out, err = g.checkOut(ctx, *r.CheckOut, &took)
 	case r.Stop != nil:
 		out, err = g.log.Propose(ctx, *r.Stop)
 	case r.Return != nil:
@@ -223,7 +226,7 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 	case r.Report != nil:
 		out, err = g.report(ctx, *r.Report, r.Product)
 	case r.ImportCheckout != nil:
-		out, err = g.importCheckout(ctx, *r.ImportCheckout)
+		out, err = g.importCheckout(ctx, *r.ImportCheckout, &took)
 	case r.KeepPosting != nil:
 		out, err = g.keepPosting(ctx, *r.KeepPosting)
 	case r.Import != nil:
@@ -239,20 +242,20 @@ func (g *Gateway) decide(ctx context.Context, r request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	a := Answer{Outcome: out, Pending: pending}
+	a := Answer{Outcome: out, Pending: pending, Took: took.Stages}
 	g.log.View(func(s *license.State) { a.Epoch, a.Seq = s.Head().Epoch, s.Head().Seq })
 	return a, nil
 }
 
-func (g *Gateway) start(ctx context.Context, c license.Start) (license.Outcome, error) {
-	return g.grant(ctx, c.User, c.Machine, c.Client, func(agreed bool) license.Command {
+func (g *Gateway) start(ctx context.Context, c license.Start, took *timing) (license.Outcome, error) {
+	return g.grant(ctx, c.User, c.Machine, c.Client, took, func(agreed bool) license.Command {
 		c.Agreed = agreed
 		return c
 	})
 }
 
-func (g *Gateway) checkOut(ctx context.Context, c license.CheckOut) (license.Outcome, error) {
-	return g.grant(ctx, c.User, c.Machine, "", func(agreed bool) license.Command {
+func (g *Gateway) checkOut(ctx context.Context, c license.CheckOut, took *timing) (license.Outcome, error) {
+	return g.grant(ctx, c.User, c.Machine, "", took, func(agreed bool) license.Command {
 		if c.Until == 0 { // what the cloud agrees to is what is granted, to the millisecond
 			now := g.log.Now()
 			g.log.View(func(s *license.State) { c.Until = license.CheckoutEnd(s, now, c) })
@@ -311,7 +314,7 @@ func (g *Gateway) wait(ctx context.Context, c license.Command) (license.Outcome,
 
 // grant is the order of a start or a checkout: refuse from this site's state, ask
 // the cloud, propose. One per user is under way at a time.
-func (g *Gateway) grant(ctx context.Context, user license.UserID, m license.Machine, client string, command func(agreed bool) license.Command) (license.Outcome, error) {
+func (g *Gateway) grant(ctx context.Context, user license.UserID, m license.Machine, client string, took *timing, command func(agreed bool) license.Command) (license.Outcome, error) {
 	unlock, err := g.users.lock(ctx, string(user))
 	if err != nil {
 		return license.Outcome{}, err
@@ -322,12 +325,13 @@ func (g *Gateway) grant(ctx context.Context, user license.UserID, m license.Mach
 	if err != nil {
 		return license.Outcome{}, err
 	}
+	took.end(&took.Check)
 	if err := g.unfit(); err != nil && d == nil && g.opens(command(true)) {
 		return license.Outcome{}, err
 	}
 	var out license.Outcome
 	if out.Denial = d; d == nil {
-		out, err = g.agreeAndPropose(ctx, command)
+		out, err = g.agreeAndPropose(ctx, took, command)
 	}
 	g.refusals.note(refusal{user: user, machine: m}, out.Denial, func() license.Command {
 		return license.Refused{User: user, Machine: m, Denial: *out.Denial, Client: client}
@@ -335,9 +339,10 @@ func (g *Gateway) grant(ctx context.Context, user license.UserID, m license.Mach
 	return out, err
 }
 
-func (g *Gateway) agreeAndPropose(ctx context.Context, command func(agreed bool) license.Command) (license.Outcome, error) {
+func (g *Gateway) agreeAndPropose(ctx context.Context, took *timing, command func(agreed bool) license.Command) (license.Outcome, error) {
 	term, _ := g.log.Leading()
 	agreed, hold, d := g.agree(ctx, command(false))
+	took.end(&took.Cloud)
 	if d != nil {
 		if now, leads := g.log.Leading(); !leads || now != term {
 			return license.Outcome{}, ErrNotLeader // what the cloud refused for may be given up by the next leader
@@ -347,6 +352,7 @@ func (g *Gateway) agreeAndPropose(ctx context.Context, command func(agreed bool)
 	out, err := license.Outcome{}, ctx.Err()
 	if err == nil {
 		out, err = g.log.Propose(ctx, command(agreed))
+		took.end(&took.Commit)
 	} // else who asked has gone, and nothing is proposed
 	if hold != nil {
 		g.holds.decided(*hold, out, err)
