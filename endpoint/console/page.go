@@ -187,10 +187,20 @@ type chip struct{ Label, Text, Tone, Href string }
 func (c *Console) show(p pageOf) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := visitOf(r)
+		sought := r.URL.Query().Get("q")
+		long := len(sought) > maxSearch || !utf8.ValidString(sought)
+		if long {
+			v.r = searchingNothing(r)
+		}
 		shown, err := p.make(v)
+		v.r = r
 		if err != nil {
 			v.trouble(w, p.key, err)
 			return
+		}
+		if long && shown.Search != nil && shown.Search.Label != "" {
+			shown.Search.Value, shown.Search.Count = clean(sought), ""
+			shown.Sections = []section{{ID: "long", Empty: v.t("search.long")}}
 		}
 		shown.Key = p.key
 		if key := r.URL.Query().Get("done"); has("done." + key) {
@@ -198,6 +208,18 @@ func (c *Console) show(p pageOf) http.HandlerFunc {
 		}
 		v.render(w, http.StatusOK, shown)
 	}
+}
+
+// maxSearch is how many bytes of what is searched for the API takes.
+const maxSearch = 200
+
+// searchingNothing is a request for the same page, but for the words that are searched for.
+func searchingNothing(r *http.Request) *http.Request {
+	other := r.Clone(r.Context())
+	q := other.URL.Query()
+	q.Del("q")
+	other.URL.RawQuery = q.Encode()
+	return other
 }
 
 // trouble shows a page that could not be made.

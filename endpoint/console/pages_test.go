@@ -142,6 +142,27 @@ func TestUsageIsAFileToo(t *testing.T) {
 	}
 }
 
+// What is too long to be searched for stays in its box, beside a sentence that says so.
+func TestWhatIsTooLongToBeSearchedFor(t *testing.T) {
+	s := full()
+	var sought string
+	s.heard = func(_ string, q url.Values) { sought += q.Get("q") }
+	c := newTestConsole(t, s, admin)
+	for lang, want := range map[string]string{"en": "longer than 200 bytes", "fr": "dépasse 200 octets", "de": "länger als 200 Byte"} {
+		for _, path := range []string{"", "refusals", "checkouts", "users", "machines", "licenses", "capped", "audit"} {
+			for q, kept := range map[string]string{strings.Repeat("ö", 101): strings.Repeat("ö", 101), "a\xff": "a\uFFFD"} {
+				w := visitPage(c, "GET", path+"?"+url.Values{"q": {q}}.Encode(), lang, nil)
+				if w.Code != 200 || !strings.Contains(w.Body.String(), want) || !strings.Contains(w.Body.String(), `name="q" value="`+kept+`"`) || strings.Contains(w.Body.String(), "<table") || sought != "" {
+					t.Errorf("%q in %s: %d, having asked for %q: %s", path, lang, w.Code, sought, w.Body)
+				}
+			}
+		}
+	}
+	if page := visitPage(c, "GET", "users?q="+strings.Repeat("o", 200), "en", nil).Body.String(); strings.Contains(page, "longer than") || sought == "" {
+		t.Errorf("200 bytes are too long: %s", page)
+	}
+}
+
 // The audit trail is shown with names to who may see them, is verified when somebody asks
 // for it, and is had as a file that a spreadsheet takes no formula from.
 func TestTheAuditTrailIsShown(t *testing.T) {
