@@ -114,7 +114,7 @@ func TestWhatIsOpen(t *testing.T) {
 	}
 	// The report of capped usage keeps it for three minutes (KB0018624).
 	r.look(t, 200, "/v1/site/open?capped=yes&q=ben", &l)
-	if len(l.Items) != 2 || !l.Items[0].Closed || l.Items[0].ID != second || l.Items[0].Until.IsZero() || l.Items[1].ID != out {
+	if len(l.Items) != 2 || !l.Items[0].Closed || l.Items[0].ID != second || l.Items[0].Until.IsZero() || l.Items[0].Since.IsZero() || l.Items[0].Since.After(l.Items[0].Until) || l.Items[1].ID != out {
 		t.Errorf("the capped usage of ben is %+v", l.Items)
 	}
 

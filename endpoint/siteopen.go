@@ -191,6 +191,7 @@ func (e *Endpoint) closedLately(c *call, q roster.Query) ([]api.Open, error) {
 		}
 		for _, n := range notice.From(event) {
 			if row, is := e.closed(c, q, &n); is {
+				row.Since = since(event.Fact).Std()
 				rows = append(rows, row)
 				break
 			}
@@ -198,6 +199,23 @@ func (e *Endpoint) closedLately(c *call, q roster.Query) ([]api.Open, error) {
 		return false
 	})
 	return rows, err
+}
+
+// since is when what has ended began.
+func since(f license.Fact) license.Time {
+	switch f := f.(type) {
+	case license.Stopped:
+		return f.Session.Since
+	case license.Expired:
+		return f.Session.Since
+	case license.Returned:
+		return f.Checkout.Since
+	case license.CheckoutEnded:
+		return f.Checkout.Since
+	case license.CheckedIn:
+		return f.Checkout.Since
+	}
+	return 0
 }
 
 // closed is what a notice says to have ended, where that is looked for.

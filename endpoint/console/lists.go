@@ -116,7 +116,7 @@ func (v *visit) openRow(x api.Open) row {
 	acts := &r.Cells[5]
 	if x.Closed {
 		r.ID += "-over"
-		r.Cells[3].At = x.Until
+		r.Cells[4].At = x.Until
 		return r
 	}
 	if x.Kind == "checkout" {
