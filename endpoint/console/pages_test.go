@@ -163,6 +163,29 @@ func TestWhatIsTooLongToBeSearchedFor(t *testing.T) {
 	}
 }
 
+// A machine is one row, whatever is open on it.
+func TestAMachineIsOneRow(t *testing.T) {
+	s := full()
+	open := func(id, kind, user, product string, since time.Time, m api.Machine) api.Open {
+		return api.Open{ID: id, Kind: kind, User: user, Name: user, ProductName: product, Capped: "yes", LicenseType: "Practitioner", Machine: m, Since: since}
+	}
+	ws1, ws2 := api.Machine{ID: "m-1", Name: "WS-1"}, api.Machine{ID: "m-2", Name: "WS-2"}
+	s.answers[api.PathOpen] = api.OpenList{Items: []api.Open{open("1", "session", "ada", "Road", then, ws1), open("2", "session", "ben", "Road", then, ws2),
+		open("3", "checkout", "ada", "Bridge", then.Add(-time.Hour), ws1), open("4", "session", "eve", "Road", then, ws2)}, Total: 4, All: 4}
+	c := newTestConsole(t, s, admin)
+	for lang, want := range map[string][]string{"en": {"2 in all", ">session<", ">checkout<"}, "fr": {"2 en tout", ">session<", ">emprunt<"}, "de": {"2 insgesamt", ">Sitzung<", ">Ausleihe<"}} {
+		page := visitPage(c, "GET", "machines", lang, nil).Body.String()
+		for _, want := range append(want, ">Road, Bridge<", ">ben, eve<", `href="/console/users/ada"`, `datetime="2026-11-21T09:15:00Z"`) {
+			if !strings.Contains(page, want) {
+				t.Errorf("in %s it lacks %q: %s", lang, want, page)
+			}
+		}
+		if n := strings.Count(page, `href="/console/machine?id=m-1`); n != 1 {
+			t.Errorf("in %s WS-1 is %d rows", lang, n)
+		}
+	}
+}
+
 // The audit trail is shown with names to who may see them, is verified when somebody asks
 // for it, and is had as a file that a spreadsheet takes no formula from.
 func TestTheAuditTrailIsShown(t *testing.T) {

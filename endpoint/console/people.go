@@ -129,6 +129,7 @@ func oneUser(v *visit) (*page, error) {
 // machines are those with something open, and those that are blocked.
 func machines(v *visit) (*page, error) {
 	q := v.query("after")
+	q.Set("limit", "200") // of what is open: several rows of it are one of a machine
 	var l api.OpenList
 	if err := v.get(api.PathOpen, q, &l); err != nil {
 		return nil, err
@@ -139,11 +140,20 @@ func machines(v *visit) (*page, error) {
 	}
 	p := &page{Title: v.t("machines.title"), Lead: v.t("machines.lead"), Search: v.searching("machines", "machines.search")}
 	t := &table{Caption: v.t("machines.title"), Columns: []string{v.t("col.machine"), v.t("col.user"), v.t("col.product"), v.t("col.since"), v.t("col.state")}}
-	slices.SortStableFunc(l.Items, func(a, b api.Open) int { return strings.Compare(a.Machine.Name, b.Machine.Name) })
-	for _, x := range l.Items {
-		t.Rows = append(t.Rows, row{ID: x.ID, Cells: []cell{onMachine(x.Machine), person(x.User, x.Name, x.Email), {Text: clean(x.ProductName), Sub: x.Version}, {At: x.Since, Ago: true}, {Tags: v.tags(x)}}})
+	slices.SortStableFunc(l.Items, func(a, b api.Open) int {
+		return cmp.Or(strings.Compare(a.Machine.Name, b.Machine.Name), strings.Compare(a.Machine.ID, b.Machine.ID))
+	})
+	for items := l.Items; len(items) > 0; {
+		n := 1
+		for n < len(items) && items[n].Machine == items[0].Machine {
+			n++
+		}
+		t.Rows = append(t.Rows, v.machineRow(items[:n]))
+		items = items[n:]
 	}
-	p.Search.Count = v.count(l.Total, l.All)
+	if l.Next == "" && q.Get("after") == "" { // of a page alone nobody can say how many machines there are
+		p.Search.Count = v.t("count", v.number(len(t.Rows)))
+	}
 	p.Sections = []section{{ID: "machines", Heading: v.t("machines.heading"), Table: t, Empty: v.t("nothing-found"), Next: v.more("machines", "after", l.Next)}}
 	b := &table{Caption: v.t("machines.blocked"), Columns: []string{v.t("col.machine"), v.t("col.since"), v.t("col.by"), v.t("col.act")}}
 	for i, x := range blocks.Items {
@@ -160,6 +170,34 @@ func machines(v *visit) (*page, error) {
 		p.Sections = append(p.Sections, section{ID: "blocked", Heading: v.t("machines.blocked"), Table: b})
 	}
 	return p, nil
+}
+
+// machineRow is a machine with what is open on it: whose, and what, since the first of it.
+func (v *visit) machineRow(open []api.Open) row {
+	who, first := person(open[0].User, open[0].Name, open[0].Email), open[0].Since
+	var users, products []string
+	state := cell{}
+	for _, x := range open {
+		if name := person(x.User, x.Name, "").Text; !slices.Contains(users, name) {
+			users = append(users, name)
+		}
+		if name := clean(x.ProductName); !slices.Contains(products, name) {
+			products = append(products, name)
+		}
+		for _, g := range v.tags(x) {
+			if !slices.Contains(state.Tags, g) {
+				state.Tags = append(state.Tags, g)
+			}
+		}
+		if x.Since.Before(first) {
+			first = x.Since
+		}
+	}
+	if len(users) > 1 {
+		who = cell{Text: strings.Join(users, ", ")}
+	}
+	m := open[0].Machine
+	return row{ID: "m-" + m.ID + " " + m.Name, Cells: []cell{onMachine(m), who, {Text: strings.Join(products, ", ")}, {At: first, Ago: true}, state}}
 }
 
 // machineOf is the machine that a page's address names.
