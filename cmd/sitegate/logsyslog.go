@@ -49,7 +49,7 @@ type syslogTarget struct {
 const (
 	syslogLines    = 16_384
 	syslogBytes    = 8 << 20 // that wait
-	syslogLine     = 8 << 10 // of a message; more is cut off
+	syslogLine     = 8000    // of a message; more is cut off, as rsyslog does from 8,096 bytes on wherever that is
 	syslogDatagram = 2 << 10 // the same over UDP
 	syslogTime     = 10 * time.Second
 	syslogFlush    = 3 * time.Second
