@@ -131,7 +131,12 @@ func (e *Endpoint) front(mux http.Handler) http.Handler {
 			}
 			e.finish(rec, time.Since(begun))
 		}()
-		if err := e.sound(r); err != nil {
+		err := e.sound(r)
+		if err != nil && forPages(r) { // there is no such page, as the pages themselves say it
+			r.URL.Path, r.URL.RawPath = consolePath+"-", ""
+			err = e.sound(r)
+		}
+		if err != nil {
 			e.problem(&rec.call, cmp.Or(e.toll(&rec.call, costAnswer), err))
 			return
 		}

@@ -50,6 +50,31 @@ func TestWhoIsTurnedAwayIsGivenToThePages(t *testing.T) {
 	page("ivo (local account) 429 typed", 429, "POST", in)
 }
 
+// A person who asks for a page at a path that no page can have is told so by the pages, with
+// nothing of the path in the request; a program gets a problem.
+func TestAPathThatNoPageHas(t *testing.T) {
+	r := withAccount(t, "operator")
+	r.e.Pages("GET /console/", license.Viewer, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		fmt.Fprint(w, req.URL.EscapedPath())
+	}))
+	in := cookieOf(signedIn(t, r.form(t, signInPath, map[string]string{"name": "ivo", "password": goodPassword})))
+	browser := header{"Accept": "text/html,*/*"}
+	for _, path := range []string{"/console/licenses/%2e%2e%2f", "/console/licenses/a%2Fb", "/console//users", "/console/../v1/me", "/console/%2e%2e/v1/me"} {
+		if a := r.call(t, "", "GET", path, nil, browser, in); a.StatusCode != 200 || string(a.raw) != "/console/-" {
+			t.Errorf("%s: %d %s; want the page of /console/-", path, a.StatusCode, a.raw)
+		}
+		if a := r.call(t, "", "GET", path, nil, in); a.StatusCode != 404 || a.problem(t).Code != api.CodeNotFound {
+			t.Errorf("%s, asked for by a program: %d %s", path, a.StatusCode, a.raw)
+		}
+		if a := r.call(t, "", "GET", path, nil, browser, in, header{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}); a.StatusCode == 200 && string(a.raw) != "/console/-" {
+			t.Errorf("%s, from another site's page: %d %s", path, a.StatusCode, a.raw)
+		}
+	}
+	if a := r.call(t, "", "GET", "/v1/%2e%2e/console/", nil, browser, in); a.StatusCode != 404 {
+		t.Errorf("a path of the API: %d", a.StatusCode)
+	}
+}
+
 func status(p *api.Problem) int {
 	if p == nil {
 		return http.StatusOK

@@ -54,6 +54,11 @@ func (e *Endpoint) sound(r *http.Request) error {
 	return nil
 }
 
+// forPages reports whether a person asks for a page of the console.
+func forPages(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, consolePath) && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
 // fromElsewhere reports whether a browser says that a page of another site has led it here,
 // which it may have done with a link: then the cookie comes along (SameSite=Lax).
 func fromElsewhere(r *http.Request) bool {
