@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,6 +68,7 @@ func cluster(v *visit) (*page, error) {
 		facts = append(facts, fact{v.t("chip.disk"), cell{Text: v.t("cluster.disk", bytesOf(s.Disk.Free), bytesOf(s.Disk.Total)), Tags: []tag{{v.t("disk." + s.Disk.State), map[string]string{api.DiskOK: "good", api.DiskWarn: "warn", api.DiskLow: "bad"}[s.Disk.State]}}}})
 	}
 	p.Sections = []section{{ID: "nodes", Heading: v.t("cluster.nodes"), Table: t}, {ID: "facts", Heading: v.t("cluster.facts"), Facts: facts}}
+	p.Sections = append(p.Sections, v.certificates(s)...)
 	backups := section{ID: "backups", Heading: v.t("backup.title"), Note: v.t("backup.none")}
 	if s.Backup != nil {
 		backups.Note, backups.Facts = v.t("backup.note"), v.backupFacts(s.Backup)
@@ -79,6 +81,35 @@ func cluster(v *visit) (*page, error) {
 		p.Sections = append(p.Sections, section{ID: "restored", Heading: v.t("chip.restored"), Note: v.t("cluster.restored"), Facts: []fact{{v.t("col.until"), cell{At: s.Restored.Until}}}})
 	}
 	return p, nil
+}
+
+// certificates are those that this node shows, as sitegate status has them.
+func (v *visit) certificates(s *api.Status) []section {
+	if len(s.Certificates) == 0 {
+		return nil
+	}
+	t := &table{Caption: v.t("certificates.title"), Columns: []string{v.t("certificates.of"), v.t("col.until"), v.t("certificates.fingerprint"), v.t("col.detail")}}
+	for i, x := range s.Certificates {
+		whose, ends, detail := cell{Text: clean(x.Name)}, cell{At: x.Ends}, cell{Text: clean(x.File)}
+		if has("certificates." + x.Name) {
+			whose.Text = v.t("certificates." + x.Name)
+		}
+		switch left := time.Until(x.Ends); {
+		case left < 0:
+			ends.Tags = []tag{{v.t("tag.ended"), "bad"}}
+		case left < 14*24*time.Hour:
+			ends.Tags = []tag{{v.t("tag.soon"), "warn"}}
+		}
+		if x.Problem != "" {
+			detail.Tags, detail.Sub = []tag{{v.t("certificates.unusable"), "bad"}}, sentence(x.Problem)
+		}
+		t.Rows = append(t.Rows, row{ID: "certificate-" + strconv.Itoa(i), Cells: []cell{whose, ends, {Text: clean(x.Fingerprint), Code: true}, detail}})
+	}
+	out := section{ID: "certificates", Heading: v.t("certificates.title"), Note: v.t("certificates.note"), Table: t}
+	if r := s.Cluster.Replacement; r != nil {
+		out.Facts = []fact{{v.t("certificates.replaced"), cell{At: r.Until, Sub: clean(r.Fingerprint)}}}
+	}
+	return []section{out}
 }
 
 // bytesOf is a size as people read it.

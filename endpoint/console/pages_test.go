@@ -186,6 +186,20 @@ func TestAMachineIsOneRow(t *testing.T) {
 	}
 }
 
+// The site CA's certificate, and those that a node shows, are on the cluster's page.
+func TestCertificatesAreShown(t *testing.T) {
+	s := full()
+	c := newTestConsole(t, s, Administrator{Name: "vera", Role: Viewer})
+	for lang, want := range map[string][]string{"en": {">Certificates<", ">site CA<", ">soon<", ">ended<", "cannot be used; the one of before"}, "fr": {">Certificats<", ">AC du site<", "le précédent est présenté"}, "de": {">Zertifikate<", ">CA des Standorts<", "das vorige wird vorgezeigt"}} {
+		page := visitPage(c, "GET", "cluster", lang, nil).Body.String()
+		for _, want := range append(want, "aa:bb", "cc:dd", `datetime="2026-12-21T10:15:00Z"`) {
+			if !strings.Contains(page, want) {
+				t.Errorf("in %s it lacks %q: %s", lang, want, page)
+			}
+		}
+	}
+}
+
 // The audit trail is shown with names to who may see them, is verified when somebody asks
 // for it, and is had as a file that a spreadsheet takes no formula from.
 func TestTheAuditTrailIsShown(t *testing.T) {
