@@ -200,6 +200,19 @@ func TestCertificatesAreShown(t *testing.T) {
 	}
 }
 
+// For a license that is lost with its user there are the texts of both service requests.
+func TestALostLicenseHasBothServiceRequests(t *testing.T) {
+	c := newTestConsole(t, full(), admin)
+	for lang, want := range map[string]string{"en": "Service request after a changed e-mail address", "fr": "Demande de service après un changement d’adresse e-mail", "de": "Serviceanfrage nach einer geänderten E-Mail-Adresse"} {
+		page := visitPage(c, "GET", "licenses/l-1", lang, nil).Body.String()
+		for _, want := range []string{want, "Category: Licensing assistance\n", "Category: User administrator support\n", "License: l-1\n", `data-copy="request-0-copy"`, `data-copy="request-1-copy"`} {
+			if !strings.Contains(page, want) {
+				t.Errorf("in %s it lacks %q: %s", lang, want, page)
+			}
+		}
+	}
+}
+
 // The audit trail is shown with names to who may see them, is verified when somebody asks
 // for it, and is had as a file that a spreadsheet takes no formula from.
 func TestTheAuditTrailIsShown(t *testing.T) {
