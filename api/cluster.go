@@ -99,5 +99,11 @@ type SteppedDown struct {
 
 // DrainRequest is the body of POST /v1/cluster/drain.
 type DrainRequest struct {
-	OverMS int64 `json:"over_ms"` // how long to take for sending the clients elsewhere
+	OverMS int64  `json:"over_ms"`        // how long to take for sending the clients elsewhere
+	Note   string `json:"note,omitempty"` // why; on the operator's socket it may be left out
+}
+
+// StepDownRequest is the body of POST /v1/cluster/step-down.
+type StepDownRequest struct {
+	Note string `json:"note,omitempty"` // as of DrainRequest
 }

@@ -79,7 +79,7 @@ func (e *Endpoint) release(c *call, in api.ReleaseRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := c.said(&in.By, in.Note); err != nil {
+	if err := c.because(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	a, err := decided(e.gw.Release(c.ctx, license.Release{Session: id, By: in.By, Note: in.Note}))

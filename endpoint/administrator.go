@@ -287,6 +287,27 @@ func (a Administrator) By(said string) string {
 	return said + " (" + a.Name + ")"
 }
 
+// because is said for what takes something from somebody or a node out of service: it wants a
+// reason, too.
+func (c *call) because(by *string, note string) error {
+	if err := c.said(by, note); err != nil {
+		return err
+	}
+	return c.reason(note)
+}
+
+// reason checks why something is done that wants a reason. On the node's own machine it may
+// be left out, for scripts that stop a node.
+func (c *call) reason(note string) error {
+	switch way := c.administrator.Way; {
+	case !plain(note):
+		return malformed("note is longer than 256 bytes or has control characters")
+	case strings.TrimSpace(note) == "" && way != "" && way != BySocket:
+		return malformed("note is missing: say why, for the audit trail")
+	}
+	return nil
+}
+
 // said settles who does something, and checks who that is and why.
 func (c *call) said(by *string, note string) error {
 	if !plain(*by) || !plain(note) {

@@ -71,7 +71,7 @@ func (e *Endpoint) remove(c *call, in api.RemoveRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := c.said(&in.By, in.Note); err != nil {
+	if err := c.because(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	return e.acted(c, e.cfg.Cluster.Remove(c.ctx, node, in), "remove", "node", node, in.By)
@@ -91,9 +91,18 @@ func (e *Endpoint) rekey(c *call, in api.RekeyRequest) (reply, error) {
 	return e.acted(c, e.cfg.Cluster.Rekey(c.ctx, in), "rekey", "site-ca", "", in.By)
 }
 
-// stepDown is POST /v1/cluster/step-down.
+// stepDown is POST /v1/cluster/step-down. Its body may be left out with the reason.
 func (e *Endpoint) stepDown(c *call) (reply, error) {
-	e.noteAct(c.ctx, c.administrator, "leadership-handed-over", "")
+	var in api.StepDownRequest
+	if c.r.ContentLength != 0 {
+		if err := c.read(&in); err != nil {
+			return reply{}, err
+		}
+	}
+	if err := c.reason(in.Note); err != nil {
+		return reply{}, err
+	}
+	e.noteWhy(c.ctx, c.administrator, "leadership-handed-over", "", in.Note)
 	s, err := e.cfg.Cluster.StepDown(c.ctx)
 	return reply{status: http.StatusOK, body: s}, err
 }
@@ -104,7 +113,10 @@ func (e *Endpoint) drain(c *call, in api.DrainRequest) (reply, error) {
 	if in.OverMS < 0 || in.OverMS > maxDrainTime.Milliseconds() {
 		return reply{}, malformed("over_ms is from zero to ten minutes")
 	}
-	e.noteAct(c.ctx, c.administrator, "node-drained", e.node())
+	if err := c.reason(in.Note); err != nil {
+		return reply{}, err
+	}
+	e.noteWhy(c.ctx, c.administrator, "node-drained", e.node(), in.Note)
 	if err := e.cfg.Cluster.Drain(c.ctx, over); err != nil {
 		return reply{}, err
 	}

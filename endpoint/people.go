@@ -54,6 +54,9 @@ func (e *Endpoint) move(c *call, in api.MoveRequest) (reply, error) {
 // blockUser is POST /v1/users/{id}/block.
 func (e *Endpoint) blockUser(c *call, in api.ReleaseRequest) (reply, error) {
 	user, err := e.whom(c, &in)
+	if err == nil {
+		err = c.reason(in.Note)
+	}
 	if err != nil {
 		return reply{}, err
 	}
@@ -74,6 +77,9 @@ func (e *Endpoint) unblockUser(c *call, in api.ReleaseRequest) (reply, error) {
 // releaseUser is POST /v1/users/{id}/release.
 func (e *Endpoint) releaseUser(c *call, in api.ReleaseRequest) (reply, error) {
 	user, err := e.whom(c, &in)
+	if err == nil {
+		err = c.reason(in.Note)
+	}
 	if err != nil {
 		return reply{}, err
 	}
@@ -84,6 +90,9 @@ func (e *Endpoint) releaseUser(c *call, in api.ReleaseRequest) (reply, error) {
 // blockMachine is POST /v1/machines/block.
 func (e *Endpoint) blockMachine(c *call, in api.MachineBlockRequest) (reply, error) {
 	m, err := e.which(c, in.Machine, &in.By, in.Note)
+	if err == nil {
+		err = c.reason(in.Note)
+	}
 	if err != nil {
 		return reply{}, err
 	}

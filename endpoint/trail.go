@@ -167,7 +167,7 @@ func (e *Endpoint) exportAudit(c *call, in api.AuditExport) (reply, error) {
 
 // eraseNames is POST /v1/audit/erase.
 func (e *Endpoint) eraseNames(c *call, in api.AuditErase) (reply, error) {
-	if err := c.said(&in.By, in.Note); err != nil {
+	if err := c.because(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
 	switch in.Kind {
@@ -189,7 +189,14 @@ const noteWait = 3 * time.Second
 // noteAct notes in the audit trail what an administrator does that changes nothing in the
 // state, before it is done. Where that cannot be, the node's log has it.
 func (e *Endpoint) noteAct(ctx context.Context, who Administrator, what, about string) {
-	if err := e.inTrail(ctx, actBy(who, what, about)); err != nil {
+	e.noteWhy(ctx, who, what, about, "")
+}
+
+// noteWhy is noteAct with a reason.
+func (e *Endpoint) noteWhy(ctx context.Context, who Administrator, what, about, note string) {
+	act := actBy(who, what, about)
+	act.Note = note
+	if err := e.inTrail(ctx, act); err != nil {
 		e.log.WarnContext(ctx, "an administrator acts, which the audit trail does not have", "act", what, "of", about, "by", who.Name, "err", err)
 	}
 }

@@ -20,11 +20,12 @@ type deed struct {
 	f    *pflag.FlagSet
 	note *string
 	by   *string
+	may  bool // why may be left out
 }
 
 // act adds the flags of one.
 func (p *program) act(f *pflag.FlagSet) deed {
-	d := deed{f, f.String("note", "", "why, for the audit trail"), f.String("by", "", "who does it (default: the user of this machine who asks)")}
+	d := deed{f: f, note: f.String("note", "", "why, for the audit trail"), by: f.String("by", "", "who does it (default: the user of this machine who asks)")}
 	p.configFlags(f)
 	p.remoteFlags(f)
 	return d
@@ -32,7 +33,7 @@ func (p *program) act(f *pflag.FlagSet) deed {
 
 // ready is the node to ask, and what it is told.
 func (d deed) ready(p *program) (c configs.Config, said api.ReleaseRequest, err error) {
-	if strings.TrimSpace(*d.note) == "" {
+	if !d.may && strings.TrimSpace(*d.note) == "" {
 		return c, said, usagef("%s: say why, with --note: the audit trail keeps it", d.f.Name())
 	}
 	if c, _, err = p.load(d.f); err != nil {
@@ -68,10 +69,12 @@ func release(ctx context.Context, p *program, args []string) error {
 	}, args)
 }
 
-// done carries an act out on what args name, by a path that is made of it.
-func (p *program) done(ctx context.Context, name, help string, args []string, out any, path func(c configs.Config, what string) (string, error)) (what string, err error) {
+// done carries an act out on what args name, by a path that is made of it. may: why may be
+// left out.
+func (p *program) done(ctx context.Context, name, help string, may bool, args []string, out any, path func(c configs.Config, what string) (string, error)) (what string, err error) {
 	f := p.flags(name, help)
 	a := p.act(f)
+	a.may = may
 	rest, err := p.parse(f, args)
 	if what, err = p.oneName(f, rest, err); err != nil {
 		return "", err
@@ -102,7 +105,7 @@ func ofUser(ctx context.Context, act string) func(configs.Config, string) (strin
 
 func releaseSession(ctx context.Context, p *program, args []string) error {
 	var s api.Session
-	if _, err := p.done(ctx, "release session", releaseHelp, args, &s, ofID(api.PathSessions, "/release")); err != nil {
+	if _, err := p.done(ctx, "release session", releaseHelp, false, args, &s, ofID(api.PathSessions, "/release")); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s on %s is told to end; the license is free when it has, or when its lease is over.\n", s.ID, shown(cmp.Or(s.Machine.Name, s.Machine.ID)))
@@ -110,7 +113,7 @@ func releaseSession(ctx context.Context, p *program, args []string) error {
 }
 
 func releaseUser(ctx context.Context, p *program, args []string) error {
-	user, err := p.done(ctx, "release user", releaseHelp, args, nil, ofUser(ctx, "/release"))
+	user, err := p.done(ctx, "release user", releaseHelp, false, args, nil, ofUser(ctx, "/release"))
 	if err == nil {
 		fmt.Fprintf(p.stdout, "All sessions of %s are told to end; each license is free when its program has ended, or when its lease is over.\n", shown(user))
 	}
@@ -119,7 +122,7 @@ func releaseUser(ctx context.Context, p *program, args []string) error {
 
 func releaseCheckout(ctx context.Context, p *program, args []string) error {
 	var x api.Checkout
-	if _, err := p.done(ctx, "release checkout", releaseHelp, args, &x, ofID(api.PathCheckouts, "/write-off")); err != nil {
+	if _, err := p.done(ctx, "release checkout", releaseHelp, false, args, &x, ofID(api.PathCheckouts, "/write-off")); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "The checkout %s to %s is written off.\n", x.ID, shown(cmp.Or(x.Machine.Name, x.Machine.ID)))
@@ -130,8 +133,8 @@ const blockHelp = `
 Usage: sitegate block user USER --note WHY [--by WHO] [--config FILE]
        sitegate block machine NAME [--id] --note WHY [--by WHO] [--config FILE]
        sitegate block [list] [--json] [--config FILE]
-       sitegate unblock user USER --note WHY [--by WHO] [--config FILE]
-       sitegate unblock machine NAME [--id] --note WHY [--by WHO] [--config FILE]
+       sitegate unblock user USER [--note WHY] [--by WHO] [--config FILE]
+       sitegate unblock machine NAME [--id] [--note WHY] [--by WHO] [--config FILE]
 
 Keeps a user or a machine out of the site, or lets them in again. It holds on all nodes
 at once: what runs is told to end, checkouts are shown as without a right. A machine is
@@ -160,7 +163,7 @@ func unblock(ctx context.Context, p *program, args []string) error {
 
 func blocksUser(verb, now string) func(context.Context, *program, []string) error {
 	return func(ctx context.Context, p *program, args []string) error {
-		user, err := p.done(ctx, verb+" user", blockHelp, args, nil, ofUser(ctx, "/"+verb))
+		user, err := p.done(ctx, verb+" user", blockHelp, verb == "unblock", args, nil, ofUser(ctx, "/"+verb))
 		if err == nil {
 			fmt.Fprintf(p.stdout, "User %s %s.\n", shown(user), now)
 		}
@@ -173,6 +176,7 @@ func blocksMachine(verb, now string) func(context.Context, *program, []string) e
 		f := p.flags(verb+" machine", blockHelp)
 		byID := f.Bool("id", false, "NAME is the machine's id")
 		a := p.act(f)
+		a.may = verb == "unblock"
 		rest, err := p.parse(f, args)
 		name, err := p.oneName(f, rest, err)
 		if err != nil {

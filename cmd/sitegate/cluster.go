@@ -203,22 +203,30 @@ func clusterToken(ctx context.Context, p *program, args []string) error {
 }
 
 const stepDownHelp = `
-Usage: sitegate cluster step-down [--config FILE]
+Usage: sitegate cluster step-down [--note WHY] [--config FILE]
 
 Has the node that leads, whichever it is, hand over to another one that has caught
-up. Nobody notices but the log.
+up. Nobody notices but the log. The audit trail keeps why; --note may be left out on
+the node's own machine only, and not with --url.
 
 Example:
   sitegate cluster step-down
 `
 
 func clusterStepDown(ctx context.Context, p *program, args []string) error {
-	c, err := p.asking("cluster step-down", stepDownHelp, args)
+	f := p.flags("cluster step-down", stepDownHelp)
+	p.configFlags(f)
+	p.remoteFlags(f)
+	note := f.String("note", "", "why, for the audit trail")
+	if err := p.parseNone(f, args); err != nil {
+		return err
+	}
+	c, _, err := p.load(f)
 	if err != nil {
 		return err
 	}
 	var s api.SteppedDown
-	if err := operator(ctx, c, http.MethodPost, api.PathStepDown, nil, &s); err != nil {
+	if err := operator(ctx, c, http.MethodPost, api.PathStepDown, api.StepDownRequest{Note: *note}, &s); err != nil {
 		return err
 	}
 	if s.To == "" {
@@ -230,14 +238,15 @@ func clusterStepDown(ctx context.Context, p *program, args []string) error {
 }
 
 const drainHelp = `
-Usage: sitegate cluster drain [--over DURATION] [--config FILE]
+Usage: sitegate cluster drain [--over DURATION] [--note WHY] [--config FILE]
 
 Makes the node that runs on this machine ready to be stopped, for maintenance: it
 hands over what it leads and leads no more, lets no client in any more, and sends
 those it has to the other nodes, one after the other. It goes on voting and keeping
 the log, so that a majority is left. This returns when its clients are gone.
 
-Then stop it. Started again, it is as before.
+Then stop it. Started again, it is as before. The audit trail keeps why; --note may be
+left out on the node's own machine only, and not with --url.
 
 Example:
   sitegate cluster drain && systemctl stop sitegate
@@ -251,6 +260,7 @@ func clusterDrain(ctx context.Context, p *program, args []string) error {
 	p.configFlags(f)
 	p.remoteFlags(f)
 	over := f.Duration("over", 10*time.Second, "how long to take for sending the clients elsewhere")
+	note := f.String("note", "", "why, for the audit trail")
 	if err := p.parseNone(f, args); err != nil {
 		return err
 	}
@@ -258,7 +268,7 @@ func clusterDrain(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := operator(ctx, c, http.MethodPost, api.PathDrain, api.DrainRequest{OverMS: over.Milliseconds()}, nil); err != nil {
+	if err := operator(ctx, c, http.MethodPost, api.PathDrain, api.DrainRequest{OverMS: over.Milliseconds(), Note: *note}, nil); err != nil {
 		return err
 	}
 	late := time.NewTimer(*over + drainPatience)

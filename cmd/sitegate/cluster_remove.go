@@ -15,7 +15,8 @@ Usage: sitegate cluster remove NODE [--note WHY] [--force] [--rekey] [--config F
 Takes a node out of the cluster for good: it counts for no majority any more, and
 its data folder and its certificate are refused by all others from then on. Use it
 for a node whose machine or disk is lost; one that still runs leaves by itself
-(sitegate cluster leave).
+(sitegate cluster leave). The audit trail keeps why; --note may be left out on a node's
+own machine only, and not with --url.
 
 It is refused where the nodes that stay would have no majority, as far as is known.
 --force, with a note, does it all the same.

@@ -173,7 +173,7 @@ func TestActsOnTheCommandLine(t *testing.T) {
 	wants(t, "blocks", tool(0, "block"), []string{"u2", "WS-109", "stolen", "ida"})
 	wants(t, "machines with a blocked one", tool(0, "machines", "ws-10"), []string{"WS-100", "WS-109", "blocked by ida"})
 	wants(t, "machines without it", tool(0, "machines", "ada"), []string{"WS-100"}, "WS-109")
-	wants(t, "unblock", tool(0, "unblock", "user", "u2", "--note", "found", "--by", "ida"), []string{"may come in again"})
+	wants(t, "unblock", tool(0, "unblock", "user", "u2", "--by", "ida"), []string{"may come in again"})
 	wants(t, "unblock of a machine", tool(0, "unblock", "machine", "WS-109", "--note", "found", "--by", "ida"), []string{"may come in again"})
 	wants(t, "no blocks", tool(0, "block", "list"), []string{"Nobody and nothing is kept out."})
 	wants(t, "the trail", tool(0, "audit", "list"), []string{"ida", "on leave", "ticket 1", "stolen", "found"})

@@ -36,10 +36,10 @@ func (c *Console) acts() []actOf {
 		}},
 		{path: "cluster/join", key: "join", page: "cluster", role: Admin, see: seeJoin, do: c.doJoin},
 		{path: "cluster/drain", key: "drain", page: "cluster", role: Admin, see: seeNode("drain"), do: func(v *visit, _ *subject) (*page, error) {
-			return nil, v.post(api.PathDrain, api.DrainRequest{OverMS: time.Minute.Milliseconds()}, nil)
+			return nil, v.post(api.PathDrain, api.DrainRequest{OverMS: time.Minute.Milliseconds(), Note: v.reason()}, nil)
 		}},
 		{path: "cluster/step-down", key: "step-down", page: "cluster", role: Admin, see: seeNode("step-down"), do: func(v *visit, _ *subject) (*page, error) {
-			return nil, v.post(api.PathStepDown, nil, nil)
+			return nil, v.post(api.PathStepDown, api.StepDownRequest{Note: v.reason()}, nil)
 		}},
 		{path: "cluster/backup", key: "backup", page: "cluster", role: Admin, see: seeBackup, do: doBackup},
 		{path: "cluster/backup/file", key: "backup-file", page: "cluster", role: Admin, see: seeBackupFile, give: giveBackup},
@@ -223,7 +223,7 @@ func seeNode(act string) func(*visit) (*subject, error) {
 				continue
 			}
 			s := &subject{of: clean(m.Name), facts: []fact{{v.t("col.node"), cell{Text: clean(m.Name), Sub: clean(m.Address)}}, {v.t("col.role"), cell{Text: v.t("node." + m.Role)}}},
-				does: []string{v.t(act + ".does.1"), v.t(act + ".does.2")}, note: act == "remove", must: act == "remove", own: true, back: at("cluster"), done: act, state: act + " " + m.Name + " " + m.Role, danger: act != "step-down"}
+				does: []string{v.t(act + ".does.1"), v.t(act + ".does.2")}, note: true, must: true, own: true, back: at("cluster"), done: act, state: act + " " + m.Name + " " + m.Role, danger: act != "step-down"}
 			return s, nil
 		}
 		return nil, &gone{"node"}
