@@ -54,6 +54,9 @@ type CloudOffers struct {
 	// UsageWay is how usage goes to the vendor: site, realtime or csv; empty: it is not known yet.
 	UsageWay   string    `json:"usage_way,omitempty"`
 	UsageSince time.Time `json:"usage_since,omitzero"`
+	// Portal is the page of the vendor's portal where licenses are assigned, as this node's
+	// configuration has it; empty: it has none.
+	Portal string `json:"portal,omitempty"`
 }
 
 // Offer is whether a cloud offers something, and when it was found to be so.

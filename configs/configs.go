@@ -124,6 +124,9 @@ type Cloud struct {
 	// Requests bounds this site's requests to the cloud in any 30 s, 10 to 100000; zero
 	// leaves it to the cloud to say when there are too many.
 	Requests int `key:"requests"`
+	// PortalURL is the page of the vendor's portal where licenses are assigned; empty: it is
+	// not linked to.
+	PortalURL string `key:"portal_url"`
 }
 
 // Egress is the one way out of the site: through proxies, as a PAC file says, or directly where that

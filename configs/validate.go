@@ -168,6 +168,9 @@ func (cl *Cloud) validate(p *Problems) {
 	if cl.SecretFile == "" {
 		p.add("cloud.secret_file", "is missing; put the site's secret into a file that only this service can read, and name it")
 	}
+	if cl.PortalURL != "" {
+		p.url("cloud.portal_url", cl.PortalURL, true)
+	}
 	p.duration("cloud.ask_timeout", cl.AskTimeout, time.Second, 30*time.Second)
 	if n := cl.Requests; n != 0 && (n < 10 || n > 100_000) {
 		p.add("cloud.requests", "is %d; it is from 10 to 100000 in 30 seconds, or 0 where the vendor has set no limit", n)

@@ -30,6 +30,7 @@ func (e *Endpoint) status(c *call) (reply, error) {
 		h, n := s.Head(), s.Counts()
 		st.Cluster.ID, st.Cluster.Level, st.Cluster.Program = h.Cluster, uint64(h.Level), h.Program
 		st.Link, st.Cloud = link(h.Link), cloudOffers(h.Cloud)
+		st.Cloud.Portal = e.cfg.Portal
 		st.Mirror = api.MirrorStatus{Filled: h.Filled, Cursor: h.Cursor, Held: held(h.Held), Read: h.Link.Read.Std(), Malformed: s.QuarantinedCount(), Imported: h.Imported.Std()}
 		if h.Filled {
 			st.Mirror.Source = mirrorSource(h).String()

@@ -14,3 +14,12 @@ func TestStatusTellsTheDisk(t *testing.T) {
 		t.Errorf("got %+v, want what the node says of its disk", s.Disk)
 	}
 }
+
+func TestStatusTellsThePortalsPage(t *testing.T) {
+	const page = "https://portal.example.com/licenses"
+	r := newRig(t, filled(t), func(c *Config) { c.Portal = page })
+	var s api.Status
+	if r.look(t, 200, "/v1/status", &s); s.Cloud.Portal != page {
+		t.Errorf("got %+v, want the portal's page", s.Cloud)
+	}
+}

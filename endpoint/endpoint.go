@@ -134,6 +134,9 @@ type Config struct {
 	// the caller is reading, and nil where it reads none: who reads one must not ask for
 	// another, since a change that waits in between would stop the node.
 	Pseudonym func(s *license.State, kind, name string) string
+	// Portal is the page of the vendor's portal where licenses are assigned; empty: none is
+	// named.
+	Portal string
 	// History is for how long what single people did and were refused can be read; zero: 90
 	// days.
 	History time.Duration

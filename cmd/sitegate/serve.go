@@ -393,6 +393,9 @@ func endpointConfig(c configs.Config, gw *gateway.Gateway, hub *notice.Hub, log 
 	ec := endpoint.Config{Gateway: gw, Hub: hub, Logger: log, Registry: registry, KeysDir: filepath.Join(c.DataDir, "keys"),
 		Version: buildVersion(), URL: c.API.URL, Nodes: c.API.Nodes, MetricsAllow: c.API.MetricsFrom,
 		Rate: endpoint.Rate{PerSecond: c.Limits.RequestsPerSecond, Burst: c.Limits.Burst}}
+	if c.Cloud != nil {
+		ec.Portal = c.Cloud.PortalURL
+	}
 	out := &http.Client{Transport: dialer.Transport(), Timeout: 15 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, s := range c.SignIn {

@@ -205,7 +205,7 @@ func cloudWords(c api.CloudOffers) (lines []string) {
 	}{
 		{c.Feed, "tells of changes as they are made", "NO LIST OF CHANGES: sitegate mirror import"},
 		{c.Holds, "confirms starts and checkouts", "CONFIRMS NOTHING: the account's terms decide"},
-		{c.Moves, "takes moves of licenses from here", "takes no moves from here: they are made in the vendor's portal"},
+		{c.Moves, "takes moves of licenses from here", strings.TrimSpace("takes no moves from here: they are made in the vendor's portal " + c.Portal)},
 		{c.Books, "lists what is checked out", "does not list what is checked out: after a restore see sitegate restore accept"},
 	} {
 		if x.offer == nil {

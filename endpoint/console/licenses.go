@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"sitegate/api"
@@ -88,10 +89,23 @@ func (v *visit) moveCell(x api.SiteLicense) cell {
 	if x.Assignee == "" {
 		c.Text = v.t("move.assign")
 	}
+	if portal := v.portal(); portal != "" {
+		return cell{Links: []link{{Text: v.t("move.portal"), Href: portal, Label: v.t("move.portal") + ": " + clean(x.ProductName) + " " + clean(x.ID)}}}
+	}
 	if v.who.May(Operator) {
 		c = cell{Links: []link{{Text: c.Text, Href: of("licenses", x.ID, "/move"), Label: c.Text + ": " + clean(x.ProductName) + " " + clean(x.ID)}}}
 	}
 	return c
+}
+
+// portal is where licenses are moved if it is known that the cloud takes no moves from here;
+// empty: here, or nobody has said where.
+func (v *visit) portal() string {
+	s, err := v.status()
+	if err != nil || s.Cloud.Moves == nil || s.Cloud.Moves.Offered || !strings.HasPrefix(s.Cloud.Portal, "https://") {
+		return ""
+	}
+	return s.Cloud.Portal
 }
 
 func (v *visit) usedCell(x api.SiteLicense) cell {
@@ -113,6 +127,9 @@ func oneLicense(v *visit) (*page, error) {
 	p := &page{Title: clean(x.ProductName), Lead: v.t("license.lead", clean(x.ID))}
 	if v.who.May(Operator) && x.LockedUntil.IsZero() && !x.NotFound && !x.Ended && x.Type == "virtuoso" {
 		p.Actions = []link{{Text: v.t("act.move"), Href: of("licenses", x.ID, "/move"), Tone: "primary"}}
+		if portal := v.portal(); portal != "" {
+			p.Actions[0] = link{Text: v.t("move.portal"), Href: portal, Tone: "primary"}
+		}
 	}
 	p.Sections = []section{{ID: "license", Facts: append(v.licenseFacts(x), fact{v.t("col.move"), v.moveCell(x)}, fact{v.t("col.last-used"), v.usedCell(x)})}}
 	if x.NotFound {

@@ -213,6 +213,40 @@ func TestALostLicenseHasBothServiceRequests(t *testing.T) {
 	}
 }
 
+// Where it is known that the cloud takes no moves, and where they are made, a link leads
+// there in place of the form.
+func TestMovesAreMadeInThePortalWhereTheCloudTakesNone(t *testing.T) {
+	s := full()
+	x := s.answers[api.PathSiteLicenses+"/l-1"].(api.SiteLicense)
+	x.NotFound = false
+	s.answers[api.PathSiteLicenses+"/l-1"] = x
+	s.answers[api.PathSiteLicenses] = api.SiteLicenseList{Items: []api.SiteLicense{x}, Total: 1}
+	c := newTestConsole(t, s, admin)
+	const portal = "https://portal.example.com/licenses"
+	for name, test := range map[string]struct {
+		cloud api.CloudOffers
+		there bool
+	}{
+		"none, and it is said where":     {api.CloudOffers{Moves: &api.Offer{}, Portal: portal}, true},
+		"none, and it is not said where": {api.CloudOffers{Moves: &api.Offer{}}, false},
+		"not known":                      {api.CloudOffers{Portal: portal}, false},
+		"takes them":                     {api.CloudOffers{Moves: &api.Offer{Offered: true}, Portal: portal}, false},
+		"no page":                        {api.CloudOffers{Moves: &api.Offer{}, Portal: "javascript:alert(1)"}, false},
+	} {
+		status := s.answers[api.PathStatus].(api.Status)
+		status.Cloud = test.cloud
+		s.answers[api.PathStatus] = status
+		for lang, words := range map[string]string{"en": "Move in the vendor’s portal", "fr": "Réaffecter dans le portail de l’éditeur", "de": "Im Portal des Herstellers umweisen"} {
+			for _, path := range []string{"licenses", "licenses/l-1"} {
+				page := visitPage(c, "GET", path, lang, nil).Body.String()
+				if strings.Contains(page, `href="`+portal+`"`) != test.there || strings.Contains(page, ">"+words+"<") != test.there || strings.Contains(page, `href="/console/licenses/l-1/move"`) == test.there {
+					t.Errorf("%s, %s in %s: %s", name, path, lang, page)
+				}
+			}
+		}
+	}
+}
+
 // The audit trail is shown with names to who may see them, is verified when somebody asks
 // for it, and is had as a file that a spreadsheet takes no formula from.
 func TestTheAuditTrailIsShown(t *testing.T) {
