@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/wneessen/go-mail"
+
+	"sitegate/license"
 )
 
 // Dial opens a connection to host:port by the site's way out.
@@ -36,9 +38,9 @@ type Mail struct {
 	taken map[string]map[string]bool // by the key of a message that is not with all: the receivers that the server has taken it for
 }
 
-// mostTaken bounds the messages of which is known who has them, beyond what is ever sent
-// by turns: of those that are given up nobody is told.
-const mostTaken = 256
+// mostTaken bounds the messages of which is known who has them: twice as many as there are
+// alerts that begin and are over, since what is given up stays.
+const mostTaken = 4 * license.MaxAlerts
 
 // mailTime bounds sending one mail, and each step of it.
 const mailTime = 30 * time.Second

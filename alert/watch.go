@@ -113,6 +113,10 @@ func (w *Watch) lead(ctx context.Context) {
 	wg.Go(func() { w.forget(ctx) })
 }
 
+// mostFailed bounds the notes that are tried in vain at one look: one that is refused keeps
+// no other back, and where there is no leader not all of them wait for one.
+const mostFailed = 3
+
 // look notes what conditions there are, once they have lasted, of those alerts that are
 // mine; and that alerts are over, once their conditions have not been there for as long.
 func (w *Watch) look(ctx context.Context, conditions func() []Condition, mine func(Kind, string) bool) {
@@ -142,6 +146,7 @@ func (w *Watch) look(ctx context.Context, conditions func() []Condition, mine fu
 				delete(since, k)
 			}
 		}
+		failed := 0
 		for _, k := range slices.SortedFunc(maps.Keys(differs), func(a, b key) int {
 			if over := differs[a].Over; over != differs[b].Over { // which makes room for what is not
 				if over {
@@ -160,7 +165,10 @@ func (w *Watch) look(ctx context.Context, conditions func() []Condition, mine fu
 			}
 			if err := w.cfg.Log.Note(ctx, c); err != nil { // with the next look
 				w.cfg.Logger.Debug("an alert could not be noted", "kind", c.Kind, "subject", c.Subject, "err", err)
-				break
+				if failed++; failed == mostFailed {
+					break
+				}
+				continue
 			}
 			delete(since, k)
 			w.cfg.Logger.Info("an alert was noted", "kind", c.Kind, "subject", c.Subject, "over", c.Over, "detail", c.Detail)

@@ -415,7 +415,7 @@ func (m *mux) recheck() {
 	}
 	m.mu.Unlock()
 	for _, who := range met {
-		if err, _ := m.vet(who); err != nil {
+		if err, sure := m.vet(who); err != nil && sure {
 			m.moveOut(who)
 		}
 	}
