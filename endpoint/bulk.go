@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
@@ -16,6 +17,7 @@ const (
 	rowAmbiguous   = "row-ambiguous"    // several users have this address
 	rowTwice       = "row-twice"        // user and machine are there already
 	rowTwoMachines = "row-two-machines" // the user is there with another machine
+	rowNotFound    = "row-not-found"    // nobody, or no machine, goes by this name now
 	rowNotTried    = "row-not-tried"    // the site could not decide on an earlier one
 )
 
@@ -50,7 +52,7 @@ func (e *Endpoint) bulk(c *call, in api.BulkCheckoutRequest) (reply, error) {
 		return reply{}, malformed(fmt.Sprintf("these are %d checkouts; one request makes from 1 to %d", n, maxRows))
 	}
 	report := api.BulkReport{Rows: len(read), DryRun: in.DryRun, Items: []api.BulkRow{}}
-	plan := e.planBulk(id, in, read)
+	plan := e.planBulk(c, id, in, read)
 	for i := range plan {
 		if plan[i].bad() {
 			report.Bad++
@@ -89,7 +91,7 @@ func bulkProducts(products []api.BulkProduct) error {
 }
 
 // planBulk says what would be made of the rows, or why not.
-func (e *Endpoint) planBulk(id license.ID, in api.BulkCheckoutRequest, rows []csvRow) []lending {
+func (e *Endpoint) planBulk(c *call, id license.ID, in api.BulkCheckoutRequest, rows []csvRow) []lending {
 	users := e.whose(rows)
 	seen := map[license.UserID]license.Machine{}
 	plan := make([]lending, 0, len(rows)*len(in.Products))
@@ -99,14 +101,24 @@ func (e *Endpoint) planBulk(id license.ID, in api.BulkCheckoutRequest, rows []cs
 		found := users[strings.ToLower(row.user)]
 		m := license.Machine{Name: row.machine}
 		var user license.UserID
+		var err error
 		switch {
 		case row.reason != "":
 		case len(found) > 1:
 			fault("user", rowAmbiguous)
 		case len(found) == 1:
 			user = found[0]
+		case e.looksHidden("user", row.user):
+			if user, err = e.userActedOn(c, row.user); err != nil {
+				fault("user", rowNotFound)
+			}
 		default:
 			user = license.UserID(row.user) // an id, or nobody's
+		}
+		if row.reason == "" {
+			if m, err = e.actual(user, m); err != nil {
+				fault("machine", rowNotFound)
+			}
 		}
 		if other, twice := seen[user]; twice && row.reason == "" {
 			if fault("machine", rowTwoMachines); other.Is(m) {
@@ -148,7 +160,7 @@ func (e *Endpoint) whose(rows []csvRow) (users map[string][]license.UserID) {
 
 // bulkID is the id of one checkout of a bulk: the same again is the same request.
 func bulkID(bulk license.ID, user license.UserID, m license.Machine, p api.BulkProduct) license.ID {
-	sum := sha256.Sum256(fmt.Appendf(bulk[:], "%q %q %q %q", user, strings.ToLower(m.Name), p.Product, p.Version))
+	sum := sha256.Sum256(fmt.Appendf(bulk[:], "%q %q %q %q", user, strings.ToLower(cmp.Or(m.Name, m.ID)), p.Product, p.Version))
 	id := license.ID(sum[:16])
 	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // a UUIDv8
 	return id

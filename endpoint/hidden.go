@@ -1,6 +1,9 @@
 package endpoint
 
 import (
+	"fmt"
+	"strings"
+
 	"sitegate/api"
 	"sitegate/endpoint/roster"
 	"sitegate/license"
@@ -73,10 +76,52 @@ func (e *Endpoint) userNamed(c *call, text string) license.UserID {
 	if id, _, found := e.roster.Hidden(text); found && id != "" {
 		return id
 	}
+	if user, found := e.userBlocked(text); found {
+		return user
+	}
 	if !c.acts() && e.name(nil, "user", text) != text {
 		return nobody
 	}
 	return license.UserID(text)
+}
+
+// userActedOn is the user that an act names, as userNamed has it. What has the form of another
+// name, and is nobody's, is refused.
+func (e *Endpoint) userActedOn(c *call, text string) (license.UserID, error) {
+	user := e.userNamed(c, text)
+	if string(user) != text || !e.looksHidden("user", text) {
+		return user, nil
+	}
+	known := false
+	e.gw.View(func(s *license.State) { known = s.User(user) != nil || s.Active(user) != nil })
+	if !known {
+		return "", malformed(fmt.Sprintf("nobody goes by the name %s now: say the user's id", text))
+	}
+	return user, nil
+}
+
+// looksHidden reports whether a text has the form of the other names that users, or machines,
+// go by here.
+func (e *Endpoint) looksHidden(kind, text string) bool {
+	form := e.name(nil, kind, string(nobody))
+	rest, is := strings.CutPrefix(text, kind[:1]+"-")
+	return is && form != string(nobody) && len(text) == len(form) && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
+
+// userBlocked finds the user who is blocked here and goes by another name.
+func (e *Endpoint) userBlocked(called string) (user license.UserID, found bool) {
+	if !e.looksHidden("user", called) {
+		return "", false
+	}
+	e.gw.View(func(s *license.State) {
+		for _, b := range license.Bars(s) {
+			if b.User != "" && e.name(s, "user", string(b.User)) == called {
+				user, found = b.User, true
+				return
+			}
+		}
+	})
+	return user, found
 }
 
 // sought is a machine that a request asks about: itself, or by what it is called.
@@ -112,13 +157,53 @@ func (e *Endpoint) is(w sought, user license.UserID, m license.Machine) bool {
 	return called == w.called || !hidden && roster.Is(m, w.called)
 }
 
-// actual is the machine that an act is about, where it goes by another name.
-func (e *Endpoint) actual(m license.Machine) license.Machine {
-	if e.cfg.Pseudonym == nil || m.Name == "" {
-		return m
+// machineBlocked finds the machine that is blocked and goes by another name: by its own name
+// alone where no id is said, as whatever is blocked under that name is meant.
+func (e *Endpoint) machineBlocked(m license.Machine) (found license.Machine, is bool) {
+	if !e.looksHidden("machine", m.Name) {
+		return m, false
+	}
+	e.gw.View(func(s *license.State) {
+		for _, b := range license.Bars(s) {
+			if called, _ := e.machine(s, "", b.Machine); called == m.Name && (m.ID == "" || m.ID == b.Machine.ID) {
+				found, is = b.Machine, true
+				return
+			}
+		}
+	})
+	if m.ID == "" && found.Name != "" {
+		found.ID = ""
+	}
+	return found, is
+}
+
+// actual is the machine that an act is about, where it goes by another name: one that is in
+// use, that has a key of this user's ("": of nobody's), or that is blocked. What has the form of
+// such a name, and is none of theirs, is left out beside an id, and without one refused.
+func (e *Endpoint) actual(user license.UserID, m license.Machine) (license.Machine, error) {
+	if !e.looksHidden("machine", m.Name) {
+		return m, nil
 	}
 	if _, found, ok := e.roster.Hidden(m.Name); ok && found != (license.Machine{}) && (m.ID == "" || m.ID == found.ID) {
-		return found
+		return found, nil
 	}
-	return m
+	var keyed license.Machine
+	e.gw.View(func(s *license.State) {
+		for _, k := range license.KeysOf(s, user) {
+			if called, _ := e.machine(s, "", k.Machine); called == m.Name && (m.ID == "" || m.ID == k.Machine.ID) {
+				keyed = k.Machine
+				return
+			}
+		}
+	})
+	if keyed != (license.Machine{}) {
+		return keyed, nil
+	}
+	if found, is := e.machineBlocked(m); is {
+		return found, nil
+	}
+	if m.ID != "" {
+		return license.Machine{ID: m.ID}, nil
+	}
+	return m, malformed(fmt.Sprintf("no machine that is in use or blocked goes by the name %s now: say its id", m.Name))
 }

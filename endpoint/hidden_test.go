@@ -139,6 +139,72 @@ func TestWhoIsHiddenIsActedOn(t *testing.T) {
 	})
 }
 
+// A machine that is blocked is let in again by the name by which it is shown, though nobody
+// works on it; its history is read under its own name.
+func TestABlockedMachineIsFoundAsItIsShown(t *testing.T) {
+	r := hidingRig(t)
+	operator := r.asAdmin(t, "ida", "desk")
+	r.want(t, 204, "", "POST", "/v1/machines/block", api.MachineBlockRequest{Machine: api.Machine{Name: "WS-9"}, Note: "lost"}, operator)
+	r.want(t, 204, "", "POST", "/v1/machines/block", api.MachineBlockRequest{Machine: api.Machine{ID: "m-9", Name: "WS-9"}, Note: "lost"}, operator)
+	shown := api.Machine{Name: called("machine", "WS-9")}
+	r.want(t, 200, "", "GET", "/v1/site/history?reason=ticket&machine="+shown.Name, nil, operator)
+	r.node.View(func(s *license.State) {
+		if s.PseudonymOf(license.VeilMachine, "WS-9") == "" || s.PseudonymOf(license.VeilMachine, shown.Name) != "" {
+			t.Error("the audit trail has the machine by another name")
+		}
+	})
+	r.want(t, 204, "", "POST", "/v1/machines/unblock", api.MachineBlockRequest{Machine: shown, Note: "found"}, operator)
+	r.node.View(func(s *license.State) {
+		if bars := license.Bars(s); len(bars) != 0 {
+			t.Errorf("blocked are %+v; want none", bars)
+		}
+	})
+	for _, act := range []string{"block", "unblock"} {
+		if p := r.want(t, 400, "", "POST", "/v1/machines/"+act, api.MachineBlockRequest{Machine: shown, Note: "again"}, operator).problem(t); !strings.Contains(p.Detail, "say its id") {
+			t.Errorf("%s: %q", act, p.Detail)
+		}
+	}
+}
+
+// What has the form of another name, and is nobody's, is not taken for an own name.
+func TestNobodysOtherNameIsRefused(t *testing.T) {
+	r := hidingRig(t)
+	operator := r.asAdmin(t, "ida", "desk")
+	user, machine := called("user", "gone"), api.Machine{Name: called("machine", "gone")}
+	lend := func(m api.Machine) api.CheckoutForRequest {
+		return api.CheckoutForRequest{ID: newUUID(t), Product: "road", Machine: m, Note: "goes to sea"}
+	}
+	r.want(t, 400, "", "POST", "/v1/users/ada/checkouts", lend(machine), operator)
+	r.want(t, 400, "", "POST", "/v1/users/"+user+"/checkouts", lend(ws101), operator)
+	r.want(t, 400, "", "POST", "/v1/users/"+user+"/block", api.ReleaseRequest{Note: "left"}, operator)
+	r.want(t, 400, "", "POST", "/v1/users/"+user+"/forget-key", api.ForgetKeyRequest{Machine: ws101, Note: "a new disk"}, operator)
+	r.want(t, 400, "", "POST", "/v1/users/ada/forget-key", api.ForgetKeyRequest{Machine: machine, Note: "a new disk"}, operator)
+	r.want(t, 204, "", "POST", "/v1/machines/block", api.MachineBlockRequest{Machine: api.Machine{ID: "m-9", Name: machine.Name}, Note: "lost"}, operator)
+	r.node.View(func(s *license.State) {
+		if bars := license.Bars(s); len(bars) != 1 || bars[0].Machine != (license.Machine{ID: "m-9"}) {
+			t.Errorf("blocked are %+v; want m-9, without a name", bars)
+		}
+	})
+	bulk := api.BulkCheckoutRequest{ID: newUUID(t), Products: []api.BulkProduct{{Product: "road"}}, Note: "goes to sea",
+		CSV: "user,machine\n" + user + ",LT-7\nada," + machine.Name + "\n"}
+	var report api.BulkReport
+	r.want(t, 422, "", "POST", "/v1/checkouts/bulk", bulk, operator).into(t, &report)
+	if len(report.Items) != 2 || report.Items[0].Column+" "+report.Items[0].Reason != "user row-not-found" || report.Items[1].Column+" "+report.Items[1].Reason != "machine row-not-found" || report.Items[0].Text == "" {
+		t.Errorf("the bulk is told %+v", report)
+	}
+	// By its key a machine is found though nothing is open on it.
+	if a := newSeat(t, "ada", ws101).bind(t, r); a.StatusCode != 200 {
+		t.Fatalf("binding a key: %d %s", a.StatusCode, a.raw)
+	}
+	bulk.CSV = "user,machine\n" + called("user", "ada") + "," + called("machine", "WS-101") + "\n"
+	r.want(t, 200, "", "POST", "/v1/checkouts/bulk", bulk, operator).into(t, &report)
+	r.node.View(func(s *license.State) {
+		if a := s.Active("ada"); report.Made != 1 || a == nil || len(a.Checkouts) != 1 || a.Checkouts[0].Machine.ID != "m-101" {
+			t.Errorf("made are %+v; want one on m-101", report)
+		}
+	})
+}
+
 // What goes by an id with a slash in it is found in the query.
 func TestIDsWithASlash(t *testing.T) {
 	r := newAdminRig(t, filled(t))

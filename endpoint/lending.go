@@ -23,11 +23,14 @@ func (e *Endpoint) checkOutFor(c *call, in api.CheckoutForRequest) (reply, error
 	if err := words(in.Product, in.Version); err != nil {
 		return reply{}, err
 	}
-	m, err := e.which(c, in.Machine, &in.By, in.Note)
+	user, err := e.userActedOn(c, name)
 	if err != nil {
 		return reply{}, err
 	}
-	user := e.userNamed(c, name)
+	m, err := e.which(c, user, in.Machine, &in.By, in.Note)
+	if err != nil {
+		return reply{}, err
+	}
 	a, err := decided(e.gw.CheckOut(c.ctx, license.CheckOut{ID: id, User: user, Product: license.ProductID(in.Product),
 		Machine: m, Version: in.Version, Until: license.TimeOf(in.Until), By: in.By, Note: in.Note}))
 	if err != nil {

@@ -51,11 +51,14 @@ func (e *Endpoint) forgetKey(c *call, in api.ForgetKeyRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	m, err := e.which(c, in.Machine, &in.By, in.Note)
+	whose, err := e.userActedOn(c, user)
 	if err != nil {
 		return reply{}, err
 	}
-	whose := e.userNamed(c, user)
+	m, err := e.which(c, whose, in.Machine, &in.By, in.Note)
+	if err != nil {
+		return reply{}, err
+	}
 	_, err = decided(e.gw.ForgetKey(c.ctx, license.ForgetKey{User: whose, Machine: m, By: in.By, Note: in.Note}))
 	return e.acted(c, err, "forget-key", "user", string(whose), in.By)
 }

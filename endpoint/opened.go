@@ -69,7 +69,11 @@ func (e *Endpoint) opens(c *call, user license.UserID, on sought) error {
 	}
 	x := opening{by: by, user: string(user), reason: reason}
 	if on != (sought{}) {
-		x.machine = e.actual(license.Machine{ID: on.ID, Name: cmp.Or(on.called, on.Name)})
+		said := license.Machine{ID: on.ID, Name: cmp.Or(on.called, on.Name)}
+		var err error
+		if x.machine, err = e.actual(user, said); err != nil {
+			x.machine = said // which is looked for all the same
+		}
 	}
 	if !plain(x.user) || !plain(x.machine.Name) || !plain(x.machine.ID) {
 		return malformed("user, machine or machine_id is longer than 256 bytes or has control characters")

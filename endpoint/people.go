@@ -41,7 +41,11 @@ func (e *Endpoint) move(c *call, in api.MoveRequest) (reply, error) {
 	if in.To == "" || !plain(in.To) {
 		return reply{}, malformed("to is missing, longer than 256 bytes or has control characters")
 	}
-	a, err := decided(e.gw.Move(c.ctx, license.Move{License: license.LicenseID(id), To: e.userNamed(c, in.To), By: in.By, Note: in.Note}))
+	to, err := e.userActedOn(c, in.To)
+	if err != nil {
+		return reply{}, err
+	}
+	a, err := decided(e.gw.Move(c.ctx, license.Move{License: license.LicenseID(id), To: to, By: in.By, Note: in.Note}))
 	if err != nil {
 		return reply{}, err
 	}
@@ -89,7 +93,7 @@ func (e *Endpoint) releaseUser(c *call, in api.ReleaseRequest) (reply, error) {
 
 // blockMachine is POST /v1/machines/block.
 func (e *Endpoint) blockMachine(c *call, in api.MachineBlockRequest) (reply, error) {
-	m, err := e.which(c, in.Machine, &in.By, in.Note)
+	m, err := e.which(c, "", in.Machine, &in.By, in.Note)
 	if err == nil {
 		err = c.reason(in.Note)
 	}
@@ -102,7 +106,10 @@ func (e *Endpoint) blockMachine(c *call, in api.MachineBlockRequest) (reply, err
 
 // unblockMachine is POST /v1/machines/unblock.
 func (e *Endpoint) unblockMachine(c *call, in api.MachineBlockRequest) (reply, error) {
-	m, err := e.which(c, in.Machine, &in.By, in.Note)
+	if m, blocked := e.machineBlocked(license.Machine{ID: in.Machine.ID, Name: in.Machine.Name}); blocked {
+		in.Machine = api.Machine{ID: m.ID, Name: m.Name}
+	}
+	m, err := e.which(c, "", in.Machine, &in.By, in.Note)
 	if err != nil {
 		return reply{}, err
 	}
@@ -116,15 +123,22 @@ func (e *Endpoint) whom(c *call, in *api.ReleaseRequest) (license.UserID, error)
 	if err != nil {
 		return "", err
 	}
-	return e.userNamed(c, id), c.said(&in.By, in.Note)
+	if err := c.said(&in.By, in.Note); err != nil {
+		return "", err
+	}
+	return e.userActedOn(c, id)
 }
 
-// which reads the machine that is meant, by its id or its name, and who acts.
-func (e *Endpoint) which(c *call, m api.Machine, by *string, note string) (license.Machine, error) {
+// which reads the machine of a user's ("": of anybody's) that is meant, by its id or its name, and
+// who acts.
+func (e *Endpoint) which(c *call, user license.UserID, m api.Machine, by *string, note string) (license.Machine, error) {
 	if m.ID == "" && m.Name == "" || !plain(m.ID) || !plain(m.Name) {
 		return license.Machine{}, malformed("the machine has neither id nor name, or one that is longer than 256 bytes or has control characters")
 	}
-	return e.actual(license.Machine{ID: m.ID, Name: m.Name}), c.said(by, note)
+	if err := c.said(by, note); err != nil {
+		return license.Machine{}, err
+	}
+	return e.actual(user, license.Machine{ID: m.ID, Name: m.Name})
 }
 
 // acted logs what an administrator has done, and answers.

@@ -271,6 +271,7 @@ var german = book{
 		"row-ambiguous":        "Mehrere Benutzer haben diese E-Mail-Adresse: Schreiben Sie die Kennung des gemeinten.",
 		"row-twice":            "Derselbe Benutzer mit demselben Rechner steht schon in der Datei.",
 		"row-two-machines":     "Dieser Benutzer steht schon mit einem anderen Rechner in der Datei: Eine Lizenz kann nur auf einem Rechner zugleich sein.",
+		"row-not-found":        "So heißt hier zurzeit niemand und kein Rechner in Gebrauch: Schreiben Sie die Kennung des Benutzers oder den eigenen Namen des Rechners.",
 		"row-not-tried":        "Nicht versucht, weil der Standort über eine frühere Zeile nicht entscheiden konnte. Senden Sie dieselbe Anfrage noch einmal.",
 		"row-yes-no":           "„{value}“ ist weder Ja (yes) noch Nein (no).",
 		"row-date":             "„{value}“ ist kein Datum: Schreiben Sie es wie 2026-11-30.",

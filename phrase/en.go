@@ -271,6 +271,7 @@ var english = book{
 		"row-ambiguous":        "Several users have this e-mail address: write the id of the one that is meant.",
 		"row-twice":            "The same user and machine are in the file already.",
 		"row-two-machines":     "This user is in the file already, with another machine: a license can be on one machine at a time.",
+		"row-not-found":        "Nobody, or no machine in use, goes by this name here now: write the id of the user, or the machine’s own name.",
 		"row-not-tried":        "Not tried, because the site could not decide on an earlier one. Send the same request again.",
 		"row-yes-no":           "“{value}” is neither yes nor no.",
 		"row-date":             "“{value}” is no date: write it as 2026-11-30.",

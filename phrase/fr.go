@@ -271,6 +271,7 @@ var french = book{
 		"row-ambiguous":        "Plusieurs utilisateurs ont cette adresse e-mail : indiquez l’identifiant de celui qui est visé.",
 		"row-twice":            "Le même utilisateur avec le même poste figure déjà dans le fichier.",
 		"row-two-machines":     "Cet utilisateur figure déjà dans le fichier avec un autre poste : une licence ne peut être que sur un poste à la fois.",
+		"row-not-found":        "Personne ici, ni aucun poste utilisé, ne porte ce nom à présent : indiquez l’identifiant de l’utilisateur ou le vrai nom du poste.",
 		"row-not-tried":        "Non tenté, car le site n’a pas pu décider d’une ligne précédente. Renvoyez la même requête.",
 		"row-yes-no":           "« {value} » n’est ni oui (yes) ni non (no).",
 		"row-date":             "« {value} » n’est pas une date : écrivez-la comme 2026-11-30.",
