@@ -59,8 +59,8 @@ func bare(r api.MirrorRecord) api.MirrorRecord {
 
 type key struct{ kind, id string }
 
-// Compare compares what a site knows with what files say: one of users, one of licenses, or
-// one of each. The error is of type Faults.
+// Compare compares what a site knows, in any order and perhaps some of it twice, with what
+// files say: one of users, one of licenses, or one of each. The error is of type Faults.
 func Compare(now []api.MirrorRecord, files ...*File) (*Diff, error) {
 	d := &Diff{}
 	files = slices.Clone(files)
@@ -108,12 +108,14 @@ func Compare(now []api.MirrorRecord, files ...*File) (*Diff, error) {
 	}
 	slices.SortStableFunc(d.Changes, func(a, b Change) int { return cmp.Compare(rank(a), rank(b)) })
 	var gone []Change
-	for i, r := range now {
-		if whole[r.Kind] && !said[key{r.Kind, r.ID}] {
-			gone = append(gone, Change{Was: &now[i]})
+	for k, was := range old {
+		if whole[k.kind] && !said[k] {
+			gone = append(gone, Change{Was: was})
 		}
 	}
-	slices.SortStableFunc(gone, func(a, b Change) int { return cmp.Compare(rank(b), rank(a)) })
+	slices.SortFunc(gone, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(rank(b), rank(a)), strings.Compare(a.Was.ID, b.Was.ID))
+	})
 	d.Changes = append(d.Changes, gone...)
 	return d, nil
 }

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,35 @@ func TestChangesComeInAnOrderInWhichTheyCanBeMade(t *testing.T) {
 	}
 	if len(users.Records) != 2 || licenses.Records[1].Assignee != "Ben@firm.example" {
 		t.Errorf("the files were changed: %+v %+v", users, licenses)
+	}
+}
+
+// A site tells what it knows in no order, and some of it twice: what is gone is the same.
+func TestWhatIsGoneIsSealedAlikeInAnyOrder(t *testing.T) {
+	now := []api.MirrorRecord{{Kind: "user", ID: "u1", Country: "FR"}, {Kind: "license", ID: "L2", Product: "road"}, {Kind: "product", ID: "road", Capped: "yes"}, {Kind: "user", ID: "u3", Country: "FR"},
+		{Kind: "license", ID: "L1", Product: "flow"}, {Kind: "user", ID: "u2", Country: "FR"}, {Kind: "product", ID: "flow", Capped: "yes"}, {Kind: "user", ID: "u3", Country: "FR"}}
+	users, licenses := read(t, "users.csv", "User ID,Country\nu0,FR\n"), read(t, "licenses.csv", "License ID,Product ID,End date\nL0,rail,2099-12-31\n")
+	var seal string
+	for range 2 {
+		d, err := Compare(now, users, licenses)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var gone []string
+		for _, c := range d.Changes {
+			if c.Now == nil {
+				gone = append(gone, c.Was.ID)
+			}
+		}
+		if got := strings.Join(gone, " "); got != "L1 L2 u1 u2 u3 flow road" {
+			t.Errorf("gone are %s, want L1 L2 u1 u2 u3 flow road", got)
+		}
+		if seal == "" {
+			seal = d.Seal()
+		} else if d.Seal() != seal {
+			t.Error("in another order it is sealed as something else")
+		}
+		slices.Reverse(now)
 	}
 }
 
