@@ -3,6 +3,7 @@ package endpoint
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -25,14 +26,22 @@ const (
 //
 // They come in by parts. Where one is lost the rest is not tried: what is in by then is
 // not a change any more, so that the same files, looked at again, go on.
-func (e *Endpoint) importFiles(c *call, in api.PortalRequest) (reply, error) {
-	if err := portalAsked(c, &in); err != nil {
-		return reply{}, err
-	}
-	if !e.importing.TryLock() { // they take memory, and do not mix
+func (e *Endpoint) importFiles(c *call) (reply, error) {
+	if !e.importing.TryLock() { // they take memory, as soon as they are read, and do not mix
+		io.CopyN(io.Discard, c.r.Body, maxWaste) // so that the answer is seen, as of a body that is too large
 		return reply{}, TooMany("other files are being looked at on this node", importAgain)
 	}
 	defer e.importing.Unlock()
+	var in api.PortalRequest
+	if err := c.read(&in); err != nil {
+		return reply{}, err
+	}
+	if err := portalAsked(c, &in); err != nil {
+		return reply{}, err
+	}
+	if err := e.gw.CatchUp(c.ctx); err != nil { // they are compared with what the site knows
+		return reply{}, err
+	}
 	if err := e.wouldImport(license.Import{By: in.By, Note: in.Note, Last: true}); err != nil {
 		return reply{}, err // where the mirror follows a feed there is nothing to look at
 	}

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -87,6 +88,68 @@ func TestFilesOfThePortalAreImportedAsTheyWereShown(t *testing.T) {
 	if len(in) != 2 || in[0] != (license.Imported{By: "ida", Note: "portal of today", Changes: 5, Last: true}) || in[1].Changes != 0 {
 		t.Errorf("the audit trail is made of %+v, want two imports by ida", in)
 	}
+}
+
+// However many records are gone, what was confirmed is what was shown.
+func TestWhatIsGoneFromTheFilesCanBeConfirmed(t *testing.T) {
+	node := newNode(t)
+	_, it := operated(t, node)
+	ask := func(files []api.PortalFile, saw string) (out api.PortalReport) {
+		t.Helper()
+		it.want(t, 200, "", "POST", "/v1/mirror/files", api.PortalRequest{Files: files, DryRun: saw == "", Saw: saw, By: "ida"}).into(t, &out)
+		return out
+	}
+	all, fewer := portalFiles(portalUsers+"cleo;;FR\ndana;;FR\n"), portalFiles("User ID,Country,Email\nada,FR,ada@firm.example\n")
+	ask(all, ask(all, "").Saw)
+	first := ask(fewer, "")
+	for range 5 {
+		if again := ask(fewer, ""); again.Saw != first.Saw {
+			t.Fatalf("the same look has %s and %s", first.Saw, again.Saw)
+		}
+	}
+	if done := ask(fewer, first.Saw); done.Changes != 3 || done.Counts[0] != (api.PortalCount{Kind: "user", Gone: 3}) {
+		t.Errorf("got %+v, want three users gone", done)
+	}
+}
+
+// lateNode has not heard of the newest when it is asked; once it has caught up it has.
+type lateNode struct {
+	*oneNode
+	newest func()
+}
+
+func (n *lateNode) CatchUp(ctx context.Context) error {
+	if _, request := ctx.Deadline(); request { // what goes on beside requests has none
+		n.newest()
+	}
+	return nil
+}
+
+// A node that is behind its site compares with what the site knows.
+func TestFilesAreComparedWithWhatTheSiteKnows(t *testing.T) {
+	node := newNode(t)
+	_, it := operated(t, node, func(cfg *Config) {
+		cfg.Gateway = &lateNode{node, func() {
+			node.do(t, license.Import{By: "jo", Changes: []license.Change{{User: &license.User{ID: "cleo", Country: "FR"}}}})
+		}}
+	})
+	var out api.PortalReport
+	it.want(t, 200, "", "POST", "/v1/mirror/files", api.PortalRequest{By: "ida", DryRun: true, Files: portalFiles(portalUsers)}).into(t, &out)
+	if out.Counts[0] != (api.PortalCount{Kind: "user", New: 2, Gone: 1}) {
+		t.Errorf("got %+v, want two new users, and the one gone whom this node had not heard of", out.Counts[0])
+	}
+}
+
+// While files are looked at others are not even read.
+func TestFilesAreReadOneAtATime(t *testing.T) {
+	r, it := operated(t, newNode(t))
+	r.e.importing.Lock()
+	if p := it.want(t, 429, "", "POST", "/v1/mirror/files", "no files").problem(t); p.Code != api.CodeTooMany || p.RetryAfterMS == 0 {
+		t.Errorf("got %+v, want it sent away for a while", p)
+	}
+	r.e.importing.Unlock()
+	it.want(t, 400, "", "POST", "/v1/mirror/files", "no files")
+	it.want(t, 200, "", "POST", "/v1/mirror/files", api.PortalRequest{By: "ida", DryRun: true, Files: portalFiles(portalUsers)})
 }
 
 // What is wrong with files is told by line, in the language of whoever asks, and nothing is

@@ -123,7 +123,7 @@ func (e *Endpoint) routes() []route {
 		{method: "POST", path: api.PathTrust + "/accept", who: byRole, role: license.Admin, scopes: license.AccessScope, do: body(e.acceptKeys)},
 		{method: "GET", path: api.PathMirror + "/records", who: byRole, role: license.Operator, large: true, do: e.mirrorRecords},
 		{method: "POST", path: api.PathMirror + "/import", who: byRole, role: license.Admin, scopes: license.LicensesScope, large: true, do: body(e.importMirror)},
-		{method: "POST", path: api.PathMirror + "/files", who: byRole, role: license.Admin, scopes: license.LicensesScope, large: true, most: maxPortal, do: body(e.importFiles)},
+		{method: "POST", path: api.PathMirror + "/files", who: byRole, role: license.Admin, scopes: license.LicensesScope, large: true, most: maxPortal, do: e.importFiles},
 		{method: "GET", path: api.PathMirror + "/malformed", who: byRole, role: license.Operator, large: true, do: e.malformed},
 		{method: "POST", path: api.PathMirror + "/accept", who: byRole, role: license.Admin, scopes: license.LicensesScope, do: body(e.acceptShrink)},
 		{method: "GET", path: api.PathOpen, who: byRole, role: license.Viewer, quiet: true, do: e.open},
