@@ -156,12 +156,11 @@ func (c *Console) act(a actOf) http.HandlerFunc {
 		if !v.may(w, a) {
 			return
 		}
-		err := parse(r)
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // it is all there, and may take long to do
-		if err != nil {
+		if err := parse(r); err != nil {
 			v.render(w, http.StatusBadRequest, &page{Key: a.page, Title: v.t("act." + a.key), Alert: &alert{Title: v.t("error.title"), Detail: v.t("form.too-large")}})
 			return
 		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the form is all there, and what it is for may take long
 		s, ok := v.seen(w, a)
 		if !ok {
 			return

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sitegate/api"
 )
@@ -186,6 +187,30 @@ func TestAFormIsBounded(t *testing.T) {
 		form := url.Values{"csv": {strings.Repeat("x", maxForm)}, "saw": hiddenOf(visitPage(c, "GET", path, "en", nil).Body.String())["saw"], "reason": {"x"}}
 		if w := visitPage(c, "POST", path, "en", form); w.Code != want {
 			t.Errorf("%s: %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
+// hurried is a client's connection that has a deadline until it is lifted.
+type hurried struct {
+	*httptest.ResponseRecorder
+	lifted bool
+}
+
+func (h *hurried) SetReadDeadline(t time.Time) error {
+	h.lifted = t.IsZero()
+	return nil
+}
+
+// Who has sent a form may wait for what it does; who is still sending is not waited for.
+func TestOnlyAWholeFormLiftsTheDeadline(t *testing.T) {
+	c := newTestConsole(t, full(), admin)
+	for text, whole := range map[string]bool{"reason=x": true, "reason=" + strings.Repeat("x", maxForm): false} {
+		r := httptest.NewRequest("POST", Base+"machine/block?name=WS-1", strings.NewReader(text))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := &hurried{ResponseRecorder: httptest.NewRecorder()}
+		if c.ServeHTTP(w, r); w.lifted != whole {
+			t.Errorf("a form of %d bytes is answered %d, and the deadline lifted: %t", len(text), w.Code, w.lifted)
 		}
 	}
 }
