@@ -284,7 +284,7 @@ var german = book{
 		"file-column":          "Diese Spalte fehlt; sie kann auch {more} heißen. Eine Datei mit einer Spalte „License ID“ ist eine der Lizenzen, jede andere eine der Benutzer.",
 		"file-column-twice":    "Diese Spalte gibt es zweimal.",
 		"file-header":          "Die erste Zeile nennt weder „User ID“ noch „License ID“. Kommas, Semikolons, Tabulatoren oder senkrechte Striche trennen die Spalten.",
-		"file-encoding":        "Das ist kein UTF-8. Speichern Sie die Datei als CSV UTF-8, oder geben Sie --encoding windows-1252 an.",
+		"file-encoding":        "Das ist kein UTF-8. Speichern Sie die Datei als CSV UTF-8.",
 		"file-not-encoding":    "Die Datei ist nicht in {more}: Speichern Sie sie als CSV UTF-8.",
 		"file-no-text":         "Das ist keine Textdatei: Speichern Sie sie als CSV.",
 		"files-same":           "Beide Dateien sind von derselben Art: Eine soll die der Benutzer sein und eine die der Lizenzen.",

@@ -284,7 +284,7 @@ var english = book{
 		"file-column":          "This column is missing; it may also be called {more}. A file with a column “License ID” is one of licenses, any other one of users.",
 		"file-column-twice":    "This column is there twice.",
 		"file-header":          "The first line names neither “User ID” nor “License ID”. Commas, semicolons, tabs or bars separate the columns.",
-		"file-encoding":        "This is not UTF-8. Save the file as CSV UTF-8, or say --encoding windows-1252.",
+		"file-encoding":        "This is not UTF-8. Save the file as CSV UTF-8.",
 		"file-not-encoding":    "The file is not in {more}: save it as CSV UTF-8.",
 		"file-no-text":         "It is no text file: save it as CSV.",
 		"files-same":           "Both files are of the same: one is to be of users and one of licenses.",

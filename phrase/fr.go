@@ -284,7 +284,7 @@ var french = book{
 		"file-column":          "Cette colonne manque ; elle peut aussi s’appeler {more}. Un fichier avec une colonne « License ID » est un fichier de licences, tout autre un fichier d’utilisateurs.",
 		"file-column-twice":    "Cette colonne y est deux fois.",
 		"file-header":          "La première ligne ne nomme ni « User ID » ni « License ID ». Des virgules, points-virgules, tabulations ou barres séparent les colonnes.",
-		"file-encoding":        "Ce n’est pas de l’UTF-8. Enregistrez le fichier en CSV UTF-8, ou indiquez --encoding windows-1252.",
+		"file-encoding":        "Ce n’est pas de l’UTF-8. Enregistrez le fichier en CSV UTF-8.",
 		"file-not-encoding":    "Le fichier n’est pas en {more} : enregistrez-le en CSV UTF-8.",
 		"file-no-text":         "Ce n’est pas un fichier texte : enregistrez-le en CSV.",
 		"files-same":           "Les deux fichiers sont du même genre : il en faut un d’utilisateurs et un de licences.",

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -108,6 +109,9 @@ func readPortals(files []string, encoding string) ([]*portal.File, error) {
 			return nil, fmt.Errorf("reading what is to be imported: %w", err)
 		}
 		f, err := portal.Read(name, data, encoding)
+		if faults, bad := errors.AsType[portal.Faults](err); bad && encoding == portal.UTF8 && faults[0].Reason == "file-encoding" {
+			return nil, fmt.Errorf("%w Or, where it is windows-1252, say --encoding windows-1252", err)
+		}
 		if err != nil {
 			return nil, err
 		}

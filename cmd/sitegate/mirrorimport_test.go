@@ -107,6 +107,14 @@ func TestAnImportThatCannotBeIsRefused(t *testing.T) {
 	if status, _, stderr := sitegate(t, nil, append(twice, "--by", "ida")...); status == 0 || !strings.Contains(stderr, "Both files are of the same") {
 		t.Errorf("two files of licenses: got exit %d, %s", status, stderr)
 	}
+	if err := os.WriteFile(line[2], []byte("User ID,Country,Name\nu,DE,J\xfcrgen\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for encoding, hint := range map[string]bool{"utf-8": true, "windows-1252": false} {
+		if _, _, stderr := sitegate(t, nil, append(line, "--by", "ida", "--encoding", encoding)...); strings.Contains(stderr, "This is not UTF-8. Save the file as CSV UTF-8. Or, where it is windows-1252, say --encoding windows-1252") != hint {
+			t.Errorf("what is windows-1252, read as %s: got %s", encoding, stderr)
+		}
+	}
 	if len(*imported) != 0 {
 		t.Errorf("%d requests to import", len(*imported))
 	}
