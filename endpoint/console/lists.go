@@ -174,11 +174,13 @@ func (v *visit) tags(x api.Open) []tag {
 }
 
 // history is what happened, as a section of a page, for who says why they look at it. A page
-// that shows it is not kept up to date, which would be looking at it again and again.
+// whose address has a reason is not kept up to date: that would be looking at it again and
+// again, or for the first time, for a reason that somebody else gave.
 func (v *visit) history(p *page, q url.Values) (section, error) {
 	asked := v.r.URL.Query()
 	reason := strings.TrimSpace(asked.Get("reason"))
-	if site := v.r.Header.Get("Sec-Fetch-Site"); reason == "" || !takes(reason) || site == "cross-site" || site == "same-site" { // a link of somebody's gives no reason
+	p.Still = reason != ""
+	if reason == "" || !takes(reason) || fromElsewhere(v.r) || v.r.Header.Get(unattended) != "" { // neither a link of somebody's nor a page by itself gives a reason
 		a := &ask{Action: v.r.URL.EscapedPath(), Hidden: map[string]string{}, Label: v.t("form.reason"), Help: v.t("history.why"), Value: reason, Submit: v.t("history.show")}
 		for _, name := range []string{"id", "name"} {
 			if value := asked.Get(name); value != "" {
@@ -191,7 +193,6 @@ func (v *visit) history(p *page, q url.Values) (section, error) {
 		}
 		return s, nil
 	}
-	p.Still = true
 	q.Set("reason", reason)
 	if before := asked.Get("before"); before != "" {
 		q.Set("before", before)
