@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,7 +116,8 @@ func (e *Endpoint) end(c *call, secret, by string) {
 }
 
 // inConsole is where somebody wants to go once they are signed in, if that is a page of the
-// console; else its first page. Nobody is led anywhere else.
+// console; else its first page. Nobody is led anywhere else. The page does not get the reason that
+// the address gives: who signs in has not said it, and the page would take it from there.
 func inConsole(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" || strings.ContainsAny(next, "\\\r\n\t") ||
@@ -129,7 +131,12 @@ func inConsole(next string) string {
 	if !strings.HasPrefix(clean, consolePath) || strings.HasPrefix(clean, signInPath) || strings.HasPrefix(clean, signOutPath) {
 		return consolePath
 	}
-	return (&url.URL{Path: clean, RawQuery: u.RawQuery}).String()
+	parts := slices.DeleteFunc(strings.Split(u.RawQuery, "&"), func(part string) bool {
+		name, _, _ := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(name)
+		return err == nil && name == "reason"
+	})
+	return (&url.URL{Path: clean, RawQuery: strings.Join(parts, "&")}).String()
 }
 
 // redirected is an answer that leads elsewhere.

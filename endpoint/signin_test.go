@@ -141,6 +141,7 @@ func TestNobodyIsLedAway(t *testing.T) {
 		"/console/../v1/status": "/console/", "/console/%2e%2e/v1": "/console/", "javascript:alert(1)": "/console/", "/console/\r\nSet-Cookie: a=b": "/console/",
 		"/console/sign-out": "/console/", "/console/sign-in?next=/console/sign-in": "/console/", "/consoleevil": "/console/", "/console/people#x": "/console/people",
 		"/console/" + strings.Repeat("x", 2000): "/console/", "https:/console/": "/console/", "/console//evil.example": "/console/evil.example",
+		"/console/users/u-1?reason=ticket": "/console/users/u-1", "/console/machine?name=a%26b&%72eason=x&id=m&reason&reasons=y": "/console/machine?name=a%26b&id=m&reasons=y",
 	} {
 		if got := inConsole(next); got != want {
 			t.Errorf("next %q leads to %q, want %q", next, got, want)
@@ -159,7 +160,7 @@ func TestAPageLeadsToTheSignIn(t *testing.T) {
 		w.Write([]byte("hello " + AdministratorOf(req.Context()).Name))
 	}))
 	r.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	a := r.want(t, 303, "", "GET", "/console/people?q=1", nil, header{"Accept": "text/html,*/*"})
+	a := r.want(t, 303, "", "GET", "/console/people?q=1&reason=ticket-7", nil, header{"Accept": "text/html,*/*"})
 	if got := a.Header.Get("Location"); got != "/console/sign-in?next=%2Fconsole%2Fpeople%3Fq%3D1" {
 		t.Errorf("led to %s", got)
 	}
