@@ -39,7 +39,7 @@ func reported(v *visit) (*page, error) {
 	p.Sections = []section{{ID: "report", Facts: facts, Actions: []link{{Text: v.t("capped.csv"), Href: at("report.csv") + "?" + v.r.URL.Query().Encode()}}}, v.reportProducts(r.Products), v.reportRefusals(r.Refusals)}
 	p.Sections = append(p.Sections, v.reportEnds(r)...)
 	p.Sections = append(p.Sections, v.reportLink(r.Link), v.reportAlerts(r.Alerts))
-	if v.r.URL.Query().Get("names") != "" {
+	if named, _ := strconv.ParseBool(v.r.URL.Query().Get("names")); named { // what is neither true nor false is refused by the API
 		p.Sections = append(p.Sections, v.reportPeople(r))
 	}
 	return p, nil

@@ -47,8 +47,10 @@ func TestReportsAreAPageAndAFile(t *testing.T) {
 			}
 		}
 	}
-	if page := visitPage(c, "GET", "report", "en", nil).Body.String(); strings.Contains(page, "people-h") {
-		t.Error("a report that is to name nobody has a list of people")
+	for _, path := range []string{"report", "report?names=", "report?names=false", "report?names=0"} {
+		if page := visitPage(c, "GET", path, "en", nil).Body.String(); strings.Contains(page, "people-h") {
+			t.Errorf("%s, which is to name nobody, has a list of people", path)
+		}
 	}
 	if page := visitPage(newTestConsole(t, s, Administrator{Name: "vera", Role: Viewer}), "GET", "report", "en", nil).Body.String(); strings.Contains(page, `name="names"`) {
 		t.Error("a viewer is offered names")
