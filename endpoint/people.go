@@ -146,7 +146,11 @@ func (e *Endpoint) acted(c *call, err error, act, kind, whom, by string) (reply,
 	if err != nil {
 		return reply{}, err
 	}
-	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", act, "kind", kind, "of", whom, "by", by)
+	key := "of"
+	if kind == "machine" { // which is called otherwise than a person where names are hidden
+		key = "machine"
+	}
+	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", act, "kind", kind, key, whom, "by", by)
 	return reply{status: http.StatusNoContent}, nil
 }
 
