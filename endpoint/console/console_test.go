@@ -561,7 +561,7 @@ func TestAFileOfManyCheckoutsIsRead(t *testing.T) {
 
 // A place to go back to is a page of the console.
 func TestGoingBackStaysWithin(t *testing.T) {
-	for path, want := range map[string]string{"/console/users?q=a": "/console/users?q=a", "https://evil.example/console/": Base, "//evil.example/console/": Base, "/console/\\evil": Base, "/other": Base, "": Base, "/console/\r\nX: y": Base} {
+	for path, want := range map[string]string{"/console/users?q=a": "/console/users?q=a", "/console/machine?name=a%26b&reason=x&id=m": "/console/machine?id=m&name=a%26b", "/console/users/u-1?%72eason=x": "/console/users/u-1", "https://evil.example/console/": Base, "//evil.example/console/": Base, "/console/\\evil": Base, "/other": Base, "": Base, "/console/\r\nX: y": Base} {
 		if got := within(path); got != want {
 			t.Errorf("%q goes back to %q; want %q", path, got, want)
 		}

@@ -192,10 +192,17 @@ func (c *Console) language(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, within(q.Get("back")), http.StatusSeeOther)
 }
 
-// within is a place of the console, or its first page.
+// within is a place of the console, or its first page. It has no reason: whoever was led to a
+// page of another's choosing did not say it, and may well choose their language there.
 func within(path string) string {
-	if u, err := url.Parse(path); err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, Base) || strings.ContainsAny(path, "\\\r\n") {
+	u, err := url.Parse(path)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, Base) || strings.ContainsAny(path, "\\\r\n") {
 		return Base
+	}
+	if q := u.Query(); q.Has("reason") {
+		q.Del("reason")
+		u.RawQuery = q.Encode()
+		return u.String()
 	}
 	return path
 }
