@@ -166,6 +166,39 @@ func TestABlockedMachineIsFoundAsItIsShown(t *testing.T) {
 	}
 }
 
+// Blocks are asked for of a machine, by what it is called beside whoever works on it.
+func TestBlocksOfAMachine(t *testing.T) {
+	r := hidingRig(t)
+	operator, viewer := r.asAdmin(t, "ida", "desk"), r.asAdmin(t, "otto", "looks")
+	for _, m := range []license.Machine{{Name: "WS-303"}, {ID: "m-404", Name: "WS-404"}, {ID: "m-405", Name: "WS-404"}, {ID: "m-505"}} {
+		r.node.do(t, license.Block{Machine: m, By: "ida", Note: "lost"})
+	}
+	r.node.do(t, license.Block{User: "eve", By: "ida", Note: "left"})
+	shown := func(name string) string { return called("machine", name) }
+	for _, test := range []struct {
+		query string
+		as    header
+		want  int
+	}{
+		{"", operator, 5},
+		{"machine=WS-303&machine_id=m-303", operator, 1}, // ben's, who is not hidden
+		{"machine=" + shown("WS-303") + "&machine_id=m-303", operator, 1},
+		{"machine=" + shown("WS-303") + "&machine_id=", operator, 1},
+		{"machine=" + shown("WS-404") + "&machine_id=m-404", operator, 1},
+		{"machine=" + shown("WS-404"), operator, 2},
+		{"machine=" + shown("WS-404") + "&machine_id=m-1", operator, 0},
+		{"machine=x&machine_id=m-505", operator, 1},
+		{"machine=WS-1&machine_id=m-1", operator, 0},
+		{"machine=" + shown("WS-303"), viewer, 1},
+		{"machine=WS-303&machine_id=m-404", viewer, 0},
+	} {
+		var l api.List[api.Block]
+		if r.want(t, 200, "", "GET", "/v1/blocks?"+test.query, nil, test.as).into(t, &l); len(l.Items) != test.want {
+			t.Errorf("%s: %+v; want %d", test.query, l.Items, test.want)
+		}
+	}
+}
+
 // What has the form of another name, and is nobody's, is not taken for an own name.
 func TestNobodysOtherNameIsRefused(t *testing.T) {
 	r := hidingRig(t)

@@ -160,11 +160,21 @@ type shownBar struct {
 	api.Block
 }
 
-// blocks is GET /v1/blocks.
+// blocks is GET /v1/blocks. Of a machine they are asked for by its id and name: where it and
+// a block have an id, that decides.
 func (e *Endpoint) blocks(c *call) (reply, error) {
+	q := c.r.URL.Query()
+	on := e.machineNamed(c, license.Machine{ID: q.Get("machine_id"), Name: q.Get("machine")})
+	var all []license.Bar
+	e.gw.View(func(s *license.State) { all = license.Bars(s) })
+	if !on.any() {
+		all = slices.DeleteFunc(all, func(b license.Bar) bool {
+			return on.ID != "" && b.Machine.ID != "" && on.ID != b.Machine.ID || !e.is(on, "", b.Machine)
+		})
+	}
 	var bars []shownBar
 	e.gw.View(func(s *license.State) {
-		for _, b := range license.Bars(s) {
+		for _, b := range all {
 			out := e.shownBlock(c, b)
 			if b.User != "" {
 				out.User = e.userID(c, s, b.User)

@@ -71,6 +71,19 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p, is := answer.(api.Problem); is {
 		w.WriteHeader(p.Status)
 	}
+	if l, is := answer.(api.List[api.Block]); is && r.URL.Query().Has("machine") {
+		id, name := r.URL.Query().Get("machine_id"), r.URL.Query().Get("machine")
+		l.Items = slices.DeleteFunc(slices.Clone(l.Items), func(b api.Block) bool {
+			switch {
+			case b.Machine == nil:
+				return true
+			case id != "" && b.Machine.ID != "":
+				return id != b.Machine.ID
+			}
+			return !strings.EqualFold(name, b.Machine.Name)
+		})
+		answer = l
+	}
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
@@ -236,6 +249,11 @@ func TestTheStatusIsAskedForOnce(t *testing.T) {
 func TestABlockedMachineIsUnblocked(t *testing.T) {
 	s := full()
 	c := newTestConsole(t, s, admin)
+	s.heard = func(path string, q url.Values) {
+		if path == api.PathBlocks && (q.Get("machine") != "WS-1" || q.Get("machine_id") != "m-1") {
+			t.Errorf("the blocks are asked for with %v; want those of the machine", q)
+		}
+	}
 	blocked := func(m ...api.Machine) {
 		var l api.List[api.Block]
 		for i := range m {

@@ -206,31 +206,13 @@ func machineOf(v *visit) api.Machine {
 	return api.Machine{ID: q.Get("id"), Name: q.Get("name")}
 }
 
-// blockOf is the block of a machine, by its id or, where one side has none, by its name as it
-// is shown; nil: it is not blocked.
+// blockOf is the block of a machine; nil: it is not blocked.
 func (v *visit) blockOf(m api.Machine) (*api.Block, error) {
-	for after := ""; ; {
-		var l api.List[api.Block]
-		if err := v.get(api.PathBlocks, url.Values{"after": {after}}, &l); err != nil {
-			return nil, err
-		}
-		for i := range l.Items {
-			b := l.Items[i].Machine
-			if b == nil {
-				continue
-			}
-			same := b.ID == m.ID
-			if b.ID == "" || m.ID == "" {
-				same = b.Name != "" && strings.EqualFold(b.Name, m.Name)
-			}
-			if same {
-				return &l.Items[i], nil
-			}
-		}
-		if after = l.Next; after == "" {
-			return nil, nil
-		}
+	var l api.List[api.Block]
+	if err := v.get(api.PathBlocks, url.Values{"machine": {m.Name}, "machine_id": {m.ID}}, &l); err != nil || len(l.Items) == 0 || l.Items[0].Machine == nil {
+		return nil, err
 	}
+	return &l.Items[0], nil
 }
 
 // oneMachine is a machine, what runs on it, and what happened on it.
