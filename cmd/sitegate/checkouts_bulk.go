@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -25,8 +26,8 @@ read. It first looks at every row and shows what would come of it; with --yes it
 checkouts, and none at all where a row is bad. They are out until the end of the day DATE,
 GMT; without --until as long as the site's default is.
 
-Where the site cannot go on in the middle of it, the same command with the --id that is
-printed makes the rest, and nothing twice.
+Where the site cannot go on in the middle of it, or its answer is lost, the same command
+with the --id that is printed makes the rest, and nothing twice.
 
 Examples:
   sitegate checkouts bulk ship.csv --product 3101 --until 2026-05-31 --note "ship, until May"
@@ -89,11 +90,17 @@ func checkoutsBulk(ctx context.Context, p *program, args []string) error {
 	if no, is := errors.AsType[*nodeRefused](err); is && no.code == "" && json.Unmarshal(no.body, &r) == nil && r.Bad > 0 {
 		err = nil // a report of what is bad
 	}
-	if err != nil {
+	switch {
+	case err != nil && *yes: // some may have been made
+		return fmt.Errorf("%w\nThe same with --id %s makes what is missing, and nothing twice", err, in.ID)
+	case err != nil:
 		return err
 	}
 	if *asJSON {
-		err = p.json(r)
+		err = p.json(struct {
+			ID string `json:"id"`
+			api.BulkReport
+		}{in.ID, r})
 	} else {
 		err = p.bulkText(r, in.ID)
 	}
@@ -116,7 +123,10 @@ func (p *program) bulkText(r api.BulkReport, id string) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	unknown := slices.ContainsFunc(r.Items, func(x api.BulkRow) bool { return x.Reason == api.CodeUnknown })
 	switch {
+	case r.Bad > 0 && r.Made == 0 && unknown:
+		fmt.Fprintf(p.stdout, "It is not known whether one was checked out. To go on: the same with --id %s\n", id)
 	case r.Bad > 0 && r.Made == 0:
 		fmt.Fprintln(p.stdout, "Nothing was checked out; STATE says why.")
 	case r.Bad > 0:

@@ -258,11 +258,17 @@ func TestABulkCheckoutGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got api.BulkCheckoutRequest
+	lost := false // the answer
 	report := api.BulkReport{Rows: 2, Made: 1, Bad: 1, Items: []api.BulkRow{{Row: 2, User: "u1", Machine: "WS-1", Until: at}, {Row: 3, User: "u2", Machine: "WS-2", Reason: "row-not-tried", Text: "It was not tried."}}}
 	m := http.NewServeMux()
 	m.HandleFunc("POST /v1/checkouts/bulk", func(w http.ResponseWriter, r *http.Request) {
 		got = api.BulkCheckoutRequest{}
 		_ = json.NewDecoder(r.Body).Decode(&got)
+		if lost {
+			_, _ = w.Write([]byte("{"))
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
 		_ = json.NewEncoder(w).Encode(report)
 	})
 	answerAt(t, config, m)
@@ -278,5 +284,19 @@ func TestABulkCheckoutGoesOn(t *testing.T) {
 	wants(t, "the second", stdout+stderr, []string{"WS-2", "2 checkouts made."})
 	if status != 0 || got.ID != first {
 		t.Errorf("status %d, with the id %s; want %s", status, got.ID, first)
+	}
+	status, stdout, stderr = sitegate(t, nil, append(line, "--json")...)
+	wants(t, "as JSON", stdout, []string{`"id": "` + got.ID + `"`, `"made": 2`})
+	if status != 0 || stderr != "" || got.ID == first {
+		t.Errorf("as JSON: status %d, with the id %s, %s", status, got.ID, stderr)
+	}
+	report = api.BulkReport{Rows: 2, Bad: 2, Items: []api.BulkRow{{Row: 2, User: "u1", Machine: "WS-1", Reason: api.CodeUnknown}, {Row: 3, User: "u2", Machine: "WS-2", Reason: "row-not-tried"}}}
+	_, stdout, _ = sitegate(t, nil, line...)
+	wants(t, "of unknown outcome", stdout, []string{"It is not known whether one was checked out. To go on: the same with --id " + got.ID}, "Nothing was")
+	lost = true
+	status, _, stderr = sitegate(t, nil, line...)
+	wants(t, "whose answer is lost", stderr, []string{"reading the node's answer", "The same with --id " + got.ID + " makes what is missing"})
+	if status != exitFailed {
+		t.Errorf("without an answer: status %d, want %d", status, exitFailed)
 	}
 }
