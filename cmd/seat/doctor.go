@@ -137,7 +137,7 @@ func (s *seat) checkSettings(ctx context.Context, o *options, f *findings) {
 }
 
 // checkKey says what keeps this computer's key. A TPM that is there and cannot be used is to be
-// seen to; that there is none is no fault.
+// seen to; that there is none is no fault, unless it is to keep the key.
 func checkKey(o *options, f *findings) {
 	if o.dir == "" || o.keyless {
 		f.add(skip, "key", "", "this computer goes by no key", "")
@@ -154,6 +154,8 @@ func checkKey(o *options, f *findings) {
 	switch {
 	case err != nil:
 		f.add(fail, "key", "", err.Error(), "See what seat says of it, and the guide of seat on desktops (The computer's key).")
+	case k.why != nil && k.Kind == "" && o.machineKey == string(machinekey.TPM): // no command goes on
+		f.add(fail, "key", "", found, "Have IT see to the computer's TPM; or set machine_key: auto, and a file keeps the key where no TPM can.")
 	case k.why != nil && o.machineKey != string(machinekey.File) && !errors.Is(k.why, tpmkey.ErrNone):
 		f.add(warn, "key", "", found, "Have IT see to the computer's TPM; or set machine_key: file, if a file is meant to keep the key.")
 	case k.Kind == "":

@@ -121,6 +121,7 @@ func TestMachineSaysWhereItsKeyIs(t *testing.T) {
 	r.env["SITEGATE_TPM"] = filepath.Join(r.dir, "none")
 	r.expect(r.seat("machine", "--machine-name", "WS-7", "--machine-id", "id-7"), 0, "WS-7", "id-7", "none yet", "(auto)", "not used, since no TPM 2.0")
 	r.expect(r.seat("doctor"), 0, "SKIP  key: none yet", "not used, since no TPM 2.0")
+	r.expect(r.seat("doctor", "--machine-key", "tpm"), 1, "FAIL  key: none yet", "not used, since no TPM 2.0", "machine_key: auto")
 	host, _ := os.Hostname()
 	path := filepath.Join(r.dir, ".config", "sitegate", "machine-key-"+fileName(host))
 	if _, err := os.Stat(path); err == nil {
