@@ -57,8 +57,8 @@ var english = book{
 		"next":            "What to do:",
 		"about":           "About:",
 		"since":           "Since:",
-		"over":            "Over: ",
-		"site":            "Site: ",
-		"look":            "Look: ",
+		"over":            "Over:",
+		"site":            "Site:",
+		"look":            "Look:",
 	},
 }

@@ -58,7 +58,7 @@ func TestMailArrives(t *testing.T) {
 			}
 			for i, want := range []struct{ id, subject, answers, body string }{
 				{"<k1@site.test>", "[sitegate] CRITICAL: A node's disk is filling up (gw1)", "", "What to do: Make room"},
-				{"<k2@site.test>", "[sitegate] Over: A node's disk is filling up (gw1)", "<k1@site.test>", "Over:  2026-11-22 09:00:00 UTC"},
+				{"<k2@site.test>", "[sitegate] Over: A node's disk is filling up (gw1)", "<k1@site.test>", "Over: 2026-11-22 09:00:00 UTC"},
 			} {
 				m, h := got[i], got[i].Message.Header
 				if m.ID() != want.id || h.Get("Subject") != want.subject || h.Get("In-Reply-To") != want.answers || h.Get("References") != want.answers || h.Get("Auto-Submitted") != "auto-generated" || !strings.Contains(m.Body, want.body) {
