@@ -73,7 +73,7 @@ func Compare(now []api.MirrorRecord, files ...*File) (*Diff, error) {
 	}
 	said := map[key]bool{}
 	whole := map[string]bool{} // kinds that the files are whole lists of
-	users := directory{}
+	users := directory{map[string]bool{}, map[string]string{}}
 	var faults Faults
 	if len(files) == 2 && files[0].Licenses == files[1].Licenses {
 		return nil, Faults{newFault(files[1].Name, 0, "", "files-same", "", "")}
@@ -120,27 +120,34 @@ func Compare(now []api.MirrorRecord, files ...*File) (*Diff, error) {
 	return d, nil
 }
 
-// directory are users by id, and by e-mail in lower case; "" for several.
-type directory map[string]string
+// directory are users by id, and by e-mail in lower case; "" for several. Who is meant does
+// not depend on the order in which they are added.
+type directory struct {
+	ids    map[string]bool
+	emails map[string]string
+}
 
 func (d directory) add(u api.MirrorRecord) {
 	id, email := u.ID, strings.ToLower(u.Email)
-	if d[id] = id; email == "" {
+	if d.ids[id] = true; email == "" {
 		return
 	}
-	if other, twice := d[email]; twice && other != id {
+	if other, twice := d.emails[email]; twice && other != id {
 		id = ""
 	}
-	d[email] = id
+	d.emails[email] = id
 }
 
 // assign finds the user whom a license of a file is assigned to, or says why not.
 func (d *Diff) assign(r *api.MirrorRecord, users directory) (reason string) {
-	switch user, known := users[strings.ToLower(r.Assignee)]; {
-	case r.Assignee == "" || users[r.Assignee] == r.Assignee:
+	lower := strings.ToLower(r.Assignee)
+	switch user, known := users.emails[lower]; {
+	case r.Assignee == "" || users.ids[r.Assignee]:
 	case strings.EqualFold(r.Assignee, "Not Found User"):
 		r.Assignee = ""
 		d.Nobody++
+	case !known && users.ids[lower]:
+		r.Assignee = lower
 	case !known:
 		return "row-nobody"
 	case user == "":

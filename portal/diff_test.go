@@ -84,6 +84,22 @@ func TestWhatIsGoneIsSealedAlikeInAnyOrder(t *testing.T) {
 	}
 }
 
+// An id goes before an address, whoever of the two users the site tells first.
+func TestAnIDThatIsSomebodysAddressIsMeantAsTheID(t *testing.T) {
+	now := []api.MirrorRecord{{Kind: "user", ID: "ada@firm.example"}, {Kind: "user", ID: "u2", Email: "ada@firm.example"}}
+	licenses := read(t, "l.csv", "License ID,Product ID,End date,Email\nL1,road,2026-12-31,ada@firm.example\n")
+	for range 2 {
+		d, err := Compare(now, licenses)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := slices.IndexFunc(d.Changes, func(c Change) bool { return c.Kind() == "license" }); d.Changes[i].Now.Assignee != "ada@firm.example" {
+			t.Errorf("L1 goes to %s, want the user of that id", d.Changes[i].Now.Assignee)
+		}
+		slices.Reverse(now)
+	}
+}
+
 func TestLicensesOfUsersWhoAreNotKnownAreTold(t *testing.T) {
 	now := []api.MirrorRecord{{Kind: "user", ID: "u1", Email: "ada@firm.example"}, {Kind: "user", ID: "u2", Email: "ADA@firm.example"}}
 	licenses := read(t, "l.csv", "License ID,Product ID,End date,Email\nL1,road,2026-12-31,ada@firm.example\nL2,road,2026-12-31,cleo\nL3,road,2026-12-31,u2\n")
