@@ -102,28 +102,13 @@ func connectDoorWith(t testing.TB, out *egress.Dialer, allow string, splices int
 // drain is a server that reads all there is, and then sends as much back.
 func drain(tb testing.TB) string {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				n, err := io.Copy(io.Discard, c)
-				block := make([]byte, 64<<10)
-				for left := n; left > 0 && err == nil; left -= int64(len(block)) {
-					_, err = c.Write(block[:min(left, int64(len(block)))])
-				}
-			}()
+	return listens(tb, func(c net.Conn) {
+		n, err := io.Copy(io.Discard, c)
+		block := make([]byte, 64<<10)
+		for left := n; left > 0 && err == nil; left -= int64(len(block)) {
+			_, err = c.Write(block[:min(left, int64(len(block)))])
 		}
-	}()
-	return ln.Addr().String()
+	}).Addr().String()
 }
 
 // A CONNECT to a name that leads to this machine is refused with a page that says what to

@@ -21,11 +21,19 @@ import (
 // listenEcho answers each piece of what it is sent with the same, until the test ends.
 func listenEcho(t *testing.T) net.Listener {
 	t.Helper()
+	return listens(t, func(c net.Conn) {
+		io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}) // without a pipe of the kernel's
+	})
+}
+
+// listens serves who comes, until the test ends.
+func listens(tb testing.TB, serve func(net.Conn)) net.Listener {
+	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { ln.Close() })
+	tb.Cleanup(func() { ln.Close() })
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -34,7 +42,7 @@ func listenEcho(t *testing.T) net.Listener {
 			}
 			go func() {
 				defer c.Close()
-				io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}) // without a pipe of the kernel's
+				serve(c)
 			}()
 		}
 	}()
