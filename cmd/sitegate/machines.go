@@ -110,12 +110,8 @@ func machinesList(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(l.query) > 0 { // only what is open is of a user or a product
-		blocks.Items = slices.DeleteFunc(blocks.Items, func(b api.Block) bool {
-			return b.Machine == nil || !slices.ContainsFunc(open.Items, func(x api.Open) bool { return machineKey(x.Machine) == machineKey(*b.Machine) })
-		})
-	}
-	all := rows[machineRow]{Items: machineRows(open.Items, blocks.Items, words)}
+	onlyOpen := len(l.query) > 0 // which is of a user or a product
+	all := rows[machineRow]{Items: machineRows(open.Items, blocks.Items, onlyOpen, words)}
 	if all.Total = len(all.Items); l.limit > 0 {
 		all.Items = all.Items[:min(l.limit, len(all.Items))]
 	}
@@ -128,21 +124,30 @@ func machinesList(ctx context.Context, p *program, args []string) error {
 	})
 }
 
-// machineKey is the same for all that is open on a machine: not all of it has the id.
-func machineKey(m api.Machine) string { return strings.ToLower(cmp.Or(m.Name, m.ID)) }
-
-// machineRows are the machines of what is open, newest first, and then the blocked ones that
-// have nothing open and each of the words.
-func machineRows(open []api.Open, blocks []api.Block, words []string) []machineRow {
-	list, at := []machineRow{}, map[string]int{}
-	of := func(m api.Machine) *machineRow {
-		key := machineKey(m)
-		i, there := at[key]
-		if !there {
-			i, at[key] = len(list), len(list)
-			list = append(list, machineRow{Machine: m, Users: []string{}, Products: []string{}})
+// machineRows are the machines of what is open, newest first, and then, unless only what is
+// open is asked for, the blocked ones that have nothing open and each of the words. An id
+// decides where both have one: not all that is open has it.
+func machineRows(open []api.Open, blocks []api.Block, onlyOpen bool, words []string) []machineRow {
+	list, byID, byName := []machineRow{}, map[string]int{}, map[string]int{}
+	find := func(m api.Machine) (i int, there bool) {
+		if i, there = byID[m.ID]; there && m.ID != "" {
+			return i, true
 		}
-		list[i].Machine.ID = cmp.Or(list[i].Machine.ID, m.ID)
+		i, there = byName[strings.ToLower(m.Name)]
+		return i, there && m.Name != "" && (m.ID == "" || list[i].Machine.ID == "")
+	}
+	of := func(m api.Machine) *machineRow {
+		i, there := find(m)
+		if !there {
+			i = len(list)
+			list = append(list, machineRow{Machine: m, Users: []string{}, Products: []string{}})
+			if _, taken := byName[strings.ToLower(m.Name)]; !taken {
+				byName[strings.ToLower(m.Name)] = i
+			}
+		}
+		if m.ID != "" {
+			list[i].Machine.ID, byID[m.ID] = m.ID, i
+		}
 		return &list[i]
 	}
 	add := func(to *[]string, s string) {
@@ -167,9 +172,9 @@ func machineRows(open []api.Open, blocks []api.Block, words []string) []machineR
 		if b.Machine == nil {
 			continue
 		}
-		_, there := at[machineKey(*b.Machine)]
+		_, there := find(*b.Machine)
 		text := strings.ToLower(b.Machine.Name + " " + b.Machine.ID)
-		if there || !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, strings.ToLower(w)) }) {
+		if there || !onlyOpen && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, strings.ToLower(w)) }) {
 			of(*b.Machine).Blocked = &b
 		}
 	}

@@ -191,7 +191,7 @@ func TestMachinesAreOneRowEach(t *testing.T) {
 		{Kind: "session", User: "u0", Name: "Ada", ProductName: "Bridge", Machine: api.Machine{ID: "m-1", Name: "ws-1"}, Since: late},
 		{Kind: "checkout", User: "u1", Name: "Bo", ProductName: "Bridge", Machine: api.Machine{Name: "WS-1"}, Since: early}}
 	blocks := []api.Block{{User: "u9"}, {Machine: &api.Machine{ID: "m-2"}, By: "ida"}, {Machine: &api.Machine{Name: "WS-2"}, By: "ida"}, {Machine: &api.Machine{Name: "WS-3"}, By: "ida"}}
-	got := machineRows(open, blocks[2:], []string{"ws"})
+	got := machineRows(open, blocks[2:], false, []string{"ws"})
 	want := []machineRow{
 		{Machine: api.Machine{ID: "m-1", Name: "WS-1"}, Users: []string{"Ada", "Bo"}, Products: []string{"Bridge"}, Sessions: 2, Checkouts: 1, Since: late},
 		{Machine: api.Machine{ID: "m-2", Name: "WS-2"}, Users: []string{"Bo"}, Products: []string{"3102"}, Checkouts: 1, Since: early, Blocked: &blocks[2]},
@@ -199,8 +199,16 @@ func TestMachinesAreOneRowEach(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
-	if got := machineRows(nil, blocks, []string{"nobody"}); len(got) != 0 {
+	if got := machineRows(nil, blocks, false, []string{"nobody"}); len(got) != 0 {
 		t.Errorf("blocked machines that do not fit: %+v", got)
+	}
+
+	// Two that are called the same are two; only what is open is of a user.
+	open = []api.Open{{Machine: api.Machine{ID: "m-1", Name: "LAPTOP"}}, {Machine: api.Machine{ID: "m-2", Name: "laptop"}}}
+	blocks = []api.Block{{Machine: &api.Machine{ID: "m-2", Name: "PC"}, By: "ida"}, {Machine: &api.Machine{ID: "m-3"}}}
+	got = machineRows(open, blocks, true, nil)
+	if len(got) != 2 || got[0].Blocked != nil || got[1].Blocked == nil || got[1].Machine.ID != "m-2" {
+		t.Errorf("got %+v, want two machines, of which the second is blocked", got)
 	}
 }
 
