@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -69,16 +71,19 @@ func (p *process) await(ctx context.Context, try func() error) error {
 	}
 }
 
-// freePorts finds ports of loopback that nothing listens on.
+// freePorts finds ports of loopback that nothing listens on, and that no outgoing
+// connection is given.
 func freePorts(n int) ([]int, error) {
 	var ports []int
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	for tries := 0; len(ports) < n; tries++ {
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(22000))))
+		if err != nil && tries == 1000 {
 			return nil, fmt.Errorf("looking for a free port: %w", err)
 		}
-		defer ln.Close() // all at once, so that none comes twice
-		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
+		if err == nil {
+			defer ln.Close() // all at once, so that none comes twice
+			ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
+		}
 	}
 	return ports, nil
 }

@@ -58,6 +58,14 @@ func (n *hubNode) Now() license.Time { return license.TimeOf(time.Now()) }
 
 func (n *hubNode) Cluster() gateway.Cluster { return gateway.Cluster{Node: "hub", Leader: "hub"} }
 
+// CatchUp has nobody to catch up with.
+func (n *hubNode) CatchUp(context.Context) error { return nil }
+
+// Recall has no journal.
+func (n *hubNode) Recall(context.Context, uint64, int, int, func(license.Event) bool) ([]license.Event, uint64, error) {
+	return nil, 0, nil
+}
+
 // fill makes the users.
 func (n *hubNode) fill(users int) error {
 	apply := func(c license.Command) error {

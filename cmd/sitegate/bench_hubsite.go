@@ -120,14 +120,17 @@ func (h *hubSite) start(ctx context.Context, args ...string) error {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, benchStartIn)
 	defer cancel()
-	return until(ctx, func() error {
+	var ended error
+	err = until(ctx, func() error {
 		select {
 		case <-h.done:
-			return errors.New("the hub has ended")
+			ended = errors.New("the hub has ended")
+			return nil
 		default:
 		}
 		return h.post(ctx, "/collect")
 	})
+	return errors.Join(err, ended)
 }
 
 // publish tells a user something of so many bytes, or everybody.

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -43,16 +45,20 @@ func again(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// freePorts finds addresses that nothing listens on.
+// freePorts finds addresses that nothing listens on. Their ports are none of those that
+// systems take for outgoing connections (from 32768 on, or 49152): one of these could have
+// it while the node that it is for is being started again.
 func freePorts(n int) ([]string, error) {
 	var addrs []string
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	for tries := 0; len(addrs) < n; tries++ {
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(22000))))
+		if err != nil && tries == 1000 {
 			return nil, fmt.Errorf("looking for a free port: %w", err)
 		}
-		defer ln.Close() // all at once at the end, so that none comes twice
-		addrs = append(addrs, ln.Addr().String())
+		if err == nil {
+			defer ln.Close() // all at once at the end, so that none comes twice
+			addrs = append(addrs, ln.Addr().String())
+		}
 	}
 	return addrs, nil
 }
