@@ -49,4 +49,4 @@ fuzz: ## every fuzzer for FUZZTIME (30s)
 	done
 
 pictures: ## the pictures of the guides, docs/operator/images, by Chromium
-	SITEGATE_TEST_BROWSER=1 SITEGATE_TEST_GUIDES=$(CURDIR)/docs/operator/images $(GO) test -count=1 -run PicturesOfTheGuides ./integration/browser
+	SITEGATE_TEST_BROWSER=1 SITEGATE_TEST_GUIDES=$(CURDIR)/docs/operator/images $(GO) test -count=1 -run PicturesOfTheGuides ./integration/console

@@ -73,7 +73,7 @@ var layers = map[string]layer{
 	"cmd/cloudemu":      {may: []string{"emulator", "emulator/proxy", "upstream/egress", "upstream/cloudapi"}, why: "it is the emulator alone"},
 	"integration/model": {may: []string{"license"}, why: "a history is checked against the rules themselves, and nothing else of the gateway"},
 
-	"integration/browser": {may: []string{"integration"}, why: "a browser is tried on a site as it is"},
+	"integration/console": {may: []string{"integration"}, why: "a browser is tried on a site as it is"},
 
 	"integration/attack": {may: []string{"integration"}, why: "attackers are played against a site as it is"},
 

@@ -301,7 +301,7 @@ func TestTheWayOutIsExamined(t *testing.T) {
 
 // Every page is among those that tests open, and among those that a browser does.
 func TestEveryPageIsLookedAt(t *testing.T) {
-	source, err := os.ReadFile("../../integration/browser/console_test.go")
+	source, err := os.ReadFile("../../integration/console/console_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,12 @@
-package browser
+package console
 
 import (
 	"crypto/tls"
 	"fmt"
 	"strings"
 	"testing"
+
+	cdppage "github.com/chromedp/cdproto/page"
 
 	"sitegate/api"
 	"sitegate/emulator"
@@ -96,8 +98,7 @@ func TestAPageHearsOfThings(t *testing.T) {
 	}
 
 	p := b.page(t)
-	free := map[string]any{"enabled": true} // what a node answers at /healthz may do nothing in a browser; a site's own page may
-	p.must("Page.setBypassCSP", free, nil)
+	tell(p, cdppage.SetBypassCSP, cdppage.SetBypassCSPParams{Enabled: true}) // what a node answers at /healthz may do nothing in a browser; a site's own page may
 	if e := p.open(origin + "/healthz"); e != "" {
 		t.Fatal(e)
 	}
@@ -144,7 +145,7 @@ func TestAPageHearsOfThings(t *testing.T) {
 
 	// A page of another origin is not let in, and neither is one without a token.
 	other := b.page(t)
-	other.must("Page.setBypassCSP", free, nil)
+	tell(other, cdppage.SetBypassCSP, cdppage.SetBypassCSPParams{Enabled: true})
 	if e := other.open("https://" + strings.TrimPrefix(n.URL, "https://") + "/healthz"); e != "" {
 		t.Fatal(e)
 	}

@@ -1,8 +1,7 @@
-package browser
+package console
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"image"
 	"image/color"
@@ -12,6 +11,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	cdppage "github.com/chromedp/cdproto/page"
 
 	"sitegate/emulator"
 	"sitegate/integration"
@@ -43,7 +44,7 @@ func TestPicturesOfTheGuides(t *testing.T) {
 	p.sized(1280, "light")
 	for _, x := range []struct {
 		name, path, shows string
-		height            int
+		height            float64
 	}{{"now", "", "WS-101", 760}, {"refusals", "refusals", "LAPTOP-7", 700}, {"licenses", "licenses", "never used", 760}, {"cluster", "cluster", "node1", 760}} {
 		p.went(base + x.path)
 		integration.Eventually(t, time.Minute, x.name+" has what it is to show", func() error { // refusals are told by the second
@@ -53,13 +54,8 @@ func TestPicturesOfTheGuides(t *testing.T) {
 			}
 			return nil
 		})
-		var shot struct{ Data string }
-		p.must("Page.captureScreenshot", map[string]any{"format": "png", "clip": map[string]any{"x": 0, "y": 0, "width": 1280, "height": x.height, "scale": 1}}, &shot)
-		b, err := base64.StdEncoding.DecodeString(shot.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		small, err := fewColours(b)
+		shot := tell(p, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{Clip: &cdppage.Viewport{Width: 1280, Height: x.height, Scale: 1}})
+		small, err := fewColours(shot.Data)
 		if err != nil {
 			t.Fatal(err)
 		}
