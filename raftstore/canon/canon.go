@@ -3,9 +3,9 @@
 // can do all of CBOR: the way of each type is found once.
 //
 // It promises the very bytes that github.com/fxamacker/cbor/v2 makes with its
-// CoreDet options and the tags `cbor:"N,keyasint,omitempty"`, and the very values
-// that library reads. It knows what the rules' types are made of: integers,
-// booleans, strings, ids (arrays of bytes that marshal as themselves), slices,
+// CoreDet options and the tags `cbor:"N,keyasint"`, with omitempty or omitzero, and the
+// very values that library reads. It knows what the rules' types are made of: integers,
+// booleans, strings, bytes, ids (arrays of bytes that marshal as themselves), slices,
 // pointers and structs. Whatever else there is, and every input that is not
 // canonical, it leaves to the library: false says so.
 package canon
@@ -30,6 +30,7 @@ type way struct {
 	// read reads into a zero value; false: it is for the library to read, or refuse.
 	read  func(r *reader, p unsafe.Pointer) bool
 	empty func(p unsafe.Pointer) bool // left out where omitempty is said
+	zero  func(p unsafe.Pointer) bool // left out where omitzero is said
 	spare sync.Pool                   // of *T as reflect.Value
 }
 

@@ -35,6 +35,30 @@ type outer struct {
 	IDs    []id           `cbor:"9,keyasint,omitempty"`
 	Words  []string       `cbor:"10,keyasint,omitempty"`
 	Plain  bool           `cbor:"11,keyasint"`
+	Two    uint16         `cbor:"12,keyasint,omitempty"`
+	Bytes  []byte         `cbor:"13,keyasint"`
+	Fewer  []byte         `cbor:"14,keyasint,omitempty"`
+	Key    id             `cbor:"15,keyasint,omitzero"`
+	Proof  proof          `cbor:"16,keyasint,omitzero"`
+	Empty  proof          `cbor:"17,keyasint,omitempty"`
+	Whole  whole          `cbor:"18,keyasint,omitzero"`
+}
+
+// proof is never empty to the library: its fields are left out where they are zero.
+type proof struct {
+	Key  id       `cbor:"1,keyasint,omitzero"`
+	Name string   `cbor:"2,keyasint,omitempty"`
+	List []string `cbor:"3,keyasint,omitzero"`
+	Ptr  *inner   `cbor:"4,keyasint,omitzero"`
+}
+
+// whole has something of everything that can be zero.
+type whole struct {
+	On     bool   `cbor:"1,keyasint"`
+	Signed int    `cbor:"2,keyasint,omitzero"`
+	Small  small  `cbor:"3,keyasint,omitzero"`
+	Bytes  []byte `cbor:"4,keyasint,omitzero"`
+	Text   string `cbor:"5,keyasint,omitzero"`
 }
 
 func values() []outer {
@@ -49,6 +73,9 @@ func values() []outer {
 		{Signed: -25, Long: 255, List: long},
 		{Signed: 1 << 62, Long: 256, Words: []string{}},
 		{Signed: -1 << 63, Long: 65536},
+		{Two: 65535, Bytes: []byte{}, Fewer: []byte{}, Key: id{1}, Proof: proof{Key: id{0, 0, 0, 1}}, Empty: proof{Name: "x"}},
+		{Two: 1, Bytes: []byte{1, 2}, Fewer: []byte{0}, Proof: proof{List: []string{}, Ptr: &inner{}}, Empty: proof{Key: id{9}}},
+		{Whole: whole{On: true}}, {Whole: whole{Signed: -1}}, {Whole: whole{Small: 1}}, {Whole: whole{Bytes: []byte{}}}, {Whole: whole{Text: "t"}},
 		{Signed: 65535, Long: 1 << 32},
 	}
 }
@@ -103,8 +130,8 @@ func TestOtherTypesAreLeftToTheLibrary(t *testing.T) {
 	type aMap struct {
 		A map[string]int `cbor:"1,keyasint"`
 	}
-	type bytesIn struct {
-		A []byte `cbor:"1,keyasint"`
+	type bothOmit struct {
+		A int `cbor:"1,keyasint,omitempty,omitzero"`
 	}
 	type float struct {
 		A float64 `cbor:"1,keyasint"`
@@ -115,7 +142,7 @@ func TestOtherTypesAreLeftToTheLibrary(t *testing.T) {
 	type when struct {
 		A time.Time `cbor:"1,keyasint"`
 	}
-	for _, v := range []any{noTag{}, aMap{}, bytesIn{}, float{}, named{}, when{}, 7, "text", (*outer)(nil)} {
+	for _, v := range []any{noTag{}, aMap{}, bothOmit{}, float{}, named{}, when{}, 7, "text", (*outer)(nil)} {
 		if b, ok := c.Append(nil, v); ok || b != nil {
 			t.Errorf("%T was encoded as %x", v, b)
 		}

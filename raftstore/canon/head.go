@@ -132,7 +132,26 @@ func readString(r *reader, p unsafe.Pointer) bool {
 	return ok
 }
 
-func uintWay[T uint8 | uint32 | uint64]() *way {
+func writeBytes(b []byte, p unsafe.Pointer) []byte {
+	s := *(*[]byte)(p)
+	if s == nil {
+		return append(b, null)
+	}
+	return append(head(b, majorBytes, uint64(len(s))), s...)
+}
+
+func readBytes(r *reader, p unsafe.Pointer) bool {
+	if r.null() {
+		return true
+	}
+	s, ok := r.sized(majorBytes)
+	if ok {
+		*(*[]byte)(p) = append([]byte{}, s...)
+	}
+	return ok
+}
+
+func uintWay[T uint8 | uint16 | uint32 | uint64]() *way {
 	return &way{
 		write: func(b []byte, p unsafe.Pointer) []byte { return head(b, majorUint, uint64(*(*T)(p))) },
 		read: func(r *reader, p unsafe.Pointer) bool {
@@ -141,6 +160,7 @@ func uintWay[T uint8 | uint32 | uint64]() *way {
 			return ok && uint64(T(n)) == n
 		},
 		empty: isZero[T],
+		zero:  isZero[T],
 	}
 }
 
@@ -170,5 +190,6 @@ func intWay[T int | int64]() *way {
 			return int64(T(n)) == n
 		},
 		empty: isZero[T],
+		zero:  isZero[T],
 	}
 }

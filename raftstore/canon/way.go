@@ -15,20 +15,22 @@ func find(t reflect.Type) *way {
 	switch {
 	case isID(t):
 		return idWay(t)
-	case t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler):
+	case reflect.PointerTo(t).Implements(marshaler) || reflect.PointerTo(t).Implements(zeroer):
 		return nil
 	}
 	switch t.Kind() {
 	case reflect.Bool:
-		return &way{write: writeBool, read: readBool, empty: isZero[bool]}
+		return &way{write: writeBool, read: readBool, empty: isZero[bool], zero: isZero[bool]}
 	case reflect.String:
-		return &way{write: writeString, read: readString, empty: isZero[string]}
+		return &way{write: writeString, read: readString, empty: isZero[string], zero: isZero[string]}
 	case reflect.Int:
 		return intWay[int]()
 	case reflect.Int64:
 		return intWay[int64]()
 	case reflect.Uint8:
 		return uintWay[uint8]()
+	case reflect.Uint16:
+		return uintWay[uint16]()
 	case reflect.Uint32:
 		return uintWay[uint32]()
 	case reflect.Uint64:
@@ -43,7 +45,10 @@ func find(t reflect.Type) *way {
 	return nil
 }
 
-var marshaler = reflect.TypeFor[encoding.BinaryMarshaler]()
+var (
+	marshaler = reflect.TypeFor[encoding.BinaryMarshaler]()
+	zeroer    = reflect.TypeFor[interface{ IsZero() bool }]() // which says itself when omitzero leaves it out
+)
 
 // isID reports whether a type is an array of bytes that marshals as these bytes.
 func isID(t reflect.Type) bool {
@@ -51,9 +56,15 @@ func isID(t reflect.Type) bool {
 		return false
 	}
 	p := reflect.New(t)
+	if z, says := p.Interface().(interface{ IsZero() bool }); says && !z.IsZero() {
+		return false
+	}
 	raw := p.Elem().Bytes()
 	for i := range raw {
 		raw[i] = byte(i + 1)
+	}
+	if z, says := p.Interface().(interface{ IsZero() bool }); says && z.IsZero() {
+		return false
 	}
 	b, err := p.Elem().Interface().(encoding.BinaryMarshaler).MarshalBinary()
 	again, ok := reflect.New(t).Interface().(encoding.BinaryUnmarshaler)
@@ -63,6 +74,7 @@ func isID(t reflect.Type) bool {
 
 func idWay(t reflect.Type) *way {
 	size := t.Len()
+	zeros := make([]byte, size)
 	return &way{
 		write: func(b []byte, p unsafe.Pointer) []byte {
 			return append(head(b, majorBytes, uint64(size)), unsafe.Slice((*byte)(p), size)...)
@@ -72,10 +84,14 @@ func idWay(t reflect.Type) *way {
 			return ok && len(b) == size && copy(unsafe.Slice((*byte)(p), size), b) == size
 		},
 		empty: func(unsafe.Pointer) bool { return size == 0 },
+		zero:  func(p unsafe.Pointer) bool { return bytes.Equal(unsafe.Slice((*byte)(p), size), zeros) },
 	}
 }
 
 func sliceWay(t reflect.Type) *way {
+	if t.Elem() == reflect.TypeFor[byte]() {
+		return &way{write: writeBytes, read: readBytes, empty: func(p unsafe.Pointer) bool { return len(*(*[]byte)(p)) == 0 }, zero: isNil}
+	}
 	each := find(t.Elem())
 	if each == nil || t.Elem().Kind() == reflect.Uint8 {
 		return nil
@@ -113,6 +129,7 @@ func sliceWay(t reflect.Type) *way {
 			return true
 		},
 		empty: func(p unsafe.Pointer) bool { return reflect.NewAt(t, p).Elem().Len() == 0 },
+		zero:  isNil,
 	}
 }
 
@@ -137,17 +154,24 @@ func pointerWay(t reflect.Type) *way {
 			reflect.NewAt(t, p).Elem().Set(made)
 			return to.read(r, made.UnsafePointer())
 		},
-		empty: func(p unsafe.Pointer) bool { return *(*unsafe.Pointer)(p) == nil },
+		empty: isNil,
+		zero:  isNil,
 	}
 }
+
+// isNil is of a pointer, or of a slice, which begins with one.
+func isNil(p unsafe.Pointer) bool { return *(*unsafe.Pointer)(p) == nil }
 
 // field is one field of a struct.
 type field struct {
 	*way
 	offset uintptr
 	number uint64
-	key    []byte // number, encoded
-	omit   bool   // where it is empty
+	key    []byte                      // number, encoded
+	omit   func(p unsafe.Pointer) bool // whether it is left out; nil: never
+	// omitsEmpty: where it is empty, as others are where they are zero. To the library a struct
+	// is empty only if all fields are of the first kind.
+	omitsEmpty bool
 }
 
 // maxFields is how many fields a struct may have: a bit each.
@@ -160,10 +184,20 @@ func structWay(t reflect.Type) *way {
 		number, options, _ := strings.Cut(f.Tag.Get("cbor"), ",")
 		n, err := strconv.ParseUint(number, 10, 63)
 		w := find(f.Type)
-		if !f.IsExported() || f.Anonymous || err != nil || w == nil || options != "keyasint" && options != "keyasint,omitempty" {
+		if !f.IsExported() || f.Anonymous || err != nil || w == nil {
 			return nil
 		}
-		fields = append(fields, field{way: w, offset: f.Offset, number: n, key: head(nil, majorUint, n), omit: options == "keyasint,omitempty"})
+		one := field{way: w, offset: f.Offset, number: n, key: head(nil, majorUint, n)}
+		switch options {
+		case "keyasint":
+		case "keyasint,omitempty":
+			one.omit, one.omitsEmpty = w.empty, true
+		case "keyasint,omitzero":
+			one.omit = w.zero
+		default:
+			return nil
+		}
+		fields = append(fields, one)
 	}
 	if len(fields) > maxFields {
 		return nil
@@ -173,7 +207,7 @@ func structWay(t reflect.Type) *way {
 		write: func(b []byte, p unsafe.Pointer) []byte {
 			var there, n uint64
 			for i := range fields {
-				if f := &fields[i]; !f.omit || !f.empty(unsafe.Add(p, f.offset)) {
+				if f := &fields[i]; f.omit == nil || !f.omit(unsafe.Add(p, f.offset)) {
 					there |= 1 << i
 					n++
 				}
@@ -207,7 +241,15 @@ func structWay(t reflect.Type) *way {
 		},
 		empty: func(p unsafe.Pointer) bool {
 			for i := range fields {
-				if f := &fields[i]; !f.omit || !f.empty(unsafe.Add(p, f.offset)) {
+				if f := &fields[i]; !f.omitsEmpty || !f.omit(unsafe.Add(p, f.offset)) {
+					return false
+				}
+			}
+			return true
+		},
+		zero: func(p unsafe.Pointer) bool {
+			for i := range fields {
+				if f := &fields[i]; !f.zero(unsafe.Add(p, f.offset)) {
 					return false
 				}
 			}
