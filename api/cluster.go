@@ -99,11 +99,17 @@ type SteppedDown struct {
 
 // DrainRequest is the body of POST /v1/cluster/drain.
 type DrainRequest struct {
+	Node   string `json:"node,omitempty"` // whichever member; the one that is asked where it is left out
 	OverMS int64  `json:"over_ms"`        // how long to take for sending the clients elsewhere
 	Note   string `json:"note,omitempty"` // why; on the operator's socket it may be left out
 }
 
 // StepDownRequest is the body of POST /v1/cluster/step-down.
 type StepDownRequest struct {
+	Note string `json:"note,omitempty"` // as of DrainRequest
+}
+
+// LeaveRequest is the body of POST /v1/cluster/leave.
+type LeaveRequest struct {
 	Note string `json:"note,omitempty"` // as of DrainRequest
 }

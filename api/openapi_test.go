@@ -33,7 +33,7 @@ func structs() map[string]reflect.Type {
 		api.CloudOffers{}, api.Offer{}, api.RefusedUsage{}, api.ResendRequest{}, api.UsageAudit{}, api.UsageWay{}, api.UsageFinding{},
 		api.RestoredStatus{}, api.BackupStatus{}, api.DiskStatus{}, api.EgressStatus{}, api.CertificateStatus{}, api.Lockout{},
 		api.CheckoutForRequest{}, api.WriteOff{}, api.BulkCheckoutRequest{}, api.CheckoutImportRequest{}, api.BulkProduct{}, api.BulkReport{}, api.BulkRow{},
-		api.ClusterMember{}, api.TokenRequest{}, api.JoinToken{}, api.RemoveRequest{}, api.SteppedDown{}, api.DrainRequest{}, api.StepDownRequest{},
+		api.ClusterMember{}, api.TokenRequest{}, api.JoinToken{}, api.RemoveRequest{}, api.SteppedDown{}, api.DrainRequest{}, api.StepDownRequest{}, api.LeaveRequest{},
 		api.Open{}, api.OpenList{}, api.ProductUse{}, api.LearnedUse{}, api.SiteRefusal{}, api.SiteRefusalList{}, api.HistoryItem{}, api.HistoryList{}, api.SiteUser{}, api.SiteUserList{}, api.SiteLicense{}, api.SiteLicenseList{}, api.SiteSettings{}, api.SiteSetting{}, api.SiteMode{},
 		api.APITokenRequest{}, api.NewAPIToken{}, api.APIToken{}, api.LocalAccountRequest{}, api.LocalAccount{},
 		api.AuditRecord{}, api.AuditPage{}, api.AuditTrail{}, api.AuditVerified{}, api.AuditExport{}, api.AuditErase{}, api.AuditStatus{},

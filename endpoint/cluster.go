@@ -3,6 +3,8 @@ package endpoint
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"sitegate/api"
@@ -20,9 +22,9 @@ type Cluster interface {
 	Rekey(context.Context, api.RekeyRequest) error
 	Replacement() *api.Replacement
 	StepDown(context.Context) (api.SteppedDown, error)
-	// Drain has this node lead no more and sends its clients elsewhere, which goes on
-	// when it has returned.
-	Drain(ctx context.Context, over time.Duration) error
+	// Drain has a member lead no more and sends its clients elsewhere, which goes on
+	// when it has returned. Empty is this node.
+	Drain(ctx context.Context, node string, over time.Duration) error
 	// Leave takes this node out of the cluster; it ends soon after.
 	Leave(context.Context) error
 }
@@ -91,13 +93,19 @@ func (e *Endpoint) rekey(c *call, in api.RekeyRequest) (reply, error) {
 	return e.acted(c, e.cfg.Cluster.Rekey(c.ctx, in), "rekey", "site-ca", "", in.By)
 }
 
+// readAny reads a body that may be left out.
+func (c *call) readAny(into any) error {
+	if c.r.ContentLength == 0 {
+		return nil
+	}
+	return c.read(into)
+}
+
 // stepDown is POST /v1/cluster/step-down. Its body may be left out with the reason.
 func (e *Endpoint) stepDown(c *call) (reply, error) {
 	var in api.StepDownRequest
-	if c.r.ContentLength != 0 {
-		if err := c.read(&in); err != nil {
-			return reply{}, err
-		}
+	if err := c.readAny(&in); err != nil {
+		return reply{}, err
 	}
 	if err := c.reason(in.Note); err != nil {
 		return reply{}, err
@@ -116,17 +124,33 @@ func (e *Endpoint) drain(c *call, in api.DrainRequest) (reply, error) {
 	if err := c.reason(in.Note); err != nil {
 		return reply{}, err
 	}
-	e.noteWhy(c.ctx, c.administrator, "node-drained", e.node(), in.Note)
-	if err := e.cfg.Cluster.Drain(c.ctx, over); err != nil {
+	node := e.node()
+	if in.Node != "" {
+		members := e.cfg.Cluster.Members()
+		i := slices.IndexFunc(members, func(m api.ClusterMember) bool { return strings.EqualFold(m.Name, in.Node) })
+		if i < 0 {
+			return reply{}, &Refusal{Text: "There is no such node in the cluster: " + printable(in.Node)}
+		}
+		node = members[i].Name
+	}
+	e.noteWhy(c.ctx, c.administrator, "node-drained", node, in.Note)
+	if err := e.cfg.Cluster.Drain(c.ctx, node, over); err != nil {
 		return reply{}, err
 	}
-	e.log.InfoContext(c.ctx, "drained by the operator", "id", c.id, "over_ms", in.OverMS)
+	e.log.InfoContext(c.ctx, "drained by the operator", "id", c.id, "node", node, "over_ms", in.OverMS)
 	return reply{status: http.StatusAccepted}, nil
 }
 
-// leave is POST /v1/cluster/leave.
+// leave is POST /v1/cluster/leave. Its body may be left out with the reason.
 func (e *Endpoint) leave(c *call) (reply, error) {
-	e.noteAct(c.ctx, c.administrator, "node-asked-to-leave", e.node())
+	var in api.LeaveRequest
+	if err := c.readAny(&in); err != nil {
+		return reply{}, err
+	}
+	if err := c.reason(in.Note); err != nil {
+		return reply{}, err
+	}
+	e.noteWhy(c.ctx, c.administrator, "node-asked-to-leave", e.node(), in.Note)
 	err := e.cfg.Cluster.Leave(c.ctx)
 	e.log.InfoContext(c.ctx, "asked to leave the cluster", "id", c.id, "err", err)
 	return reply{status: http.StatusNoContent}, err

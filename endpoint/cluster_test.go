@@ -71,8 +71,8 @@ func (f *fewNodes) StepDown(context.Context) (api.SteppedDown, error) {
 	return api.SteppedDown{From: "gw1", To: "gw2"}, f.note("step-down")
 }
 
-func (f *fewNodes) Drain(_ context.Context, over time.Duration) error {
-	return f.note("drain %v", over)
+func (f *fewNodes) Drain(_ context.Context, node string, over time.Duration) error {
+	return f.note("drain %s %v", node, over)
 }
 
 func (f *fewNodes) Leave(context.Context) error { return f.note("leave") }
@@ -111,7 +111,8 @@ func TestOperatorsActOnTheNodes(t *testing.T) {
 		{api.PathMembers + "/gw2/remove", api.RemoveRequest{By: "ida", Note: "lost", Force: true}, 204, `remove gw2 by ida "lost" true`},
 		{api.PathRekey, api.RekeyRequest{By: "ida", Note: "leaked", OverlapMS: 3600_000}, 204, `rekey by ida "leaked" 3600000`},
 		{api.PathStepDown, nil, 200, "step-down"},
-		{api.PathDrain, api.DrainRequest{OverMS: 2000}, 202, "drain 2s"},
+		{api.PathDrain, api.DrainRequest{OverMS: 2000}, 202, "drain n1 2s"},
+		{api.PathDrain, api.DrainRequest{Node: "GW2", OverMS: 2000}, 202, "drain gw2 2s"},
 		{api.PathLeave, nil, 204, "leave"},
 	} {
 		if it.want(t, c.status, "", "POST", c.path, c.body); nodes.last() != c.asked {
@@ -135,10 +136,27 @@ func TestOperatorsActOnTheNodes(t *testing.T) {
 		api.PathRekey + "?x":             api.RekeyRequest{By: "ida", Note: "leaked", OverlapMS: 401 * 24 * 3600_000},
 		api.PathDrain:                    api.DrainRequest{OverMS: -1},
 		api.PathDrain + "?":              api.DrainRequest{OverMS: 3600_000},
+		api.PathLeave:                    api.LeaveRequest{Note: strings.Repeat("x", 300)},
 	} {
 		if it.want(t, 400, "", "POST", path, body); nodes.last() != before {
 			t.Errorf("%s with %+v asked %q", path, body, nodes.last())
 		}
+	}
+}
+
+// A node that is to be drained is a member; who asks for another is told so, and it is not
+// in the audit trail.
+func TestAStrangerIsNotDrained(t *testing.T) {
+	it, nodes := clustered(t)
+	p := it.want(t, 409, "", "POST", api.PathDrain, api.DrainRequest{Node: "gw7\n"}).problem(t)
+	if p.Code != api.CodeCluster || !strings.Contains(p.Detail, "no such node") || nodes.last() != "" {
+		t.Errorf("got %+v, asked %q", p, nodes.last())
+	}
+	it.want(t, 202, "", "POST", api.PathDrain, api.DrainRequest{Node: "gw2", Note: "a new disk"})
+	var trail api.AuditPage
+	it.want(t, 200, "", "GET", api.PathTrail, nil).into(t, &trail)
+	if len(trail.Items) != 1 || trail.Items[0].What != "node-drained" || trail.Items[0].About != "gw2" {
+		t.Errorf("the audit trail has %+v", trail.Items)
 	}
 }
 

@@ -22,6 +22,8 @@ func TestActsWantAReason(t *testing.T) {
 		api.PathStepDown:                              nil,
 		api.PathStepDown + "?":                        api.StepDownRequest{},
 		api.PathDrain:                                 api.DrainRequest{},
+		api.PathLeave:                                 nil,
+		api.PathLeave + "?":                           api.LeaveRequest{},
 		api.PathTrail + "/erase":                      api.AuditErase{Kind: "user", Name: "ada"},
 	} {
 		if p := r.want(t, 400, "", "POST", path, body, ida).problem(t); !strings.Contains(p.Detail, "say why") {
@@ -31,6 +33,7 @@ func TestActsWantAReason(t *testing.T) {
 	r.want(t, 400, "", "POST", api.PathDrain, api.DrainRequest{Note: strings.Repeat("x", 300)}, ida)
 	r.want(t, 202, "", "POST", api.PathDrain, api.DrainRequest{Note: "a new disk"}, ida)
 	r.want(t, 200, "", "POST", api.PathStepDown, api.StepDownRequest{Note: "a new memory"}, ida)
+	r.want(t, 204, "", "POST", api.PathLeave, api.LeaveRequest{Note: "an old machine"}, ida)
 	r.want(t, 204, "", "POST", api.PathUsers+"/ada/block", api.ReleaseRequest{Note: "ticket 1"}, ida)
 	r.want(t, 204, "", "POST", api.PathUsers+"/ada/unblock", api.ReleaseRequest{}, ida)
 	var trail api.AuditPage
@@ -39,7 +42,7 @@ func TestActsWantAReason(t *testing.T) {
 	for _, x := range trail.Items {
 		why[x.What] = x.NoteText
 	}
-	if why["node-drained"] != "a new disk" || why["leadership-handed-over"] != "a new memory" {
+	if why["node-drained"] != "a new disk" || why["leadership-handed-over"] != "a new memory" || why["node-asked-to-leave"] != "an old machine" {
 		t.Errorf("the audit trail has the reasons %q", why)
 	}
 }

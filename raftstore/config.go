@@ -80,6 +80,9 @@ type Config struct {
 	// Serve answers requests that another node, by the name in its certificate, forwards to
 	// this one while it leads. From is empty for one that this node has forwarded itself.
 	Serve func(ctx context.Context, from string, request []byte) ([]byte, error)
+	// Drain makes this node ready to be stopped, its clients included, as another node was
+	// asked to: Store.Drain is a part of it. Nil: it is refused.
+	Drain func(ctx context.Context, over time.Duration) error
 	// Clock is the wall clock: default time.Now.
 	Clock func() time.Time
 

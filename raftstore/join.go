@@ -366,6 +366,12 @@ func (s *Store) handleMembers(ctx context.Context, from string, m method, body [
 	case methodStepDown:
 		err = s.StepDown(ctx)
 		answer = v
+	case methodDrain:
+		var w drainWish
+		if err = read(&w); err == nil {
+			v, err = verdictOf(s.drainFor(ctx, from, w.Over))
+		}
+		answer = v
 	case methodMoved:
 		var a moved
 		err = lead(&a, func() error { return s.moveHere(ctx, from, a.Address) })

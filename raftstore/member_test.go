@@ -192,6 +192,53 @@ func TestADrainedNodeLeadsNoMore(t *testing.T) {
 	})
 }
 
+// Any node can have any other drained, which does it itself; but not the last that could
+// lead.
+func TestANodeIsDrainedFromAnother(t *testing.T) {
+	var s *site
+	over := make(chan time.Duration, 1)
+	s = newSite(t, func(c *Config) {
+		name := c.Node
+		c.Drain = func(ctx context.Context, d time.Duration) error {
+			over <- d
+			return s.nodes[name].Drain(ctx)
+		}
+	})
+	s.door()
+	for i, name := range []string{"n2", "n3"} {
+		s.join(name, s.token())
+		s.voters([]string{"n1", "n2", "n3"}[:i+2]...)
+	}
+	first := s.leader()
+	from := s.follower()
+	if err := from.DrainOther(limited(t), strings.ToUpper(first.cfg.Node), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if d := <-over; d != time.Minute || !first.roster.drained.Load() || s.leader() == first {
+		t.Errorf("over %v, drained %t; want it drained over a minute, and no leader", d, first.roster.drained.Load())
+	}
+	if err := first.DrainOther(limited(t), from.cfg.Node, 0); err != nil {
+		t.Fatal(err)
+	}
+	<-over
+	var last *Store
+	for _, x := range s.nodes {
+		if !x.roster.drained.Load() {
+			last = x
+		}
+	}
+	var refused *Refused
+	if err := from.DrainOther(limited(t), last.cfg.Node, 0); !errors.As(err, &refused) || !strings.Contains(err.Error(), "drained already") || last.roster.drained.Load() {
+		t.Errorf("the last that could lead: %v", err)
+	}
+	<-over
+	for node, d := range map[string]time.Duration{"n9": 0, from.cfg.Node: 0, last.cfg.Node: time.Hour} {
+		if err := from.DrainOther(limited(t), node, d); err == nil {
+			t.Errorf("%s over %v was drained from %s", node, d, from.cfg.Node)
+		}
+	}
+}
+
 // A certificate near its end is renewed by the leader, and shown from then on.
 func TestCertificatesAreRenewedInTime(t *testing.T) {
 	s := newSite(t, nil)

@@ -322,28 +322,3 @@ func (s *Store) succeeded(ctx context.Context, from string) bool {
 		}
 	}
 }
-
-// MayDrain refuses what Drain would refuse at once.
-func (s *Store) MayDrain() error {
-	if s.lastVoter() {
-		return refusef("%s is the only voting node: there is none to take over from it. To stop it, just stop it.", s.cfg.Node)
-	}
-	return nil
-}
-
-// Drain has this node lead no more: what it leads it hands over, now and whenever
-// it is elected. It goes on voting and keeping the log until it is closed.
-func (s *Store) Drain(ctx context.Context) error {
-	if err := s.MayDrain(); err != nil {
-		return err
-	}
-	s.roster.drained.Store(true)
-	if s.raft.State() != raft.Leader {
-		return nil
-	}
-	if err := s.StepDown(ctx); err != nil && !errors.Is(err, ErrNotLeader) {
-		s.roster.drained.Store(false)
-		return err
-	}
-	return nil
-}

@@ -34,6 +34,7 @@ const (
 	methodSign     method = 96
 	methodCAKey    method = 97
 	methodRekey    method = 98
+	methodDrain    method = 99
 	methodLost     method = 120
 	methodDigest   method = 140
 

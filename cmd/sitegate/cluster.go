@@ -25,7 +25,7 @@ func cluster(ctx context.Context, p *program, args []string) error {
 		{"leave", "take this machine's node out of its cluster", leave},
 		{"recover", "go on with this machine's node alone when most nodes are lost for good", recoverNode},
 		{"step-down", "have the leader hand over to another node", clusterStepDown},
-		{"drain", "make this machine's node ready to be stopped", clusterDrain},
+		{"drain", "make a node ready to be stopped", clusterDrain},
 	}, args)
 }
 
@@ -238,18 +238,20 @@ func clusterStepDown(ctx context.Context, p *program, args []string) error {
 }
 
 const drainHelp = `
-Usage: sitegate cluster drain [--over DURATION] [--note WHY] [--config FILE]
+Usage: sitegate cluster drain [NODE] [--over DURATION] [--note WHY] [--config FILE]
 
-Makes the node that runs on this machine ready to be stopped, for maintenance: it
-hands over what it leads and leads no more, lets no client in any more, and sends
-those it has to the other nodes, one after the other. It goes on voting and keeping
-the log, so that a majority is left. This returns when its clients are gone.
+Makes a node ready to be stopped, for maintenance: the one that runs on this machine,
+or that is named. It hands over what it leads and leads no more, lets no client in any
+more, and sends those it has to the other nodes, one after the other. It goes on voting
+and keeping the log, so that a majority is left. This returns when the clients of this
+machine's node are gone; of another one, when that has begun to send them away.
 
 Then stop it. Started again, it is as before. The audit trail keeps why; --note may be
-left out on the node's own machine only, and not with --url.
+left out on a node's own machine only, and not with --url.
 
-Example:
+Examples:
   sitegate cluster drain && systemctl stop sitegate
+  sitegate cluster drain gw2 --note "a new disk"
 `
 
 // drainPatience is how long clients may take to go after the last was told to.
@@ -261,14 +263,19 @@ func clusterDrain(ctx context.Context, p *program, args []string) error {
 	p.remoteFlags(f)
 	over := f.Duration("over", 10*time.Second, "how long to take for sending the clients elsewhere")
 	note := f.String("note", "", "why, for the audit trail")
-	if err := p.parseNone(f, args); err != nil {
+	rest, err := p.parse(f, args)
+	if err != nil {
 		return err
+	}
+	if len(rest) > 1 {
+		return usagef("cluster drain: name one node; see sitegate cluster drain --help")
 	}
 	c, _, err := p.load(f)
 	if err != nil {
 		return err
 	}
-	if err := operator(ctx, c, http.MethodPost, api.PathDrain, api.DrainRequest{OverMS: over.Milliseconds(), Note: *note}, nil); err != nil {
+	node := strings.Join(rest, "")
+	if err := operator(ctx, c, http.MethodPost, api.PathDrain, api.DrainRequest{Node: node, OverMS: over.Milliseconds(), Note: *note}, nil); err != nil {
 		return err
 	}
 	late := time.NewTimer(*over + drainPatience)
@@ -279,6 +286,10 @@ func clusterDrain(ctx context.Context, p *program, args []string) error {
 		var s api.Status
 		if err := operator(ctx, c, http.MethodGet, api.PathStatus, nil, &s); err != nil {
 			return err
+		}
+		if node != "" && !strings.EqualFold(node, s.Node) {
+			fmt.Fprintf(p.stdout, "%s leads no more, and sends its clients elsewhere within %v. sitegate status there shows how many it still has.\n", node, *over)
+			return nil
 		}
 		if s.Connected == 0 && s.Cluster.Leader != "" && s.Cluster.Leader != s.Node {
 			fmt.Fprintf(p.stdout, "%s is drained: it has no clients any more, and %s leads. Stop it when you like.\n", s.Node, s.Cluster.Leader)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"sitegate/api"
@@ -184,20 +186,37 @@ func (o *clusterOps) StepDown(ctx context.Context) (api.SteppedDown, error) {
 	}
 }
 
-// Drain makes this node ready to be stopped.
-func (o *clusterOps) Drain(ctx context.Context, over time.Duration) error {
-	if err := o.store.MayDrain(); err != nil { // before anybody is sent away
-		return whyNot(err)
+// Drain makes a node ready to be stopped: this one where none is named.
+func (o *clusterOps) Drain(ctx context.Context, node string, over time.Duration) error {
+	if node != "" && !strings.EqualFold(node, o.c.Node) {
+		return whyNot(o.store.DrainOther(ctx, node, over))
+	}
+	return whyNot(o.drainHere(ctx, over))
+}
+
+func (o *clusterOps) drainHere(ctx context.Context, over time.Duration) error {
+	if err := o.store.MayDrain(ctx); err != nil { // before anybody is sent away
+		return err
 	}
 	told := o.leaving(over - over/3)
 	if err := o.store.Drain(ctx); err != nil {
 		if told { // and not somebody else, who still means it
 			o.staying()
 		}
-		return whyNot(err)
+		return err
 	}
 	o.drain(over)
 	return nil
+}
+
+// drainBy drains this node as another was asked to. Until it is up, it cannot be.
+func drainBy(ops *atomic.Pointer[clusterOps]) func(context.Context, time.Duration) error {
+	return func(ctx context.Context, over time.Duration) error {
+		if o := ops.Load(); o != nil {
+			return o.drainHere(ctx, over)
+		}
+		return errors.New("it is still starting; try again in a moment")
+	}
 }
 
 // Leave takes this node out of its cluster; it then ends.

@@ -39,7 +39,7 @@ func TestARefusedDrainSendsNobodyAway(t *testing.T) {
 		leaving: func(time.Duration) bool { did = append(did, "leaving"); return true },
 		staying: func() { did = append(did, "staying") },
 		drain:   func(time.Duration) { did = append(did, "drain") }}
-	if err := ops.Drain(ctx, time.Second); err == nil || !strings.Contains(err.Error(), "only voting node") || len(did) > 0 {
+	if err := ops.Drain(ctx, "", time.Second); err == nil || !strings.Contains(err.Error(), "only voting node") || len(did) > 0 {
 		t.Errorf("got %v after %q; want it refused before anything", err, did)
 	}
 }

@@ -132,6 +132,8 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), logs
 		return err
 	}
 	sc.Serve = gw.Serve
+	var up atomic.Pointer[clusterOps]
+	sc.Drain = drainBy(&up)
 	var telling sync.Mutex
 	sc.OnEvents = func(epoch uint64, events []license.Event) {
 		gw.Observe(events) // first: who is told that something is free asks for it at once
@@ -217,6 +219,7 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), logs
 		return err
 	}
 	ops.leaving, ops.staying, ops.drain = ep.Leaving, ep.Staying, func(over time.Duration) { ep.Drain(over); doors.drain() }
+	up.Store(ops)
 	defer doors.close()
 
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))

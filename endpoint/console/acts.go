@@ -35,8 +35,8 @@ func (c *Console) acts() []actOf {
 			return nil, v.post(api.PathBypass+"/over", v.said(), nil)
 		}},
 		{path: "cluster/join", key: "join", page: "cluster", role: Admin, see: seeJoin, do: c.doJoin},
-		{path: "cluster/drain", key: "drain", page: "cluster", role: Admin, see: seeNode("drain"), do: func(v *visit, _ *subject) (*page, error) {
-			return nil, v.post(api.PathDrain, api.DrainRequest{OverMS: time.Minute.Milliseconds(), Note: v.reason()}, nil)
+		{path: "cluster/nodes/{id}/drain", key: "drain", page: "cluster", role: Admin, see: seeNode("drain"), do: func(v *visit, _ *subject) (*page, error) {
+			return nil, v.post(api.PathDrain, api.DrainRequest{Node: v.id(), OverMS: time.Minute.Milliseconds(), Note: v.reason()}, nil)
 		}},
 		{path: "cluster/step-down", key: "step-down", page: "cluster", role: Admin, see: seeNode("step-down"), do: func(v *visit, _ *subject) (*page, error) {
 			return nil, v.post(api.PathStepDown, api.StepDownRequest{Note: v.reason()}, nil)
@@ -219,12 +219,21 @@ func seeNode(act string) func(*visit) (*subject, error) {
 			return nil, err
 		}
 		for _, m := range l.Items {
-			if act == "remove" && m.Name != v.id() || act != "remove" && !m.Self {
+			if leads := m.Role == api.RoleLeader; act == "step-down" && !leads || act != "step-down" && m.Name != v.id() {
 				continue
+			}
+			if act == "drain" && m.Drained {
+				return nil, &gone{"drained"}
 			}
 			s := &subject{of: clean(m.Name), facts: []fact{{v.t("col.node"), cell{Text: clean(m.Name), Sub: clean(m.Address)}}, {v.t("col.role"), cell{Text: v.t("node." + m.Role)}}},
 				does: []string{v.t(act + ".does.1"), v.t(act + ".does.2")}, note: true, must: true, own: true, back: at("cluster"), done: act, state: act + " " + m.Name + " " + m.Role, danger: act != "step-down"}
+			if act == "drain" && m.Self {
+				s.does = append(s.does, v.t("drain.does.here"))
+			}
 			return s, nil
+		}
+		if act == "step-down" {
+			return nil, &gone{"leader"}
 		}
 		return nil, &gone{"node"}
 	}

@@ -120,6 +120,50 @@ func TestWhoReadsAReason(t *testing.T) {
 	}
 }
 
+// Whichever node one looks at, each can be drained, and whichever leads hands over.
+func TestAnyNodeIsDrainedFromAnyPage(t *testing.T) {
+	s := full()
+	l := s.answers[api.PathMembers].(api.List[api.ClusterMember])
+	l.Items[0].Role, l.Items[1].Role = api.RoleVoter, api.RoleLeader // the page is of n1
+	c := newTestConsole(t, s, admin)
+	page := visitPage(c, "GET", "cluster", "en", nil).Body.String()
+	for _, want := range []string{`href="/console/cluster/nodes/n1/drain"`, `href="/console/cluster/nodes/n2/drain"`, `href="/console/cluster/step-down"`, `aria-label="Drain: n2"`} {
+		if strings.Count(page, want) != 1 {
+			t.Errorf("the page has %d of %s", strings.Count(page, want), want)
+		}
+	}
+	for path, closes := range map[string]bool{"cluster/nodes/n1/drain": true, "cluster/nodes/n2/drain": false} {
+		if page := visitPage(c, "GET", path, "en", nil).Body.String(); strings.Contains(page, "the console closes here") != closes {
+			t.Errorf("%s: %s", path, page)
+		}
+	}
+	page = visitPage(c, "GET", "cluster/step-down", "en", nil).Body.String()
+	if !strings.Contains(page, "Hand over leadership: n2") {
+		t.Errorf("it is not n2 that hands over: %s", page)
+	}
+	saw := func(path string) string {
+		return regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(visitPage(c, "GET", path, "en", nil).Body.String())[1]
+	}
+	if w := visitPage(c, "POST", "cluster/nodes/n2/drain", "en", url.Values{"saw": {saw("cluster/nodes/n2/drain")}, "reason": {"a new disk"}}); w.Code != 303 {
+		t.Errorf("draining n2: %d %s", w.Code, w.Body)
+	}
+	if want := `/v1/cluster/drain {"node":"n2","over_ms":60000,"note":"a new disk"}`; len(s.posted) != 1 || s.posted[0] != want {
+		t.Errorf("asked for %v; want %s", s.posted, want)
+	}
+	before := saw("cluster/step-down")
+	l.Items[0].Role, l.Items[1].Role, l.Items[1].Drained = api.RoleLeader, api.RoleVoter, true
+	if w := visitPage(c, "POST", "cluster/step-down", "en", url.Values{"saw": {before}, "reason": {"a new disk"}}); w.Code != 409 || len(s.posted) != 1 {
+		t.Errorf("another one leads by then: %d", w.Code)
+	}
+	if w := visitPage(c, "GET", "cluster/nodes/n2/drain", "en", nil); w.Code != 410 {
+		t.Errorf("a drained node: %d; want 410", w.Code)
+	}
+	l.Items[0].Role = api.RoleVoter
+	if w := visitPage(c, "GET", "cluster/step-down", "en", nil); w.Code != 410 || !strings.Contains(w.Body.String(), "Nobody leads") {
+		t.Errorf("without a leader: %d", w.Code)
+	}
+}
+
 // A join token is issued once for a form, and is on no other page.
 func TestAJoinTokenIsIssuedOnce(t *testing.T) {
 	s := full()

@@ -22,11 +22,7 @@ func cluster(v *visit) (*page, error) {
 	}
 	p := &page{Title: v.t("cluster.title"), Lead: v.t("cluster.lead")}
 	if v.who.May(Admin) {
-		p.Actions = []link{{Text: v.t("act.join"), Href: at("cluster/join"), Tone: "primary"}, {Text: v.t("act.drain"), Href: at("cluster/drain")}}
-		if s.Cluster.Leader == s.Node && len(l.Items) > 1 {
-			p.Actions = append(p.Actions, link{Text: v.t("act.step-down"), Href: at("cluster/step-down")})
-		}
-		p.Actions = append(p.Actions, link{Text: v.t("act.backup-file"), Href: at("cluster/backup/file")})
+		p.Actions = []link{{Text: v.t("act.join"), Href: at("cluster/join"), Tone: "primary"}, {Text: v.t("act.backup-file"), Href: at("cluster/backup/file")}}
 	}
 	t := &table{Caption: v.t("cluster.title"), Columns: []string{v.t("col.node"), v.t("col.role"), v.t("col.lag"), v.t("col.reached"), v.t("col.version"), v.t("col.certificate"), v.t("col.act")}}
 	for _, m := range l.Items {
@@ -56,9 +52,14 @@ func cluster(v *visit) (*page, error) {
 			certificate.Tags = []tag{{v.t("tag.soon"), "warn"}}
 		}
 		acts := cell{}
-		if v.who.May(Admin) && !m.Self {
-			acts.Links = []link{{Text: v.t("act.remove"), Href: of("cluster/nodes", m.Name, "/remove"), Tone: "danger", Label: v.t("act.remove") + " " + clean(m.Name)}}
+		can := func(act, href, tone string, may bool) {
+			if may && v.who.May(Admin) {
+				acts.Links = append(acts.Links, link{Text: v.t("act." + act), Href: href, Tone: tone, Label: v.t("act."+act) + ": " + clean(m.Name)})
+			}
 		}
+		can("step-down", at("cluster/step-down"), "", m.Role == api.RoleLeader && len(l.Items) > 1)
+		can("drain", of("cluster/nodes", m.Name, "/drain"), "", !m.Drained && len(l.Items) > 1)
+		can("remove", of("cluster/nodes", m.Name, "/remove"), "danger", !m.Self)
 		t.Rows = append(t.Rows, row{ID: m.Name, Cells: []cell{name, role, lag, reached, {Text: clean(m.Version)}, certificate, acts}})
 	}
 	facts := []fact{{v.t("cluster.leader"), cell{Text: clean(cmp.Or(s.Cluster.Leader, v.t("chip.no-leader")))}}, {v.t("cluster.term"), cell{Text: fmt.Sprint(s.Cluster.Term)}},
