@@ -360,6 +360,11 @@ func TestPlannedMaintenanceFailsNoRequest(t *testing.T) {
 	for i, n := range s.Nodes { // one after the other, as in a night of updates
 		s.mustOperate(t, (i+1)%3, "", "step-down")
 		work.more(t, "stepping down")
+		if i == 1 { // from another machine; asked for again here, it is waited for
+			if out := s.mustOperate(t, 2, "", "drain", n.Name, "--over", "500ms"); !strings.Contains(out, n.Name+" leads no more") {
+				t.Errorf("draining %s from another machine said %s", n.Name, out)
+			}
+		}
 		s.mustOperate(t, i, "", "drain", "--over", "500ms")
 		if st, err := s.Status(n); err != nil || st.Connected != 0 || st.Cluster.Leader == n.Name {
 			t.Errorf("%s is drained and has %d clients, %v, led by %s", n.Name, st.Connected, err, st.Cluster.Leader)
