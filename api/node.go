@@ -62,3 +62,14 @@ type SiteAuditList struct {
 	Next  string        `json:"next,omitempty"` // for before
 	Trail AuditTrail    `json:"trail"`
 }
+
+// PathReload has a node read its configuration anew (POST, answered with a Reloaded).
+const PathReload = "/v1/reload"
+
+// Reloaded is what a node goes by since it has read its configuration anew.
+type Reloaded struct {
+	Proxies []string `json:"proxies"`          // the names of the ways out
+	PAC     string   `json:"pac,omitempty"`    // where the PAC file is; empty: there is none
+	Direct  bool     `json:"direct,omitempty"` // without a proxy, where no other way is set
+	Waits   []string `json:"waits,omitempty"`  // settings that have changed and wait for a restart
+}

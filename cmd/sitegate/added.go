@@ -27,6 +27,6 @@ func addRoutes(add administer, n nodeRoutes, usage *usageDoor) {
 	add("GET "+pathDebug, license.Admin, license.ClusterScope, n.debug)
 	add("GET "+api.PathBackup, license.Admin, license.ClusterScope, n.takeBackup)
 	add("POST "+api.PathBackup, license.Admin, license.ClusterScope, n.makeBackup)
-	add("POST "+pathReload, license.Admin, license.ClusterScope, n.reload)
+	add("POST "+api.PathReload, license.Admin, license.ClusterScope, n.reload)
 	usage.install(add)
 }

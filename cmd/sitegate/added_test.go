@@ -139,7 +139,7 @@ func TestWhatIsAddedRefusesAsTheRestOfTheAPI(t *testing.T) {
 		{"POST", "/v1/now", "", 503, "no-backup", []string{"the disk is full", "sitegate status"}},
 		{"POST", api.PathBackup, "", 409, "no-backup", []string{"keinen Ordner", "backup.folder"}},
 		{"POST", "/v1/under", "", 409, "no-backup", []string{"schon eine Sicherung", "sitegate status"}},
-		{"POST", pathReload, "", 422, "wrong-configuration", []string{"Knoten bleibt", "node: is missing", "sitegate check"}},
+		{"POST", api.PathReload, "", 422, "wrong-configuration", []string{"Knoten bleibt", "node: is missing", "sitegate check"}},
 		{"GET", pathExports + "/x/manifest", "", 409, "usage", []string{"Nutzungsdaten", "is a number", "Berichtigen"}},
 		{"POST", pathReceipts, "{", 409, "usage", []string{"Nutzungsdaten", "sitegate usage audit"}},
 	} {

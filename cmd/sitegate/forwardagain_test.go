@@ -75,7 +75,7 @@ func TestTheForwardProxyIsTakenAnew(t *testing.T) {
 	next := c
 	r := &reloading{again: func() (setting, error) { return setting{Config: next}, nil }, begun: setting{Config: c}, dialer: out, log: log}
 	r.also = append(r.also, (&forwarding{running: c, out: out, members: none, tunnel: tunnel}).again)
-	take := func(change func(*configs.Connect)) (wayTaken, error) {
+	take := func(change func(*configs.Connect)) (api.Reloaded, error) {
 		cn := *next.Connect
 		change(&cn)
 		next.Connect = &cn

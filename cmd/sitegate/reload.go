@@ -37,34 +37,24 @@ Example:
   sitegate reload --config /etc/sitegate/sitegate.yaml
 `
 
-const pathReload = "/v1/reload"
-
-// wayTaken is what a node has taken from its configuration.
-type wayTaken struct {
-	Proxies []string `json:"proxies"`
-	PAC     string   `json:"pac,omitempty"`
-	Direct  bool     `json:"direct,omitempty"`
-	Waits   []string `json:"waits,omitempty"` // settings that have changed and wait for a restart
-}
-
 func reload(ctx context.Context, p *program, args []string) error {
 	c, err := p.asking("reload", reloadHelp, args)
 	if err != nil {
 		return err
 	}
-	var now wayTaken
-	if err := operator(ctx, c, http.MethodPost, pathReload, nil, &now); err != nil {
+	var now api.Reloaded
+	if err := operator(ctx, c, http.MethodPost, api.PathReload, nil, &now); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "node %s has taken the way out anew: %s\n", c.Node, now.words())
+	_, err = fmt.Fprintf(p.stdout, "node %s has taken the way out anew: %s\n", c.Node, wayInWords(now))
 	if err == nil && len(now.Waits) > 0 {
 		_, err = fmt.Fprintf(p.stdout, "what waits for a restart: %s\n", strings.Join(now.Waits, ", "))
 	}
 	return err
 }
 
-// words are the way out in short.
-func (w wayTaken) words() string {
+// wayInWords is the way out in short.
+func wayInWords(w api.Reloaded) string {
 	words := []string{}
 	for _, p := range w.Proxies {
 		words = append(words, "proxy "+p)
@@ -132,7 +122,7 @@ func (s setting) withTaken(read setting) setting {
 }
 
 // take reads both. Neither waits for the other to be right.
-func (r *reloading) take() (wayTaken, error) {
+func (r *reloading) take() (api.Reloaded, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var reopened error // first, so that what follows is told in the new one
@@ -150,7 +140,7 @@ func (r *reloading) take() (wayTaken, error) {
 }
 
 // takeWay reads the configuration. What is wrong with it changes nothing.
-func (r *reloading) takeWay() (wayTaken, error) {
+func (r *reloading) takeWay() (api.Reloaded, error) {
 	read, err := r.again()
 	c := read.Config
 	var takes []func()
@@ -166,13 +156,13 @@ func (r *reloading) takeWay() (wayTaken, error) {
 	}
 	if err != nil {
 		r.log.Error("the configuration was read anew and is wrong: the way out stays as it was, and so does the rest", "err", err)
-		return wayTaken{}, err
+		return api.Reloaded{}, err
 	}
 	for _, take := range takes {
 		take()
 	}
 	r.taken = r.taken.withTaken(read)
-	now := wayTaken{Proxies: []string{}, Direct: c.Egress.Direct, Waits: slices.DeleteFunc(configs.Differences(r.begun.Config, c), takenAnew)}
+	now := api.Reloaded{Proxies: []string{}, Direct: c.Egress.Direct, Waits: slices.DeleteFunc(configs.Differences(r.begun.Config, c), takenAnew)}
 	for _, p := range c.Egress.Way().Proxies {
 		now.Proxies = append(now.Proxies, p.Name)
 	}

@@ -28,6 +28,7 @@ func (c *Console) acts() []actOf {
 		{path: "checkouts/bulk", key: "bulk", page: "checkouts", role: Operator, see: seeBulk, do: c.doBulk},
 		{path: importPath, key: "import", page: "licenses", role: Admin, see: seeImport, do: doImport},
 		{path: "connectivity/doctor", key: "doctor", page: "connectivity", role: Operator, see: seeDoctor, do: doDoctor},
+		{path: "settings/reload", key: "reload", page: "settings", role: Admin, see: seeReload, do: doReload},
 		{path: "rollout/bypass", key: "bypass", page: "rollout", role: Operator, see: seeBypass(false), do: func(v *visit, _ *subject) (*page, error) {
 			return nil, v.post(api.PathBypass, v.said(), nil)
 		}},

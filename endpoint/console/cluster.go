@@ -201,6 +201,9 @@ func settings(v *visit) (*page, error) {
 		}
 		p.Sections = append(p.Sections, own...)
 	}
+	if v.who.May(Admin) {
+		p.Actions = []link{{Text: v.t("act.reload"), Href: at("settings/reload")}}
+	}
 	p.Sections = append(p.Sections, section{ID: "reload", Heading: v.t("settings.reload"), Note: v.t("settings.reload.note"), Copy: "sitegate check --config /etc/sitegate/sitegate.yaml\nsystemctl reload sitegate"})
 	return p, nil
 }

@@ -145,13 +145,14 @@ func full() *site {
 		api.PathNodeSettings:      api.List[api.NodeSetting]{Items: []api.NodeSetting{{Key: "egress.no_proxy", Value: nasty, From: "file sitegate.yaml:12", Reload: true}, {Key: "node", Value: "n1", From: "default"}}},
 		api.PathDoctor:            api.DoctorReport{Node: "n1", Checks: []api.DoctorCheck{{Step: "tcp", Of: nasty, State: api.CheckFail, Code: "refused", Found: nasty, Action: nasty}, {Step: "dns", State: api.CheckPass, Found: "well"}}, Firewall: []api.FirewallOpening{{Source: "10.0.0.1", Destination: "a.example:443", Protocol: "TCP, TLS", Purpose: nasty}}},
 		api.PathBackup:            api.MadeBackup{Folder: "/srv/backup", File: "sitegate-n1.backup", At: then, Index: 77, Bytes: 1 << 20},
+		api.PathReload:            api.Reloaded{Proxies: []string{nasty}, PAC: nasty, Direct: true, Waits: []string{"node", nasty}},
 		api.PathTokens:            api.JoinToken{Token: "the-token", Expires: then},
 	}}
 }
 
 // everywhere are the paths of all pages and forms, with something to be seen on each.
 var everywhere = []string{"", "refusals", "checkouts", "users", "users/u-1", "users/u-1?reason=ticket", "machine?name=WS-1&id=m-1&reason=ticket", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "report", "report?period=month&names=true&from=2026-11-01", "rollout",
-	"cluster", "connectivity", "settings", "audit", "audit/verify", "connectivity/doctor", "sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/free", "users/u-1/free", "users/u-1/unblock", "machine/block?name=WS-1",
+	"cluster", "connectivity", "settings", "audit", "audit/verify", "connectivity/doctor", "settings/reload", "sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/free", "users/u-1/free", "users/u-1/unblock", "machine/block?name=WS-1",
 	"licenses/l-1/move", "checkouts/bulk", "cluster/join", "cluster/nodes/n1/drain", "cluster/nodes/n2/drain", "cluster/step-down", "cluster/nodes/n2/remove", "cluster/backup", "cluster/backup/file", "rollout/bypass", "rollout/bypass/over", "mirror/import"}
 
 func newTestConsole(t testing.TB, s *site, who Administrator) *Console {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -73,4 +74,37 @@ func (v *visit) nodeSettings() ([]section, error) {
 	}
 	return []section{{ID: "node-reload", Heading: v.t("settings.taken"), Note: v.t("settings.taken.note"), Table: reload, Empty: v.t("settings.taken.none")},
 		{ID: "node", Heading: v.t("settings.restart"), Note: v.t("settings.restart.note"), Table: restart}}, nil
+}
+
+// seeReload says what reading the configuration anew does.
+func seeReload(v *visit) (*subject, error) {
+	s, err := v.status()
+	if err != nil {
+		return nil, err
+	}
+	return &subject{of: clean(s.Node), does: []string{v.t("reload.does.takes"), v.t("reload.does.open"), v.t("reload.does.wrong"), v.t("reload.does.node")}, back: at("settings"), state: s.Node}, nil
+}
+
+// doReload shows what the node goes by since.
+func doReload(v *visit, _ *subject) (*page, error) {
+	var r api.Reloaded
+	if err := v.post(api.PathReload, nil, &r); err != nil {
+		return nil, err
+	}
+	p := &page{Title: v.t("act.reload"), Done: v.t("done.reload"), Still: true, Actions: []link{{Text: v.t("back"), Href: at("settings")}}}
+	way := []fact{{v.t("reload.proxies"), cell{Text: clean(cmp.Or(strings.Join(r.Proxies, ", "), "–")), Code: true}}}
+	if r.PAC != "" {
+		way = append(way, fact{v.t("reload.pac"), cell{Text: clean(r.PAC), Code: true}})
+	}
+	if r.Direct {
+		way = append(way, fact{v.t("reload.direct"), cell{Text: v.t("reload.direct.yes")}})
+	}
+	p.Sections = []section{{ID: "way", Heading: v.t("reload.way"), Facts: way}}
+	if len(r.Waits) > 0 {
+		for i, key := range r.Waits {
+			r.Waits[i] = clean(key)
+		}
+		p.Sections = append(p.Sections, section{ID: "waits", Heading: v.t("settings.restart"), Note: v.t("reload.waits"), Copy: strings.Join(r.Waits, "\n")})
+	}
+	return p, nil
 }

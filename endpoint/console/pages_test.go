@@ -299,6 +299,29 @@ func TestTheWayOutIsExamined(t *testing.T) {
 	}
 }
 
+// A node is reloaded from the page of its settings, which says what waits for a restart.
+func TestANodeIsReloaded(t *testing.T) {
+	s := full()
+	c := newTestConsole(t, s, admin)
+	if page := visitPage(c, "GET", "settings", "en", nil).Body.String(); !strings.Contains(page, Base+"settings/reload") {
+		t.Error("an administrator's page of settings has no way to reload the node")
+	}
+	form := visitPage(c, "GET", "settings/reload", "en", nil).Body.String()
+	w := visitPage(c, "POST", "settings/reload", "en", url.Values{"saw": {regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(form)[1]}})
+	for _, want := range []string{"read anew", "PAC file", "once the node is restarted", "node\n"} {
+		if w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("reloaded: %d without %q: %s", w.Code, want, w.Body)
+		}
+	}
+	if len(s.posted) != 1 || !strings.HasPrefix(s.posted[0], api.PathReload) || strings.Contains(w.Body.String(), "<script>") {
+		t.Errorf("asked for %v: %s", s.posted, w.Body)
+	}
+	c = newTestConsole(t, full(), Administrator{Name: "otto", Role: Operator})
+	if w := visitPage(c, "GET", "settings/reload", "en", nil); w.Code != 403 {
+		t.Errorf("an operator gets %d; want 403", w.Code)
+	}
+}
+
 // Every page is among those that tests open, and among those that a browser does.
 func TestEveryPageIsLookedAt(t *testing.T) {
 	source, err := os.ReadFile("../../integration/console/console_test.go")
