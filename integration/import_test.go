@@ -21,43 +21,6 @@ import (
 	"sitegate/upstream/cloudapi"
 )
 
-// portal writes what the cloud's portal would export: its users, and its licenses of
-// named users.
-func (s *Site) portal(t *testing.T) (users, licenses string) {
-	t.Helper()
-	var u, l strings.Builder
-	u.WriteString("User ID;Email;Full name;Country\r\n")
-	for _, x := range s.Cloud.Users() {
-		fmt.Fprintf(&u, "%s;%s;%s;%s\r\n", x.ID, x.Email, x.Name, x.Country)
-	}
-	l.WriteString("Virtuoso ID,Product ID,Application,Start date,End date,Email,Capped\n")
-	products, mail := map[string]cloudapi.Product{}, map[string]string{}
-	for _, p := range s.Cloud.Products() {
-		products[p.ID] = p
-	}
-	for _, x := range s.Cloud.Users() {
-		mail[x.ID] = strings.ToUpper(x.Email)
-	}
-	for _, x := range s.Cloud.Licenses() {
-		p := products[x.ProductID]
-		if x.Kind != cloudapi.LicenseVirtuoso {
-			continue
-		}
-		capped := string(p.Capped)
-		if p.Capped == cloudapi.CappedUnknown {
-			capped = ""
-		}
-		fmt.Fprintf(&l, "%s,%s,%q,%s,%s,%s,%s\n", x.ID, x.ProductID, p.Name, x.StartsAt.UTC().Format(time.DateOnly), x.EndsAt.UTC().Format(time.DateOnly), mail[x.AssignedTo], capped)
-	}
-	users, licenses = filepath.Join(t.TempDir(), "users.csv"), filepath.Join(t.TempDir(), "licenses.csv")
-	for file, text := range map[string]string{users: u.String(), licenses: l.String()} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return users, licenses
-}
-
 // records are those that a node has mirrored.
 func (s *Site) records(t *testing.T, n *Node) (list api.List[api.MirrorRecord]) {
 	t.Helper()
@@ -122,16 +85,10 @@ func (s *Site) brings(t *testing.T, n *Node, file string) url.Values {
 // portal, on any node; where a feed begins, it is what counts.
 func TestASiteWithoutAFeedIsFilledFromFiles(t *testing.T) {
 	t.Parallel()
-	s := &Site{Dir: t.TempDir(), direct: true}
-	s.openCloud(t, 30)
-	s.Cloud.SetFault(emulator.Fault{Prefix: cloudapi.PathChanges, Status: http.StatusNotFound, Body: `{"reason":"` + cloudapi.ReasonNotOffered + `"}`, Type: "application/json"})
-	s.write(t, 3)
-	for i := range s.Nodes {
-		s.Start(t, i)
-	}
+	s := NewSiteWithoutFeed(t, 3, 30)
 	leader := s.Leader(t)
 	other := (leader + 1) % 3
-	users, licenses := s.portal(t)
+	users, licenses := s.Portal(t)
 	tool := func(want int, args ...string) (stdout, stderr string) {
 		t.Helper()
 		status, stdout, stderr := s.toolAlone(t, s.Nodes[other], append(args, "--config", s.Nodes[other].Config)...)
@@ -140,12 +97,6 @@ func TestASiteWithoutAFeedIsFilledFromFiles(t *testing.T) {
 		}
 		return stdout, stderr
 	}
-	Eventually(t, 30*time.Second, "the leader finds no feed", func() error {
-		if st, err := s.Status(s.Nodes[other]); err != nil || !st.Link.Up || s.Cloud.Requests(cloudapi.PathChanges) == 0 {
-			return fmt.Errorf("%+v, %v, asked %d times", st.Link, err, s.Cloud.Requests(cloudapi.PathChanges))
-		}
-		return nil
-	})
 
 	// It shows what would be, and does nothing.
 	out, _ := tool(0, "mirror", "import", users, licenses, "--by", "ida")

@@ -43,7 +43,7 @@ func (n *nemesis) removed(node int) (undo func()) {
 // after it was killed. No client asks it.
 func (n *nemesis) guest() (undo func()) {
 	if n.visitor == nil {
-		n.visitor = n.s.newMachine(n.t, "guest")
+		n.visitor = n.s.NewMachine(n.t, "guest")
 		n.visitor.Link = NewLink(n.t, freePortOn(n.t, n.visitor.IP))
 	}
 	v, by := n.visitor, n.any()

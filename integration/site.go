@@ -28,14 +28,15 @@ import (
 	"sitegate/emulator/proxy"
 )
 
-// The names of a Site's cloud; they exist at its proxy only.
+// The names of a Site's cloud, which exist at its proxy only, and those by which the site is
+// known to both.
 const (
 	CloudHost = "entitlement.cloud.example"
 	LoginHost = "sign-in.cloud.example"
 	Issuer    = "https://" + LoginHost
 
-	siteID    = "site-7"
-	proxyUser = `CORP\svc-sitegate`
+	SiteID    = "site-7"
+	ProxyUser = `CORP\svc-sitegate`
 )
 
 // Site is a whole site on loopback: the cloud's stand-in and the proxy that is
@@ -111,6 +112,14 @@ func NewSiteOf(t testing.TB, program string, nodes, users int, env ...string) *S
 	return s
 }
 
+// NewCloud starts the cloud and the proxy of a site that has no nodes yet.
+func NewCloud(t testing.TB, users int) *Site {
+	t.Helper()
+	s := &Site{Dir: t.TempDir(), direct: true}
+	s.openCloud(t, users)
+	return s
+}
+
 func (s *Site) begin(t testing.TB, nodes, users int) {
 	t.Helper()
 	s.Dir = t.TempDir()
@@ -126,7 +135,7 @@ func (s *Site) begin(t testing.TB, nodes, users int) {
 
 func (s *Site) openCloud(t testing.TB, users int) {
 	t.Helper()
-	s.Cloud = &emulator.Emulator{Issuer: Issuer, Sites: map[string]string{siteID: "the site's secret"}}
+	s.Cloud = &emulator.Emulator{Issuer: Issuer, Sites: map[string]string{SiteID: "the site's secret"}}
 	s.Cloud.Seed(users)
 	gate := emulator.NewOnlyFrom(listen(t))
 	server, err := emulator.Serve(gate, s.Cloud, CloudHost, LoginHost)
@@ -135,7 +144,7 @@ func (s *Site) openCloud(t testing.TB, users int) {
 	}
 	t.Cleanup(func() { server.Close() })
 	s.Proxy = proxy.Start(listen(t), proxy.Config{
-		Users:  map[string]string{proxyUser: "p@ss: wörd%"},
+		Users:  map[string]string{ProxyUser: "p@ss: wörd%"},
 		Hosts:  map[string]string{CloudHost + ":443": server.Addr(), LoginHost + ":443": server.Addr()},
 		Opened: gate.Register, Closed: gate.Unregister,
 	})
@@ -219,9 +228,9 @@ func (s *Site) write(t testing.TB, nodes int) {
 		args = append(args, fmt.Sprintf("%s=%s,api=%s,connect=%s", n.Name, peer, ports[2*i], ports[2*i+1]))
 		s.Nodes = append(s.Nodes, n)
 	}
-	args = append(args, "--cloud-url", "https://"+CloudHost, "--site-id", siteID, "--cloud-secret", filepath.Join(s.Dir, "cloud.secret"),
+	args = append(args, "--cloud-url", "https://"+CloudHost, "--site-id", SiteID, "--cloud-secret", filepath.Join(s.Dir, "cloud.secret"),
 		"--issuer", Issuer, "--audience", emulator.UserAudience,
-		"--proxy", s.Proxy.Addr(), "--proxy-user", proxyUser, "--proxy-password", filepath.Join(s.Dir, "proxy.password"),
+		"--proxy", s.Proxy.Addr(), "--proxy-user", ProxyUser, "--proxy-password", filepath.Join(s.Dir, "proxy.password"),
 		"--extra-ca", filepath.Join(s.Dir, "cloud-ca.pem"))
 	if out, err := exec.Command(s.programOf(t, new(Node)), args...).CombinedOutput(); err != nil {
 		t.Fatalf("cluster init: %v\n%s", err, out)

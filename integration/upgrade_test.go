@@ -78,7 +78,7 @@ func TestARollingUpgradeAndTheWayBack(t *testing.T) {
 		s.Start(t, 2)
 		s.AwaitReady(t, s.Nodes[2])
 	}
-	late := s.newMachine(t, "node4")
+	late := s.NewMachine(t, "node4")
 	late.program = this
 	if out, err := s.operateOn(t, late, s.token(t, 1), "join", "--token-file", "-", "--peer-listen", late.Door); err == nil || !strings.Contains(err.Error(), "This cluster works at level 2") {
 		t.Errorf("an earlier program joins: %s, %v; want it refused", out, err)

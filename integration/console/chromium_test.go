@@ -146,19 +146,30 @@ func (p *page) run(expression string, into any) {
 	}
 }
 
+// text is what the page shows, once it is there.
+func (p *page) text() (text string, err error) {
+	err = p.eval(`document.readyState === "complete" ? document.title + "\n" + document.body.innerText : ""`, &text)
+	return text, err
+}
+
+// lacks says what is not in a text.
+func lacks(text string, these []string) error {
+	for _, s := range these {
+		if !strings.Contains(text, s) {
+			return fmt.Errorf("it shows %q", text)
+		}
+	}
+	return nil
+}
+
 // shows waits until the page's text, or that of the one that it goes on to, has all of these.
 func (p *page) shows(these ...string) {
 	p.t.Helper()
 	integration.Eventually(p.t, patience, fmt.Sprintf("the page shows %q", these), func() error {
-		var text string
-		if err := p.eval(`document.readyState === "complete" ? document.title + "\n" + document.body.innerText : ""`, &text); err != nil {
+		text, err := p.text()
+		if err != nil {
 			return err
 		}
-		for _, s := range these {
-			if !strings.Contains(text, s) {
-				return fmt.Errorf("it shows %q", text)
-			}
-		}
-		return nil
+		return lacks(text, these)
 	})
 }

@@ -4,8 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sitegate/emulator"
 	"sitegate/integration"
@@ -35,6 +38,17 @@ func (p *page) signsIn(n *integration.Node, user cloudapi.User) {
 	p.run(fmt.Sprintf(`(() => { document.querySelector("[name=email]").value = %q; document.querySelector("[name=password]").value = %q; document.querySelector("button").click() })()`, user.Email, emulator.Password(user.ID)), nil)
 }
 
+// act is the address of an act.
+var act = regexp.MustCompile(`^/console/(?:.*/)?(free|write-off|block|unblock|move|bulk|import|doctor|bypass|over|join|drain|step-down|backup|file|remove)(?:\?.*)?$`)
+
+// offered are the acts that a page leads to.
+func (p *page) offered() []string {
+	p.t.Helper()
+	var all []string
+	p.run(`[...document.querySelectorAll("main a[href], main form[method=post]")].map(e => e.getAttribute("href") || e.getAttribute("action"))`, &all)
+	return slices.DeleteFunc(all, func(path string) bool { return !act.MatchString(path) })
+}
+
 // Administrators sign in at the console by the site's issuer, and are shown what their role
 // may do and no more.
 func TestAdministratorsSignInByTheIssuer(t *testing.T) {
@@ -53,21 +67,39 @@ func TestAdministratorsSignInByTheIssuer(t *testing.T) {
 	b := newChromium(t, n.Door+"/proxy.pac", shown(t, n, integration.LoginHost), certificateOf(t, n))
 	p := b.page(t)
 
+	if _, err := s.Client(t, emulator.UserA, "WS-7", 0).Start(t.Context(), emulator.ProductCapped); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Client(t, emulator.UserB, "LAPTOP-3", 0).CheckOut(t.Context(), emulator.ProductCapped, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
 	p.signsIn(n, nobody)
 	p.shows("You have no role here")
 	p.signsIn(n, viewer)
 	p.shows("This node and its log", "viewer")
-	var acts int
-	p.run(`document.querySelectorAll("main a.button, main a.act").length`, &acts)
-	if acts != 0 {
-		t.Errorf("a viewer is shown %d things to do with the cluster", acts)
+	for _, x := range consolePages {
+		p.went(n.URL + "/console/" + x.path)
+		if all := p.offered(); len(all) > 0 {
+			t.Errorf("a viewer is offered %q on %s", all, x.path)
+		}
+		if act.MatchString("/console/" + x.path) {
+			p.shows("You may not do this")
+		}
 	}
-	p.went(n.URL + "/console/cluster/join")
-	p.shows("You may not do this")
 	p.run(`document.querySelector("form[action$='/console/sign-out'] button").click()`, nil)
 	p.shows("Sign in")
 	p.signsIn(n, admin)
 	p.shows("This node and its log", "Add a node")
-	p.went(n.URL + "/console/cluster/join")
-	p.shows("It is shown once")
+	offered := map[string]bool{}
+	for _, x := range consolePages {
+		p.went(n.URL + "/console/" + x.path)
+		for _, path := range p.offered() {
+			offered[act.FindStringSubmatch(path)[1]] = true
+		}
+	}
+	for _, want := range []string{"free", "write-off", "block", "move", "bulk", "doctor", "bypass", "join", "drain", "file"} {
+		if !offered[want] {
+			t.Errorf("an administrator is offered %v, and not %s", offered, want)
+		}
+	}
 }
