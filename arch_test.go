@@ -75,6 +75,8 @@ var layers = map[string]layer{
 
 	"integration/console": {may: []string{"integration"}, why: "a browser is tried on a site as it is"},
 
+	"integration/guides": {may: []string{"integration"}, why: "what the guides show is run at a site as it is"},
+
 	"integration/attack": {may: []string{"integration"}, why: "attackers are played against a site as it is"},
 
 	"integration/egress": {may: []string{"integration", "upstream/egress"}, why: "the way out is tried alone, through real proxies"},

@@ -237,11 +237,11 @@ func TestWhatEachPageIsForIsDone(t *testing.T) {
 			t.Error("the settings show a secret")
 		}
 	}
+	p.acts("Reload this node", "Reload this node", "The configuration was read anew.")
 
 	p.changesTheCluster(s, n, base, backups, why)
 
 	// Audit: it holds, and has each reason.
-	base = openDoor(t, n) + "/console/"
 	on("audit")
 	p.fills("q", "bypass-begun")
 	p.shows("nobody can start")
@@ -256,8 +256,7 @@ func TestWhatEachPageIsForIsDone(t *testing.T) {
 	}
 }
 
-// changesTheCluster does what the page Cluster is for. In the end a node is drained, and with
-// it the console there.
+// changesTheCluster does what the page Cluster is for.
 func (p *page) changesTheCluster(s *integration.Site, n *integration.Node, base, backups string, why func(string) string) {
 	t := p.t
 	t.Helper()
@@ -307,28 +306,28 @@ func (p *page) changesTheCluster(s *integration.Site, n *integration.Node, base,
 		t.Fatalf("joining by the token: %s%s", stdout, stderr)
 	}
 	cluster()
-	p.acts("Remove node4", "Remove", "The node was removed.", "reason", why("it was for trying"))
+	p.acts("Remove: node4", "Remove", "The node was removed.", "reason", why("it was for trying"))
 	if member("node4") != nil {
 		t.Error("the node that was removed is a member")
 	}
 
-	n = s.Nodes[s.Leader(t)]
-	base = openDoor(t, n) + "/console/"
+	leader := s.Nodes[s.Leader(t)]
 	cluster()
-	p.acts("Hand over leadership", "Hand over leadership", "The leadership was handed over.", "reason", why("more memory"))
+	p.acts("Hand over leadership: "+leader.Name, "Hand over leadership", "The leadership was handed over.", "reason", why("more memory"))
 	integration.Eventually(t, patience, "another node leads", func() error {
-		if m := member(n.Name); m == nil || m.Role == api.RoleLeader {
+		if m := member(leader.Name); m == nil || m.Role == api.RoleLeader {
 			return fmt.Errorf("%+v", m)
 		}
 		return nil
 	})
+	other := s.Nodes[0]
+	if other == n {
+		other = s.Nodes[1]
+	}
 	cluster()
-	p.clicks("Drain this node")
-	p.shows("This console closes here, too")
-	p.fills("reason", why("a new disk"))
-	p.clicks("Drain this node")
+	p.acts("Drain: "+other.Name, "Drain", "The node sends its clients elsewhere.", "reason", why("a new disk"))
 	integration.Eventually(t, patience, "the node is drained", func() error {
-		if m := member(n.Name); m == nil || !m.Drained {
+		if m := member(other.Name); m == nil || !m.Drained {
 			return fmt.Errorf("%+v", m)
 		}
 		return nil

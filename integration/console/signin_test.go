@@ -39,7 +39,7 @@ func (p *page) signsIn(n *integration.Node, user cloudapi.User) {
 }
 
 // act is the address of an act.
-var act = regexp.MustCompile(`^/console/(?:.*/)?(free|write-off|block|unblock|move|bulk|import|doctor|bypass|over|join|drain|step-down|backup|file|remove)(?:\?.*)?$`)
+var act = regexp.MustCompile(`^/console/(?:.*/)?(free|write-off|block|unblock|move|bulk|import|doctor|bypass|over|reload|join|drain|step-down|backup|file|remove)(?:\?.*)?$`)
 
 // offered are the acts that a page leads to.
 func (p *page) offered() []string {
@@ -97,7 +97,7 @@ func TestAdministratorsSignInByTheIssuer(t *testing.T) {
 			offered[act.FindStringSubmatch(path)[1]] = true
 		}
 	}
-	for _, want := range []string{"free", "write-off", "block", "move", "bulk", "doctor", "bypass", "join", "drain", "file"} {
+	for _, want := range []string{"free", "write-off", "block", "move", "bulk", "doctor", "bypass", "reload", "join", "file"} {
 		if !offered[want] {
 			t.Errorf("an administrator is offered %v, and not %s", offered, want)
 		}
