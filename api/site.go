@@ -78,8 +78,12 @@ type SiteRefusal struct {
 	ProductName string    `json:"product_name,omitempty"`
 	Reason      string    `json:"reason"`
 	Title       string    `json:"title"`
-	Detail      string    `json:"detail"` // what the user was told
-	Next        []string  `json:"next"`   // what the user was told to do
+	Detail      string    `json:"detail"` // the sentence of the reason
+	Next        []string  `json:"next"`   // what goes with it for the user to do
+	// Told is what the user was told: Detail, but for what was only observed and for the
+	// vendor's own client. Remedy is what IT can do about it.
+	Told   string `json:"told"`
+	Remedy string `json:"remedy"`
 	// Other is the machine that is active, where that is the reason, and Open its session
 	// or checkout as long as there is one.
 	Other    *Machine `json:"other,omitempty"`
@@ -164,6 +168,17 @@ type SiteLicense struct {
 	Ended       bool      `json:"ended,omitempty"`
 	LastUsed    time.Time `json:"last_used,omitzero"` // to the day
 	Source      string    `json:"source,omitempty"`   // feed or file
+	// Requests are those to the vendor, one of which mends it, where the assignee is not in
+	// the account (R11).
+	Requests []RequestToVendor `json:"service_requests,omitempty"`
+}
+
+// RequestToVendor is a service request to the vendor, for IT to send.
+type RequestToVendor struct {
+	Category string `json:"category"` // the vendor's word
+	Title    string `json:"title"`
+	When     string `json:"when"` // when it is this one, and what to add
+	Text     string `json:"text"` // in English, to be copied
 }
 
 // SiteLicenseList is a page of licenses, by product.

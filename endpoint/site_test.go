@@ -160,14 +160,14 @@ func TestRefusalsAreListed(t *testing.T) {
 		t.Fatalf("refused are %+v", l)
 	}
 	seen, relayed, plain := l.Items[0], l.Items[1], l.Items[2]
-	if !seen.Observed || seen.Address != "10.1.2.3" || seen.User != "ben" || seen.Open != "" {
+	if !strings.Contains(seen.Told, "let through") || !seen.Observed || seen.Address != "10.1.2.3" || seen.User != "ben" || seen.Open != "" {
 		t.Errorf("what would have been refused is %+v", seen)
 	}
-	if !relayed.CannotHold || !relayed.Relayed || relayed.Observed {
+	if !strings.Contains(relayed.Told, "shows no reason") || !strings.Contains(relayed.Remedy, "AllowOfflineUsage") || !relayed.CannotHold || !relayed.Relayed || relayed.Observed {
 		t.Errorf("what cannot hold is %+v", relayed)
 	}
 	if plain.User != "ada" || plain.Name != "Ada" || plain.Machine.Name != "WS-202" || plain.Reason != "machine-active" || plain.Open != first || plain.OpenKind != "session" ||
-		plain.Other == nil || plain.Other.Name != "WS-101" || !strings.Contains(plain.Detail, "WS-101") || len(plain.Next) == 0 || plain.CannotHold {
+		plain.Told != plain.Detail || !strings.Contains(plain.Remedy, "Free the machine") || plain.Other == nil || plain.Other.Name != "WS-101" || !strings.Contains(plain.Detail, "WS-101") || len(plain.Next) == 0 || plain.CannotHold {
 		t.Errorf("the refusal is %+v", plain)
 	}
 	r.look(t, 200, "/v1/site/refusals?kind=observed", &l)
@@ -241,7 +241,7 @@ func TestAUserIsNamedExactly(t *testing.T) {
 
 // Users, licenses and settings as they are now.
 func TestWhatTheAccountHas(t *testing.T) {
-	r := newRig(t, filled(t))
+	r, it := operated(t, filled(t))
 	r.begin(t, "ada", "road", ws101)
 	var users api.SiteUserList
 	r.look(t, 200, "/v1/site/users?q=ADA", &users)
@@ -298,6 +298,15 @@ func TestWhatTheAccountHas(t *testing.T) {
 	r.look(t, 200, "/v1/site/licenses/l-5", &x)
 	if !x.NotFound || x.LockedUntil.IsZero() || x.Capped != "yes" {
 		t.Errorf("l-5 is %+v", x)
+	}
+	var mine api.SiteLicense // in whatever language, what is to be sent is the vendor's
+	it.want(t, 200, "", "GET", "/v1/site/licenses/l-5", nil, header{"Accept-Language": "de"}).into(t, &mine)
+	if len(x.Requests) != 2 || len(mine.Requests) != 2 || x.Requests[1].Category != "User administrator support" || !strings.Contains(x.Requests[0].Text, "License: l-5\n") ||
+		mine.Requests[0].Text != x.Requests[0].Text || mine.Requests[0].Title != "Serviceanfrage an den Hersteller" {
+		t.Errorf("l-5 is mended by %+v, in German %+v", x.Requests, mine.Requests)
+	}
+	if r.look(t, 200, "/v1/site/licenses/l-1", &x); x.Requests != nil {
+		t.Errorf("l-1 is mended by %+v", x.Requests)
 	}
 	r.look(t, 404, "/v1/site/licenses/l-99", nil)
 	r.look(t, 400, "/v1/site/licenses?state=odd", nil)

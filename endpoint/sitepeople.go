@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"sitegate/api"
 	"sitegate/endpoint/roster"
 	"sitegate/license"
+	"sitegate/phrase"
 )
 
 // siteUsers is GET /v1/site/users: the account's users, by name.
@@ -145,6 +147,11 @@ func (e *Endpoint) siteLicense(c *call, s *license.State, l *license.License, no
 	if l.Assignee != "" {
 		out.Assignee = e.userID(c, s, l.Assignee)
 		out.Name, out.Email = e.shownUser(s, l.Assignee)
+	}
+	if out.NotFound {
+		for _, r := range phrase.ServiceRequests(c.lang, phrase.Lost{Product: cmp.Or(out.ProductName, out.Product), License: out.ID, Assignee: out.Assignee, Assigned: out.AssignedAt, Ends: out.Ends}) {
+			out.Requests = append(out.Requests, api.RequestToVendor(r))
+		}
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -140,6 +141,8 @@ func (e *Endpoint) shownRefusal(c *call, event license.Event, r refused) api.Sit
 	if out.Next == nil {
 		out.Next = []string{}
 	}
+	out.Told = cmp.Or(phrase.WasTold(c.lang, out.Observed, out.Relayed), out.Detail)
+	out.Remedy = phrase.Remedy(c.lang, d.Reason, out.OpenKind, out.CannotHold)
 	return out
 }
 

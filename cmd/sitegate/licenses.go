@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"text/tabwriter"
 
 	"sitegate/api"
 )
@@ -13,6 +14,7 @@ import (
 const licensesHelp = `
 Usage: sitegate licenses [WORD…] [--state STATE] [--product ID] [--user USER]
                          [--limit N] [--csv | --json] [--config FILE]
+       sitegate licenses show LICENSE [--json] [--config FILE]
        sitegate licenses products [--json] [--config FILE]
        sitegate licenses reminders [--limit N] [--csv | --json] [--config FILE]
        sitegate licenses learned [--limit N] [--csv | --json] [--config FILE]
@@ -20,7 +22,8 @@ Usage: sitegate licenses [WORD…] [--state STATE] [--product ID] [--user USER]
 
 Shows the licenses of the account by product, with whom each is assigned to. STATE is
 unassigned, not-found (its assignee is not in the account), never-used, ending (within
-30 days) or ended. "products" shows how much is owned and in use; "reminders", what to
+30 days) or ended. "show" is one license and, where its assignee is not in the account,
+the service requests by which the vendor mends that, ready to be copied. "products" shows how much is owned and in use; "reminders", what to
 see to; "learned", the uses that the vendor's own clients told of on their way through the
 gateway, of which the mirror may have no assignment. "move" assigns a license to another user, where the cloud lets the site do it:
 that is free for 24 hours after an assignment, and then locked for 30 days. USER is a
@@ -34,6 +37,7 @@ Examples:
 func licenses(ctx context.Context, p *program, args []string) error {
 	return p.dispatchOr(ctx, licensesList, "sitegate licenses", []command{
 		{"list", "show the licenses of the account", licensesList},
+		{"show", "show a license, and the service request for one whose user is gone", licensesShow},
 		{"products", "show how much of each product is owned, and in use", licensesProducts},
 		{"reminders", "show what to see to: unassigned, never used, ending", licensesReminders},
 		{"learned", "show what relayed clients use, and the mirror may not have", licensesLearned},
@@ -68,6 +72,47 @@ func licensesList(ctx context.Context, p *program, args []string) error {
 		return []string{x.ID, cmp.Or(x.ProductName, x.Product), x.Capped, x.Type, person(x.Assignee, x.Name, x.Email), stamp(x.LockedUntil),
 			moment(x.Ends, "2006-01-02", ""), moment(x.LastUsed, "2006-01-02", ""), licenseState(x)}
 	})
+}
+
+func licensesShow(ctx context.Context, p *program, args []string) error {
+	f := p.flags("licenses show", licensesHelp)
+	asJSON := f.Bool("json", false, "print it as JSON")
+	p.configFlags(f)
+	p.remoteFlags(f)
+	rest, err := p.parse(f, args)
+	id, err := p.oneName(f, rest, err)
+	if err != nil {
+		return err
+	}
+	c, _, err := p.load(f)
+	if err != nil {
+		return err
+	}
+	var x api.SiteLicense
+	if err := operator(ctx, c, http.MethodGet, api.Of(api.PathSiteLicenses, id, ""), nil, &x); err != nil {
+		return err
+	}
+	if *asJSON {
+		return p.json(x)
+	}
+	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	for _, row := range [][2]string{{"license", x.ID}, {"product", cmp.Or(x.ProductName, x.Product)}, {"capped", x.Capped}, {"type", x.Type}, {"assignee", person(x.Assignee, x.Name, x.Email)},
+		{"assigned", stamp(x.AssignedAt)}, {"locked until", stamp(x.LockedUntil)}, {"starts", moment(x.Starts, "2006-01-02", "")}, {"ends", moment(x.Ends, "2006-01-02", "")},
+		{"last used", moment(x.LastUsed, "2006-01-02", "")}, {"state", licenseState(x)}} {
+		if row[1] != "" {
+			fmt.Fprintf(t, "%s\t%s\n", row[0], shown(row[1]))
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, r := range x.Requests {
+		fmt.Fprintf(p.stdout, "\n%s. %s\n\n", shown(r.Title), shown(r.When))
+		for line := range strings.Lines(r.Text + "\n") {
+			fmt.Fprintln(p.stdout, shown(strings.TrimSuffix(line, "\n")))
+		}
+	}
+	return nil
 }
 
 func licenseState(x api.SiteLicense) string {

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -60,8 +62,16 @@ func machinesShow(ctx context.Context, p *program, args []string) error {
 		key = "machine_id"
 	}
 	var all struct {
+		Blocked *api.Block        `json:"blocked,omitempty"`
 		Open    []api.Open        `json:"open"`
 		History []api.HistoryItem `json:"history,omitempty"`
+	}
+	var blocks rows[api.Block]
+	if err := operator(ctx, c, http.MethodGet, api.PathBlocks+"?"+url.Values{key: {name}}.Encode(), nil, &blocks); err != nil {
+		return err
+	}
+	if len(blocks.Items) > 0 {
+		all.Blocked = &blocks.Items[0]
 	}
 	if all.Open, all.History, err = p.lately(ctx, c, url.Values{key: {name}}, why); err != nil {
 		return err
@@ -69,7 +79,21 @@ func machinesShow(ctx context.Context, p *program, args []string) error {
 	if *asJSON {
 		return p.json(all)
 	}
+	if b := all.Blocked; b != nil {
+		fmt.Fprintf(p.stdout, "%s, since %s\n", shown(blockWords(b)), stamp(b.Since))
+	}
 	return p.showLately(all.Open, all.History, why)
+}
+
+// blockWords say who keeps somebody or something out, and why.
+func blockWords(b *api.Block) string { return because("blocked by "+b.By, b.Note) }
+
+// because adds why something was done, where that was said.
+func because(what, note string) string {
+	if note == "" {
+		return what
+	}
+	return what + ": " + note
 }
 
 // machineRow is a machine and what is open there.
@@ -118,7 +142,7 @@ func machinesList(ctx context.Context, p *program, args []string) error {
 	return show(p, l, all, "No machine fits.", "MACHINE|ID|USERS|PRODUCTS|SESSIONS|CHECKOUTS|SINCE (GMT)|STATE", func(m machineRow) []string {
 		state := ""
 		if m.Blocked != nil {
-			state = "blocked by " + m.Blocked.By
+			state = blockWords(m.Blocked)
 		}
 		return []string{m.Machine.Name, m.Machine.ID, strings.Join(m.Users, ", "), strings.Join(m.Products, ", "), strconv.Itoa(m.Sessions), strconv.Itoa(m.Checkouts), stamp(m.Since), state}
 	})

@@ -120,7 +120,7 @@ func userState(u api.SiteUser) string {
 		words = append(words, "blocked by the vendor")
 	}
 	if b := u.BlockedHere; b != nil {
-		words = append(words, "blocked by "+b.By)
+		words = append(words, blockWords(b))
 	}
 	return strings.Join(words, ", ")
 }
@@ -153,13 +153,19 @@ func usersShow(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	var all struct {
-		User    api.SiteUser      `json:"user"`
-		Open    []api.Open        `json:"open"`
-		History []api.HistoryItem `json:"history,omitempty"`
+		User     api.SiteUser      `json:"user"`
+		Licenses []api.SiteLicense `json:"assigned"`
+		Open     []api.Open        `json:"open"`
+		History  []api.HistoryItem `json:"history,omitempty"`
 	}
 	if err := operator(ctx, c, http.MethodGet, api.Of(api.PathSiteUsers, id, ""), nil, &all.User); err != nil {
 		return err
 	}
+	var assigned rows[api.SiteLicense]
+	if err := operator(ctx, c, http.MethodGet, api.PathSiteLicenses+"?"+url.Values{"user": {id}, "limit": {"200"}}.Encode(), nil, &assigned); err != nil {
+		return err
+	}
+	all.Licenses = assigned.Items
 	if all.Open, all.History, err = p.lately(ctx, c, url.Values{"user": {id}}, why); err != nil {
 		return err
 	}
@@ -172,6 +178,9 @@ func usersShow(ctx context.Context, p *program, args []string) error {
 		if row[1] != "" {
 			fmt.Fprintf(t, "%s\t%s\n", row[0], shown(row[1]))
 		}
+	}
+	for _, l := range all.Licenses {
+		fmt.Fprintf(t, "license\t%s of %s %s\n", shown(l.ID), shown(cmp.Or(l.ProductName, l.Product)), shown(licenseState(l)))
 	}
 	if err := t.Flush(); err != nil {
 		return err

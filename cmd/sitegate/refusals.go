@@ -10,8 +10,8 @@ import (
 const refusalsHelp = `
 Usage: sitegate refusals [WORD…] [--observed | --refused] [--limit N] [--csv | --json] [--config FILE]
 
-Shows who was refused, why, and what they were told, newest first; and who would have
-been where the rules are only observed. WORDs narrow it down. It is read from the
+Shows who was refused, why, what they were told and what you can do, newest first; and
+who would have been where the rules are only observed. WORDs narrow it down. It is read from the
 journal of the node that is asked, as far back as that goes.
 
 Example:
@@ -38,15 +38,15 @@ func refusals(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	return show(p, l, all, "Nobody was refused, as far back as the journal goes.", "WHEN (GMT)|USER|MACHINE|PRODUCT|WHY|WHAT THEY WERE TOLD|FREE WITH", func(x api.SiteRefusal) []string {
+	return show(p, l, all, "Nobody was refused, as far back as the journal goes.", "WHEN (GMT)|USER|MACHINE|PRODUCT|WHY|WHAT THEY WERE TOLD|WHAT IT CAN DO|WITH", func(x api.SiteRefusal) []string {
 		why := x.Reason
 		if x.Observed {
 			why += " (observed)"
 		}
-		free := ""
-		if x.Open != "" && x.OpenKind == "session" {
-			free = "sitegate release session " + x.Open
+		with := ""
+		if x.Open != "" { // a session, or a checkout
+			with = "sitegate release " + x.OpenKind + " " + x.Open
 		}
-		return []string{stamp(x.At), person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), why, x.Detail, free}
+		return []string{stamp(x.At), person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), why, x.Told, x.Remedy, with}
 	})
 }

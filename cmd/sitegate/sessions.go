@@ -112,7 +112,11 @@ func openState(x api.Open) string {
 	if x.Ending != nil {
 		words = append(words, "ending: "+x.Ending.Reason)
 	}
-	say(x.WrittenOff != nil, "written off")
+	say(x.LicenseType != "Practitioner", x.LicenseType)
+	say(x.By != "", because("made by "+x.By, x.Note))
+	if w := x.WrittenOff; w != nil {
+		words = append(words, because("written off by "+w.By, w.Note))
+	}
 	say(!x.Flagged.IsZero(), "its right is gone")
 	return strings.Join(words, ", ")
 }

@@ -101,9 +101,10 @@ func full() *site {
 	long := open
 	long.ID, long.Name = "0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e72", strings.Repeat("ö", 5000)
 	user := api.SiteUser{ID: "u-1", Name: nasty, Email: nasty, Known: true, Licenses: 1, Sessions: 1, Machines: []string{nasty}, BlockedHere: &api.Block{User: "u-1", By: nasty, Note: nasty, Since: then}}
-	lic := api.SiteLicense{ID: "l-1", Product: "p", ProductName: nasty, Capped: "yes", Type: "virtuoso", Assignee: "u-9", Name: "u-9", NotFound: true, AssignedAt: then, Ends: then}
+	lic := api.SiteLicense{ID: "l-1", Product: "p", ProductName: nasty, Capped: "yes", Type: "virtuoso", Assignee: "u-9", Name: "u-9", NotFound: true, AssignedAt: then, Ends: then,
+		Requests: []api.RequestToVendor{{Category: "Licensing assistance", Title: "Service request", When: nasty, Text: "Category: Licensing assistance\nProduct: " + nasty}, {Title: nasty, Text: nasty}}}
 	refusal := api.SiteRefusal{Seq: 7, At: then, User: "u-1", Name: nasty, Machine: api.Machine{Name: nasty}, Product: "p", ProductName: nasty, Reason: "machine-active", Title: nasty, Detail: nasty,
-		Next: []string{nasty}, Other: &api.Machine{Name: nasty}, Open: open.ID, OpenKind: "session", CannotHold: true}
+		Next: []string{nasty}, Other: &api.Machine{Name: nasty}, Open: open.ID, OpenKind: "session", CannotHold: true, Told: nasty, Remedy: "Have the account forbid offline use."}
 	seen := refusal
 	seen.Seq, seen.Observed, seen.Relayed = 8, true, true
 	member := func(name, role string) api.ClusterMember {
@@ -248,7 +249,7 @@ func TestTheStatusIsAskedForOnce(t *testing.T) {
 // A refusal that the vendor's client need not heed is said to be one.
 func TestARefusalThatCannotHoldIsSaidToBeOne(t *testing.T) {
 	w := visitPage(newTestConsole(t, full(), admin), "GET", "refusals", "en", nil)
-	for _, want := range []string{"Some of these refusals cannot hold", "This refusal cannot keep the client from working offline"} {
+	for _, want := range []string{">cannot hold<", "Have the account forbid offline use"} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("the page lacks %q", want)
 		}

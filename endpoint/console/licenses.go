@@ -132,11 +132,8 @@ func oneLicense(v *visit) (*page, error) {
 		}
 	}
 	p.Sections = []section{{ID: "license", Facts: append(v.licenseFacts(x), fact{v.t("col.move"), v.moveCell(x)}, fact{v.t("col.last-used"), v.usedCell(x)})}}
-	if x.NotFound {
-		for id, key := range []string{"notfound", "notfound.email"} { // to re-assign it, or after a changed e-mail (R11)
-			p.Sections = append(p.Sections, section{ID: "request-" + strconv.Itoa(id), Heading: v.t(key + ".title"), Note: v.t(key + ".note"),
-				Copy: v.t(key+".text", clean(x.ProductName), clean(x.ID), clean(x.Assignee), day(x.AssignedAt), day(x.Ends))})
-		}
+	for id, r := range x.Requests {
+		p.Sections = append(p.Sections, section{ID: "request-" + strconv.Itoa(id), Heading: sentence(r.Title), Note: sentence(r.When), Copy: lines(r.Text)})
 	}
 	return p, nil
 }

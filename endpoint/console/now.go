@@ -88,7 +88,6 @@ func refusals(v *visit) (*page, error) {
 
 func (v *visit) refusalTable(path string, l api.SiteRefusalList) section {
 	t := &table{Caption: v.t("refusals.title"), Columns: []string{v.t("col.user"), v.t("col.when"), v.t("col.why"), v.t("col.told"), v.t("col.it")}}
-	cannot := 0
 	for _, x := range l.Items {
 		who := person(x.User, x.Name, x.Email)
 		who.Sub = clean(strings.TrimSpace(x.Machine.Name + " · " + x.ProductName))
@@ -100,20 +99,16 @@ func (v *visit) refusalTable(path string, l api.SiteRefusalList) section {
 			why.Tags = append(why.Tags, tag{v.t("tag.observed"), "info"})
 		}
 		if x.CannotHold {
-			cannot++
 			why.Tags = append(why.Tags, tag{v.t("tag.cannot-hold"), "bad"})
 		}
 		if x.Relayed {
 			why.Tags = append(why.Tags, tag{v.t("tag.relayed"), ""})
 		}
-		told := cell{Text: sentence(x.Detail), Sub: sentence(strings.Join(x.Next, " "))}
-		if x.Relayed {
-			told = cell{Text: v.t("refusals.relayed"), Sub: sentence(x.Detail)}
+		told := cell{Text: sentence(x.Told), Sub: sentence(strings.Join(x.Next, " "))}
+		if x.Told != x.Detail {
+			told.Sub = sentence(x.Detail)
 		}
-		if x.Observed {
-			told = cell{Text: v.t("refusals.nothing"), Sub: sentence(x.Detail)}
-		}
-		do := cell{Text: v.t("refusals.do." + doKey(x))}
+		do := cell{Text: sentence(x.Remedy)}
 		if x.Other != nil && x.Open != "" && v.who.May(Operator) {
 			if x.OpenKind == "session" {
 				do.Links = []link{{Text: v.t("act.free.machine", clean(x.Other.Name)), Href: at("sessions/"+x.Open+"/free", "back", "refusals")}}
@@ -123,25 +118,5 @@ func (v *visit) refusalTable(path string, l api.SiteRefusalList) section {
 		}
 		t.Rows = append(t.Rows, row{ID: fmt.Sprint(x.Seq), Cells: []cell{who, {At: x.At, Ago: true}, why, told, do}})
 	}
-	s := section{ID: "refused", Heading: v.t("refusals.heading"), Table: t, Empty: v.t("refusals.empty"), Next: v.more(path, "before", l.Next)}
-	if cannot > 0 {
-		s.Note = v.t("refusals.cannot-hold")
-	}
-	return s
-}
-
-// doKey is what IT can do about a refusal.
-func doKey(x api.SiteRefusal) string {
-	switch {
-	case x.CannotHold:
-		return "cannot-hold"
-	case x.Reason == "machine-active" && x.Open == "":
-		return "over"
-	case x.Reason == "machine-active":
-		return x.OpenKind
-	}
-	if has("refusals.do." + x.Reason) {
-		return x.Reason
-	}
-	return "other"
+	return section{ID: "refused", Heading: v.t("refusals.heading"), Table: t, Empty: v.t("refusals.empty"), Next: v.more(path, "before", l.Next)}
 }
