@@ -17,7 +17,7 @@ type Entry struct {
 // NoteCloud, Learn, NoteRevoked, BindKey, SeeKey, BarKey, ForgetKey, GiveCredential, UseCredential,
 // EndCredential, SetLocalAccount, RemoveLocalAccount, NoteAct, EraseNames, ExportAudit, TrimAudit,
 // NoteAlert, AlertTold, NoteKeys, AcceptKeys, LetPass, EndBypass, NoteReport,
-// Rekey, EndRekey.
+// Rekey, EndRekey, KeepPeaks, Forget.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.

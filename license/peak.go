@@ -16,14 +16,14 @@ const peakDay = int64(24 * time.Hour / PeakInterval)
 
 // Peak is the most machines that ran a product in one interval of a day.
 type Peak struct {
-	Day      Time // in GMT
-	Product  ProductID
-	Machines int
-	At       Time // when the first interval with so many begins
+	Day      Time      `cbor:"1,keyasint"` // in GMT
+	Product  ProductID `cbor:"2,keyasint"`
+	Machines int       `cbor:"3,keyasint"`
+	At       Time      `cbor:"4,keyasint"` // when the first interval with so many begins
 	// Pooled and PooledAt are the same of what counts against the account's pool:
 	// Practitioner use does not. Zero: there was none.
-	Pooled   int
-	PooledAt Time
+	Pooled   int  `cbor:"5,keyasint,omitempty"`
+	PooledAt Time `cbor:"6,keyasint,omitempty"`
 }
 
 // PeakCount counts unique machines per product and interval from records of usage,

@@ -43,6 +43,10 @@ const (
 	// state in memory; Head.Audit.After says which may be deleted.
 	KeyAudit KeyKind = 232
 	KeyVeil  KeyKind = 233 // Veil by its Name
+
+	// Peak by the eight bytes of its Day and its Product. They are written once, and not
+	// part of the state in memory; Head.PeaksUntil says of which days they are all there.
+	KeyPeak KeyKind = 234
 )
 
 // Key names one record of the state. A State is its records: what a store keeps
@@ -65,6 +69,7 @@ type changes struct {
 	forgotten []ID
 	keys      []Key // of all other tables; some more than once
 	audited   []Audited
+	peaks     []Peak
 }
 
 func (s *State) touch(k Key) {
@@ -101,7 +106,7 @@ func distinct(keys []Key) []Key {
 // Changed is about how many records changed since the last TakeChanged; it may
 // count one twice.
 func (s *State) Changed() int {
-	n := len(s.changed.people) + s.changed.buried + len(s.changed.forgotten) + len(s.changed.keys) + len(s.changed.audited)
+	n := len(s.changed.people) + s.changed.buried + len(s.changed.forgotten) + len(s.changed.keys) + len(s.changed.audited) + len(s.changed.peaks)
 	if s.changed.head {
 		n++
 	}
@@ -122,6 +127,9 @@ func (s *State) TakeChanged(each func(k Key, record any)) {
 	}
 	for i := range c.audited {
 		each(auditKey(c.audited[i].Number), &c.audited[i])
+	}
+	for i := range c.peaks {
+		each(c.peaks[i].Key(), &c.peaks[i])
 	}
 	for _, p := range c.people {
 		p.changed = false
@@ -341,6 +349,8 @@ func NewRecord(kind KeyKind) (any, error) {
 		return &Audited{}, nil
 	case KeyVeil:
 		return &Veil{}, nil
+	case KeyPeak:
+		return &Peak{}, nil
 	}
 	return nil, fmt.Errorf("a record of table %d is of a newer version than this program knows", kind)
 }
@@ -415,7 +425,7 @@ func (s *State) Put(record any) error {
 		s.quarantined[r.key().ID] = *r
 	case *MachineKeys:
 		s.machineKeys[r.User] = r
-	case *Audited: // only the store has them
+	case *Audited, *Peak: // only the store has them
 	case *Veil:
 		s.setVeil(*r)
 	default:

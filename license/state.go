@@ -68,6 +68,10 @@ type Head struct {
 	Reports []ReportMark `cbor:"440,keyasint,omitempty"`
 	// Audit is where the audit trail stands.
 	Audit AuditTrail `cbor:"320,keyasint,omitzero"`
+	// PeaksUntil is the day before which the peaks of all days are kept; zero: of none.
+	PeaksUntil Time `cbor:"468,keyasint,omitempty"`
+	// Forgotten is which events are kept no more, and what an audit has found in them.
+	Forgotten Forgotten `cbor:"469,keyasint,omitzero"`
 }
 
 // State is everything the rules decide from, in memory and indexed: people by

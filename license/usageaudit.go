@@ -59,7 +59,8 @@ type Finding struct {
 // and a bit for each event that is not acknowledged yet. Make one by NewAudit.
 type AuditCount struct {
 	a     Audit
-	after uint64           // events up to this one are not in the journal
+	from  uint64           // events up to this one were never looked at
+	after uint64           // events up to this one are not in the journal, but in the sums that it goes on from
 	last  uint64           // event
 	at    Time             // when it was
 	open  map[string]begun // by usage record
@@ -70,6 +71,12 @@ type AuditCount struct {
 	base   uint64   // the event of the first bit
 	waits  []uint64 // a bit for each event that has a usage record
 	marked uint64   // how many of them there are
+
+	// Where it goes on from sums, of their events:
+	resumed    bool
+	openBefore uint64 // began and have not ended
+	owed       int64  // usage records that no acknowledgement was seen of
+	counted    bool   // owed is all of them
 }
 
 // begun is what began and has not ended.
@@ -81,8 +88,8 @@ type begun struct {
 
 // NewAudit audits the journal after an event.
 func NewAudit(after uint64) *AuditCount {
-	return &AuditCount{a: Audit{From: after + 1, ByWay: map[UsageWay]uint64{}}, after: after, last: after, base: after + 1,
-		sent: after, open: map[string]begun{}, aside: map[string]struct{}{}}
+	return &AuditCount{a: Audit{From: after + 1, ByWay: map[UsageWay]uint64{}}, from: after, after: after, last: after, base: after + 1,
+		sent: after, counted: after == 0, open: map[string]begun{}, aside: map[string]struct{}{}}
 }
 
 func (c *AuditCount) find(f Finding) {
@@ -127,7 +134,7 @@ func (c *AuditCount) Add(e Event) {
 		}
 	case UsageSettled:
 		for _, r := range f.Records {
-			if _, there := c.aside[r]; there {
+			if _, there := c.aside[r]; there || c.resumed {
 				delete(c.aside, r)
 				c.a.Acknowledged++
 			}
@@ -149,8 +156,12 @@ func (c *AuditCount) ended(seq uint64, u *Usage) {
 		delete(c.open, u.Record)
 		return
 	}
-	if u.Token <= c.after {
+	switch {
+	case u.Token <= c.from:
 		c.a.Before++
+		return
+	case u.Token <= c.after && c.openBefore > 0:
+		c.openBefore--
 		return
 	}
 	c.find(Finding{Kind: FoundUnmatched, Seq: seq, Record: u.Record, User: u.User, Detail: "a usage record of what had ended before, or never began"})
@@ -190,6 +201,11 @@ func (c *AuditCount) acknowledged(seq uint64, f UsageAcknowledged) {
 	whole := f.After >= c.after // all of them are in the journal
 	c.known, c.sent = true, f.Through
 	n := c.take(f.Through)
+	if told := f.Records + f.SetAside; !whole && c.counted {
+		c.owed -= int64(told) - int64(n)
+		n = told
+	}
+	c.settleOwed()
 	c.a.Acknowledged += n - min(n, f.SetAside)
 	c.a.ByWay[f.Way] += n - min(n, f.SetAside)
 	if told := f.Records + f.SetAside; whole && told != n {
@@ -238,11 +254,16 @@ func BooksOf(s *State) Books {
 // Result ends the audit, with the books as they were at the last event.
 func (c *AuditCount) Result(b Books) Audit {
 	a := &c.a
-	a.Through, a.Open, a.Waiting, a.SetAside = c.last, uint64(len(b.open)), c.marked, b.setAside
+	c.settleOwed()
+	a.Through, a.Open, a.Waiting, a.SetAside = c.last, uint64(len(b.open)), c.marked+uint64(max(c.owed, 0)), b.setAside
 	if c.last != b.Seq {
 		c.find(Finding{Kind: FoundMissing, Seq: c.last, Detail: fmt.Sprintf("the journal ends with event %d, and there have been %d", c.last, b.Seq)})
 	}
+	still := uint64(0) // of what began before
 	for _, record := range slices.Sorted(maps.Keys(b.open)) {
+		if token := b.open[record].token; token > c.from && token <= c.after {
+			still++
+		}
 		if _, there := c.open[record]; !there && b.open[record].token > c.after {
 			c.find(Finding{Kind: FoundMissing, Seq: b.open[record].token, Record: record, User: b.open[record].user, Detail: "it runs, and the journal does not have its beginning"})
 		}
@@ -252,13 +273,19 @@ func (c *AuditCount) Result(b Books) Audit {
 	for _, record := range lost {
 		c.find(Finding{Kind: FoundNoEnd, Seq: c.open[record].seq, At: c.open[record].at, Record: record, User: c.open[record].user, Detail: "it does not run any more, and has no usage record"})
 	}
+	switch {
+	case still > c.openBefore:
+		c.find(Finding{Kind: FoundMissing, Seq: c.after, Detail: fmt.Sprintf("%d of what began up to event %d run, and %d did then and have no usage record", still, c.after, c.openBefore)})
+	case still < c.openBefore:
+		c.find(Finding{Kind: FoundNoEnd, Seq: c.after, Detail: fmt.Sprintf("%d of what ran at event %d do not run any more, and have no usage record", c.openBefore-still, c.after)})
+	}
 	if c.known && b.sent != c.sent {
 		c.find(Finding{Kind: FoundMiscounted, Seq: c.last, Detail: fmt.Sprintf("usage is acknowledged up to event %d, and the journal says up to %d", b.sent, c.sent)})
 	}
 	if a.Waiting != b.waiting {
 		c.find(Finding{Kind: FoundMissing, Seq: c.last, Detail: fmt.Sprintf("%d usage records wait for the cloud, and the journal has %d of them", b.waiting, a.Waiting)})
 	}
-	if c.after == 0 && b.made != a.Ended {
+	if c.from == 0 && b.made != a.Ended {
 		c.find(Finding{Kind: FoundMissing, Seq: c.last, Detail: fmt.Sprintf("%d usage records were made, and the journal has %d of them", b.made, a.Ended)})
 	}
 	return *a

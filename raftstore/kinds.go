@@ -94,6 +94,8 @@ func commandKinds() map[uint64]license.Command {
 		451: license.EndBypass{},
 		420: license.Rekey{},
 		421: license.EndRekey{},
+		468: license.KeepPeaks{},
+		469: license.Forget{},
 	}
 }
 
