@@ -47,19 +47,11 @@ func (s *Store) Audit(ctx context.Context, after uint64, limit int) ([]license.A
 func (d *disk) audit(after uint64, limit int) (records []license.Audited, trail license.AuditTrail, err error) {
 	limit = min(limit, MaxAudit)
 	err = d.view(func(txn *badger.Txn) error {
-		item, err := txn.Get(recordKey(license.Key{Kind: license.KeyHead}))
+		head, err := readHead(txn, d.codec)
 		if err != nil {
-			return fmt.Errorf("reading the state's head (has a leader founded the site yet?): %w", err)
-		}
-		if err := item.Value(func(b []byte) error {
-			r, err := d.codec.decodeRecord(license.KeyHead, b)
-			if h, is := r.(*license.Head); is {
-				trail = h.Audit
-			}
-			return err
-		}); err != nil {
 			return err
 		}
+		trail = head.Audit
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: auditPrefix()})
 		defer it.Close()
 		// Records that the state has dropped may be there for a while.

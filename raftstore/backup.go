@@ -69,13 +69,14 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, begin func(Backup)) (Ba
 		if err != nil {
 			return err
 		}
-		if err := b.describe(txn, pos, &noted.young, s.codec); err != nil {
+		forgotten, err := b.describe(txn, pos, &noted.young, s.codec)
+		if err != nil {
 			return err
 		}
 		if begin != nil {
 			begin(b)
 		}
-		return b.write(ctx, txn, &noted.young, s.codec, w)
+		return b.write(ctx, txn, &noted.young, forgotten, s.codec, w)
 	})
 	if err == nil {
 		err = s.disk.sound() // what was written may lack what follows a damaged block
@@ -121,36 +122,26 @@ func (s *Store) handleCommitted(ctx context.Context) ([]byte, error) {
 	return s.codec.enc.Marshal(committed{s.fsm.applied.get()})
 }
 
-// describe fills in what the state on disk says, at its position and with its notes.
-func (b *Backup) describe(txn *badger.Txn, pos position, noted *notes, c *codec) error {
+// describe fills in what the state on disk says, at its position and with its notes, and
+// returns up to which event it has forgotten them.
+func (b *Backup) describe(txn *badger.Txn, pos position, noted *notes, c *codec) (forgotten uint64, err error) {
 	if pos.Index == 0 {
-		return errors.New("there is nothing in this node's state yet")
+		return 0, errors.New("there is nothing in this node's state yet")
 	}
 	b.Index, b.Term, b.Digest = pos.Index, pos.Term, pos.Digest
 	members, err := pos.configuration()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, m := range members.Servers {
 		b.Members = append(b.Members, string(m.ID))
 	}
-	item, err := txn.Get(recordKey(license.Key{Kind: license.KeyHead}))
+	h, err := readHead(txn, c)
 	if err != nil {
-		return fmt.Errorf("reading the state's head (has a leader founded the site yet?): %w", err)
+		return 0, err
 	}
-	err = item.Value(func(v []byte) error {
-		r, err := c.decodeRecord(license.KeyHead, v)
-		if err != nil {
-			return err
-		}
-		h := r.(*license.Head)
-		b.Level, b.Epoch, b.Seq, b.Time = h.Level, h.Epoch, h.Seq, h.Now
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return b.each(txn, noted, badger.IteratorOptions{}, func(key []byte, _ readValue) error {
+	b.Level, b.Epoch, b.Seq, b.Time, forgotten = h.Level, h.Epoch, h.Seq, h.Now, h.Forgotten.Sums.Through
+	return forgotten, b.each(txn, noted, forgotten, badger.IteratorOptions{}, func(key []byte, _ readValue) error {
 		records, events, err := inKey(key)
 		b.Records, b.Events = b.Records+records, b.Events+events
 		return err
@@ -168,13 +159,13 @@ func inKey(key []byte) (records, events uint64, err error) {
 }
 
 // each calls f with everything that belongs to the backup, in order. Events behind the
-// position may be on disk already; they are not part of it.
-func (b *Backup) each(txn *badger.Txn, noted *notes, o badger.IteratorOptions, f func(key []byte, value readValue) error) error {
+// position may be on disk already, and those that are forgotten still; they are not part of it.
+func (b *Backup) each(txn *badger.Txn, noted *notes, forgotten uint64, o badger.IteratorOptions, f func(key []byte, value readValue) error) error {
 	return noted.pairs(txn, o, func(key []byte, value readValue) error {
 		switch key[0] {
 		case tableRecord, tableEnded:
 		case tableJournal:
-			if seq, _, err := parseJournalKey(key); err != nil || seq > b.Seq {
+			if seq, _, err := parseJournalKey(key); err != nil || seq > b.Seq || seq <= forgotten {
 				return err
 			}
 		default:
@@ -184,7 +175,7 @@ func (b *Backup) each(txn *badger.Txn, noted *notes, o badger.IteratorOptions, f
 	})
 }
 
-func (b *Backup) write(ctx context.Context, txn *badger.Txn, noted *notes, c *codec, to io.Writer) error {
+func (b *Backup) write(ctx context.Context, txn *badger.Txn, noted *notes, forgotten uint64, c *codec, to io.Writer) error {
 	head, err := c.enc.Marshal(*b)
 	if err != nil {
 		return fmt.Errorf("encoding the header: %w", err)
@@ -192,7 +183,7 @@ func (b *Backup) write(ctx context.Context, txn *badger.Txn, noted *notes, c *co
 	w := pairWriter{w: bufio.NewWriterSize(to, 256<<10), sum: sha256.New()}
 	w.write([]byte(backupMagic))
 	w.sized(head)
-	err = b.each(txn, noted, badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256}, func(key []byte, value readValue) error {
+	err = b.each(txn, noted, forgotten, badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256}, func(key []byte, value readValue) error {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}

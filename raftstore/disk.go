@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -35,6 +36,9 @@ type disk struct {
 
 	writing sync.Mutex // held by who writes to the database, or takes another one
 	notes   notebook
+
+	merging sync.Mutex  // held by who merges the database's tables, or closes it; before mu
+	cut     atomic.Bool // events may have been deleted since the tables were merged
 
 	posMu sync.Mutex
 	pos   position
@@ -71,6 +75,7 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 		return nil, loaded{}, err
 	}
 	d := &disk{dir: dir, dbs: dbs, codec: c, log: log}
+	d.cut.Store(true)
 	name, err := d.current()
 	if err != nil {
 		return nil, loaded{}, err
@@ -198,6 +203,8 @@ func (d *disk) moved(p position, seq uint64) {
 
 // close waits for readers and closes the database.
 func (d *disk) close() error {
+	d.merging.Lock()
+	defer d.merging.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.db == nil {
@@ -225,6 +232,8 @@ func (d *disk) view(f func(txn *badger.Txn) error) error {
 // was there before is removed. When swap fails, the disk is closed: the node has
 // to be started anew, with whichever database CURRENT names.
 func (d *disk) swap(name string) (loaded, error) {
+	d.merging.Lock()
+	defer d.merging.Unlock()
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	d.mu.Lock()

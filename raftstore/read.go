@@ -35,6 +35,23 @@ func readState(db *badger.DB, c *codec) (loaded, error) {
 	return l, nil
 }
 
+// readHead reads the state's head alone.
+func readHead(txn *badger.Txn, c *codec) (*license.Head, error) {
+	item, err := txn.Get(recordKey(license.Key{Kind: license.KeyHead}))
+	if err != nil {
+		return nil, fmt.Errorf("reading the state's head (has a leader founded the site yet?): %w", err)
+	}
+	var r any
+	err = item.Value(func(b []byte) error {
+		r, err = c.decodeRecord(license.KeyHead, b)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.(*license.Head), nil
+}
+
 // stretch is some records that follow each other.
 type stretch struct {
 	kinds   []license.KeyKind

@@ -19,13 +19,16 @@ type retention struct {
 // oldAtOnce bounds what one transaction deletes.
 const oldAtOnce = 64
 
-// old finds what is not needed any more with this head of the state: events beyond
-// those that are kept, but none whose usage the cloud does not have yet, and
-// tombstones and records of the audit trail that the state has forgotten.
+// old finds what is not needed any more with this head of the state: events that it has
+// forgotten, or beyond those that are kept, but none whose usage the cloud does not have yet;
+// and tombstones and records of the audit trail that the state has forgotten.
 func (d *disk) old(txn *badger.Txn, head license.Head) ([][]byte, error) {
 	var keys [][]byte
+	until := head.Forgotten.Sums.Through
 	if d.keep.events > 0 && head.Seq > d.keep.events {
-		until := min(head.Seq-d.keep.events, head.UsageSent)
+		until = max(until, min(head.Seq-d.keep.events, head.UsageSent))
+	}
+	if until > 0 {
 		err := firstKeys(txn, d.keep.journal, tableJournal, &keys, func(key []byte) (bool, error) {
 			last, _, err := parseJournalKey(key)
 			return last <= until, err
@@ -85,6 +88,7 @@ func (d *disk) forgot(keys [][]byte) {
 		switch key[0] {
 		case tableJournal:
 			d.keep.journal = key
+			d.cut.Store(true)
 		case tableEnded:
 			d.keep.ended = key
 		case tableRecord:

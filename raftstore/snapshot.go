@@ -94,6 +94,16 @@ func (s *snapshots) export(f *os.File) (meta *raft.SnapshotMeta, err error) {
 		if err != nil {
 			return err
 		}
+		var forgotten uint64
+		if pos.Index > 0 {
+			switch head, err := readHead(txn, s.codec); {
+			case errors.Is(err, badger.ErrKeyNotFound): // nobody has founded the site yet
+			case err != nil:
+				return err
+			default:
+				forgotten = head.Forgotten.Sums.Through
+			}
+		}
 		pos.Cluster, pos.Notes = s.cluster, 0
 		if meta, err = pos.meta(liveID); err != nil {
 			return err
@@ -110,6 +120,10 @@ func (s *snapshots) export(f *os.File) (meta *raft.SnapshotMeta, err error) {
 				return ErrClosed
 			case key[0] == tablePosition: // it tells of no notes
 				return w.pair(key, header)
+			case key[0] == tableJournal:
+				if last, _, err := parseJournalKey(key); err != nil || last <= forgotten {
+					return err
+				}
 			}
 			return value(func(v []byte) error { return w.pair(key, v) })
 		})

@@ -78,6 +78,8 @@ type Store struct {
 	batches sync.WaitGroup
 	stopAll context.CancelFunc // ends the batcher
 
+	cutting sync.Mutex // held by who sets what raft leaves in the log
+
 	haltOnce sync.Once
 	halted   chan struct{}
 	err      error // why, once halted is closed
@@ -353,6 +355,7 @@ func (s *Store) start() {
 	}
 	s.spawn(s.watch)
 	s.spawn(s.flushing)
+	s.spawn(s.tidying)
 	s.spawn(func() { s.wal.prepare(s.ctx.Done()) })
 	s.spawn(func() { s.stalls.watch(s.ctx.Done()) })
 	s.spawn(s.watchSpace)
@@ -383,6 +386,8 @@ func (s *Store) flushing() {
 
 // trim tells raft how many entries to leave in the log.
 func (s *Store) trim() {
+	s.cutting.Lock()
+	defer s.cutting.Unlock()
 	conf := s.raft.ReloadableConfig()
 	conf.TrailingLogs = s.wal.trailing(s.cfg.TrailingEntries)
 	if err := s.raft.ReloadConfig(conf); err != nil {

@@ -30,6 +30,46 @@ func (w *WAL) DeleteRange(min, max uint64) error {
 	return w.release()
 }
 
+// Turn has what is appended from now on go into a new segment, so that what is in the last
+// one can be dropped with it once its entries are.
+func (w *WAL) Turn() error {
+	w.write.Lock()
+	defer w.write.Unlock()
+	if n := len(w.segments); n == 0 || w.segments[n-1].end <= sector {
+		return nil // it is new
+	}
+	if err := w.broken.get(); err != nil {
+		return err
+	}
+	_, err := w.rotate()
+	return err
+}
+
+// Wipe overwrites the segments that are not part of the log any more. Those it keeps to be
+// used again hold what was in them until then.
+func (w *WAL) Wipe() error {
+	w.making.Lock()
+	defer w.making.Unlock()
+	w.mu.Lock()
+	free := w.free
+	w.free = nil
+	closed := w.closed
+	w.mu.Unlock()
+	var errs []error
+	for i := range free {
+		if closed {
+			break
+		}
+		free[i].use.Lock()
+		errs = append(errs, free[i].wipe(0))
+		free[i].use.Unlock()
+	}
+	w.mu.Lock()
+	w.free = append(free, w.free...)
+	w.mu.Unlock()
+	return errors.Join(errs...)
+}
+
 // release takes the segments in front that hold no entry of the log out of it. The
 // stable file says so first; what a crash leaves of them is cleared away by Open.
 func (w *WAL) release() error {

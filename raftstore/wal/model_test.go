@@ -111,7 +111,7 @@ func (s step) do(w *wal.WAL, m *model) error {
 // chance is any operation that makes sense for m.
 func chance(r *rand.Rand, m model) step {
 	empty := m.first > m.last
-	n := r.IntN(16)
+	n := r.IntN(18)
 	if empty && n >= 7 && n <= 9 {
 		n = 0
 	}
@@ -130,6 +130,10 @@ func chance(r *rand.Rand, m model) step {
 			func(w *wal.WAL) error { return w.Set([]byte("vote"), []byte(value)) }}
 	case 12, 13:
 		return step{"prepare", func(*model) {}, (*wal.WAL).Prepare}
+	case 14:
+		return step{"turn", func(*model) {}, (*wal.WAL).Turn}
+	case 15:
+		return step{"wipe", func(*model) {}, (*wal.WAL).Wipe}
 	default:
 		at := m.last + 1
 		if empty && m.first > 1 {

@@ -1,0 +1,133 @@
+package raftstore
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// What was deleted is not gone from the disk by that: the log's segments are filled before
+// they are used again, and Badger has deleted values until it merges the tables that they
+// are in. On a site where little happens that could take months, so each node sees to it
+// once a day: once there are entries of the log that are older than two days all that are
+// older than one go, with the segments that hold nothing else; and the tables are merged
+// after events were deleted.
+
+// tidyEvery is how often that is looked at, tidyAge what is a day.
+const (
+	tidyEvery = time.Hour
+	tidyAge   = 24 * time.Hour
+)
+
+func (s *Store) tidying() {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	var merged time.Duration
+	for {
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return
+		}
+		if err := s.tidyLog(); err != nil {
+			s.log.Warn("the log could not be cut to the entries of a day", "err", err)
+		}
+		if now := s.cfg.mono(); merged == 0 || now-merged >= tidyAge {
+			if done, err := s.disk.merge(); err != nil {
+				s.log.Warn("what was deleted may be on disk for longer: its tables could not be merged", "err", err)
+			} else if done {
+				merged = now
+			}
+		}
+	}
+}
+
+// tidyLog has raft cut the log before the entries of the last day, if it goes back for two.
+// A follower that is further behind gets the state instead.
+func (s *Store) tidyLog() error {
+	now := s.cfg.Clock()
+	old, last, err := s.wal.olderThan(now.Add(-2 * tidyAge))
+	if err == nil && old > 0 {
+		old, last, err = s.wal.olderThan(now.Add(-tidyAge))
+	}
+	if err == nil && old > 0 {
+		err = s.wal.Turn()
+	}
+	if err == nil && old > 0 {
+		err = s.cutLog(last - old)
+	}
+	if err == nil {
+		err = s.wal.Wipe() // what was cut now, and what raft has cut by itself
+	}
+	return err
+}
+
+// cutLog has raft leave so many entries in the log.
+func (s *Store) cutLog(leave uint64) error {
+	s.cutting.Lock()
+	defer s.cutting.Unlock()
+	conf := s.raft.ReloadableConfig()
+	before := conf.TrailingLogs
+	if leave >= before {
+		return nil // raft is to cut it soon by itself
+	}
+	conf.TrailingLogs = leave
+	if err := s.raft.ReloadConfig(conf); err != nil {
+		return err
+	}
+	err := s.raft.Snapshot().Error()
+	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		err = nil
+	}
+	conf.TrailingLogs = before
+	return errors.Join(err, s.raft.ReloadConfig(conf))
+}
+
+// olderThan is the last entry that was appended before a time, by the clock of the node
+// that led then, zero where there is none; and the last of all.
+func (l *logStore) olderThan(at time.Time) (old, last uint64, err error) {
+	first, err := l.FirstIndex()
+	if err != nil || first == 0 {
+		return 0, 0, err
+	}
+	if last, err = l.LastIndex(); err != nil {
+		return 0, 0, err
+	}
+	for from, to := first, last; from <= to; { // up to old they are older
+		middle := from + (to-from)/2
+		var entry raft.Log
+		switch err := l.GetLog(middle, &entry); {
+		case errors.Is(err, raft.ErrLogNotFound): // cut meanwhile
+			from = middle + 1
+			continue
+		case err != nil:
+			return 0, 0, err
+		}
+		if entry.AppendedAt.Before(at) {
+			old, from = middle, middle+1
+		} else {
+			to = middle - 1
+		}
+	}
+	return old, last, nil
+}
+
+// merge merges Badger's tables if events were deleted since that was done last, or may have
+// been before the start: what was deleted is not in them then. What is not in a table yet, at most a memtable of 64 MiB, is
+// left as it is until that is full, or the store is opened anew.
+func (d *disk) merge() (done bool, err error) {
+	d.merging.Lock() // it may take long: only who closes the database waits
+	defer d.merging.Unlock()
+	d.mu.RLock()
+	db := d.db
+	d.mu.RUnlock()
+	if db == nil || !d.cut.Swap(false) {
+		return false, nil
+	}
+	if err := db.Flatten(1); err != nil {
+		d.cut.Store(true)
+		return false, err
+	}
+	return true, nil
+}

@@ -1,0 +1,225 @@
+package raftstore
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"sitegate/license"
+)
+
+// tellTale is the name of a machine that is in nothing but events.
+const tellTale = "WS-TELL-TALE-0815"
+
+// holding are the files of a folder that have the name in them as it is, or compressed so
+// that it can be seen.
+func holding(t *testing.T, dir, name string) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(b, []byte(name)) {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// forgotten is what a leader proposes of all events so far, with a peak of yesterday.
+func forgotten(s *Store) (license.KeepPeaks, license.Forget) {
+	const day = license.Time(24 * time.Hour / time.Millisecond)
+	var head license.Head
+	s.View(func(st *license.State) { head = st.Head() })
+	today := head.Now - head.Now%day
+	return license.KeepPeaks{Peaks: []license.Peak{{Day: today - day, Product: "1000", Machines: 2, At: today - day}}, Until: today},
+		license.Forget{Before: today, Sums: license.AuditSums{Through: head.UsageSent, Ended: head.UsageMade}}
+}
+
+// Events that the site has forgotten are in no backup and no snapshot from then on, though
+// they are on disk still; and then in no file of the node's folder.
+func TestWhatIsForgottenIsInNoFile(t *testing.T) {
+	later := time.Duration(0)
+	set := func(c *Config) {
+		c.segment, c.SnapshotEvery = 64<<10, time.Hour
+		c.Clock = func() time.Time { return time.Now().Add(later) }
+	}
+	dir := t.TempDir()
+	s := single(t, dir, set)
+	do(t, s, fill(3))
+	for n := range 20 {
+		do(t, s, start(n, n%3, tellTale))
+		do(t, s, stop(n, n%3, tellTale))
+	}
+	if err := s.Flush(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	var head license.Head
+	s.View(func(st *license.State) { head = st.Head() })
+	do(t, s, license.UsageSent{Through: head.Seq, Records: 20})
+	closeStore(t, s) // its tables are written
+	if len(holding(t, dir, tellTale)) < 2 {
+		t.Fatal("the name is not seen in the log and in the tables: this test cannot tell")
+	}
+
+	s = single(t, dir, set)
+	if file, _ := backupOf(t, s); !bytes.Contains(file, []byte(tellTale)) {
+		t.Fatal("the name is not seen in a backup: this test cannot tell")
+	}
+	keep, forget := forgotten(s)
+	do(t, s, keep)
+	do(t, s, forget)
+	if file, info := backupOf(t, s); bytes.Contains(file, []byte(tellTale)) {
+		t.Error("the name is in a backup that was made afterwards")
+	} else if _, _, err := (BackupReader{}).Verify(bytes.NewReader(file)); err != nil || info.Events >= head.Seq {
+		t.Errorf("the backup has %d events; reading it: %v", info.Events, err)
+	}
+	_, r, err := s.fsm.snaps.Open(liveID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent bytes.Buffer
+	if _, err := sent.ReadFrom(r); err != nil || r.Close() != nil || bytes.Contains(sent.Bytes(), []byte(tellTale)) {
+		t.Errorf("the name is in a snapshot that was made afterwards (%v)", err)
+	}
+	turns(t, s, 100, 103) // a few are deleted with each
+	if events, err := s.Journal(limited(t), 0, 1); err != nil || len(events) != 1 || events[0].Seq <= head.Seq {
+		t.Errorf("the journal begins with %v, %v; want nothing up to %d", events, err, head.Seq)
+	}
+	closeStore(t, s) // what is deleted is in a table, too
+	s = single(t, dir, set)
+
+	later = 3 * tidyAge
+	if err := s.tidyLog(); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := s.disk.merge(); err != nil || !done {
+		t.Fatalf("merged: %t, %v", done, err)
+	}
+	if files := holding(t, dir, tellTale); len(files) > 0 {
+		t.Errorf("the name is still in %v", files)
+	}
+	if done, err := s.disk.merge(); err != nil || done {
+		t.Errorf("merged again, without a reason: %t, %v", done, err)
+	}
+	peaks, until, err := s.Peaks(limited(t), 0, keep.Until, "", 10)
+	if err != nil || until != keep.Until || !reflect.DeepEqual(peaks, keep.Peaks) {
+		t.Errorf("peaks are %v until %v, %v; want %v", peaks, until, err, keep.Peaks)
+	}
+	do(t, s, start(200, 0, "WS-1"))
+	want := hashOf(t, s)
+	closeStore(t, s)
+	if got := hashOf(t, single(t, dir, set)); got != want {
+		t.Errorf("after a restart the state is %s, want %s", got, want)
+	}
+}
+
+// The log is left alone while its entries are young, and a node on which little happens
+// keeps those of a day.
+func TestTheLogIsCutByAge(t *testing.T) {
+	later := time.Duration(0)
+	s := single(t, t.TempDir(), func(c *Config) {
+		c.segment, c.SnapshotEvery = 64<<10, time.Hour
+		c.Clock = func() time.Time { return time.Now().Add(later) }
+	})
+	do(t, s, fill(3))
+	turns(t, s, 0, 5)
+	first := func() uint64 {
+		t.Helper()
+		first, err := s.wal.FirstIndex()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return first
+	}
+	// The founder's first entry, of the members, has no time and counts as old.
+	if err := s.tidyLog(); err != nil || first() > 2 {
+		t.Fatalf("the log begins at %d, %v; want nothing that is young cut", first(), err)
+	}
+	later = 3 * tidyAge
+	if err := s.tidyLog(); err != nil {
+		t.Fatal(err)
+	}
+	cut := first()
+	if last, err := s.wal.LastIndex(); err != nil || cut != 0 && cut < last {
+		t.Errorf("the log begins at %d and ends at %d, %v; want at most its last entry left", cut, last, err)
+	}
+	turns(t, s, 5, 7)
+	dir := s.cfg.Dir
+	want := hashOf(t, s)
+	closeStore(t, s)
+	if got := hashOf(t, single(t, dir)); got != want {
+		t.Errorf("after a restart the state is %s, want %s", got, want)
+	}
+}
+
+// Peaks that were kept are the same on every node, on one that catches up by a snapshot too,
+// and on a site that goes on from a backup; and so is what was forgotten.
+func TestPeaksComeThroughSnapshotAndBackup(t *testing.T) {
+	c := newCluster(t, func(cfg *Config) {
+		cfg.TrailingEntries, cfg.SnapshotEntries, cfg.SnapshotEvery = 4, 8, 20*time.Millisecond
+		cfg.FlushEvery = 10 * time.Millisecond
+	})
+	c.do(fill(1))
+	behind := c.follower().cfg.Node
+	c.stop(behind)
+	for n := range 20 {
+		c.do(start(n, 0, tellTale))
+		c.do(stop(n, 0, tellTale))
+	}
+	var head license.Head
+	c.leader().View(func(st *license.State) { head = st.Head() })
+	c.do(license.UsageSent{Through: head.Seq, Records: 20})
+	keep, forget := forgotten(c.leader())
+	for n := range 40 {
+		keep.Peaks = append(keep.Peaks, license.Peak{Day: keep.Peaks[0].Day, Product: license.ProductID(fmt.Sprintf("more-%02d", n)), Machines: 1 + n, At: 7})
+	}
+	c.do(keep)
+	c.do(forget)
+	eventually(t, func() error {
+		first, err := c.leader().logs.FirstIndex()
+		if err == nil && first < 20 {
+			err = fmt.Errorf("the leader's log still begins at %d", first)
+		}
+		return err
+	})
+	c.restart(behind)
+	c.alike()
+	check := func(s *Store) {
+		t.Helper()
+		peaks, until, err := s.Peaks(limited(t), 0, keep.Until, "", 100)
+		if err != nil || until != keep.Until || !reflect.DeepEqual(peaks, keep.Peaks) {
+			t.Errorf("%s has %v until %v, %v; want %v", s.cfg.Node, peaks, until, err, keep.Peaks)
+		}
+		if one, _, err := s.Peaks(limited(t), 0, keep.Until, "more-07", 100); err != nil || len(one) != 1 || one[0].Machines != 8 {
+			t.Errorf("%s has %v, %v of one product", s.cfg.Node, one, err)
+		}
+		if none, _, err := s.Peaks(limited(t), keep.Until, keep.Until+1, "", 100); err != nil || len(none) > 0 {
+			t.Errorf("%s has %v, %v of a day that is not over", s.cfg.Node, none, err)
+		}
+		var at uint64
+		s.View(func(st *license.State) { at = st.Head().Forgotten.Sums.Through })
+		if at != forget.Sums.Through {
+			t.Errorf("%s has forgotten events up to %d, want %d", s.cfg.Node, at, forget.Sums.Through)
+		}
+	}
+	for _, s := range c.nodes {
+		check(s)
+	}
+	file, _ := backupOf(t, c.leader())
+	dir := filepath.Join(t.TempDir(), "store")
+	if _, err := Restore(beginning(t, dir), bytes.NewReader(file)); err != nil {
+		t.Fatal(err)
+	}
+	check(single(t, dir))
+}
