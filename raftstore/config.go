@@ -60,6 +60,10 @@ type Config struct {
 	// a majority is well; zero: never. See roster.clean.
 	RemoveDeadAfter time.Duration
 
+	// PrivacyKey is the key by which this node makes pseudonyms: while it leads it gives it
+	// to who joins and has none. Empty: it has none.
+	PrivacyKey []byte
+
 	// HoldLevel keeps the cluster at the level that it is at, though all members can do a
 	// higher one: the way back to an earlier version stays open.
 	HoldLevel bool

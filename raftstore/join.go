@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
@@ -93,6 +94,9 @@ type joinRequest struct {
 	CSR      []byte `cbor:"6,keyasint"`
 	Version  string `cbor:"7,keyasint,omitempty"`
 	Level    uint32 `cbor:"130,keyasint,omitempty"` // that its program can do; zero is 1
+	// PrivacyKey is the digest of the key for pseudonyms that the newcomer has; empty: it has
+	// none.
+	PrivacyKey []byte `cbor:"471,keyasint,omitempty"`
 }
 
 type joinAnswer struct {
@@ -106,6 +110,9 @@ type joinAnswer struct {
 	// AsOf is as of when they are: the newcomer reads all of the log, and earlier CAs in it
 	// are not to be trusted any more.
 	AsOf license.Time `cbor:"421,keyasint,omitempty"`
+	// PrivacyKey is the key by which the cluster makes pseudonyms, for who has none. It is
+	// in no log, no state and no backup.
+	PrivacyKey []byte `cbor:"470,keyasint,omitempty"`
 }
 
 type joinMember struct {
@@ -267,6 +274,10 @@ func (s *Store) joinHere(ctx context.Context, r joinRequest) (joinAnswer, error)
 	case listed < 0 && len(members) >= maxMembers:
 		return joinAnswer{}, refusef("This cluster has %d nodes, and takes no more: each one more makes it slower, and none safer.", len(members))
 	}
+	if len(s.cfg.PrivacyKey) > 0 && len(r.PrivacyKey) > 0 && !hmac.Equal(r.PrivacyKey, privacyDigest(s.cfg.PrivacyKey)) {
+		return joinAnswer{}, refusef("The newcomer has another key for pseudonyms than %s, so that people would go by other names on each of them. "+
+			"Move its privacy.key out of the data folder, or take privacy.key_file out of its configuration: it is given the cluster's when it joins.", s.cfg.Node)
+	}
 	out, err := s.decide(ctx, c)
 	if err != nil {
 		return joinAnswer{}, err
@@ -283,6 +294,9 @@ func (s *Store) joinHere(ctx context.Context, r joinRequest) (joinAnswer, error)
 		s.log.Info("a node has joined, and gets a vote when it has caught up", "peer", r.Node, "address", r.Address, "version", r.Version)
 	}
 	a := joinAnswer{Certificate: cert, Tempo: string(s.cfg.Tempo)}
+	if len(r.PrivacyKey) == 0 {
+		a.PrivacyKey = s.cfg.PrivacyKey
+	}
 	if r := s.rekeyNow(); len(r.Root) > 0 {
 		a.Also, a.AsOf = s.cfg.Keys.CAPEM(), r.AsOf()
 	}
@@ -290,6 +304,12 @@ func (s *Store) joinHere(ctx context.Context, r joinRequest) (joinAnswer, error)
 		a.Members = append(a.Members, joinMember{m.name, m.address})
 	}
 	return a, nil
+}
+
+// privacyDigest is what a key for pseudonyms is told apart by.
+func privacyDigest(key []byte) []byte {
+	sum := sha256.Sum256(append([]byte("sitegate privacy key\n"), key...))
+	return sum[:]
 }
 
 // handleMembers are the requests of this file and its neighbours.

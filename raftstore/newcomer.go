@@ -23,6 +23,11 @@ type JoinConfig struct {
 	Hosts     []string
 	Token     Token
 	Version   string
+	// PrivacyKey is the key for pseudonyms that this machine has. Where it is empty,
+	// KeepPrivacyKey is given that of the cluster, if that has one, before the machine has
+	// joined; nil: it is not wanted.
+	PrivacyKey     []byte
+	KeepPrivacyKey func(key []byte) error
 }
 
 // Joined is what came of it.
@@ -68,6 +73,9 @@ func Join(ctx context.Context, c JoinConfig) (Joined, error) {
 	if license.Level > 1 {
 		r.Level = license.Level
 	}
+	if len(c.PrivacyKey) > 0 {
+		r.PrivacyKey = privacyDigest(c.PrivacyKey)
+	}
 	a, ca, err := c.ask(ctx, r)
 	if err == nil {
 		err = a.err()
@@ -87,6 +95,11 @@ func Join(ctx context.Context, c JoinConfig) (Joined, error) {
 	}
 	if err != nil {
 		return Joined{}, fmt.Errorf("what the cluster has answered: %w", err)
+	}
+	if len(c.PrivacyKey) == 0 && len(a.PrivacyKey) > 0 && c.KeepPrivacyKey != nil {
+		if err := c.KeepPrivacyKey(a.PrivacyKey); err != nil {
+			return Joined{}, fmt.Errorf("keeping the cluster's key for pseudonyms: %w", err)
+		}
 	}
 	id.Joining, id.Joined, id.Members = false, true, nil
 	for _, m := range a.Members {

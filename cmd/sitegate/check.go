@@ -49,8 +49,8 @@ func check(_ context.Context, p *program, args []string) error {
 		fmt.Fprintln(p.stdout, "\nNo cluster is set: this node stands alone, until others join it.")
 	}
 	if (joined || c.Cluster.Made()) && c.Privacy.Hashes() && c.Privacy.KeyFile == "" {
-		fmt.Fprintf(p.stdout, "\nThe key for hashed names is this node's own (%s): other nodes of the cluster write other hashes of the same name, "+
-			"unless they have a copy of it there, or privacy.key_file names the same key on all.\n", privacyKey(c))
+		fmt.Fprintf(p.stdout, "\nThe key for hashed names is %s. Nodes that join are given the same; one that joined before that was so, or was set up otherwise, "+
+			"writes other hashes of the same name, unless it has a copy of it there, or privacy.key_file names the same key on all.\n", privacyKey(c))
 	}
 	if c.Connect != nil && c.Relay == nil && c.Connect.Relayed != configs.RelayedTunnel {
 		fmt.Fprintln(p.stdout, "\nThe forward proxy is set, and relay is not: discovery, entitlement and usage of the vendor's own client are neither relayed nor tunnelled to. "+

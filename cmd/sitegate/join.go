@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"sitegate/configs"
 	"sitegate/phrase"
 	"sitegate/raftstore"
+	"sitegate/siteca"
 )
 
 // joinVariable is the token in the environment, for containers.
@@ -25,7 +28,8 @@ Has this machine join a cluster, with a token of one of its members (sitegate
 cluster token). The configuration is that of another node with this one's name and
 addresses, without what "cluster init" has written into its cluster section; the
 data folder is new or empty. The machine makes its own key, makes sure that it talks
-to a node of the token's cluster, and gets its certificate from it.
+to a node of the token's cluster, and gets its certificate from it, and the key by
+which people go by the same pseudonyms on all nodes. Who has another one is refused.
 
 Then start it. It has no vote until it has caught up, which "sitegate cluster
 members" shows. The token is read from a file, from standard input (-), or from the
@@ -114,8 +118,17 @@ func (p *program) join(ctx context.Context, c configs.Config, m membership, toke
 		return fmt.Errorf("making the data folder: %w", err)
 	}
 	c.Cluster = &configs.Cluster{Advertise: m.Advertise}
+	key, err := ownPrivacyKey(c)
+	if err != nil {
+		return err
+	}
+	given := false
 	j, err := raftstore.Join(ctx, raftstore.JoinConfig{Dir: storeDir(c), DataDir: c.DataDir, Node: c.Node, Advertise: m.Advertise,
-		Hosts: clientHosts(c), Token: token, Version: buildVersion()})
+		Hosts: clientHosts(c), Token: token, Version: buildVersion(), PrivacyKey: key,
+		KeepPrivacyKey: func(key []byte) error {
+			given = true
+			return siteca.WriteFile(privacyKey(c), append(bytes.Clone(key), '\n'))
+		}})
 	var denied *raftstore.Denied
 	if errors.As(err, &denied) {
 		_, detail, next := phrase.Denial(phrase.English, denied.Denial, phrase.Names{}, "")
@@ -135,6 +148,18 @@ func (p *program) join(ctx context.Context, c configs.Config, m membership, toke
 	} else {
 		fmt.Fprintf(p.stdout, "%s has joined cluster %s, with %s.\n", c.Node, j.Cluster, count(len(j.Members)-1, "other node"))
 	}
+	if given {
+		fmt.Fprintf(p.stdout, "It has the cluster's key for pseudonyms, %s: people go by the same ones on all nodes.\n", privacyKey(c))
+	}
 	fmt.Fprintf(p.stdout, "Start it: sitegate serve. It votes when it has caught up: sitegate cluster members.\n")
 	return nil
+}
+
+// ownPrivacyKey is the key for pseudonyms that this machine has already; nil: it has none.
+func ownPrivacyKey(c configs.Config) ([]byte, error) {
+	file := cmp.Or(c.Privacy.KeyFile, privacyKey(c))
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return readPrivacyKey(file)
 }

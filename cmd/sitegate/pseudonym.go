@@ -56,6 +56,12 @@ func openPseudonyms(c configs.Config) (*pseudonyms, error) {
 			}
 		}
 	}
+	var err error
+	p.key, err = readPrivacyKey(file)
+	return p, err
+}
+
+func readPrivacyKey(file string) ([]byte, error) {
 	secret, err := egress.ReadSecret(file)
 	if err != nil {
 		return nil, fmt.Errorf("the key for hashed names (privacy.key_file): %w", err)
@@ -63,8 +69,15 @@ func openPseudonyms(c configs.Config) (*pseudonyms, error) {
 	if len(secret) < minPrivacyKey {
 		return nil, fmt.Errorf("the key for hashed names in %s is shorter than %d characters, so that it could be guessed", file, minPrivacyKey)
 	}
-	p.key = []byte(secret)
-	return p, nil
+	return []byte(secret), nil
+}
+
+// givenKey is the key that the other nodes may be given; nil: there is none.
+func (p *pseudonyms) givenKey() []byte {
+	if p == nil {
+		return nil
+	}
+	return p.key
 }
 
 const minPrivacyKey = 20

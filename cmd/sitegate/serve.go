@@ -131,7 +131,7 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), logs
 	if err != nil {
 		return err
 	}
-	sc.Serve = gw.Serve
+	sc.Serve, sc.PrivacyKey = gw.Serve, names.givenKey()
 	var up atomic.Pointer[clusterOps]
 	sc.Drain = drainBy(&up)
 	var telling sync.Mutex
