@@ -15,11 +15,11 @@ type Privacy struct {
 	// hashes though Names is clear, with the machines they work on; so are then users whose
 	// country is not known, and machines where it is not said who works on them. Empty: none.
 	Countries []string `key:"countries"`
-	// KeyFile is the key of the hashes, the same on all nodes; empty: one that is made in
-	// DataDir.
+	// KeyFile is the key of the hashes, the same on all nodes; empty: one in DataDir, made
+	// there or given by the cluster that the node has joined.
 	KeyFile string `key:"key_file,path"`
-	// History is for how long what single people and machines did can be read: a day to ten
-	// years. What is older is told in numbers only.
+	// History is for how long what single people and machines did is kept: a day to ten
+	// years. Of what is older only numbers are.
 	History time.Duration `key:"history"`
 }
 

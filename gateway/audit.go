@@ -8,20 +8,31 @@ import (
 )
 
 // Audit holds what was granted against what the cloud has acknowledged, from this
-// node's journal, as far back as that goes.
+// node's journal, as far back as that goes, and what was found in the events before it,
+// where they were forgotten and not lost.
 func (g *Gateway) Audit(ctx context.Context) (license.Audit, error) {
 	var books license.Books
-	g.log.View(func(s *license.State) { books = license.BooksOf(s) })
-	first, err := g.journalAfter(ctx, 0, books.Seq)
-	if err != nil {
-		return license.Audit{}, err
-	}
-	c := license.NewAudit(first)
-	err = g.eachEvent(ctx, first, books.Seq, func(e license.Event) bool { c.Add(e); return true })
+	var sums license.AuditSums
+	g.log.View(func(s *license.State) { books, sums = license.BooksOf(s), s.Head().Forgotten.Sums })
+	c, err := g.auditUntil(ctx, sums, books.Seq)
 	if err != nil {
 		return license.Audit{}, err
 	}
 	return c.Result(books), nil
+}
+
+// auditUntil looks at the events up to one, behind those of the sums or, where some are
+// missing after these, from the first that there is.
+func (g *Gateway) auditUntil(ctx context.Context, sums license.AuditSums, end uint64) (*license.AuditCount, error) {
+	first, err := g.journalAfter(ctx, 0, end)
+	if err != nil {
+		return nil, err
+	}
+	after, c := sums.Through, license.ResumeAudit(sums)
+	if first > after {
+		after, c = first, license.NewAudit(first)
+	}
+	return c, g.eachEvent(ctx, after, end, func(e license.Event) bool { c.Add(e); return true })
 }
 
 // journalAfter is the event after which the journal begins.

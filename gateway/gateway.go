@@ -51,6 +51,10 @@ type Log interface {
 	// Journal returns up to limit events after a seq, in order, as far as they are
 	// fsynced on this node.
 	Journal(ctx context.Context, after uint64, limit int) ([]license.Event, error)
+	// Peaks returns the peaks that were kept of the days from one on and before another, of
+	// one product or, where it is empty, of all. Once there are most of them it ends with
+	// that day, and reached is where to go on; else it is until.
+	Peaks(ctx context.Context, from, until license.Time, product license.ProductID, most int) (peaks []license.Peak, reached license.Time, err error)
 	// Leading reports whether this node leads and may serve, and in which term.
 	Leading() (term uint64, ok bool)
 	// Lead calls f while this node leads, with a context that ends with its
@@ -147,6 +151,9 @@ type Config struct {
 	// AuditKeep is how long records of the audit trail are kept that were exported; zero:
 	// for ever.
 	AuditKeep time.Duration
+	// History is for how long events are kept; zero: as long as there is room. Then only what
+	// was counted of them is.
+	History time.Duration
 	// Secrets are those that this node is configured to show to proxies; nil: there are
 	// none. The administrators are told of one that is not sent any more.
 	Secrets func() []Secret

@@ -30,6 +30,7 @@ type Gateway struct {
 	issuerKeys  func() []IssuerKeys
 	verify      func(context.Context, string) (Who, error)
 	auditKeep   time.Duration
+	history     time.Duration
 	administers func(context.Context, string) (Administrator, error)
 
 	begun sync.Mutex
@@ -65,7 +66,7 @@ func New(cfg Config) *Gateway {
 	if cfg.AskTimeout == 0 {
 		cfg.AskTimeout = defaultAskTimeout
 	}
-	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets, issuerKeys: cfg.IssuerKeys, verify: cfg.Verify, administers: cfg.Administers, auditKeep: cfg.AuditKeep, way: cfg.UsageWay,
+	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets, issuerKeys: cfg.IssuerKeys, verify: cfg.Verify, administers: cfg.Administers, auditKeep: cfg.AuditKeep, history: cfg.History, way: cfg.UsageWay,
 		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), withheld: newRefusals(cfg.Logger), learning: newLearning(), revoked: newRevocations(), spared: newCoalesced(), seen: make(chan Observation, observationsWait), observing: newObserving(), resend: newAgain(), aside: newAside(), offers: offers{wake: make(chan struct{}, 1)}, reread: newAgain(),
 		notVouched: rarely{window: rate.Sometimes{Interval: notVouchedEvery}}}
 	g.link, g.asks = newLink(g), &breaker{}
@@ -93,7 +94,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // lead runs the errands of one leadership and returns when all have ended.
 func (g *Gateway) lead(ctx context.Context) {
-	errands := []func(context.Context){g.configure, g.settle, g.remind, g.refuseJournal}
+	errands := []func(context.Context){g.configure, g.settle, g.remind, g.refuseJournal, g.keepHistory}
 	if g.auditKeep > 0 {
 		errands = append(errands, g.trimAudit)
 	}

@@ -16,15 +16,49 @@ const (
 // ErrTooMuch: there is more to count than this node has room for at once.
 var ErrTooMuch = errors.New("there are more machines to count than this node has room for at once")
 
-// Peaks counts the peaks of usage in the intervals that begin in [from, until), of
-// one product or, where it is empty, of all. It counts from the beginning and returns
-// how far it got: until, or sooner where that is much. What still runs counts as used
-// until now.
+// Peaks are the peaks of usage in the intervals that begin in [from, until), of one
+// product or, where it is empty, of all. It counts from the beginning and returns how
+// far it got: until, or sooner where that is much. What still runs counts as used until
+// now.
 //
-// It reads this node's journal, a piece at a time: every record from the beginning on,
-// because what ended last year may have begun before. A node that does not hear of the
-// others counts what it knows.
+// Days of which this node's journal does not have everything any more are those that were
+// kept in time, whole days, whenever on the first and the last of them from and until are.
+// The others are counted anew. A node that does not hear of the others tells what it knows.
 func (g *Gateway) Peaks(ctx context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error) {
+	whole, err := g.wholeDays(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if whole = min(whole, g.head().PeaksUntil); from >= whole || from >= until {
+		return g.countPeaks(ctx, from, until, product)
+	}
+	peaks, reached, err := g.log.Peaks(ctx, dayOf(from), min(until, whole), product, maxPeaks)
+	return peaks, reached, err
+}
+
+// wholeDays is the first day of which the journal has everything: zero where it has
+// everything of all.
+func (g *Gateway) wholeDays(ctx context.Context) (license.Time, error) {
+	first, err := g.log.Journal(ctx, 0, 1)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(first) == 0: // of what may come
+		return dayOf(g.log.Now() + aDay), nil
+	case first[0].Seq == 1:
+		return 0, nil
+	}
+	return dayOf(first[0].At + aDay), nil
+}
+
+const aDay = license.Time(24 * time.Hour / time.Millisecond)
+
+// dayOf is when the day began, in GMT.
+func dayOf(at license.Time) license.Time { return at - at%aDay }
+
+// countPeaks is Peaks of what the journal has. It reads a piece at a time: every record from
+// the beginning on, because what ended last year may have begun before.
+func (g *Gateway) countPeaks(ctx context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error) {
 	var c *license.PeakCount
 	var end uint64 // of the journal, as it is now
 	add := func(u license.Usage) {

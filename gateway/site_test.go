@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ type soloLog struct {
 	mu      sync.Mutex
 	state   *license.State
 	journal []license.Event
+	peaks   []license.Peak
 	leading bool
 	term    uint64
 	takes   time.Duration              // every proposal
@@ -131,6 +133,34 @@ func (l *soloLog) Journal(_ context.Context, after uint64, limit int) ([]license
 		}
 	}
 	return events, nil
+}
+
+func (l *soloLog) Peaks(_ context.Context, from, until license.Time, product license.ProductID, most int) (peaks []license.Peak, _ license.Time, _ error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state.TakeChanged(func(_ license.Key, r any) {
+		if p, is := r.(*license.Peak); is {
+			l.peaks = append(l.peaks, *p)
+		}
+	})
+	for _, p := range l.peaks {
+		if p.Day >= until || p.Day < from || product != "" && p.Product != product {
+			continue
+		}
+		if len(peaks) >= most && p.Day > peaks[len(peaks)-1].Day {
+			return peaks, p.Day, nil
+		}
+		peaks = append(peaks, p)
+	}
+	return peaks, until, nil
+}
+
+// forgetful deletes what the state has forgotten.
+func (l *soloLog) forgetful() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	through := l.state.Head().Forgotten.Sums.Through
+	l.journal = slices.DeleteFunc(l.journal, func(e license.Event) bool { return e.Seq <= through })
 }
 
 func (l *soloLog) Leading() (uint64, bool) {

@@ -69,6 +69,10 @@ func (l *nodeLog) Journal(ctx context.Context, after uint64, limit int) ([]licen
 	return l.store.Load().Journal(ctx, after, limit)
 }
 
+func (l *nodeLog) Peaks(ctx context.Context, from, until license.Time, product license.ProductID, most int) ([]license.Peak, license.Time, error) {
+	return l.store.Load().Peaks(ctx, from, until, product, most)
+}
+
 // Leading is false until the store is there.
 func (l *nodeLog) Leading() (uint64, bool) {
 	s := l.store.Load()

@@ -119,7 +119,7 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), logs
 	hub := notice.New(0, 0)
 	var verifier atomic.Pointer[endpoint.Endpoint] // there is one before a door opens
 	gw := gateway.New(gateway.Config{Verify: verifyBy(&verifier), Administers: administersBy(&verifier), IssuerKeys: keysBy(&verifier), Log: node, Cloud: cloud, Logger: log, AskTimeout: askTimeout(c), Settings: c.SiteSettings(), Disk: node.disk, Diverged: node.diverged,
-		AuditKeep: c.Audit.Retention, Backlog: node.backlog, BacklogMost: c.Usage.Room(), UsageWay: c.Usage.UsageWay(),
+		AuditKeep: c.Audit.Retention, History: c.Privacy.History, Backlog: node.backlog, BacklogMost: c.Usage.Room(), UsageWay: c.Usage.UsageWay(),
 		Secrets: func() []gateway.Secret { return secretsOf(dialer.Status()) }})
 
 	// Who this node is to others, and the log and its state.

@@ -58,8 +58,9 @@ Usage: sitegate usage peaks [--from DAY] [--to DAY] [--product ID] [--daily] [--
 Shows the most machines that used each product at once, and when: unique machines
 in ten-minute intervals, days and intervals in GMT, as the vendor counts them.
 "Pooled" is what counts against the account's pool: all but Practitioner use. It is
-counted from the journal of the node that runs on this machine, as far back as that
-goes (ten million events at the least), and what still runs counts up to now.
+counted from the journal of the node that runs on this machine; of days of which that
+keeps nothing any more (privacy.history) it is what was counted then, for whole days.
+What still runs counts up to now.
 
 DAY is a day (2026-11-21) or an RFC 3339 time; --to is where it ends, not included.
 Without them it is the last seven days. --daily shows each day.
