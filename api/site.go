@@ -17,6 +17,10 @@ const (
 	PathLearned      = "/v1/site/learned"
 )
 
+// HeaderUnattended is the header of what a page of the console asks for by itself: nobody
+// has done anything.
+const HeaderUnattended = "Sitegate-Unattended"
+
 // Open is a session that runs, or a checkout that is out.
 type Open struct {
 	ID          string    `json:"id"`

@@ -9,6 +9,10 @@ import (
 func TestThePortalsPage(t *testing.T) {
 	for url, want := range map[string]string{
 		"https://portal.example.com/licenses":   "",
+		"https://portal.example.com/#/licenses": "",
+		"https://portal.example.com/#/%zz":      "is not of the form",
+		"http://portal.example.com/#/licenses":  "is not https",
+		"https://portal.example.com/?a=b#/x":    "has more than",
 		"http://portal.example.com/":            "is not https",
 		"javascript:alert(1)":                   "is not of the form",
 		"https://ada:secret@portal.example.com": "has credentials in it",

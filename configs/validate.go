@@ -169,7 +169,7 @@ func (cl *Cloud) validate(p *Problems) {
 		p.add("cloud.secret_file", "is missing; put the site's secret into a file that only this service can read, and name it")
 	}
 	if cl.PortalURL != "" {
-		p.url("cloud.portal_url", cl.PortalURL, true)
+		p.url("cloud.portal_url", withoutFragment(cl.PortalURL), true) // which a browser keeps to itself
 	}
 	p.duration("cloud.ask_timeout", cl.AskTimeout, time.Second, 30*time.Second)
 	if n := cl.Requests; n != 0 && (n < 10 || n > 100_000) {
@@ -367,6 +367,15 @@ func (p *Problems) url(key, s string, path bool) {
 	case !path && u.Path != "":
 		p.add(key, "%q ends with a slash; take it out", s)
 	}
+}
+
+// withoutFragment is a URL but for what comes after #, if that is as it may be.
+func withoutFragment(s string) string {
+	if u, err := url.Parse(s); err != nil || u.Fragment == "" {
+		return s
+	}
+	s, _, _ = strings.Cut(s, "#")
+	return s
 }
 
 var hostForm = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)

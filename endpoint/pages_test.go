@@ -89,7 +89,7 @@ func TestAPageThatIsOnlyOpenKeepsNobodySignedIn(t *testing.T) {
 	r.e.Pages("POST /console/", license.Viewer, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	in := cookieOf(signedIn(t, r.form(t, signInPath, map[string]string{"name": "ivo", "password": goodPassword})))
 	r.stop() // what is to be noted stays where it is
-	r.want(t, 200, "", "GET", "/console/users", nil, in, header{unattended: "1"})
+	r.want(t, 200, "", "GET", "/console/users", nil, in, header{api.HeaderUnattended: "1"})
 	r.want(t, 200, "", "GET", livePath, nil, in)
 	if n := len(r.e.uses); n != 0 {
 		t.Errorf("%d uses are noted of a page that is open", n)
@@ -98,7 +98,7 @@ func TestAPageThatIsOnlyOpenKeepsNobodySignedIn(t *testing.T) {
 	if n := len(r.e.uses); n != 1 {
 		t.Errorf("%d uses are noted of somebody who looks; want 1", n)
 	}
-	r.want(t, 200, "", "POST", "/console/users", nil, in, header{unattended: "1"})
+	r.want(t, 200, "", "POST", "/console/users", nil, in, header{api.HeaderUnattended: "1"})
 	if n := len(r.e.uses); n != 2 {
 		t.Errorf("%d uses are noted with what somebody does; want 2", n)
 	}

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -141,16 +142,16 @@ func (e *Endpoint) which(c *call, user license.UserID, m api.Machine, by *string
 	return e.actual(user, license.Machine{ID: m.ID, Name: m.Name})
 }
 
+// keyOf is by which key the log has what an act is about: people and machines are called
+// otherwise there where names are hidden, and nothing else is.
+var keyOf = map[string]string{"user": "user", "account": "user", "machine": "machine", "node": "node", "token": "token"}
+
 // acted logs what an administrator has done, and answers.
 func (e *Endpoint) acted(c *call, err error, act, kind, whom, by string) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	key := "of"
-	if kind == "machine" { // which is called otherwise than a person where names are hidden
-		key = "machine"
-	}
-	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", act, "kind", kind, key, whom, "by", by)
+	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", act, "kind", kind, cmp.Or(keyOf[kind], "about"), whom, "by", by)
 	return reply{status: http.StatusNoContent}, nil
 }
 

@@ -68,7 +68,7 @@ func TestBlockedUsersAndMachinesReadWhoAndWhy(t *testing.T) {
 		t.Errorf("the blocks are %+v", list.Items)
 	}
 	it.want(t, 204, "", "POST", "/v1/machines/unblock", api.MachineBlockRequest{Machine: ws101, By: "ida"})
-	for _, want := range []string{`"act":"block","kind":"user","of":"ada"`, `"act":"block","kind":"machine","machine":"WS-101"`, `"act":"unblock","kind":"machine","machine":"WS-101"`} {
+	for _, want := range []string{`"act":"block","kind":"user","user":"ada"`, `"act":"block","kind":"machine","machine":"WS-101"`, `"act":"unblock","kind":"machine","machine":"WS-101"`} {
 		if log := r.log.String(); !strings.Contains(log, want) {
 			t.Errorf("the log lacks %s: %s", want, log)
 		}

@@ -70,7 +70,7 @@ func (e *Endpoint) personalData(c *call, in api.PersonRequest) (reply, error) {
 	if err := e.gw.NoteAct(c.ctx, license.NoteAct{What: "personal-data-read", By: in.By, Via: string(c.administrator.Way), User: user, Note: in.Note}); err != nil {
 		return reply{}, err
 	}
-	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", "personal-data", "kind", "user", "of", e.name(nil, "user", string(user)), "by", in.By)
+	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", "personal-data", "kind", "user", "user", e.name(nil, "user", string(user)), "by", in.By)
 	out := api.PersonalData{User: string(user), Names: who, At: e.gw.Now().Std(), Node: e.node(),
 		Events: []api.PersonalRecord{}, Usage: []api.PersonalUsage{}, Audit: []api.AuditRecord{}}
 	out.Records, out.More = e.recordsOf(who, mostPersonal)
@@ -228,7 +228,7 @@ func (e *Endpoint) erasePerson(c *call, in api.PersonRequest) (reply, error) {
 		}
 	}
 	out.Stays = e.stays(c, user, who)
-	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", "erase", "kind", "user", "of", "", "by", in.By) // and not the name, once more
+	e.log.InfoContext(c.ctx, "administrator acted", "id", c.id, "act", "erase", "kind", "user", "user", "", "by", in.By) // and not the name, once more
 	return reply{status: http.StatusOK, body: out}, nil
 }
 

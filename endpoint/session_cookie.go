@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"sitegate/api"
 	"sitegate/gateway"
 	"sitegate/license"
 	"sitegate/notice"
@@ -34,13 +35,10 @@ const (
 	livePath    = "/console/live"
 )
 
-// unattended is the header of what a page of the console asks for by itself. A sign-in
-// that nobody uses ends, though a page is open.
-const unattended = "Sitegate-Unattended"
-
-// attended reports whether somebody has asked for something themselves.
+// attended reports whether somebody has asked for something themselves. A sign-in that
+// nobody uses ends, though a page is open.
 func attended(r *http.Request) bool {
-	return r.Method != http.MethodGet || r.Header.Get(unattended) == "" && r.URL.Path != livePath
+	return r.Method != http.MethodGet || r.Header.Get(api.HeaderUnattended) == "" && r.URL.Path != livePath
 }
 
 // byCookie finds out whose sign-in a request shows; used: somebody does something with it.

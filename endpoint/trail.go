@@ -197,7 +197,7 @@ func (e *Endpoint) noteWhy(ctx context.Context, who Administrator, what, about, 
 	act := actBy(who, what, about)
 	act.Note = note
 	if err := e.inTrail(ctx, act); err != nil {
-		e.log.WarnContext(ctx, "an administrator acts, which the audit trail does not have", "act", what, "of", about, "by", who.Name, "err", err)
+		e.log.WarnContext(ctx, "an administrator acts, which the audit trail does not have", "act", what, "about", about, "by", who.Name, "err", err)
 	}
 }
 

@@ -125,5 +125,11 @@ func (g *Gateway) move(ctx context.Context, c license.Move) (license.Outcome, er
 		}
 		c.Agreed = err == nil
 	}
-	return g.log.Propose(ctx, c)
+	out, err := g.log.Propose(ctx, c)
+	if err == nil && out.Denial == nil && c.From == c.To {
+		// It was made before, maybe for this same wish, whose answer was lost: then nobody
+		// has noted whose it was.
+		_, err = g.log.Propose(ctx, license.NoteAct{What: "license-moved-already", By: c.By, User: c.To, About: string(c.License), Note: c.Note})
+	}
+	return out, err
 }

@@ -15,6 +15,7 @@ type mover struct {
 	*books
 	moved  []license.Move
 	denial *license.Denial
+	lost   bool               // its answers are
 	feed   func(license.Move) // what has heard of the move before who asked for it
 }
 
@@ -27,6 +28,9 @@ func (m *mover) Move(_ context.Context, c license.Move) (*license.Denial, error)
 	m.moved = append(m.moved, c)
 	if m.feed != nil {
 		m.feed(c)
+	}
+	if m.lost {
+		return nil, errCut
 	}
 	return m.denial, nil
 }
@@ -102,6 +106,29 @@ func TestAMoveOfWhichTheFeedToldFirstIsJournalled(t *testing.T) {
 			return ok && m.By == "ida" && m.From == "ada" && m.To == "ben" && m.Note == "a new project"
 		}); n != 1 || len(cloud.moved) != 1 {
 			t.Errorf("%d moves are journalled and %d were asked for, want one", n, len(cloud.moved))
+		}
+	})
+}
+
+// Where the cloud's answer to a move is lost, the feed tells of it, and nobody says whose it
+// was: who asks for it again is in the audit trail.
+func TestAMoveWhoseAnswerWasLostIsInTheAuditTrail(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		g, cloud := moving(s)
+		cloud.lost = true
+		wantDenied(t, move(t, g, "L1", "ben"), license.CloudNeeded)
+		var l license.License
+		s.log.View(func(st *license.State) { l = *st.License("L1") })
+		l.Assignee, l.AssignedAt = "ben", s.log.Now()
+		if out, err := s.log.Propose(context.Background(), license.Mirror{From: s.head().Cursor, Cursor: "moved", Changes: []license.Change{{License: &l}}}); err != nil || out.Denial != nil {
+			t.Fatalf("the feed: %+v, %v", out, err)
+		}
+		before := s.head().Audit.Number
+		if out := move(t, g, "L1", "ben"); out.Denial != nil || out.License == nil || out.License.Assignee != "ben" || len(cloud.moved) != 1 {
+			t.Errorf("again: %+v, the cloud asked %d times; want it with ben, and the cloud asked once", out, len(cloud.moved))
+		}
+		if n := s.head().Audit.Number - before; n != 1 {
+			t.Errorf("%d records of it; want one", n)
 		}
 	})
 }

@@ -210,7 +210,7 @@ func TestADebugBundleTellsNoSecretAndNoName(t *testing.T) {
 		t.Errorf("something is missing:\n%s", stdout)
 	}
 	log := files["log.txt"]
-	if !regexp.MustCompile(`by="name-[a-z0-9]+"`).MatchString(log) || !regexp.MustCompile(`machine="name-[a-z0-9]+"|of="name-[a-z0-9]+"`).MatchString(log) {
+	if !regexp.MustCompile(`by="name-[a-z0-9]+"`).MatchString(log) || !regexp.MustCompile(`(machine|user)="name-[a-z0-9]+"`).MatchString(log) {
 		t.Errorf("nobody goes by a pseudonym in the log:\n%s", log)
 	}
 	for name, text := range files {

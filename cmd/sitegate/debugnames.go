@@ -282,8 +282,6 @@ func (v *veil) value(key, value string) string {
 			value = pathOf(value, v.called)
 		}
 		return v.clean.Accounts(v.label(value))
-	case key == "of" && !v.kept(value): // a user, a machine, a node, an account
-		return v.called(value)
 	}
 	return v.text(value)
 }

@@ -168,7 +168,7 @@ func (p *pseudonyms) lookIn(view func(func(*license.State)), try func(func(*lice
 }
 
 // nameKeys are the keys of the log whose values are names, and of what.
-var nameKeys = map[string]string{"user": "user", "of": "user", "machine": "machine", "other": "machine"}
+var nameKeys = map[string]string{"user": "user", "machine": "machine", "other": "machine"}
 
 // logger is one that writes names as they are to be called.
 func (p *pseudonyms) logger(l *slog.Logger) *slog.Logger {

@@ -69,7 +69,7 @@ func TestNamesAreHashedByCountry(t *testing.T) {
 	log := p.logger(slog.New(slog.NewTextHandler(&b, nil)))
 	log.Info("m1 of ada", "machine", "WS-1", "user", "ada")
 	log.Info("m1 of nobody", "machine", "WS-1")
-	log.Info("m1 of both", "user", "bob", "machine", "WS-1", "of", "ada")
+	log.Info("m1 of both", "user", "bob", "machine", "WS-1", "user", "ada")
 	log.With("user", "ada").Info("m1 of ada and another", "machine", "WS-1", "user", "bob")
 	if strings.Contains(b.String(), "WS-1") {
 		t.Errorf("a machine is clear where who works on it is not known, or hidden:\n%s", b.String())

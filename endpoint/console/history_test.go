@@ -44,7 +44,7 @@ func TestAHistoryIsAskedFor(t *testing.T) {
 		if !strings.Contains(page, `data-live=""`) {
 			t.Errorf("%s is looked at again and again", path)
 		}
-		for name, value := range map[string]string{"Sec-Fetch-Site": "cross-site", unattended: "1"} {
+		for name, value := range map[string]string{"Sec-Fetch-Site": "cross-site", api.HeaderUnattended: "1"} {
 			r := httptest.NewRequestWithContext(t.Context(), "GET", Base+with+"ticket-7", nil)
 			r.Header.Set(name, value)
 			w := httptest.NewRecorder()
@@ -54,7 +54,7 @@ func TestAHistoryIsAskedFor(t *testing.T) {
 			}
 		}
 	}
-	if script, err := files.ReadFile("static/console.js"); err != nil || !strings.Contains(string(script), `headers["`+unattended+`"]`) {
-		t.Errorf("what a page asks for by itself has no header %s: %v", unattended, err)
+	if script, err := files.ReadFile("static/console.js"); err != nil || !strings.Contains(string(script), `headers["`+api.HeaderUnattended+`"]`) {
+		t.Errorf("what a page asks for by itself has no header %s: %v", api.HeaderUnattended, err)
 	}
 }

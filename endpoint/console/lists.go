@@ -180,7 +180,7 @@ func (v *visit) history(p *page, q url.Values) (section, error) {
 	asked := v.r.URL.Query()
 	reason := strings.TrimSpace(asked.Get("reason"))
 	p.Still = reason != ""
-	if reason == "" || !takes(reason) || fromElsewhere(v.r) || v.r.Header.Get(unattended) != "" { // neither a link of somebody's nor a page by itself gives a reason
+	if reason == "" || !takes(reason) || fromElsewhere(v.r) || v.r.Header.Get(api.HeaderUnattended) != "" { // neither a link of somebody's nor a page by itself gives a reason
 		a := &ask{Action: v.r.URL.EscapedPath(), Hidden: map[string]string{}, Label: v.t("form.reason"), Help: v.t("history.why"), Value: reason, Submit: v.t("history.show")}
 		for _, name := range []string{"id", "name"} {
 			if value := asked.Get(name); value != "" {

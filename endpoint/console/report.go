@@ -28,7 +28,7 @@ func reported(v *visit) (*page, error) {
 	r, err := v.report()
 	var f *failed
 	if errors.As(err, &f) && f.Status == http.StatusBadRequest { // the days are not such as can be
-		p.Sections = []section{{ID: "report", Heading: v.t("report.bad"), Empty: sentence(f.Detail)}}
+		p.Sections = []section{{ID: "report", Heading: v.t("report.bad"), Empty: v.t("report.bad.why")}}
 		return p, nil
 	}
 	if err != nil {

@@ -51,9 +51,6 @@ func newVisit(c *Console, r *http.Request, who Administrator) *visit {
 // t is a text of the console in the visitor's language.
 func (v *visit) t(key string, with ...any) string { return say(v.lang, key, with...) }
 
-// unattended is the header of what a page asks for by itself (static/console.js).
-const unattended = "Sitegate-Unattended"
-
 // fromElsewhere reports whether a browser says that a page of another site has led it here:
 // what the address says is then not what the visitor says.
 func fromElsewhere(r *http.Request) bool {
