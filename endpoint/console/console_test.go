@@ -346,7 +346,7 @@ func TestRolesAndStrangers(t *testing.T) {
 	viewer := newTestConsole(t, s, Administrator{Name: "vera", Role: Viewer})
 	for _, path := range everywhere {
 		w := visitPage(viewer, "GET", path, "en", nil)
-		isForm := regexp.MustCompile(`free$|block|move$|bulk$|cluster/|doctor$|bypass|import$`).MatchString(path)
+		isForm := regexp.MustCompile(`free$|block|move$|bulk$|cluster/|doctor$|reload$|bypass|import$`).MatchString(path)
 		if (w.Code == 403) != isForm {
 			t.Errorf("a viewer opens %s: %d", path, w.Code)
 		}
