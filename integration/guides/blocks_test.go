@@ -1,0 +1,124 @@
+package guides
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// root is where this module is, and folder where the guides are.
+var (
+	root, _ = filepath.Abs(filepath.Join("..", ".."))
+	folder  = filepath.Join(root, "docs", "operator")
+)
+
+// block is what a guide shows between fences.
+type block struct {
+	at   string // guide and line
+	info string // what follows the fence
+	text string
+}
+
+// notRun is why it is not run; empty: it is.
+func (b block) notRun() string {
+	_, why, _ := strings.Cut(b.info, " not-run: ")
+	return why
+}
+
+// command is one of a block, as it is written.
+type command struct {
+	at      string
+	machine string // on which it is given
+	line    string
+	fails   bool // what is shown after it is an error
+}
+
+var prompt = regexp.MustCompile(`^(gw\d)?[$#] (.*)`)
+
+// commands are those of a block that is run.
+func (b block) commands() (all []command) {
+	kind, _, _ := strings.Cut(b.info, " ")
+	switch {
+	case b.notRun() != "":
+	case kind == "sh":
+		return []command{{at: b.at, machine: "gw1", line: strings.TrimSpace(b.text)}}
+	case kind == "console":
+		goesOn := false
+		for line := range strings.Lines(b.text) {
+			line = strings.TrimRight(line, "\n")
+			m := prompt.FindStringSubmatch(line)
+			switch {
+			case m != nil:
+				if m[1] == "" {
+					m[1] = "gw1"
+				}
+				all = append(all, command{at: b.at, machine: m[1], line: m[2]})
+			case goesOn:
+				all[len(all)-1].line += "\n" + line
+			case len(all) > 0 && strings.HasPrefix(line, "sitegate: "):
+				all[len(all)-1].fails = true
+			}
+			goesOn = strings.HasSuffix(line, `\`)
+		}
+	}
+	return all
+}
+
+var fence = regexp.MustCompile("^( *)```(.*)$")
+
+// shown finds what looks like a command outside of a block that is run.
+var shown = regexp.MustCompile(`^(    +|)((gw\d)?[$#] )?(sudo |\./)?(sitegate|seat|curl|openssl|systemctl|useradd|ssh|go build) `)
+
+// blocksOf are the blocks of a guide, and the lines outside of them that look like commands.
+func blocksOf(t *testing.T, guide string) (all []block, stray []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, guide))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, indent := false, ""
+	for i, line := range strings.Split(string(text), "\n") {
+		at := fmt.Sprintf("%s:%d", guide, i+1)
+		if m := fence.FindStringSubmatch(line); m != nil {
+			if in = !in; in {
+				indent = m[1]
+				all = append(all, block{at: at, info: m[2]})
+			}
+			continue
+		}
+		if in {
+			b := &all[len(all)-1]
+			line = strings.TrimPrefix(line, indent)
+			b.text += line + "\n"
+			if kind, _, _ := strings.Cut(b.info, " "); kind == "sh" || kind == "console" || strings.HasPrefix(line, " ") {
+				continue
+			}
+		} else if !strings.HasPrefix(line, "    ") {
+			continue
+		}
+		if shown.MatchString(line) {
+			stray = append(stray, at+": "+line)
+		}
+	}
+	return all, stray
+}
+
+// A block's commands are found, and what it shows of their output is not taken for one.
+func TestCommandsAreFound(t *testing.T) {
+	b := block{info: "console", text: "$ sitegate status\nall is well\ngw2# sitegate cluster \\\n  members\n\ngw3$ sitegate serve\nsitegate: no\n"}
+	want := []command{{machine: "gw1", line: "sitegate status"}, {machine: "gw2", line: "sitegate cluster \\\n  members"}, {machine: "gw3", line: "sitegate serve", fails: true}}
+	if got := fmt.Sprint(b.commands()); got != fmt.Sprint(want) {
+		t.Errorf("got %s, want %v", got, want)
+	}
+	if b = (block{info: "sh not-run: it needs a printer", text: "lpr x\n"}); b.notRun() != "it needs a printer" || len(b.commands()) != 0 {
+		t.Errorf("%q, %v", b.notRun(), b.commands())
+	}
+	for line, want := range map[string]bool{"    sitegate status": true, "      gw1$ sitegate x": true, "    $ seat run": true, "    sitegate_up - 1": false, "    rules:": false} {
+		if shown.MatchString(line) != want {
+			t.Errorf("%q: is it a command? got %v", line, !want)
+		}
+	}
+}

@@ -1,0 +1,258 @@
+package guides
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/api"
+	"sitegate/emulator"
+	"sitegate/integration"
+	"sitegate/upstream/cloudapi"
+)
+
+// wantEnv asks for the guides to be run: programs are built for other systems on the way.
+const wantEnv = "SITEGATE_TEST_GUIDES_RUN"
+
+// stories are which guides are run at which site, in their order.
+var stories = []struct {
+	name   string
+	guides []string
+	tell   func(*testing.T, *world)
+}{
+	{"three nodes", []string{"first-cluster.md", "seat.md", "desktops.md", "proxy.md", "reports.md", "privacy.md", "checkouts.md", "usage.md", "tls.md"}, threeNodes},
+	{"from one node to three and back", []string{"cluster.md"}, oneNode},
+	{"the cloud's list", []string{"mirror.md"}, list},
+}
+
+// Each guide with a command that can be run is in a story.
+func TestEveryGuideIsInAStory(t *testing.T) {
+	files, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".md") {
+			continue
+		}
+		told := false
+		for _, s := range stories {
+			told = told || slices.Contains(s.guides, f.Name())
+		}
+		all, stray := blocksOf(t, f.Name())
+		for _, line := range stray {
+			t.Errorf("%s: a command that is not between fences of the kind sh or console is not run", line)
+		}
+		for _, b := range all {
+			if why := b.notRun(); why != "" {
+				t.Logf("%s is not run: %s", b.at, why)
+			}
+			n := len(b.commands())
+			if n > 0 && !told {
+				t.Errorf("%s is in no story", b.at)
+			}
+			seen += n
+		}
+	}
+	if seen < 40 {
+		t.Errorf("%d commands found in the guides: this test does not look right", seen)
+	}
+}
+
+// What the guides show is run as they show it, and does not fail, but where they show that.
+func TestTheGuidesAreRun(t *testing.T) {
+	if os.Getenv(wantEnv) == "" {
+		t.Skipf("set %s=1 to have the commands of the guides run, as .ci/run guides does", wantEnv)
+	}
+	for _, program := range []string{"bash", "curl", "openssl", "go"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%s is not installed; see .ci/run for the packages", program)
+		}
+	}
+	for _, s := range stories {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 120)
+			if s.tell(t, w); !slices.Equal(w.told, s.guides) {
+				t.Errorf("the story runs %q, want %q", w.told, s.guides)
+			}
+		})
+	}
+}
+
+func threeNodes(t *testing.T, w *world) {
+	receipts, err := w.s.Cloud.ReceiptKeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put("vendor.pem", string(receipts), 0o600)
+	w.put("signer.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.s.Cloud.PolicyCertificate().Raw})), 0o600)
+	w.s.Env = append(w.s.Env, "SITEGATE_USAGE_RECEIPT_KEY_FILE="+filepath.Join(w.dir, "vendor.pem"), "SITEGATE_RELAY_URL=https://licenses.site.example", "SITEGATE_RELAY_SIGNER_FILE="+filepath.Join(w.dir, "signer.pem"))
+	w.env = append(w.env, w.s.Env...)
+	user := w.s.Cloud.Users()[0]
+
+	w.before = map[string]func(){
+		"gw1$ sudo -u sitegate SITEGATE_DATA_DIR=/var/lib/sitegate/data sitegate status": func() {
+			w.vote("gw1", "gw2", "gw3")
+			w.until("the list was read", func(st api.Status) bool { return st.Mirror.Filled })
+		},
+		"gw1$ seat status": w.signedIn,
+	}
+	w.guide("first-cluster.md")
+	if w.s.CAPEM, err = os.ReadFile(filepath.Join(w.dir, "site", "ca", "site-ca.pem")); err != nil {
+		t.Fatal(err)
+	}
+	w.guide("seat.md")
+	w.before = map[string]func(){"gw1$ sitegate bypass start": func() { w.leads("gw1") }}
+	w.guide("desktops.md")
+	w.guide("proxy.md")
+	w.guide("reports.md")
+	w.words = append(w.words, "ada@acme.example", user.Email)
+	w.guide("privacy.md")
+
+	file, err := w.s.Cloud.CheckoutFile(emulator.UserB, "LAPTOP-7", time.Now().AddDate(0, 0, 5), emulator.ProductCapped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put("5f0c1f0e_LAPTOP-7.belic", string(file), 0o600)
+	w.guide("checkouts.md")
+	w.words = append(w.words, "2026-12-01 /media/stick", time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)+" stick")
+	w.s.Cloud.SetFault(emulator.Fault{Prefix: cloudapi.PathUsage, Status: http.StatusServiceUnavailable})
+	session, err := w.s.Client(t, emulator.UserA, "WS-7", 0).Start(t.Context(), emulator.ProductUncapped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.before = map[string]func(){"gw1$ sitegate usage import-receipt": w.receipt}
+	w.guide("usage.md")
+	w.guide("tls.md")
+}
+
+// receipt is what the vendor makes of the first file of usage.
+func (w *world) receipt() {
+	w.t.Helper()
+	file := filepath.Join(w.dir, "stick", "usage-000001")
+	text, err := os.ReadFile(file + ".manifest.json")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var manifest cloudapi.Signed
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		w.t.Fatal(err)
+	}
+	lines, err := os.Open(file + ".jsonl")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer lines.Close()
+	receipt, err := w.s.Cloud.TakeUsageFile(manifest, lines)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if text, err = json.Marshal(receipt); err != nil {
+		w.t.Fatal(err)
+	}
+	w.put("stick/usage-000001.receipt.json", string(text), 0o600)
+}
+
+func oneNode(t *testing.T, w *world) {
+	add := func(name string) {
+		w.machines[name] = len(w.s.Nodes)
+		w.s.Nodes = append(w.s.Nodes, w.s.NewMachine(t, name))
+	}
+	give := func(machine, line string) {
+		t.Helper()
+		w.run(command{at: "meanwhile", machine: machine, line: line})
+	}
+	join := func(name string) {
+		t.Helper()
+		give("gw1", "sitegate cluster token > join.token")
+		give(name, "sitegate cluster join --token-file join.token --peer-listen "+w.net+strings.TrimPrefix(name, "gw")+":7443")
+		w.starts(name)
+	}
+	data := func(name string) string { return filepath.Join(w.dir, "site", name, "data") }
+	away := func(path string) {
+		t.Helper()
+		if err := os.Rename(path, path+"."+fmt.Sprint(time.Now().UnixNano())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("gw1")
+	w.starts("gw1")
+	w.vote("gw1")
+	w.words = append(w.words, "2026-03-07T18:00:00+01:00", time.Now().Add(24*time.Hour).Format(time.RFC3339))
+	w.before = map[string]func(){
+		"gw2$ sitegate cluster join":         func() { add("gw2") },
+		"gw1$ sitegate maintenance announce": func() { w.vote("gw1", "gw2") },
+		"gw1$ sitegate cluster step-down":    func() { w.vote("gw1", "gw2") },
+		"gw2$ sitegate cluster drain":        func() { w.vote("gw1", "gw2") },
+		"gw1$ sitegate cluster remove gw3 --note": func() {
+			w.vote("gw1", "gw2")
+			add("gw3")
+			join("gw3")
+			w.vote("gw1", "gw2", "gw3")
+			w.machine("gw3").Kill()
+		},
+		"gw1$ sitegate cluster remove gw2": func() { away(data("gw3")); join("gw3"); w.vote("gw1", "gw2", "gw3"); w.machine("gw3").Kill() },
+		"gw2$ sitegate serve": func() {
+			w.starts("gw3")
+			w.vote("gw1", "gw2", "gw3")
+			w.machine("gw2").Stop(t)
+			away(filepath.Join(data("gw2"), "store"))
+		},
+		"gw3$ sitegate cluster leave":                  func() { give("gw1", `sitegate cluster remove gw2 --note "its disk was emptied"`); w.vote("gw1", "gw3") },
+		`gw1$ sitegate backup /srv/backup/site.backup`: func() { w.vote("gw1") },
+		"gw1$ sitegate restore accept": func() {
+			w.machine("gw1").Stop(t)
+			away(filepath.Join(data("gw1"), "store"))
+			w.s.NotOffered(cloudapi.PathHolds)
+			give("gw1", "sitegate restore backup/site.backup")
+			w.starts("gw1")
+			w.vote("gw1")
+		},
+	}
+	w.guide("cluster.md")
+}
+
+func list(t *testing.T, w *world) {
+	begin := func() {
+		w.machines["gw1"] = 0
+		w.s.Nodes = []*integration.Node{w.s.NewMachine(t, "gw1")}
+		w.starts("gw1")
+		w.vote("gw1")
+	}
+	begin()
+	w.before = map[string]func(){
+		"gw1$ sitegate mirror accept": func() {
+			w.until("the list was read", func(st api.Status) bool { return st.Mirror.Filled })
+			w.s.Cloud.LoseData(emulator.UserAdmin)
+			w.until("the list is held back", func(st api.Status) bool { return st.Mirror.Held != nil })
+		},
+		"gw1$ sitegate mirror import": func() { // another site, whose cloud has no feed
+			before := w.before
+			*w = *newWorld(t, 30)
+			w.before = before
+			w.s.NotOffered(cloudapi.PathChanges)
+			begin()
+			w.until("the link is up", func(st api.Status) bool { return st.Link.Up })
+			users, licenses := w.s.Portal(t)
+			for _, file := range []string{users, licenses} {
+				if err := os.Rename(file, filepath.Join(w.dir, filepath.Base(file))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	}
+	w.guide("mirror.md")
+}

@@ -1,0 +1,244 @@
+package guides
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sitegate/api"
+	"sitegate/emulator"
+	"sitegate/integration"
+)
+
+// patience is how long anything may take on a busy machine, and building what a command may.
+const (
+	patience = 2 * time.Minute
+	building = 10 * time.Minute
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	integration.RemovePrograms()
+	os.Exit(code)
+}
+
+// world is what the guides speak of: machines, and a cloud behind a proxy.
+type world struct {
+	t        *testing.T
+	s        *integration.Site
+	dir      string // where commands are given
+	net      string // of the machines, as 127.20.0.
+	machines map[string]int
+	words    []string // of a guide, and those of this test that stand for them
+	env      []string
+	// before is what the text of a guide says happens before a command, by the beginning of
+	// its line.
+	before map[string]func()
+	told   []string // the guides that were run
+}
+
+// newWorld is one without machines.
+func newWorld(t *testing.T, users int) *world {
+	t.Helper()
+	s := integration.NewCloud(t, users)
+	w := &world{t: t, s: s, dir: s.Dir, net: fmt.Sprintf("127.%d.0.", 2+rand.IntN(250)), machines: map[string]int{}}
+	w.env = []string{"NO_COLOR=1", "HOME=" + filepath.Join(w.dir, "home"), "SSL_CERT_FILE=" + filepath.Join(w.dir, "cloud-ca.pem"),
+		"PATH=" + strings.Join([]string{filepath.Join(w.dir, "bin"), filepath.Dir(integration.Program(t, "sitegate")), os.Getenv("PATH")}, ":")}
+	s.Env = append(s.Env, "SSL_CERT_FILE="+filepath.Join(w.dir, "cloud-ca.pem"))
+	w.words = []string{
+		"10.20.0.0/16", "127.0.0.0/8", "10.20.0.", w.net, "127.0.0.", w.net, "NODE:", w.net + "1:",
+		"https://entitlements.example.com", "https://" + integration.CloudHost, "https://sign-in.example.com", integration.Issuer, "site-4711", integration.SiteID,
+		"proxy.example.com:8080", s.Proxy.Addr(), "svc-sitegate", "'" + integration.ProxyUser + "'",
+		"/etc/sitegate/", w.dir + "/site/gw1/", "/var/lib/sitegate/", w.dir + "/site/gw1/", "/srv/backup/", "backup/", "/media/stick", "stick",
+	}
+	w.put("bin/sudo", "#!/bin/sh\n# The test's user is the only one there is.\nshift 2\nexec env \"$@\"\n", 0o755)
+	for _, folder := range []string{"home", "backup", "stick"} {
+		if err := os.Mkdir(filepath.Join(w.dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+func (w *world) put(path, text string, mode os.FileMode) {
+	w.t.Helper()
+	path = filepath.Join(w.dir, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// machine is where a node called so is, or will be.
+func (w *world) machine(name string) *integration.Node {
+	i, there := w.machines[name]
+	if !there {
+		ip := w.net + strings.TrimPrefix(name, "gw")
+		i = len(w.s.Nodes)
+		w.machines[name] = i
+		w.s.Nodes = append(w.s.Nodes, &integration.Node{Name: name, IP: ip, URL: "https://" + ip + ":8443", Door: "http://" + ip + ":3128", Config: filepath.Join(w.dir, "site", name, "sitegate.yaml")})
+	}
+	return w.s.Nodes[i]
+}
+
+// starts starts a machine's node and waits until it answers on its machine.
+func (w *world) starts(name string) {
+	w.t.Helper()
+	n := w.machine(name)
+	w.s.Start(w.t, w.machines[name])
+	integration.Eventually(w.t, patience, name+" answers", func() error {
+		if n.Ended() {
+			w.t.Fatalf("%s has ended; it wrote:\n%s", name, n.Output())
+		}
+		_, err := w.s.Status(n)
+		return err
+	})
+}
+
+// members are the nodes that one of them knows.
+func (w *world) members(name string) (all map[string]api.ClusterMember, err error) {
+	var l api.List[api.ClusterMember]
+	err = w.s.Ask(w.machine(name), api.PathMembers, &l)
+	all = map[string]api.ClusterMember{}
+	for _, m := range l.Items {
+		all[m.Name] = m
+	}
+	return all, err
+}
+
+// vote waits until all of these nodes vote, by the word of the first.
+func (w *world) vote(names ...string) {
+	w.t.Helper()
+	integration.Eventually(w.t, patience, fmt.Sprintf("%v vote", names), func() error {
+		all, err := w.members(names[0])
+		if err != nil {
+			return err
+		}
+		leads := false
+		for _, name := range names {
+			m := all[name]
+			leads = leads || m.Role == api.RoleLeader
+			if m.Role != api.RoleVoter && m.Role != api.RoleLeader {
+				return fmt.Errorf("%v", all)
+			}
+		}
+		if !leads {
+			return fmt.Errorf("none of them leads: %v", all)
+		}
+		return nil
+	})
+}
+
+// leads has a node lead.
+func (w *world) leads(name string) {
+	w.t.Helper()
+	integration.Eventually(w.t, patience, name+" leads", func() error {
+		all, err := w.members(name)
+		if err != nil {
+			return err
+		}
+		if all[name].Role == api.RoleLeader {
+			return nil
+		}
+		_, stdout, stderr := w.s.Tool(w.t, w.machine(name), "cluster", "step-down")
+		return fmt.Errorf("%v; %s%s", all, stdout, stderr)
+	})
+}
+
+// until waits until the first machine's node says of itself what is wanted.
+func (w *world) until(what string, is func(api.Status) bool) {
+	w.t.Helper()
+	integration.Eventually(w.t, patience, what, func() error {
+		st, err := w.s.Status(w.machine("gw1"))
+		if err == nil && !is(st) {
+			err = fmt.Errorf("%+v, %+v", st.Link, st.Mirror)
+		}
+		return err
+	})
+}
+
+// guide runs what a guide shows, in its order.
+func (w *world) guide(name string) {
+	w.t.Helper()
+	blocks, _ := blocksOf(w.t, name)
+	used := map[string]bool{}
+	for _, b := range blocks {
+		for _, c := range b.commands() {
+			for begin, happens := range w.before {
+				if strings.HasPrefix(c.machine+"$ "+c.line, begin) && !used[begin] {
+					used[begin] = true
+					happens()
+				}
+			}
+			w.run(c)
+		}
+	}
+	if len(used) != len(w.before) {
+		w.t.Errorf("%s has not all of the commands that something is to happen before: %q", name, slices.Sorted(maps.Keys(w.before)))
+	}
+	w.before, w.told = nil, append(w.told, name)
+}
+
+// run gives a command. If it does not go as is shown, what comes next could not either.
+func (w *world) run(c command) {
+	w.t.Helper()
+	began := time.Now()
+	if verb, is := strings.CutPrefix(c.line, "systemctl "); is {
+		w.service(c, strings.TrimSuffix(strings.TrimPrefix(verb, "enable --now "), " sitegate"), strings.HasPrefix(verb, "enable"))
+		w.t.Logf("%s: %s$ %s: %v", c.at, c.machine, c.line, time.Since(began).Round(time.Millisecond))
+		return
+	}
+	line, dir := strings.NewReplacer(w.words...).Replace(c.line), w.dir
+	if strings.Contains(line, "go build ") { // which is done where the source is
+		line, dir = strings.ReplaceAll(line, "-o ", "-o "+w.dir+"/"), root
+	}
+	ctx, cancel := context.WithTimeout(w.t.Context(), building)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-e", "-u", "-o", "pipefail", "-c", line)
+	cmd.Dir = dir
+	if dir == root {
+		cmd.Env = os.Environ()
+	} else {
+		cmd.Env = append(append(os.Environ(), w.env...), "SITEGATE_CONFIG="+filepath.Join(w.dir, "site", c.machine, "sitegate.yaml"))
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if failed := err != nil; failed != c.fails {
+		w.t.Fatalf("%s: %s$ %s: %v; the guide shows that it fails: %v; it says\n%s", c.at, c.machine, line, err, c.fails, out.String())
+	}
+	w.t.Logf("%s: %s$ %s: %v", c.at, c.machine, line, time.Since(began).Round(time.Millisecond))
+}
+
+// service does what systemd would with a machine's node.
+func (w *world) service(c command, verb string, enabled bool) {
+	w.t.Helper()
+	switch {
+	case verb == "start" || enabled:
+		w.starts(c.machine)
+	case verb == "stop":
+		w.machine(c.machine).Stop(w.t)
+	default:
+		w.t.Fatalf("%s: what would systemctl do for %q?", c.at, c.line)
+	}
+}
+
+// signedIn has somebody signed in on a desktop.
+func (w *world) signedIn() {
+	w.t.Helper()
+	u := w.s.Cloud.Users()[0]
+	w.put("user.password", emulator.Password(u.ID), 0o600)
+	w.env = append(w.env, "SITEGATE_GATEWAY="+w.machine("gw1").URL, "SITEGATE_CA="+filepath.Join(w.dir, "site", "ca", "site-ca.pem"), "SITEGATE_TOKEN_FILE="+filepath.Join(w.dir, "token.json"))
+	w.run(command{at: "signing in", machine: "gw1", line: fmt.Sprintf("seat login --issuer %s --issuer-ca cloud-ca.pem --proxy %s --email %s --password-file user.password --keyring off", integration.Issuer, w.machine("gw1").Door, u.Email)})
+}
