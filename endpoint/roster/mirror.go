@@ -144,7 +144,7 @@ func (m *Mirror) Owned(now license.Time) map[license.ProductID]int {
 	defer m.mu.Unlock()
 	if m.counted == 0 || now < m.counted || now >= m.counted.Add(recount) {
 		m.owned, m.counted = map[license.ProductID]int{}, now
-		m.each(func(s *license.State, k license.Key) {
+		m.each(nil, func(s *license.State, k license.Key) {
 			if l := s.License(license.LicenseID(k.ID)); l != nil && l.Kind == license.Virtuoso && l.Runs(now) {
 				m.owned[l.Product]++
 			}
@@ -249,22 +249,22 @@ func (m *Mirror) make(mark mirrorMark) {
 	defer func() { m.next = time.Now().Add(rest * time.Since(begun)) }()
 	m.mark = mark
 	m.licenses, m.users, m.hidden = m.licenses[:0], m.users[:0], map[string]license.UserID{}
-	m.each(func(s *license.State, k license.Key) {
-		if l := s.License(license.LicenseID(k.ID)); l != nil && m.of == license.KeyLicense {
-			m.licenses = append(m.licenses, m.licenseOf(s, l))
-		}
-		if u := s.User(license.UserID(k.ID)); u != nil && m.of == license.KeyUser {
-			name, id, address := cmp.Or(u.Name, u.Email, string(u.ID)), string(u.ID), u.Email
-			if called, is := m.names.hidden(s, u.ID); is {
-				name, id, address = called, called, ""
-				m.hidden[called] = u.ID
+	if m.of == license.KeyLicense {
+		m.each(func(n int) { m.licenses = slices.Grow(m.licenses, n) }, func(s *license.State, k license.Key) {
+			if l := s.License(license.LicenseID(k.ID)); l != nil {
+				m.licenses = append(m.licenses, m.licenseOf(s, l))
 			}
-			m.users = append(m.users, userRow{u.ID, strings.ToLower(name) + "\x00" + id, strings.ToLower(m.names.user(s, u.ID) + " " + u.Country), address})
-		}
-	})
-	slices.SortFunc(m.licenses, func(a, b licenseRow) int { return cmp.Compare(a.order, b.order) })
+		})
+	} else {
+		m.each(func(n int) { m.users = slices.Grow(m.users, n) }, func(s *license.State, k license.Key) {
+			if u := s.User(license.UserID(k.ID)); u != nil {
+				m.users = append(m.users, m.userOf(s, u))
+			}
+		})
+	}
+	slices.SortFunc(m.licenses, func(a, b licenseRow) int { return strings.Compare(a.order, b.order) })
 	m.licenses = slices.CompactFunc(m.licenses, func(a, b licenseRow) bool { return a.id == b.id })
-	slices.SortFunc(m.users, func(a, b userRow) int { return cmp.Compare(a.order, b.order) })
+	slices.SortFunc(m.users, func(a, b userRow) int { return strings.Compare(a.order, b.order) })
 	m.users = slices.CompactFunc(m.users, func(a, b userRow) bool { return a.id == b.id })
 	m.at = make(map[license.LicenseID]int, len(m.licenses))
 	for i := range m.licenses {
@@ -272,10 +272,14 @@ func (m *Mirror) make(mark mirrorMark) {
 	}
 }
 
-// each calls f with the key of each record that is listed, a piece of them at a time.
-func (m *Mirror) each(f func(*license.State, license.Key)) {
+// each calls f with the key of each record that is listed, a piece of them at a time, after
+// begin, unless that is nil, with how many there are.
+func (m *Mirror) each(begin func(n int), f func(*license.State, license.Key)) {
 	var keys []license.Key
 	m.view(func(s *license.State) { keys = s.MirroredOf(m.of) })
+	if begin != nil {
+		begin(len(keys))
+	}
 	for some := range slices.Chunk(keys, piece) {
 		m.view(func(s *license.State) {
 			for _, k := range some {
@@ -288,16 +292,23 @@ func (m *Mirror) each(f func(*license.State, license.Key)) {
 func (m *Mirror) licenseOf(s *license.State, l *license.License) licenseRow {
 	x := licenseRow{id: l.ID, product: l.Product, assignee: l.Assignee, ends: l.Ends,
 		lost: license.NotFound(s, l), used: l.LastUsed != 0}
-	words := []string{string(l.ID), string(l.Product)}
-	name := string(l.Product)
+	name, whose := string(l.Product), ""
 	if p := s.Product(l.Product); p != nil && p.Name != "" {
 		name = p.Name
-		words = append(words, name)
 	}
 	if l.Assignee != "" {
-		words = append(words, m.names.user(s, l.Assignee))
+		whose = m.names.user(s, l.Assignee)
 	}
 	x.order = strings.ToLower(name) + "\x00" + string(l.ID)
-	x.words = strings.ToLower(strings.Join(words, " "))
+	x.words = strings.ToLower(string(l.ID) + " " + string(l.Product) + " " + name + " " + whose)
 	return x
+}
+
+func (m *Mirror) userOf(s *license.State, u *license.User) userRow {
+	name, id, address := cmp.Or(u.Name, u.Email, string(u.ID)), string(u.ID), u.Email
+	if called, is := m.names.hidden(s, u.ID); is {
+		name, id, address = called, called, ""
+		m.hidden[called] = u.ID
+	}
+	return userRow{u.ID, strings.ToLower(name) + "\x00" + id, strings.ToLower(m.names.user(s, u.ID) + " " + u.Country), address}
 }
