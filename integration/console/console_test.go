@@ -188,7 +188,7 @@ func TestTheConsole(t *testing.T) {
 	p.presses(`<img src=x onerror=alert(1)>"'`)
 	p.shows("Nothing matches")
 
-	for _, x := range append(slices.Clone(consolePages), consolePage{"licenses/" + s.Cloud.Licenses()[0].ID, "Last used"}) {
+	for _, x := range append(slices.Clone(consolePages), consolePage{"licenses/" + s.Cloud.Licenses()[0].ID, "Last used"}, consolePage{"licenses/" + s.Cloud.Licenses()[0].ID + "/move", "then it is locked for 30 days"}) {
 		name := strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(x.path)
 		if name == "" {
 			name = "now"

@@ -1,6 +1,7 @@
 package guides
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ type command struct {
 	at      string
 	machine string // on which it is given
 	line    string
-	fails   bool // what is shown after it is an error
+	fails   string // how the error begins that is shown after it; empty: none is
 }
 
 var prompt = regexp.MustCompile(`^(gw\d)?[$#] (.*)`)
@@ -41,28 +42,24 @@ var prompt = regexp.MustCompile(`^(gw\d)?[$#] (.*)`)
 // commands are those of a block that is run.
 func (b block) commands() (all []command) {
 	kind, _, _ := strings.Cut(b.info, " ")
-	switch {
-	case b.notRun() != "":
-	case kind == "sh":
-		return []command{{at: b.at, machine: "gw1", line: strings.TrimSpace(b.text)}}
-	case kind == "console":
-		goesOn := false
-		for line := range strings.Lines(b.text) {
-			line = strings.TrimRight(line, "\n")
-			m := prompt.FindStringSubmatch(line)
-			switch {
-			case m != nil:
-				if m[1] == "" {
-					m[1] = "gw1"
-				}
-				all = append(all, command{at: b.at, machine: m[1], line: m[2]})
-			case goesOn:
-				all[len(all)-1].line += "\n" + line
-			case len(all) > 0 && strings.HasPrefix(line, "sitegate: "):
-				all[len(all)-1].fails = true
-			}
-			goesOn = strings.HasSuffix(line, `\`)
+	if kind != "sh" && kind != "console" || b.notRun() != "" {
+		return nil
+	}
+	goesOn := false
+	for line := range strings.Lines(b.text) {
+		line = strings.TrimRight(line, "\n")
+		m := prompt.FindStringSubmatch(line)
+		switch {
+		case goesOn:
+			all[len(all)-1].line += "\n" + line
+		case m != nil:
+			all = append(all, command{at: b.at, machine: cmp.Or(m[1], "gw1"), line: m[2]})
+		case kind == "sh" && line != "":
+			all = append(all, command{at: b.at, machine: "gw1", line: line})
+		case len(all) > 0 && strings.HasPrefix(line, "sitegate: "):
+			all[len(all)-1].fails = line[:min(len(line), 30)]
 		}
+		goesOn = strings.HasSuffix(line, `\`)
 	}
 	return all
 }
@@ -109,9 +106,12 @@ func blocksOf(t *testing.T, guide string) (all []block, stray []string) {
 // A block's commands are found, and what it shows of their output is not taken for one.
 func TestCommandsAreFound(t *testing.T) {
 	b := block{info: "console", text: "$ sitegate status\nall is well\ngw2# sitegate cluster \\\n  members\n\ngw3$ sitegate serve\nsitegate: no\n"}
-	want := []command{{machine: "gw1", line: "sitegate status"}, {machine: "gw2", line: "sitegate cluster \\\n  members"}, {machine: "gw3", line: "sitegate serve", fails: true}}
+	want := []command{{machine: "gw1", line: "sitegate status"}, {machine: "gw2", line: "sitegate cluster \\\n  members"}, {machine: "gw3", line: "sitegate serve", fails: "sitegate: no"}}
 	if got := fmt.Sprint(b.commands()); got != fmt.Sprint(want) {
 		t.Errorf("got %s, want %v", got, want)
+	}
+	if got := (block{info: "sh", text: "cp a \\\n  b\n\nsitegate status | grep x\n"}).commands(); len(got) != 2 || got[0].line != "cp a \\\n  b" || got[1].line != "sitegate status | grep x" {
+		t.Errorf("got %v", got)
 	}
 	if b = (block{info: "sh not-run: it needs a printer", text: "lpr x\n"}); b.notRun() != "it needs a printer" || len(b.commands()) != 0 {
 		t.Errorf("%q, %v", b.notRun(), b.commands())
