@@ -273,6 +273,7 @@ func (d *disk) write(s sealed) error {
 		return err
 	}
 	d.forgot(old)
+	d.forgotten.Store(s.head.Forgotten.Sums.Through)
 	d.notes.written(&page, s.active)
 	d.setBacklog(waits)
 	d.moved(s.pos, s.head.Seq)

@@ -40,6 +40,8 @@ type disk struct {
 	merging sync.Mutex  // held by who merges the database's tables, or closes it; before mu
 	cut     atomic.Bool // events may have been deleted since the tables were merged
 
+	forgotten atomic.Uint64 // events up to this one are shown to nobody, deleted or not
+
 	posMu sync.Mutex
 	pos   position
 	seq   uint64    // of the last event at pos
@@ -107,6 +109,7 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 		return nil, loaded{}, errors.Join(err, dbs.close(db))
 	}
 	d.db, d.name, d.notes = db, name, l.notes
+	d.forgotten.Store(l.state.Head().Forgotten.Sums.Through)
 	if planted(bugAppliedTwice) {
 		l.pos.Index -= min(l.pos.Index, 20)
 	}
@@ -262,6 +265,7 @@ func (d *disk) swap(name string) (loaded, error) {
 		return loaded{}, errors.Join(err, d.dbs.close(db))
 	}
 	d.db, d.name, d.notes = db, name, l.notes
+	d.forgotten.Store(l.state.Head().Forgotten.Sums.Through)
 	d.setBacklog(waits)
 	d.keep = retention{events: d.keep.events}
 	d.digest.begin(l.state.Head().Seq, l.pos.Digest)

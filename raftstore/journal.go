@@ -12,7 +12,7 @@ import (
 const MaxJournal = 10_000
 
 // Journal returns up to limit events (at most MaxJournal) after a seq, in order,
-// as far as they are fsynced on this node.
+// as far as they are fsynced on this node, and not forgotten (license.Forget).
 func (s *Store) Journal(ctx context.Context, after uint64, limit int) ([]license.Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -23,6 +23,7 @@ func (s *Store) Journal(ctx context.Context, after uint64, limit int) ([]license
 func (d *disk) journal(after uint64, limit int) ([]license.Event, error) {
 	var events []license.Event
 	_, last := d.position()
+	after = max(after, d.forgotten.Load())
 	if after >= last || limit <= 0 {
 		return nil, nil
 	}

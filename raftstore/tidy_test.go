@@ -57,28 +57,47 @@ func TestWhatIsForgottenIsInNoFile(t *testing.T) {
 	dir := t.TempDir()
 	s := single(t, dir, set)
 	do(t, s, fill(3))
-	for n := range 20 {
+	const uses = oldAtOnce + 20 // each a value of its own: more than are deleted at once
+	for n := range uses {
 		do(t, s, start(n, n%3, tellTale))
 		do(t, s, stop(n, n%3, tellTale))
-	}
-	if err := s.Flush(limited(t)); err != nil {
-		t.Fatal(err)
+		if err := s.Flush(limited(t)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var head license.Head
 	s.View(func(st *license.State) { head = st.Head() })
-	do(t, s, license.UsageSent{Through: head.Seq, Records: 20})
+	do(t, s, license.UsageSent{Through: head.Seq, Records: uses})
 	closeStore(t, s) // its tables are written
 	if len(holding(t, dir, tellTale)) < 2 {
 		t.Fatal("the name is not seen in the log and in the tables: this test cannot tell")
 	}
 
 	s = single(t, dir, set)
+	turns(t, s, 90, 91)
+	closeStore(t, s) // two tables, which Badger merges by itself: what is there is in the last level
+	s = single(t, dir, set)
+	eventually(t, func() error {
+		if n := s.disk.db.Levels()[0].NumTables; n > 0 {
+			return fmt.Errorf("%d tables are in the first level", n)
+		}
+		return nil
+	})
 	if file, _ := backupOf(t, s); !bytes.Contains(file, []byte(tellTale)) {
 		t.Fatal("the name is not seen in a backup: this test cannot tell")
 	}
 	keep, forget := forgotten(s)
 	do(t, s, keep)
 	do(t, s, forget)
+	if err := s.Flush(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	if first, _, err := parseJournalKey(keysOf(t, s, tableJournal)[0]); err != nil || first > head.Seq {
+		t.Fatalf("all is deleted already (%v): this test cannot tell", err)
+	}
+	if events, err := s.Journal(limited(t), 0, 1); err != nil || len(events) > 0 && events[0].Seq <= head.Seq {
+		t.Errorf("the journal begins with %v, %v; want nothing up to %d", events, err, head.Seq)
+	}
 	if file, info := backupOf(t, s); bytes.Contains(file, []byte(tellTale)) {
 		t.Error("the name is in a backup that was made afterwards")
 	} else if _, _, err := (BackupReader{}).Verify(bytes.NewReader(file)); err != nil || info.Events >= head.Seq {
@@ -93,8 +112,10 @@ func TestWhatIsForgottenIsInNoFile(t *testing.T) {
 		t.Errorf("the name is in a snapshot that was made afterwards (%v)", err)
 	}
 	turns(t, s, 100, 103) // a few are deleted with each
-	if events, err := s.Journal(limited(t), 0, 1); err != nil || len(events) != 1 || events[0].Seq <= head.Seq {
-		t.Errorf("the journal begins with %v, %v; want nothing up to %d", events, err, head.Seq)
+	for _, key := range keysOf(t, s, tableJournal) {
+		if last, _, err := parseJournalKey(key); err != nil || last <= head.Seq {
+			t.Errorf("events up to %d are not deleted (%v)", last, err)
+		}
 	}
 	closeStore(t, s) // what is deleted is in a table, too
 	s = single(t, dir, set)
@@ -102,6 +123,9 @@ func TestWhatIsForgottenIsInNoFile(t *testing.T) {
 	later = 3 * tidyAge
 	if err := s.tidyLog(); err != nil {
 		t.Fatal(err)
+	}
+	if len(holding(t, dir, tellTale)) == 0 {
+		t.Fatal("the name is gone already: this test cannot tell whether merging does it")
 	}
 	if done, err := s.disk.merge(); err != nil || !done {
 		t.Fatalf("merged: %t, %v", done, err)
