@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,6 +186,38 @@ func TestTheLogIsCutByAge(t *testing.T) {
 	if got := hashOf(t, single(t, dir)); got != want {
 		t.Errorf("after a restart the state is %s, want %s", got, want)
 	}
+}
+
+// Each node cuts its own log, the leader under those that follow too: who was away meanwhile
+// catches up by the state.
+func TestWhoWasAwayWhenLogsWereCutCatchesUp(t *testing.T) {
+	var later atomic.Int64
+	c := newCluster(t, func(cfg *Config) {
+		cfg.segment, cfg.SnapshotEvery = 64<<10, time.Hour
+		cfg.Clock = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	})
+	c.do(fill(3))
+	away := c.follower().cfg.Node
+	c.stop(away)
+	for n := range 5 {
+		c.do(start(n, n%3, "WS-1"))
+		c.do(stop(n, n%3, "WS-1"))
+	}
+	c.alike()
+	later.Store(int64(3 * tidyAge))
+	for name, s := range c.nodes {
+		if err := s.tidyLog(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if first, err := s.wal.FirstIndex(); err != nil || first > 0 && first < 10 {
+			t.Errorf("the log of %s still begins at %d, %v", name, first, err)
+		}
+	}
+	later.Store(0)
+	c.do(start(10, 0, "WS-1"))
+	c.restart(away)
+	c.do(start(11, 1, "WS-1"))
+	c.alike()
 }
 
 // Peaks that were kept are the same on every node, on one that catches up by a snapshot too,
