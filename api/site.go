@@ -201,6 +201,7 @@ type SiteSettings struct {
 // SiteSetting is one of them, as it is written in a configuration.
 type SiteSetting struct {
 	Name  string `json:"name"`
+	About string `json:"about"` // what it is, in a few words
 	Value string `json:"value"`
 	// Set: the site has it set; otherwise it is the default.
 	Set bool `json:"set"`

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -316,6 +315,10 @@ func TestWhatTheAccountHas(t *testing.T) {
 	r.look(t, 200, "/v1/site/settings", &s)
 	set := map[string]api.SiteSetting{}
 	for _, i := range s.Items {
+		if i.About == "" {
+			t.Errorf("nothing says what %s is", i.Name)
+		}
+		i.About = ""
 		set[i.Name] = i
 	}
 	if i := set["rules.lease_ttl"]; i.Value != "5m0s" || !i.Set || set["rules.takeover"].Value != "refuse" || set["rules.takeover"].Set {
@@ -323,15 +326,6 @@ func TestWhatTheAccountHas(t *testing.T) {
 	}
 	if set["rules.machine_keys"] != (api.SiteSetting{Name: "rules.machine_keys", Value: "true", Set: true}) || set["rules.hosts"] != (api.SiteSetting{Name: "rules.hosts", Value: "[ts-1, ts-2]", Set: true}) {
 		t.Errorf("the settings are %+v", s.Items)
-	}
-	texts, err := os.ReadFile("console/words/en.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range set {
-		if !strings.Contains(string(texts), `"setting.`+name+`"`) {
-			t.Errorf("the console has no words for %s", name)
-		}
 	}
 	if len(s.Modes) != 1 || s.Modes[0] != (api.SiteMode{Product: "road", Mode: "observe"}) {
 		t.Errorf("the modes are %+v", s.Modes)

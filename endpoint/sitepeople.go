@@ -157,12 +157,12 @@ func (e *Endpoint) siteLicense(c *call, s *license.State, l *license.License, no
 }
 
 // settings is GET /v1/site/settings: what the rules go by, as a configuration says it.
-func (e *Endpoint) settings(*call) (reply, error) {
+func (e *Endpoint) settings(c *call) (reply, error) {
 	out := api.SiteSettings{Items: []api.SiteSetting{}, Modes: []api.SiteMode{}}
 	e.gw.View(func(s *license.State) {
 		set := s.Head().Settings
 		add := func(name, value string, isSet bool) {
-			out.Items = append(out.Items, api.SiteSetting{Name: name, Value: value, Set: isSet})
+			out.Items = append(out.Items, api.SiteSetting{Name: name, About: phrase.Setting(c.lang, name), Value: value, Set: isSet})
 		}
 		lasts := func(name string, d, otherwise time.Duration) {
 			if d == 0 {

@@ -11,6 +11,10 @@ import (
 
 // What IT reads of a refusal, and sends to the vendor where a license is lost with its user.
 
+// Setting is what a setting of the rules is about, by its key in a configuration. An unknown
+// one has no sentence.
+func Setting(lang Lang, name string) string { return Advice(lang, "setting/"+name, Matter{}) }
+
 // Remedy is what IT can do about a refusal. open is the kind of what is still in its way,
 // session or checkout; empty: nothing is. cannotHold: the client may work offline all the same.
 func Remedy(lang Lang, reason license.Reason, open string, cannotHold bool) string {

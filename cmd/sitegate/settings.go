@@ -46,10 +46,10 @@ func settings(ctx context.Context, p *program, args []string) error {
 		return p.json(all)
 	}
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "RULES OF THE SITE\tVALUE\tFROM")
+	fmt.Fprintln(t, "RULES OF THE SITE\tVALUE\tFROM\tWHAT IT IS")
 	for _, x := range all.Items {
 		from := map[bool]string{false: "default", true: "set"}[x.Set]
-		fmt.Fprintf(t, "%s\t%s\t%s\n", x.Name, shown(x.Value), from)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", x.Name, shown(x.Value), from, shown(x.About))
 	}
 	fmt.Fprintln(t, "\nRELAYED: PRODUCT\tNETWORK\tMODE")
 	for _, m := range all.Modes {

@@ -16,7 +16,7 @@ func TestTheSettingsAreShown(t *testing.T) {
 	allowed := true
 	m := http.NewServeMux()
 	m.HandleFunc("GET "+api.PathSettings, func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(api.SiteSettings{Items: []api.SiteSetting{{Name: "rules.lease_ttl", Value: "3m0s", Set: true}, {Name: "rules.checkouts", Value: "on"}},
+		_ = json.NewEncoder(w).Encode(api.SiteSettings{Items: []api.SiteSetting{{Name: "rules.lease_ttl", About: "How long a session lives", Value: "3m0s", Set: true}, {Name: "rules.checkouts", Value: "on"}},
 			Modes: []api.SiteMode{{Mode: "on"}, {Product: "3101", Network: "10.0.0.0/8", Mode: "observe"}}})
 	})
 	m.HandleFunc("GET "+api.PathNodeSettings, func(w http.ResponseWriter, _ *http.Request) {
@@ -36,7 +36,7 @@ func TestTheSettingsAreShown(t *testing.T) {
 		}
 		return stdout
 	}
-	rules := []string{"rules.lease_ttl", "3m0s", "set", "default", "10.0.0.0/8", "observe"}
+	rules := []string{"rules.lease_ttl", "3m0s", "set", "How long a session lives", "default", "10.0.0.0/8", "observe"}
 	wants(t, "to an operator", run("settings"), append(rules, "sitegate.yaml:3", "waits for a restart", "egress.no_proxy", "is taken by a reload"))
 	wants(t, "as JSON", run("settings", "--json"), []string{`"items"`, `"modes"`, `"node"`, `"from": "sitegate.yaml:3"`})
 	allowed = false

@@ -191,7 +191,7 @@ func settings(v *visit) (*page, error) {
 		if x.Set {
 			from = tag{v.t("settings.set"), "info"}
 		}
-		t.Rows = append(t.Rows, row{ID: x.Name, Cells: []cell{{Text: x.Name, Code: true, Sub: v.t("setting." + x.Name)}, {Text: sentence(x.Value), Code: true}, {Tags: []tag{from}}}})
+		t.Rows = append(t.Rows, row{ID: x.Name, Cells: []cell{{Text: x.Name, Code: true, Sub: sentence(x.About)}, {Text: sentence(x.Value), Code: true}, {Tags: []tag{from}}}})
 	}
 	p := &page{Title: v.t("settings.title"), Lead: v.t("settings.lead"), Sections: []section{{ID: "settings", Heading: v.t("settings.heading"), Table: t}}}
 	if v.who.May(Operator) {
