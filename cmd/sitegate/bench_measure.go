@@ -33,7 +33,8 @@ type running struct {
 	id      string
 }
 
-// startSessions starts one for each of the first n users.
+// startSessions starts one for each of the first n users. Who leads may have changed by
+// then: the leader is put first again.
 func (s *benchSite) startSessions(ctx context.Context, n int) ([]running, error) {
 	all := make([]running, n)
 	err := s.eachUser(ctx, n, s.addrs[:1], func(c *desk.Conn, i int) error {
@@ -43,6 +44,13 @@ func (s *benchSite) startSessions(ctx context.Context, n int) ([]running, error)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting a session for each user: %w", err)
+	}
+	if len(s.nodes) > 0 {
+		leader, err := leaderOf(ctx, s.nodes)
+		if err != nil {
+			return nil, err
+		}
+		s.lead(leader)
 	}
 	return all, nil
 }
