@@ -69,11 +69,12 @@ func (c *clock) stamp() license.Time {
 }
 
 func (c *clock) read() license.Time {
-	wall, own, off := c.reference()
+	now := c.mono()
+	wall, own, off := c.reference(now)
 	if !c.anchor {
 		return max(c.base, wall)
 	}
-	t := c.estimate()
+	t := c.estimate(now)
 	switch far := wall.Sub(t); {
 	case far.Abs() > wallTolerance:
 		c.hold(alarmHeld, far)
@@ -87,14 +88,14 @@ func (c *clock) read() license.Time {
 	return max(t, c.base)
 }
 
-func (c *clock) estimate() license.Time { return c.base.Add(c.mono() - c.at) }
+func (c *clock) estimate(now time.Duration) license.Time { return c.base.Add(now - c.at) }
 
 // reference is the wall clock to go by: this node's own, or the median of the
 // nodes', where its own is off from that. Of an even number of clocks, both in the
 // middle count as the median.
-func (c *clock) reference() (wall license.Time, own bool, off time.Duration) {
+func (c *clock) reference(now time.Duration) (wall license.Time, own bool, off time.Duration) {
 	wall = license.TimeOf(c.wall())
-	low, high := c.middle(wall)
+	low, high := c.middle(wall, now)
 	switch {
 	case low.Sub(wall) > wallTolerance:
 		return low, false, wall.Sub(low)
@@ -105,9 +106,9 @@ func (c *clock) reference() (wall license.Time, own bool, off time.Duration) {
 }
 
 // middle are the two in the middle of the nodes' wall clocks, or twice the same.
-func (c *clock) middle(own license.Time) (low, high license.Time) {
-	now := c.mono()
-	walls := []license.Time{own}
+func (c *clock) middle(own license.Time, now time.Duration) (low, high license.Time) {
+	var few [8]license.Time
+	walls := append(few[:0], own)
 	for _, o := range c.others {
 		if now-o.at <= otherLife {
 			walls = append(walls, o.zero.Add(now))
@@ -122,7 +123,7 @@ func (c *clock) middle(own license.Time) (low, high license.Time) {
 func (c *clock) undecided() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	low, high := c.middle(license.TimeOf(c.wall()))
+	low, high := c.middle(license.TimeOf(c.wall()), c.mono())
 	return high.Sub(low) > wallTolerance
 }
 
@@ -158,8 +159,8 @@ func (c *clock) seen(t license.Time) {
 	switch {
 	case t < c.base, t == 0: // no entry has told a time yet; a clock that was never set is near it
 	case c.anchor:
-		if t >= c.estimate() {
-			c.base, c.at = t, c.mono()
+		if now := c.mono(); t >= c.estimate(now) {
+			c.base, c.at = t, now
 		}
 	default:
 		c.base = t
@@ -180,11 +181,12 @@ func (c *clock) heard(t license.Time) {
 func (c *clock) lead(state license.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	start, own, off := c.reference()
+	now := c.mono()
+	start, own, off := c.reference(now)
 	if !own {
 		c.hold(alarmMedian, off)
 	}
-	switch known := c.estimate(); {
+	switch known := c.estimate(now); {
 	case c.anchor:
 		if off := start.Sub(known); off.Abs() > wallTolerance {
 			c.hold(alarmHeld, off)
@@ -199,7 +201,7 @@ func (c *clock) lead(state license.Time) {
 			c.alarm(alarmRestarted, off)
 		}
 	}
-	c.base, c.at, c.anchor = max(start, state, c.base), c.mono(), true
+	c.base, c.at, c.anchor = max(start, state, c.base), now, true
 }
 
 // accept takes the wall clock, or the median of the nodes' where it is off from
@@ -209,8 +211,9 @@ func (c *clock) accept() (before, now license.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before = c.read()
-	wall, own, off := c.reference()
-	c.base, c.at, c.anchor = max(wall, before), c.mono(), true
+	at := c.mono()
+	wall, own, off := c.reference(at)
+	c.base, c.at, c.anchor = max(wall, before), at, true
 	if own && wall >= before {
 		c.hold("", off)
 	}

@@ -142,7 +142,7 @@ func TestMedianOfClocks(t *testing.T) {
 			for i, o := range x.others {
 				c.told(string(rune('b'+i)), license.TimeOf(o))
 			}
-			got, own, _ := c.reference()
+			got, own, _ := c.reference(c.mono())
 			if got != license.TimeOf(x.want) || own != x.want.Equal(x.own) {
 				t.Errorf("got %s, its own %t; want %s", got, own, license.TimeOf(x.want))
 			}

@@ -57,11 +57,19 @@ type freshness struct {
 }
 
 // Checks follow each other no faster than this, but for a few at once: a check costs
-// the same for one who waits as for a hundred, and takes the processors of all nodes.
+// the same for one who waits as for a hundred, and takes the processors of all nodes. One
+// that many wait for counts for several, so that where there are ever more callers, checks
+// become fewer and not more: 250 a second at the least.
 const (
 	checksPerSecond = 1000
 	checksAtOnce    = 8
+
+	callersOfCheck = 2 // for each so many, one counts for one more
+	mostOfCheck    = 4
 )
+
+// countsFor is how many checks one counts for that so many wait for.
+func countsFor(callers int) int { return min(max(callers/callersOfCheck, 1), mostOfCheck) }
 
 // Fresh returns once a majority has confirmed, by an exchange begun after the
 // call, that this node still leads, and everything committed before the call has
@@ -93,17 +101,18 @@ func (s *Store) Fresh(ctx context.Context) error {
 }
 
 func (s *Store) confirm() {
-	s.fresh.run(func() {
+	s.fresh.run(func(callers int) {
 		if !s.alone() {
-			_ = s.fresh.pace.Wait(s.ctx) // once the store closes no check can succeed, and each says so
+			_ = s.fresh.pace.WaitN(s.ctx, countsFor(callers)) // once the store closes no check can succeed, and each says so
 		}
 	}, s.confirmOnce)
 }
 
-// run checks, each time after a pause, until nobody waits.
-func (f *freshness) run(pause func(), check func() error) {
-	for f.asked() {
-		pause()
+// run checks, each time after a pause, until nobody waits. The pause is told how many wait
+// when it begins.
+func (f *freshness) run(pause func(callers int), check func() error) {
+	for callers := f.asked(); callers > 0; callers = f.asked() {
+		pause(callers)
 		batch := f.take()
 		err := check()
 		for _, ch := range batch {
@@ -112,13 +121,13 @@ func (f *freshness) run(pause func(), check func() error) {
 	}
 }
 
-// asked reports whether somebody waits; else no check is running any more. It comes before the
+// asked is how many wait; if nobody does, no check is running any more. It comes before the
 // pause: one for nobody would be the next caller's to wait for.
-func (f *freshness) asked() bool {
+func (f *freshness) asked() (callers int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.running = len(f.waiting) > 0
-	return f.running
+	return len(f.waiting)
 }
 
 // take is those who wait for a check that begins now.

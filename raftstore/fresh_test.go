@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ func TestOneWhoWaitsIsOnePause(t *testing.T) {
 	f := freshness{waiting: []chan error{first}, running: true}
 	pauses, checks := 0, 0
 	over := errors.New("the second check")
-	f.run(func() { pauses++ }, func() error {
+	f.run(func(int) { pauses++ }, func() error {
 		checks++
 		if checks == 1 {
 			f.waiting = append(f.waiting, second)
@@ -45,5 +46,26 @@ func TestALoneVoterChecksWithoutAPace(t *testing.T) {
 	}
 	if c := newCluster(t, nil); c.leader().alone() {
 		t.Error("one of three voters takes itself for the only one")
+	}
+}
+
+// Where many wait for each check, checks become fewer; who asks alone waits for no others.
+func TestCheckCountsByWhoWaits(t *testing.T) {
+	for callers, want := range map[int]int{1: 1, 3: 1, 4: 2, 6: 3, 8: 4, 10_000: 4} {
+		if got := countsFor(callers); got != want {
+			t.Errorf("%d wait for one check: it counts for %d, want %d", callers, got, want)
+		}
+	}
+	if countsFor(10_000) > checksAtOnce {
+		t.Error("a check counts for more than there may be at once: it would never be made")
+	}
+	f := freshness{waiting: []chan error{make(chan error, 1), make(chan error, 1), make(chan error, 1)}, running: true}
+	var paused []int
+	f.run(func(callers int) {
+		paused = append(paused, callers)
+		f.waiting = append(f.waiting, make(chan error, 1)) // who comes in the pause is in time for the check
+	}, func() error { return nil })
+	if !slices.Equal(paused, []int{3}) || len(f.waiting) != 0 {
+		t.Errorf("pauses for %d callers, and %d wait; want one for 3, and nobody", paused, len(f.waiting))
 	}
 }
