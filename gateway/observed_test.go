@@ -61,8 +61,10 @@ func TestWhatIsOnlyObservedIsCoalesced(t *testing.T) {
 				follower.WouldRefuse(flood)
 			}
 		}
-		if got := journalled() - 4; got != refusalsSecond {
-			t.Errorf("journalled %d of 300 at once on two nodes, want %d", got, refusalsSecond)
+		time.Sleep(refusalsMoment) // after which those that come go together
+		most := refusalsSecond + int(refusalsMoment*refusalsSecond/time.Second)
+		if got := journalled() - 4; got < refusalsSecond || got > most {
+			t.Errorf("journalled %d of 300 at once on two nodes, want %d, and no more than %d with those of a moment", got, refusalsSecond, most)
 		}
 		if held := len(s.books.holds); held != 0 {
 			t.Errorf("%d holds were opened by what was only observed", held)

@@ -44,6 +44,9 @@ type refusal struct {
 const (
 	refusalPeriod  = time.Minute
 	refusalsSecond = 50
+	// refusalsMoment is how long one waits for others, where more than half of a second's
+	// have come.
+	refusalsMoment = 200 * time.Millisecond
 )
 
 // coalesced lets one refusal pass a minute per user, machine (by its id, where it has one),
@@ -119,20 +122,43 @@ func (r *refusals) note(key refusal, d *license.Denial, c func() license.Command
 	}
 }
 
-// run passes on what was noted. What has waited too long is no news any more.
+// run passes on what was noted, each at once. Where there are many, those of a moment go
+// together, and into the log as one entry or two: each by itself would be a write to the disk
+// of every node.
 func (r *refusals) run(ctx context.Context, pass func(context.Context, license.Command) error) {
 	for {
+		var together []noted
 		select {
 		case <-ctx.Done():
 			return
 		case n := <-r.queue:
-			if time.Since(n.at) >= refusalPeriod {
-				continue
+			together = append(together, n)
+		}
+		if r.limit.Tokens() < refusalsSecond/2 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(refusalsMoment):
 			}
-			if err := pass(ctx, n.command); err != nil && ctx.Err() == nil {
-				r.logger.Warn("a refusal could not be journalled", "user", n.refusal.user, "machine", n.refusal.machine.Name,
-					"reason", n.refusal.reason, "err", err)
+			for len(r.queue) > 0 { // nobody else takes any
+				together = append(together, <-r.queue)
 			}
 		}
+		var all sync.WaitGroup
+		for _, n := range together {
+			all.Go(func() { r.pass(ctx, n, pass) })
+		}
+		all.Wait()
+	}
+}
+
+// pass passes one on. What has waited too long is no news any more.
+func (r *refusals) pass(ctx context.Context, n noted, pass func(context.Context, license.Command) error) {
+	if time.Since(n.at) >= refusalPeriod {
+		return
+	}
+	if err := pass(ctx, n.command); err != nil && ctx.Err() == nil {
+		r.logger.Warn("a refusal could not be journalled", "user", n.refusal.user, "machine", n.refusal.machine.Name,
+			"reason", n.refusal.reason, "err", err)
 	}
 }

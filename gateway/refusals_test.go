@@ -1,9 +1,13 @@
 package gateway
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"sitegate/license"
 )
@@ -33,6 +37,47 @@ func TestAMachineIsToldOfOnceWhateverItCallsItself(t *testing.T) {
 			if note(step.machine, step.reason); len(r.queue) != step.want {
 				t.Errorf("after %+v with %s: %d are told, want %d", step.machine, step.reason, len(r.queue), step.want)
 			}
+		}
+	})
+}
+
+// One refusal is passed on at once; of many, those of a moment together.
+func TestManyRefusalsArePassedOnTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRefusals(slog.New(slog.DiscardHandler))
+		note := func(user string) {
+			d := license.Denial{Reason: license.MachineActive, Machine: ws101}
+			r.note(refusal{user: license.UserID(user), machine: ws202}, &d, func() license.Command { return license.Refused{Denial: d} })
+		}
+		var mu sync.Mutex
+		var underWay, most, passed int // mu guards them
+		count := func(by int) {
+			mu.Lock()
+			defer mu.Unlock()
+			if underWay += by; by < 0 {
+				passed++
+			}
+			most = max(most, underWay)
+		}
+		go r.run(t.Context(), func(context.Context, license.Command) error {
+			count(+1)
+			time.Sleep(5 * time.Millisecond) // as a commit takes
+			count(-1)
+			return nil
+		})
+		note("ada")
+		synctest.Wait() // in which no time passes
+		count(0)
+		if most != 1 {
+			t.Errorf("%d are under way, want the only one at once", most)
+		}
+		for i := range 40 {
+			note(fmt.Sprint("user-", i))
+		}
+		time.Sleep(time.Second)
+		count(0)
+		if passed != 41 || most != 40 {
+			t.Errorf("%d were passed on, %d at once; want 41, and all but the first together", passed, most)
 		}
 	})
 }
