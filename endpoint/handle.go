@@ -167,8 +167,13 @@ func (e *Endpoint) finish(w *recorder, took time.Duration) {
 	case w.quiet, (!c.known() || w.reason == api.CodeTooMany) && !e.lines.Allow():
 		level = slog.LevelDebug
 	}
-	attrs := []slog.Attr{slog.String("id", c.id), slog.String("method", c.r.Method), slog.String("path", printable(c.r.URL.Path)),
-		slog.Int("status", w.status), slog.Int64("ms", took.Milliseconds()), slog.String("remote", host(c.r.RemoteAddr))}
+	ctx := context.WithoutCancel(c.ctx)
+	if !e.log.Enabled(ctx, level) {
+		return
+	}
+	var room [16]slog.Attr
+	attrs := append(room[:0], slog.String("id", c.id), slog.String("method", c.r.Method), slog.String("path", printable(c.r.URL.Path)),
+		slog.Int("status", w.status), slog.Int64("ms", took.Milliseconds()), slog.String("remote", host(c.r.RemoteAddr)))
 	if c.caller.User != "" {
 		attrs = append(attrs, slog.String("user", string(c.caller.User)))
 	}
@@ -182,7 +187,9 @@ func (e *Endpoint) finish(w *recorder, took time.Duration) {
 		attrs = append(attrs, slog.Any("err", w.err))
 	}
 	attrs = append(attrs, w.more...)
-	e.log.LogAttrs(context.WithoutCancel(c.ctx), level, "request", attrs...)
+	line := slog.NewRecord(time.Now(), level, "request", 0) // from where is no question: LogAttrs would look
+	line.AddAttrs(attrs...)
+	e.log.Handler().Handle(ctx, line)
 }
 
 // serve is the one way of all routes: who is calling, how often, then the
@@ -276,9 +283,11 @@ func body[In any](f func(*call, In) (reply, error)) func(*call) (reply, error) {
 
 // read takes the JSON body, strictly.
 func (c *call) read(into any) error {
-	mt, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || mt != "application/json" {
-		return &trouble{code: api.CodeMediaType}
+	if typ := c.r.Header.Get("Content-Type"); typ != "application/json" { // as most say it
+		mt, _, err := mime.ParseMediaType(typ)
+		if err != nil || mt != "application/json" {
+			return &trouble{code: api.CodeMediaType}
+		}
 	}
 	data, err := readAll(http.MaxBytesReader(c.w, c.r.Body, c.most))
 	if err != nil {

@@ -93,11 +93,14 @@ func (l *limits[K]) look(who K, n int) (time.Duration, bool) {
 	}
 	b := s.bucket(l.rate, who, now)
 	b.used = now
+	if n > 0 && b.bucket.AllowN(now, n) {
+		return 0, true
+	}
 	have := b.bucket.TokensAt(now)
 	if have < 1 {
 		return max(time.Duration((1-have)/l.rate.PerSecond*float64(time.Second)), time.Millisecond), false
 	}
-	return 0, n == 0 || b.bucket.AllowN(now, n)
+	return 0, n == 0
 }
 
 // bucket is that of an identity, a new one if there is none. The lock is held.

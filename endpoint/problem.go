@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -151,8 +150,7 @@ func (e *Endpoint) problem(c *call, err error) {
 	}
 	p, auth := e.describe(c, err)
 	c.w.reason = p.Code
-	var m methodError
-	if errors.As(err, &m) {
+	if m, ok := errors.AsType[methodError](err); ok {
 		c.w.Header().Set("Allow", strings.Join(m.allow, ", "))
 	}
 	if auth != "" {
@@ -175,40 +173,40 @@ func (e *Endpoint) Refuse(w http.ResponseWriter, err error) {
 
 // describe is the problem of an error, and what WWW-Authenticate says with it.
 func (e *Endpoint) describe(c *call, err error) (p api.Problem, auth string) {
-	var d denied
-	var t *trouble
-	var a *authError
-	var m methodError
-	var no *Refusal
 	after, variant := time.Duration(0), ""
-	if errors.As(err, &no) && no.Denial != nil {
+	no, refused := errors.AsType[*Refusal](err)
+	if refused && no.Denial != nil {
 		err = denied{*no.Denial}
 	}
 	if told, ok := errors.AsType[*gateway.CallerError](err); ok && isTokenWord(told.Word) { // by the leader
 		err = &authError{told.Word}
 	}
+	d, isDenied := errors.AsType[denied](err)
+	a, isAuth := errors.AsType[*authError](err)
+	t, isTrouble := errors.AsType[*trouble](err)
+	_, isMethod := errors.AsType[methodError](err)
 	switch {
-	case errors.As(err, &d):
+	case isDenied:
 		e.metrics.denials.WithLabelValues(string(d.denial.Reason)).Inc()
 		p = e.denial(c, d.denial)
-	case errors.As(err, &a):
+	case isAuth:
 		e.metrics.refusedTokens.WithLabelValues(a.why).Inc()
 		p = text(c, api.CodeUnauthorized, "/"+a.why)
 		auth = a.challenge()
-	case errors.As(err, &t):
+	case isTrouble:
 		p = text(c, t.code, t.variant)
 		if t.detail != "" {
 			p.Detail += " (" + t.detail + ")"
 		}
 		after, variant, c.w.err = t.after, t.variant, t.err
-	case errors.As(err, &m):
+	case isMethod:
 		p = text(c, api.CodeMethod, "")
 	case errors.Is(err, gateway.ErrSocket):
 		p = text(c, api.CodeForbidden, "/socket")
 		if leader := e.gw.Cluster().Leader; leader != "" {
 			p.Detail += " (leader: " + leader + ")"
 		}
-	case errors.As(err, &no):
+	case refused:
 		p = text(c, api.CodeCluster, "")
 		p.Detail = no.Text // an operator's, and in English like all of theirs
 	default:
@@ -298,7 +296,7 @@ func administrator(a license.Contact) string {
 	case a.Email == "":
 		return a.Name
 	}
-	return fmt.Sprintf("%s <%s>", a.Name, a.Email)
+	return a.Name + " <" + a.Email + ">"
 }
 
 // administrators are contacts as the API shows them.

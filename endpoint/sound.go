@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"maps"
 	"net/http"
 	"path"
 	"strings"
@@ -16,11 +17,17 @@ const maxHeaders = 100
 // secure says on every answer what a browser is not to do with it. A page that the
 // console serves says more.
 func secure(h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	maps.Copy(h, always)
+}
+
+// always are the headers of every answer. All share their values, which nobody changes in
+// place: Set and Add make others.
+var always = http.Header{
+	"Cache-Control":                {"no-store"},
+	"X-Content-Type-Options":       {"nosniff"},
+	"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
+	"Referrer-Policy":              {"no-referrer"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
 }
 
 // sound refuses what two readers could take for two different requests, and takes out of a

@@ -3,10 +3,11 @@ package main
 import (
 	"io"
 	"sync"
+	"time"
 )
 
-// logWriter takes lines and writes them from a goroutine of its own, at once but
-// many together, so that no request waits for the disk the log is on: a write there
+// logWriter takes lines and writes them from a goroutine of its own, at once or within
+// logPause, but many together, so that no request waits for the disk the log is on: a write there
 // can stand behind the fsyncs of everybody else. Lines that come while it is full
 // wait. What a crash of the program takes with it are the lines of the last moment.
 type logWriter struct {
@@ -19,8 +20,13 @@ type logWriter struct {
 	closed bool
 }
 
-// maxLogWaiting is how many bytes may wait to be written.
-const maxLogWaiting = 4 << 20
+const (
+	// maxLogWaiting is how many bytes may wait to be written.
+	maxLogWaiting = 4 << 20
+	// logPause is between two writes: a busy node has thousands of lines a second, and each
+	// write by itself would take as much as what it tells of.
+	logPause = 2 * time.Millisecond
+)
 
 // newLogWriter begins to write; close ends it.
 func newLogWriter(to io.Writer) *logWriter {
@@ -65,6 +71,11 @@ func (w *logWriter) run() {
 		w.to.Write(lines)
 		spare = lines
 		w.mu.Lock()
+		if len(w.lines) < maxLogWaiting/4 && !w.closed { // there is room for those that come meanwhile
+			w.mu.Unlock()
+			time.Sleep(logPause)
+			w.mu.Lock()
+		}
 	}
 }
 

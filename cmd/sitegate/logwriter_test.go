@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // slowWriter writes only as long as it is let.
@@ -78,6 +79,40 @@ func TestLogLinesWaitWhereThereAreTooMany(t *testing.T) {
 		w.close()
 		if written != 5 || disk.buf.Len() != 5*len(line) {
 			t.Errorf("%d lines were taken and %d bytes written, want 5 and %d", written, disk.buf.Len(), 5*len(line))
+		}
+	})
+}
+
+// A line by itself is written at once; those that come right after a write go together.
+func TestLogLinesOfAMomentAreOneWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &slowWriter{let: make(chan struct{})}
+		close(disk.let)
+		w := newLogWriter(disk)
+		writes := func() int {
+			synctest.Wait()
+			disk.mu.Lock()
+			defer disk.mu.Unlock()
+			return disk.many
+		}
+		fmt.Fprintln(w, "one")
+		if got := writes(); got != 1 {
+			t.Errorf("%d writes, want one at once", got)
+		}
+		for range 100 {
+			fmt.Fprintln(w, "another")
+			synctest.Wait()
+		}
+		if got := writes(); got != 1 {
+			t.Errorf("%d writes before the pause is over, want 1", got)
+		}
+		time.Sleep(logPause)
+		if got := writes(); got != 2 {
+			t.Errorf("%d writes after the pause, want 2", got)
+		}
+		w.close()
+		if got := strings.Count(disk.buf.String(), "\n"); got != 101 {
+			t.Errorf("%d lines, want 101", got)
 		}
 	})
 }

@@ -167,8 +167,16 @@ func (p *pseudonyms) lookIn(view func(func(*license.State)), try func(func(*lice
 	}
 }
 
-// nameKeys are the keys of the log whose values are names, and of what.
-var nameKeys = map[string]string{"user": "user", "machine": "machine", "other": "machine"}
+// nameKey is of what the values of a key of the log are names; empty: of nothing.
+func nameKey(key string) string {
+	switch key {
+	case "user":
+		return "user"
+	case "machine", "other":
+		return "machine"
+	}
+	return ""
+}
 
 // logger is one that writes names as they are to be called.
 func (p *pseudonyms) logger(l *slog.Logger) *slog.Logger {
@@ -190,7 +198,7 @@ type namingHandler struct {
 type userNames struct{ clear, hidden bool }
 
 func (u userNames) and(names *pseudonyms, a slog.Attr) userNames {
-	if nameKeys[a.Key] == "user" {
+	if nameKey(a.Key) == "user" {
 		if name := a.Value.Resolve().String(); name != "" {
 			same := names.name("user", name) == name
 			u.clear, u.hidden = u.clear || same, u.hidden || !same
@@ -207,15 +215,18 @@ func (h *namingHandler) Handle(ctx context.Context, r slog.Record) error {
 		users = users.and(h.names, a)
 		return true
 	})
+	var room [16]slog.Attr
+	named := room[:0]
 	r.Attrs(func(a slog.Attr) bool {
-		out.AddAttrs(h.attr(a, users))
+		named = append(named, h.attr(a, users))
 		return true
 	})
+	out.AddAttrs(named...)
 	return h.Handler.Handle(ctx, out)
 }
 
 func (h *namingHandler) attr(a slog.Attr, users userNames) slog.Attr {
-	switch kind := nameKeys[a.Key]; {
+	switch kind := nameKey(a.Key); {
 	case a.Value.Kind() == slog.KindGroup:
 		var all []slog.Attr
 		for _, b := range a.Value.Group() {

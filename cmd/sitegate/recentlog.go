@@ -48,7 +48,7 @@ func newRecentLog(of slog.Handler) *recentLog {
 func (r *recentLog) Enabled(ctx context.Context, l slog.Level) bool { return r.of.Enabled(ctx, l) }
 
 func (r *recentLog) Handle(_ context.Context, rec slog.Record) error {
-	line := recentLine{rec.Time, rec.Level, cutText(rec.Message), append([]said(nil), r.before...)}
+	line := recentLine{rec.Time, rec.Level, cutText(rec.Message), append(make([]said, 0, len(r.before)+rec.NumAttrs()), r.before...)}
 	rec.Attrs(func(a slog.Attr) bool {
 		line.said = saidBy(line.said, r.group, a)
 		return true
