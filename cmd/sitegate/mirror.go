@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os/user"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -110,15 +109,8 @@ func mirrorAccept(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *by == "" {
-		u, err := user.Current()
-		if err != nil {
-			return usagef("mirror accept: say who accepts it, with --by: the user who asks has no name on this machine (%w)", err)
-		}
-		*by = u.Username
-	}
 	var held api.HeldMirror
-	if err := operator(ctx, c, http.MethodPost, api.PathMirror+"/accept", api.ReleaseRequest{By: *by, Note: *note}, &held); err != nil {
+	if err := operator(ctx, c, http.MethodPost, api.PathMirror+"/accept", api.ReleaseRequest{By: p.asker(*by), Note: *note}, &held); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "Accepted by %s: the site may lose %s.\nIt comes in as soon as the cloud says so again, until %s; see sitegate status.\n",

@@ -90,19 +90,19 @@ func restore(ctx context.Context, p *program, args []string) error {
 func acceptRestore(ctx context.Context, p *program, args []string) error {
 	f := p.flags("restore accept", restoreHelp)
 	p.configFlags(f)
-	by := f.String("by", p.getenv("USER"), "who accepts it, for the audit trail")
+	by := f.String("by", "", "who accepts it (default: the user of this machine who asks)")
 	because := f.String("because", "", "how it was made sure; needed")
 	if err := p.parseNone(f, args); err != nil {
 		return err
 	}
-	if *because == "" || *by == "" {
-		return usagef("restore accept: say --because how it was made sure what is checked out, and --by whom")
+	if *because == "" {
+		return usagef("restore accept: say --because how it was made sure what is checked out")
 	}
 	c, _, err := p.load(f)
 	if err != nil {
 		return err
 	}
-	if err := operator(ctx, c, http.MethodPost, api.PathRestore+"/accept", api.ReleaseRequest{By: *by, Note: *because}, nil); err != nil {
+	if err := operator(ctx, c, http.MethodPost, api.PathRestore+"/accept", api.ReleaseRequest{By: p.asker(*by), Note: *because}, nil); err != nil {
 		return err
 	}
 	fmt.Fprintln(p.stdout, "The checkouts are taken as they are. sitegate status tells whether there is more to wait for.")
