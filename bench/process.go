@@ -77,7 +77,7 @@ func freePorts(n int) ([]int, error) {
 	var ports []int
 	for tries := 0; len(ports) < n; tries++ {
 		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(22000))))
-		if err != nil && tries == 1000 {
+		if err != nil && tries >= 1000 {
 			return nil, fmt.Errorf("looking for a free port: %w", err)
 		}
 		if err == nil {

@@ -255,7 +255,7 @@ var german = book{
 		"reminder/pooled":                 "{person} hat {product} an {days} der letzten 60 aus dem gemeinsamen Bestand benutzt, was kosten kann, während eine Lizenz niemandem zugewiesen ist. Weisen Sie sie zu.",
 		"reminder/never-used":             "Eine Lizenz von {product} ist {person} zugewiesen und wurde hier seit {since} nicht benutzt.",
 		"refusal/session":                 "Geben Sie den Rechner frei oder lassen Sie das Produkt dort schließen.",
-		"refusal/checkout":                "Lassen Sie die Ausleihe auf jenem Rechner zurückgeben; ist er verloren, schreiben Sie sie ab.",
+		"refusal/checkout":                "Lassen Sie die Ausleihe auf jenem Rechner zurückgeben. Ist er verloren, schreiben Sie sie ab, und lassen Sie sie vom Hersteller einchecken; bis dahin bleibt die Lizenz blockiert.",
 		"refusal/over":                    "Es steht nichts mehr im Weg: Der Benutzer kann jetzt starten.",
 		"refusal/cannot-hold":             "Diese Ablehnung kann den Client nicht vom Offline-Arbeiten abhalten: Der Hersteller hat unterschrieben, dass er das darf. Lassen Sie Offline-Nutzung (AllowOfflineUsage) für begrenzte Produkte im Konto verbieten.",
 		"refusal/not-assigned":            "Weisen Sie diesem Benutzer eine Lizenz zu, mit der E-Mail seiner Anmeldung.",

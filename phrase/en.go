@@ -255,7 +255,7 @@ var english = book{
 		"reminder/pooled":                 "{person} has used {product} from the pool on {days} of the last 60, which may cost, while a license of it is assigned to nobody. Assign it to them.",
 		"reminder/never-used":             "A license of {product} is assigned to {person} and has not been used here since {since}.",
 		"refusal/session":                 "Free the machine, or have the user close the product there.",
-		"refusal/checkout":                "Have the checkout returned on that machine; if the machine is lost, write it off.",
+		"refusal/checkout":                "Have the checkout returned on that machine. If the machine is lost, write it off and have the vendor check it in; until then the license stays blocked.",
 		"refusal/over":                    "Nothing is in the way any more: the user can start now.",
 		"refusal/cannot-hold":             "This refusal cannot keep the client from working offline: by what the vendor has signed it may. Have the account forbid offline use (AllowOfflineUsage) for capped products.",
 		"refusal/not-assigned":            "Assign a license to this user, with the e-mail they sign in with.",

@@ -52,7 +52,7 @@ func freePorts(n int) ([]string, error) {
 	var addrs []string
 	for tries := 0; len(addrs) < n; tries++ {
 		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(22000))))
-		if err != nil && tries == 1000 {
+		if err != nil && tries >= 1000 {
 			return nil, fmt.Errorf("looking for a free port: %w", err)
 		}
 		if err == nil {

@@ -267,8 +267,8 @@ func clusterDrain(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(rest) > 1 {
-		return usagef("cluster drain: name one node; see sitegate cluster drain --help")
+	if len(rest) > 1 || len(rest) == 1 && rest[0] == "" { // an empty name, as of a variable that is not set, is not this machine's
+		return usagef("cluster drain: name one node, or none for this machine's; see sitegate cluster drain --help")
 	}
 	c, _, err := p.load(f)
 	if err != nil {

@@ -44,8 +44,8 @@ func refusals(ctx context.Context, p *program, args []string) error {
 			why += " (observed)"
 		}
 		with := ""
-		if x.Open != "" { // a session, or a checkout
-			with = "sitegate release " + x.OpenKind + " " + x.Open
+		if x.Open != "" && x.OpenKind == "session" { // a checkout is to be returned first
+			with = "sitegate release session " + x.Open + " --note WHY"
 		}
 		return []string{stamp(x.At), person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), why, x.Told, x.Remedy, with}
 	})

@@ -121,9 +121,10 @@ func TestTheSiteIsShownOnTheCommandLine(t *testing.T) {
 	wants(t, "no license", tool(64, "licenses", "show"), []string{"say one name"})
 	wants(t, "a user's licenses", tool(0, "users", "show", "u0@acme.example"), []string{"V-0 of Bridge Modeler"})
 	wants(t, "products", tool(0, "licenses", "products"), []string{"3101", "Bridge Modeler", "yes"})
-	wants(t, "refusals", tool(0, "refusals"), []string{"WS-109", "machine-active", "Free the machine", "sitegate release session 01000000-"})
+	wants(t, "refusals", tool(0, "refusals"), []string{"WS-109", "machine-active", "Free the machine", "sitegate release session 01000000-", "--note WHY"})
 	wants(t, "nobody", tool(1, "sessions", "--user", "u0@acme.exampel"), []string{"no user of the account has the address", "did you mean u0@acme.example"})
 	wants(t, "a wrong state", tool(1, "licenses", "--state", "spare"), []string{"the node refused"})
+	wants(t, "no node's name", tool(64, "cluster", "drain", ""), []string{"name one node"})
 	wants(t, "two forms", tool(64, "sessions", "--csv", "--json"), []string{"choose one"})
 	wants(t, "a wrong limit", tool(64, "users", "--limit", "-1"), []string{"--limit -1"})
 

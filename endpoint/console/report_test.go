@@ -66,7 +66,7 @@ func TestDaysThatNoReportIsOf(t *testing.T) {
 	s := full()
 	s.answers[api.PathReport] = api.Problem{Code: api.CodeMalformed, Status: 400, Title: "Malformed", Detail: "from is not before to"}
 	for lang, want := range map[string]string{"en": "There is no report of this time", "fr": "Il n’y a pas de rapport de cette période", "de": "Über diese Zeit gibt es keinen Bericht"} {
-		why := map[string]string{"en": "The first day comes before the last", "fr": "Le premier jour précède le dernier", "de": "Der erste Tag liegt vor dem letzten"}[lang]
+		why := map[string]string{"en": "The first is not after the last", "fr": "Le premier ne suit pas le dernier", "de": "Der erste liegt nicht nach dem letzten"}[lang]
 		w := visitPage(newTestConsole(t, s, admin), "GET", "report?from=2026-12-01&to=2026-11-01", lang, nil)
 		for _, want := range []string{want, why, `value="2026-12-01"`, `value="2026-11-01"`} {
 			if w.Code != 200 || !strings.Contains(w.Body.String(), want) {

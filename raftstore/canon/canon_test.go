@@ -15,6 +15,12 @@ func (x id) MarshalBinary() ([]byte, error) { return x[:], nil }
 
 func (x *id) UnmarshalBinary(b []byte) error { copy(x[:], b); return nil }
 
+// never says that it is zero, whatever it is.
+type never [4]byte
+
+func (never) MarshalBinary() ([]byte, error) { return make([]byte, 4), nil }
+func (never) IsZero() bool                   { return true }
+
 type small uint8
 
 type inner struct {
@@ -142,7 +148,13 @@ func TestOtherTypesAreLeftToTheLibrary(t *testing.T) {
 	type when struct {
 		A time.Time `cbor:"1,keyasint"`
 	}
-	for _, v := range []any{noTag{}, aMap{}, bothOmit{}, float{}, named{}, when{}, 7, "text", (*outer)(nil)} {
+	type raw struct {
+		A cbor.RawMessage `cbor:"1,keyasint"`
+	}
+	type toZeroer struct {
+		A *never `cbor:"1,keyasint,omitzero"`
+	}
+	for _, v := range []any{raw{A: cbor.RawMessage{1}}, toZeroer{A: new(never)}, noTag{}, aMap{}, bothOmit{}, float{}, named{}, when{}, 7, "text", (*outer)(nil)} {
 		if b, ok := c.Append(nil, v); ok || b != nil {
 			t.Errorf("%T was encoded as %x", v, b)
 		}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unsafe"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 // find is the way of a type, or nil.
@@ -15,7 +17,7 @@ func find(t reflect.Type) *way {
 	switch {
 	case isID(t):
 		return idWay(t)
-	case reflect.PointerTo(t).Implements(marshaler) || reflect.PointerTo(t).Implements(zeroer):
+	case saysItself(t):
 		return nil
 	}
 	switch t.Kind() {
@@ -45,14 +47,18 @@ func find(t reflect.Type) *way {
 	return nil
 }
 
-var (
-	marshaler = reflect.TypeFor[encoding.BinaryMarshaler]()
-	zeroer    = reflect.TypeFor[interface{ IsZero() bool }]() // which says itself when omitzero leaves it out
-)
+// saysItself reports whether a type, or a pointer to it, says itself how it is encoded, or
+// when omitzero leaves it out: the library asks it.
+func saysItself(t reflect.Type) bool {
+	if t.Kind() != reflect.Pointer {
+		t = reflect.PointerTo(t)
+	}
+	return t.Implements(reflect.TypeFor[encoding.BinaryMarshaler]()) || t.Implements(reflect.TypeFor[cbor.Marshaler]()) || t.Implements(reflect.TypeFor[interface{ IsZero() bool }]())
+}
 
 // isID reports whether a type is an array of bytes that marshals as these bytes.
 func isID(t reflect.Type) bool {
-	if t.Kind() != reflect.Array || t.Elem().Kind() != reflect.Uint8 || !t.Implements(marshaler) {
+	if t.Kind() != reflect.Array || t.Elem().Kind() != reflect.Uint8 || !t.Implements(reflect.TypeFor[encoding.BinaryMarshaler]()) {
 		return false
 	}
 	p := reflect.New(t)
