@@ -42,7 +42,8 @@ type conn struct {
 	toPing  bool
 	code    int // of a close, with why; 0: none
 	why     string
-	writing bool // a writer lives, or must not any more
+	again   bool // there may be something to write
+	writing bool // somebody writes or is about to, or nobody must any more
 	inbox   [][]byte
 	working bool // somebody deals with the inbox
 	over    bool // the reader has ended: nothing may be started any more
@@ -194,75 +195,99 @@ func (c *conn) wake() {
 	c.start()
 }
 
-// start makes sure that a writer lives. The lock is held, and the reader, which
-// keeps the group open, has not ended.
+// start has what there is written. The lock is held, and the reader, which keeps the
+// group open, has not ended.
 func (c *conn) start() {
-	if !c.writing && !c.over {
-		c.writing = true
+	c.again = true
+	if c.writing || c.over {
+		return
+	}
+	c.writing = true
+	if c.site == nil && c.s.Direct() {
+		c.ss.soon(c)
+	} else { // it looks things up in the state, or may have to wait
 		c.ss.wg.Go(c.write)
 	}
 }
 
-// write is the writer: it lives while there is something to write, and never
-// again after a close or a failure.
+// write is a writer of the connection's own, which may wait for the other side: it lives
+// while there is something to write.
 func (c *conn) write() {
-	for {
-		var site [][]byte
-		var over notice.End
-		if c.site != nil { // without the lock: it looks things up in the state
-			site, over = c.site.take(c)
-		}
-		c.mu.Lock()
-		out, ping, code, why := c.out, c.toPing, c.code, c.why
-		c.out, c.toPing = nil, false
-		notices, end := c.sub.Take()
-		if c.site != nil { // it says those, too
-			notices, end = nil, cmp.Or(end, over)
-			out = append(out, site...)
-		}
-		again := c.site != nil && c.site.isDue() // meanwhile
-		if !again && len(out) == 0 && len(notices) == 0 && !ping && code == 0 && end == notice.Open {
-			c.writing = false
-			c.mu.Unlock()
-			return
-		}
-		if code == 0 && end != notice.Open {
-			code, why = closeOf(end)
-			c.code, c.why = code, why
-		}
-		c.mu.Unlock()
+	var d due
+	for c.next(&d) && c.put(&d) {
+	}
+}
 
-		err := c.send(out, notices)
-		if err == nil && ping && code == 0 {
-			err = c.s.Ping()
+// due is what a connection is to be told next.
+type due struct {
+	frames  [][]byte
+	notices int // of those
+	code    int // of a close, with why; 0: none
+	why     string
+
+	latest wording
+}
+
+// next takes what there is to write. Where there is nothing it reports false, and there
+// is no writer any more.
+func (c *conn) next(d *due) bool {
+	c.mu.Lock()
+	if !c.again {
+		c.writing = false
+		c.mu.Unlock()
+		return false
+	}
+	c.again = false
+	d.frames, d.notices = append(d.frames[:0], c.out...), 0
+	ping := c.toPing
+	d.code, d.why = c.code, c.why
+	c.out, c.toPing = nil, false
+	notices, end := c.sub.Take()
+	c.mu.Unlock()
+	if c.site == nil {
+		c.say(d, notices)
+	} else { // it says those, too
+		site, over := c.site.take(c)
+		d.frames, end = append(d.frames, site...), cmp.Or(end, over)
+	}
+	if d.code == 0 && end != notice.Open {
+		c.mu.Lock()
+		if c.code == 0 {
+			c.code, c.why = closeOf(end)
 		}
-		if err != nil {
-			c.s.Drop() // the reader notices; writing stays set
-			return
-		}
-		if code != 0 {
-			c.s.Shut(code, why)
-			return
+		d.code, d.why = c.code, c.why
+		c.mu.Unlock()
+	}
+	if ping && d.code == 0 {
+		d.frames = append(d.frames, pingFrame)
+	}
+	return true
+}
+
+// say adds notices, but for those that the greeting has told.
+func (c *conn) say(d *due, notices []*notice.Notice) {
+	for _, n := range notices {
+		if c.after.Before(notice.Token{Epoch: n.Epoch, Seq: n.Seq}) {
+			d.frames = append(d.frames, d.latest.of(c, n))
+			d.notices++
 		}
 	}
 }
 
-func (c *conn) send(out [][]byte, notices []*notice.Notice) error {
-	for _, f := range out {
-		if err := c.s.Send(f); err != nil {
-			return err
+// put writes that. It reports false after a close or a failure: then nothing is written
+// ever again.
+func (c *conn) put(d *due) bool {
+	for _, f := range d.frames {
+		if c.s.Send(f) != nil {
+			c.s.Drop() // the reader notices; writing stays set
+			return false
 		}
 	}
-	for _, n := range notices {
-		if at := (notice.Token{Epoch: n.Epoch, Seq: n.Seq}); !c.after.Before(at) {
-			continue // the greeting has told it
-		}
-		if err := c.s.Send(c.ss.frame(n, c.lang, n.Mine(c.machine))); err != nil {
-			return err
-		}
-		c.ss.e.metrics.sent.Inc()
+	c.ss.e.metrics.sent.Add(float64(d.notices))
+	if d.code != 0 {
+		c.s.Shut(d.code, d.why)
 	}
-	return nil
+	return d.code == 0
 }
 
 func closeOf(end notice.End) (code int, why string) {

@@ -462,6 +462,10 @@ func (s *stuckSocket) Wait() error {
 }
 func (s *stuckSocket) Take() ([][]byte, error) { return nil, io.EOF }
 func (s *stuckSocket) Dead() bool              { return false }
+func (s *stuckSocket) Direct() bool            { return false }
+func (s *stuckSocket) SendNow(*pusher, []byte) (func() error, error) {
+	panic("it is not direct")
+}
 func (s *stuckSocket) Send([]byte) error {
 	if !s.first {
 		s.first = true
@@ -470,7 +474,6 @@ func (s *stuckSocket) Send([]byte) error {
 	}
 	return nil
 }
-func (s *stuckSocket) Ping() error { return nil }
 func (s *stuckSocket) Shut(code int, _ string) {
 	s.shut <- code
 	close(s.gone)

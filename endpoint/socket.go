@@ -28,7 +28,7 @@ const (
 )
 
 // socket is what a connection needs of a websocket. Wait, Take and Drain are called
-// by one goroutine at a time; Send and Ping by one at a time; the others by any.
+// by one goroutine at a time; Send and SendNow by one at a time; the others by any.
 type socket interface {
 	// Wait returns once something has come, or will not come any more. It takes a small
 	// stack only, where others may read for hours.
@@ -38,8 +38,12 @@ type socket interface {
 	Take() ([][]byte, error)
 	// Send writes a frame.
 	Send(frame []byte) error
-	// Ping asks for a sign of life.
-	Ping() error
+	// Direct reports whether SendNow may be called.
+	Direct() bool
+	// SendNow writes a frame as far as the other side takes it at once. What it returns
+	// is to be called next, by a goroutine that may wait, and writes the rest; nil: there
+	// is none.
+	SendNow(p *pusher, frame []byte) (rest func() error, err error)
 	// Dead reports whether the other side has been silent for pongIn, or has not taken
 	// in for writeIn what is being written: then it is to be dropped.
 	Dead() bool
@@ -249,7 +253,7 @@ func (s *wsSocket) answerClose(data []byte) error {
 
 func (s *wsSocket) Send(frame []byte) error { return s.write(frame, false) }
 
-func (s *wsSocket) Ping() error { return s.write(framed(opPing, nil), false) }
+var pingFrame = framed(opPing, nil)
 
 // write writes a frame, after which, if it is the last, nothing is written.
 func (s *wsSocket) write(frame []byte, last bool) error {
@@ -260,9 +264,41 @@ func (s *wsSocket) write(frame []byte, last bool) error {
 	}
 	s.closed = last
 	s.since.Store(max(1, s.now()))
-	_, err := s.conn.Write(frame)
-	s.since.Store(0)
+	return s.put(frame)
+}
+
+// put writes, since a time. The lock is held.
+func (s *wsSocket) put(b []byte) error {
+	defer s.since.Store(0)
+	_, err := s.conn.Write(b)
 	return err
+}
+
+// Direct: TLS encrypts for a connection that takes all of it, or breaks.
+func (s *wsSocket) Direct() bool { return s.raw != nil && !s.tls }
+
+func (s *wsSocket) SendNow(p *pusher, frame []byte) (rest func() error, err error) {
+	if !s.writing.TryLock() {
+		return func() error { return s.Send(frame) }, nil
+	}
+	if s.closed {
+		s.writing.Unlock()
+		return nil, errShut
+	}
+	n, err := p.push(s.raw, frame)
+	switch {
+	case err != nil || n == len(frame):
+		s.writing.Unlock()
+		return nil, err
+	case n == 0:
+		s.writing.Unlock()
+		return func() error { return s.Send(frame) }, nil
+	}
+	s.since.Store(max(1, s.now()))
+	return func() error { // nobody writes within a frame: it is under way
+		defer s.writing.Unlock()
+		return s.put(frame[n:])
+	}, nil
 }
 
 func (s *wsSocket) Dead() bool {

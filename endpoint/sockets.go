@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -22,8 +23,9 @@ import (
 // something to come; a fresh one, which may have a larger stack, deals with that. It has
 // no timer of its own: once a second one wheel pings the connections of a slot, and
 // looks for those of all slots that are dead or whose token has expired. What is to be
-// written wakes a writer that lives only while there is something. Neither the log nor
-// another connection ever waits for a slow one.
+// written is written by a few for all, or, where that may have to wait, by a writer that
+// lives only while there is something. Neither the log nor another connection ever waits
+// for a slow one.
 type sockets struct {
 	e        *Endpoint
 	upgrader websocket.Upgrader
@@ -38,6 +40,8 @@ type sockets struct {
 	at     int      // the slot that was pinged last
 	lost   int      // for how many turns there has been no leader
 	nodes  []string // that were told last
+
+	writers writers
 
 	buffers *sync.Pool
 	framing sync.Mutex
@@ -62,6 +66,7 @@ type frameKey struct {
 
 func newSockets(e *Endpoint) *sockets {
 	ss := &sockets{e: e, away: make(chan time.Duration, 1), gone: make(chan struct{}), frames: map[frameKey][]byte{}, buffers: newBuffers()}
+	ss.writers.most = runtime.GOMAXPROCS(0)
 	ss.upgrader = websocket.Upgrader{Subprotocols: []string{api.NoticesProtocol}, HandshakeTimeout: bodyTimeout, CheckOrigin: sameOrigin}
 	for i := range ss.wheel {
 		ss.wheel[i] = map[*conn]struct{}{}

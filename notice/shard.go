@@ -91,6 +91,7 @@ func (s *shard) tell(n *Notice) {
 	var wake []*Subscription
 	if n.User == "" {
 		s.all.add(n)
+		wake = make([]*Subscription, 0, len(s.users))
 		for _, u := range s.users {
 			wake = u.push(n, wake)
 		}
