@@ -34,6 +34,17 @@ type Caller struct {
 	// are zero of an access token.
 	Machine string
 	Proof   license.Proof
+
+	kept *Caller // as auth remembers it, for who lives long: nobody changes that; nil: it does not
+}
+
+// lasting is the caller to be kept for long.
+func (c *Caller) lasting() *Caller {
+	if c.kept != nil {
+		return c.kept
+	}
+	own := *c
+	return &own
 }
 
 // The bounds of a token.
@@ -101,8 +112,8 @@ type auth struct {
 	others    []*auth
 
 	mu     sync.Mutex
-	cached map[[sha256.Size]byte]Caller // verified tokens, by their digest
-	forgot uint64                       // how often they were dropped
+	cached map[[sha256.Size]byte]*Caller // verified tokens, by their digest
+	forgot uint64                        // how often they were dropped
 
 	claim string // is kept of tokens, besides who calls; empty: nothing
 	// view reads the state, and clock is the site's time, for session tokens: machines are
@@ -117,7 +128,7 @@ type auth struct {
 }
 
 func newAuth(issuers []Issuer, dir string, log *slog.Logger, m *metrics) (*auth, error) {
-	a := &auth{issuers: map[string]*issuer{}, cached: map[[sha256.Size]byte]Caller{}, withdrawn: make(chan struct{}, 1)}
+	a := &auth{issuers: map[string]*issuer{}, cached: map[[sha256.Size]byte]*Caller{}, withdrawn: make(chan struct{}, 1)}
 	if len(issuers) > 0 {
 		if dir == "" {
 			return nil, errors.New("endpoint: KeysDir must be set: the issuers' keys are kept there")
@@ -160,18 +171,18 @@ func (a *auth) check(ctx context.Context, token string, before func() error) (Ca
 	digest := sha256.Sum256([]byte(token))
 	now := time.Now()
 	a.mu.Lock()
-	caller, ok := a.cached[digest]
+	known := a.cached[digest]
 	forgot := a.forgot
 	a.mu.Unlock()
-	if ok && a.left(&caller, now) > 0 {
-		return caller, nil
+	if known != nil && a.left(known, now) > 0 {
+		return *known, nil
 	}
 	if err := before(); err != nil {
 		return Caller{}, err
 	}
 	caller, err := a.verify(ctx, token, now)
 	if err == nil && a.left(&caller, now) > 0 {
-		a.keep(digest, caller, now, forgot)
+		a.keep(digest, &caller, now, forgot)
 	}
 	return caller, err
 }
@@ -245,7 +256,7 @@ func (a *auth) verify(ctx context.Context, token string, now time.Time) (Caller,
 
 // keep remembers a verified token, unless a key was withdrawn since its
 // verification began: it may have been that one.
-func (a *auth) keep(digest [sha256.Size]byte, c Caller, now time.Time, forgot uint64) {
+func (a *auth) keep(digest [sha256.Size]byte, c *Caller, now time.Time, forgot uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.forgot != forgot {
@@ -262,13 +273,15 @@ func (a *auth) keep(digest [sha256.Size]byte, c Caller, now time.Time, forgot ui
 			}
 		}
 	}
-	a.cached[digest] = c
+	kept := *c
+	kept.kept = &kept
+	a.cached[digest], c.kept = &kept, &kept
 }
 
 // forOthers checks tokens of the same issuers that are made out to others, too. It is
 // made before any key is read.
 func (a *auth) forOthers(audiences []string) *auth {
-	other := &auth{issuers: a.issuers, audiences: audiences, cached: map[[sha256.Size]byte]Caller{}, withdrawn: make(chan struct{}, 1)}
+	other := &auth{issuers: a.issuers, audiences: audiences, cached: map[[sha256.Size]byte]*Caller{}, withdrawn: make(chan struct{}, 1)}
 	a.others = append(a.others, other)
 	return other
 }

@@ -306,12 +306,12 @@ func TestOnlyPublicSigningKeysAreKept(t *testing.T) {
 }
 
 func TestVerifiedTokensAreBounded(t *testing.T) {
-	a := &auth{cached: map[[32]byte]Caller{}}
+	a := &auth{cached: map[[32]byte]*Caller{}}
 	now := time.Now()
 	var d [32]byte
 	for i := range maxCached + 1000 {
 		d[0], d[1], d[2] = byte(i), byte(i>>8), byte(i>>16)
-		a.keep(d, Caller{Expires: now.Add(time.Hour)}, now, 0)
+		a.keep(d, &Caller{Expires: now.Add(time.Hour)}, now, 0)
 	}
 	if len(a.cached) != maxCached {
 		t.Errorf("%d tokens are kept; want %d", len(a.cached), maxCached)
@@ -345,11 +345,11 @@ func TestWhatWasVerifiedWithAWithdrawnKeyIsNotRemembered(t *testing.T) {
 	digest := sha256.Sum256([]byte("a token"))
 	began := a.forgot
 	a.forget()
-	a.keep(digest, Caller{User: "ada", Expires: now.Add(time.Hour)}, now, began)
+	a.keep(digest, &Caller{User: "ada", Expires: now.Add(time.Hour)}, now, began)
 	if _, ok := a.cached[digest]; ok {
 		t.Error("the token is remembered")
 	}
-	a.keep(digest, Caller{User: "ada", Expires: now.Add(time.Hour)}, now, a.forgot)
+	a.keep(digest, &Caller{User: "ada", Expires: now.Add(time.Hour)}, now, a.forgot)
 	if _, ok := a.cached[digest]; !ok {
 		t.Error("a token verified since is not remembered")
 	}

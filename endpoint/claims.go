@@ -61,6 +61,6 @@ func (c *personClaims) check(issuer string, audiences jwt.Audience, now time.Tim
 func (c *personClaims) caller(is *Issuer, key *keyMark, claimed []string) Caller {
 	says := c.EmailVerified
 	verified := says == true || says == "true" || says == nil && is.EmailsVerified
-	return Caller{User: license.UserID(c.Subject), Email: c.Email, Issuer: c.Issuer, Expires: c.Expiry.Time(), key: key, claimed: claimed,
+	return Caller{User: license.UserID(c.Subject), Email: c.Email, Issuer: is.URL, Expires: c.Expiry.Time(), key: key, claimed: claimed,
 		Unverified: !verified}
 }

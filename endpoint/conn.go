@@ -2,7 +2,9 @@ package endpoint
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"log/slog"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -34,7 +36,6 @@ type conn struct {
 	id      string // of the request that opened it
 	place   string // that it comes from; see keySeen
 	after   notice.Token
-	slot    int       // on the wheel
 	site    *siteFeed // nil: the user's own notices
 
 	mu      sync.Mutex
@@ -47,14 +48,19 @@ type conn struct {
 	inbox   [][]byte
 	working bool // somebody deals with the inbox
 	over    bool // the reader has ended: nothing may be started any more
+
+	slot uint8 // on the wheel
 }
 
 // open greets a client and lets it listen. It returns once the reader is on its
 // way.
 func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.Token, site bool) {
-	c := &conn{ss: ss, s: s, user: who.User, machine: who.Machine, lang: cl.lang, id: cl.id, place: cl.place}
-	caller := cl.caller // a copy: the request, with its buffers, is not to live as long
-	c.caller.Store(&caller)
+	who = apart(who)
+	c := &conn{ss: ss, s: s, user: who.User, machine: who.Machine, lang: cl.lang, place: cl.place}
+	if ss.e.log.Enabled(context.Background(), slog.LevelDebug) { // what nobody is told is not kept
+		c.id = cl.id
+	}
+	c.caller.Store(cl.caller.lasting())
 	c.writing = true // until the greeting is ready
 	who.Wake = c.wake
 	sub, err := ss.e.hub.Subscribe(who, since)
@@ -85,6 +91,14 @@ func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.
 	c.writing = false
 	c.start()
 	c.mu.Unlock()
+}
+
+// apart gives a subscriber names of their own: those of a request keep all of its line.
+func apart(who notice.Subscriber) notice.Subscriber {
+	id, name := len(who.Machine.ID), len(who.Machine.Name)
+	all := who.Machine.ID + who.Machine.Name + who.Instance
+	who.Machine.ID, who.Machine.Name, who.Instance = all[:id], all[id:id+name], all[id+name:]
+	return who
 }
 
 // greet puts hello, and the state where there is a gap, before everything else.

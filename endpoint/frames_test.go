@@ -280,7 +280,7 @@ func upgraded(t testing.TB) (near net.Conn, s *wsSocket) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return near, newSocket(conn.NetConn(), newBuffers())
+	return near, newSocket(conn.NetConn(), newCommon())
 }
 
 // Whatever a client writes: what Take gives is text that fits, and it comes to an end.
@@ -321,7 +321,7 @@ func FuzzFramesInPieces(f *testing.F) {
 			defer near.Close()
 			defer far.Close()
 			go io.Copy(io.Discard, near) // what a ping and a close are answered with
-			s := newSocket(far, newBuffers())
+			s := newSocket(far, newCommon())
 			for rest := bytes.Clone(data); len(rest) > 0 && err == nil; rest = rest[min(step, len(rest)):] {
 				var more [][]byte
 				more, err = s.frames(rest[:min(step, len(rest))])

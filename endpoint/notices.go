@@ -199,5 +199,5 @@ func (ss *sockets) upgrade(w http.ResponseWriter, r *http.Request) (socket, erro
 	if err != nil {
 		return nil, err
 	}
-	return newSocket(conn.NetConn(), ss.buffers), nil // of the library's, only its handshake is needed
+	return newSocket(conn.NetConn(), ss.common), nil // of the library's, only its handshake is needed
 }

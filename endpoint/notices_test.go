@@ -435,7 +435,7 @@ func TestANodeThatGoesDoesNotWaitForWhoDoesNotRead(t *testing.T) {
 	if !r.e.sockets.enter() {
 		t.Fatal("no connections are taken")
 	}
-	r.e.sockets.open(newSocket(node, newBuffers()), notice.Subscriber{User: "ada", Machine: license.Machine{ID: "m-9"}, Instance: "i"},
+	r.e.sockets.open(newSocket(node, newCommon()), notice.Subscriber{User: "ada", Machine: license.Machine{ID: "m-9"}, Instance: "i"},
 		&call{caller: Caller{User: "ada", Expires: time.Now().Add(time.Hour)}}, notice.Token{}, false)
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); r.stop() }()

@@ -74,9 +74,9 @@ type wsSocket struct {
 	conn net.Conn
 	raw  syscall.RawConn // of the connection below, to wait for; nil: it cannot be
 	tls  bool            // it may have read more than was asked for
-	bufs *sync.Pool      // of *readBuffer, for those sockets that read right now
+	of   *common         // what it has in common with the others
 
-	born  time.Time    // what follows is counted from it, in ns, on a clock that never jumps
+	// In ns since of.born, on a clock that never jumps.
 	heard atomic.Int64 // when the last frame ended
 	since atomic.Int64 // when the write that is under way began; 0: there is none
 	shut  atomic.Bool  // a close frame was sent, or is about to be
@@ -100,10 +100,19 @@ const (
 
 type readBuffer [2048]byte
 
-func newBuffers() *sync.Pool { return &sync.Pool{New: func() any { return new(readBuffer) }} }
+// common is what the sockets of a node have in common.
+type common struct {
+	bufs sync.Pool // of *readBuffer, for those that read right now
+	born time.Time // before all of them
+}
 
-func newSocket(conn net.Conn, bufs *sync.Pool) *wsSocket {
-	s := &wsSocket{conn: conn, bufs: bufs, born: time.Now()}
+func newCommon() *common {
+	return &common{bufs: sync.Pool{New: func() any { return new(readBuffer) }}, born: time.Now()}
+}
+
+func newSocket(conn net.Conn, of *common) *wsSocket {
+	s := &wsSocket{conn: conn, of: of}
+	s.heard.Store(s.now())
 	if t, ok := conn.(*tls.Conn); ok {
 		s.tls, conn = true, t.NetConn()
 	}
@@ -115,7 +124,7 @@ func newSocket(conn net.Conn, bufs *sync.Pool) *wsSocket {
 	return s
 }
 
-func (s *wsSocket) now() int64 { return int64(time.Since(s.born)) }
+func (s *wsSocket) now() int64 { return int64(time.Since(s.of.born)) }
 
 func (s *wsSocket) Wait() error {
 	if s.raw == nil {
@@ -135,8 +144,8 @@ func readable(fd uintptr) bool {
 }
 
 func (s *wsSocket) Take() (texts [][]byte, err error) {
-	buf := s.bufs.Get().(*readBuffer)
-	defer s.bufs.Put(buf)
+	buf := s.of.bufs.Get().(*readBuffer)
+	defer s.of.bufs.Put(buf)
 	for early := false; ; early = true {
 		if early { // only what TLS has taken off the wire already
 			s.conn.SetReadDeadline(time.Unix(1, 0))

@@ -43,7 +43,7 @@ type sockets struct {
 
 	writers writers
 
-	buffers *sync.Pool
+	common  *common
 	framing sync.Mutex
 	frames  map[frameKey][]byte // of notices; framing's
 	written []frameKey          // of frames, oldest first; framing's
@@ -65,7 +65,7 @@ type frameKey struct {
 }
 
 func newSockets(e *Endpoint) *sockets {
-	ss := &sockets{e: e, away: make(chan time.Duration, 1), gone: make(chan struct{}), frames: map[frameKey][]byte{}, buffers: newBuffers()}
+	ss := &sockets{e: e, away: make(chan time.Duration, 1), gone: make(chan struct{}), frames: map[frameKey][]byte{}, common: newCommon()}
 	ss.writers.most = runtime.GOMAXPROCS(0)
 	ss.upgrader = websocket.Upgrader{Subprotocols: []string{api.NoticesProtocol}, HandshakeTimeout: bodyTimeout, CheckOrigin: sameOrigin}
 	for i := range ss.wheel {
@@ -107,7 +107,7 @@ func (ss *sockets) leave() { ss.wg.Done() }
 func (ss *sockets) join(c *conn) (going bool) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	c.slot = (ss.at + slots/2 + rand.IntN(slots/2)) % slots
+	c.slot = uint8((ss.at + slots/2 + rand.IntN(slots/2)) % slots)
 	ss.wheel[c.slot][c] = struct{}{}
 	return ss.closed
 }

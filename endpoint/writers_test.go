@@ -41,7 +41,7 @@ func socketEnds(t *testing.T, deaf bool) (*wsSocket, net.Conn) {
 	if err := near.(*net.TCPConn).SetWriteBuffer(4096); err != nil {
 		t.Fatal(err)
 	}
-	return newSocket(near, newBuffers()), far
+	return newSocket(near, newCommon()), far
 }
 
 // What a client does not take at once follows whole, and nothing comes within it.
