@@ -24,14 +24,21 @@ type listeners struct {
 	heard     atomic.Pointer[load.Times] // of notices to single users; nil: not counted
 	overtaken atomic.Uint64              // notices that were told to a user who had not read the last
 	ended     atomic.Uint64              // connections that were followed, and have ended
+	waited    atomic.Pointer[hearing]
 	readers   sync.WaitGroup
+}
+
+// hearing is a notice that so many are still to hear.
+type hearing struct {
+	left atomic.Int64
+	done chan struct{} // closed by the last
 }
 
 // listening is one of them.
 type listening struct {
 	l    *desk.Listener
-	told atomic.Int64 // when something was said to it, Unix nanoseconds; 0: nothing it has not read
-	got  chan struct{}
+	told atomic.Int64  // when something was said to it, Unix nanoseconds; 0: nothing it has not read
+	got  atomic.Uint64 // notices to everybody that it has heard
 }
 
 func newListeners(users []desk.User) *listeners {
@@ -40,8 +47,7 @@ func newListeners(users []desk.User) *listeners {
 		name := fmt.Sprintf("WS-%d", i)
 		// One address may not take half of a node's connections.
 		from := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%100))}
-		c.all = append(c.all, &listening{got: make(chan struct{}, 64),
-			l: &desk.Listener{User: u, Machine: desk.Machine{ID: "m-" + name, Name: name}, Instance: desk.NewID(), From: from}})
+		c.all = append(c.all, &listening{l: &desk.Listener{User: u, Machine: desk.Machine{ID: "m-" + name, Name: name}, Instance: desk.NewID(), From: from}})
 	}
 	return c
 }
@@ -107,35 +113,46 @@ func (c *listeners) follow(x *listening) {
 				c.overtaken.Add(1)
 				continue
 			}
-			select {
-			case x.got <- struct{}{}:
-			default:
+			x.got.Add(1)
+			if h := c.waited.Load(); h != nil && h.left.Add(-1) == 0 {
+				close(h.done)
 			}
 		}
 	})
 }
 
 // fanOut tells everybody something, so many times, and returns how long it took until
-// the last of the readers had it.
-func (c *listeners) fanOut(ctx context.Context, h *hubSite, rounds, size int, readers []*listening) (*load.Times, error) {
+// the last of the readers had it. Each must have it once.
+func (c *listeners) fanOut(ctx context.Context, hub *hubSite, rounds, size int, readers []*listening) (*load.Times, error) {
 	var times load.Times
-	for range rounds {
+	before := make([]uint64, len(readers))
+	for i, x := range readers {
+		before[i] = x.got.Load()
+	}
+	defer c.waited.Store(nil)
+	for round := range rounds {
+		h := &hearing{done: make(chan struct{})}
+		h.left.Store(int64(len(readers)))
+		c.waited.Store(h)
 		began := time.Now()
-		if err := h.publish(ctx, "", size); err != nil {
+		if err := hub.publish(ctx, "", size); err != nil {
 			return nil, err
 		}
 		late := time.NewTimer(callPatience)
-		for _, x := range readers {
-			select {
-			case <-x.got:
-			case <-late.C:
-				return nil, errors.New("a notice did not come within 20 s")
-			case <-ctx.Done():
-				return nil, interrupted(ctx)
-			}
+		select {
+		case <-h.done:
+		case <-late.C:
+			return nil, errors.New("a notice did not come within 20 s")
+		case <-ctx.Done():
+			return nil, interrupted(ctx)
 		}
 		times.Add(time.Since(began))
 		late.Stop()
+		for i, x := range readers {
+			if got := x.got.Load() - before[i]; got != uint64(round)+1 {
+				return nil, fmt.Errorf("of %d notices client %d has heard %d", round+1, i, got)
+			}
+		}
 	}
 	return &times, nil
 }

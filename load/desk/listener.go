@@ -29,6 +29,7 @@ type Listener struct {
 	Hello api.Hello // of the last greeting
 	since string
 	conn  *websocket.Conn
+	timed bool // it waits no longer than to some time
 }
 
 // Dial connects to a node and reads the greeting, and the state that may follow it.
@@ -83,6 +84,7 @@ func (l *Listener) Next(within time.Duration) (f api.Frame, err error) {
 	if within > 0 {
 		end = time.Now().Add(within)
 	}
+	l.timed = within > 0
 	if err := l.conn.SetReadDeadline(end); err != nil {
 		return f, err
 	}
@@ -98,8 +100,11 @@ func (l *Listener) Next(within time.Duration) (f api.Frame, err error) {
 // Heard waits for the next frame and reports whether it is a notice, without reading
 // what it says: that costs more than to hear it.
 func (l *Listener) Heard() (bool, error) {
-	if err := l.conn.SetReadDeadline(time.Time{}); err != nil {
-		return false, err
+	if l.timed {
+		if err := l.conn.SetReadDeadline(time.Time{}); err != nil {
+			return false, err
+		}
+		l.timed = false
 	}
 	_, r, err := l.conn.NextReader()
 	if err != nil {
