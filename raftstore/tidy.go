@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -34,7 +35,7 @@ func (s *Store) tidying() {
 			s.log.Warn("the log could not be cut to the entries of a day", "err", err)
 		}
 		if now := s.cfg.mono(); merged == 0 || now-merged >= tidyAge {
-			if done, err := s.disk.merge(); err != nil {
+			if done, err := s.mergeTables(); err != nil {
 				s.log.Warn("what was deleted may be on disk for longer: its tables could not be merged", "err", err)
 			} else if done {
 				merged = now
@@ -113,18 +114,47 @@ func (l *logStore) olderThan(at time.Time) (old, last uint64, err error) {
 	return old, last, nil
 }
 
+// mergeTables merges the database's tables if events were deleted since that was done last.
+// It fails where the disk may not have the room that this takes for a while.
+func (s *Store) mergeTables() (done bool, err error) {
+	if s.ctx.Err() != nil {
+		return false, nil
+	}
+	return s.disk.merge(s.roomBeside)
+}
+
+// roomBeside fails where so many bytes more, written for a while, would leave the disk low.
+func (s *Store) roomBeside(bytes uint64) error {
+	at := s.Disk()
+	_, low, _ := marks(at.Total)
+	if at.Total > 0 && (at.State == DiskLow || at.Free < low+bytes) {
+		return fmt.Errorf("it may take %d MB more for a while, and of the disk %d MB are free, of which %d are to stay so", bytes>>20, at.Free>>20, low>>20)
+	}
+	return s.space.room()
+}
+
 // merge merges Badger's tables if events were deleted since that was done last, or may have
-// been before the start: what was deleted is not in them then. What is not in a table yet, at most a memtable of 64 MiB, is
-// left as it is until that is full, or the store is opened anew.
-func (d *disk) merge() (done bool, err error) {
+// been before the start: what was deleted is not in them then. What is not in a table yet,
+// at most a memtable of 64 MiB, is left as it is until that is full, or the store is opened
+// anew. beside fails where the disk has no room for so many bytes beside what is there: each
+// table is there until what was merged of it is written.
+func (d *disk) merge(beside func(bytes uint64) error) (done bool, err error) {
 	d.merging.Lock() // it may take long: only who closes the database waits
 	defer d.merging.Unlock()
 	d.mu.RLock()
 	db := d.db
 	d.mu.RUnlock()
-	if db == nil || !d.cut.Swap(false) {
+	if db == nil || !d.cut.Load() {
 		return false, nil
 	}
+	var bytes uint64
+	for _, level := range db.Levels() {
+		bytes += uint64(level.Size)
+	}
+	if err := beside(bytes); err != nil {
+		return false, err
+	}
+	d.cut.Store(false)
 	if err := db.Flatten(1); err != nil {
 		d.cut.Store(true)
 		return false, err

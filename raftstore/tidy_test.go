@@ -128,13 +128,13 @@ func TestWhatIsForgottenIsInNoFile(t *testing.T) {
 	if len(holding(t, dir, tellTale)) == 0 {
 		t.Fatal("the name is gone already: this test cannot tell whether merging does it")
 	}
-	if done, err := s.disk.merge(); err != nil || !done {
+	if done, err := s.mergeTables(); err != nil || !done {
 		t.Fatalf("merged: %t, %v", done, err)
 	}
 	if files := holding(t, dir, tellTale); len(files) > 0 {
 		t.Errorf("the name is still in %v", files)
 	}
-	if done, err := s.disk.merge(); err != nil || done {
+	if done, err := s.mergeTables(); err != nil || done {
 		t.Errorf("merged again, without a reason: %t, %v", done, err)
 	}
 	peaks, until, err := s.Peaks(limited(t), 0, keep.Until, "", 10)
@@ -186,6 +186,42 @@ func TestTheLogIsCutByAge(t *testing.T) {
 	if got := hashOf(t, single(t, dir)); got != want {
 		t.Errorf("after a restart the state is %s, want %s", got, want)
 	}
+}
+
+// Merging writes tables anew before it removes the old ones: where the disk has no room for
+// that, what is written to what is mapped into memory would end the process.
+func TestNothingIsMergedWhereTheDiskHasNoRoom(t *testing.T) {
+	disk, dir := &pretended{total: 1 << 30}, t.TempDir() // low below 51.2 MB, full below 20.5
+	s := single(t, dir, func(c *Config) { c.statfs, c.SpaceEvery = disk.stat, time.Hour })
+	do(t, s, fill(3))
+	turns(t, s, 0, 3)
+	look := func(free uint64) {
+		t.Helper()
+		disk.set(dir, free)
+		if _, err := s.space.look(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(why string) {
+		t.Helper()
+		if done, err := s.mergeTables(); done || err == nil || !s.disk.cut.Load() {
+			t.Errorf("%s: merged: %t, %v; to be merged later: %t", why, done, err, s.disk.cut.Load())
+		}
+	}
+	look(40 << 20)
+	refused("it is low")
+	look(70 << 20)
+	if err := s.roomBeside(30 << 20); err == nil {
+		t.Error("30 MB may be written beside where that leaves 40")
+	}
+	if done, err := s.mergeTables(); !done || err != nil || s.disk.cut.Load() {
+		t.Errorf("with room: merged: %t, %v", done, err)
+	}
+	s.disk.cut.Store(true)
+	disk.set(dir, 10<<20) // and it was not looked at since
+	refused("it has become full")
+	disk.set(dir, 100<<20)
+	s.space.full.Store(false)
 }
 
 // Each node cuts its own log, the leader under those that follow too: who was away meanwhile
