@@ -37,8 +37,9 @@ type disk struct {
 	writing sync.Mutex // held by who writes to the database, or takes another one
 	notes   notebook
 
-	merging sync.Mutex  // held by who merges the database's tables, or closes it; before mu
-	cut     atomic.Bool // events may have been deleted since the tables were merged
+	merging sync.Mutex    // held by who merges the database's tables, or closes it; before mu
+	cut     atomic.Uint64 // events that were deleted since the tables were merged; at a start some may have been
+	many    chan struct{} // of one: these are many
 
 	forgotten atomic.Uint64 // events up to this one are shown to nobody, deleted or not
 
@@ -76,8 +77,8 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 	if err := makeDir(dir); err != nil {
 		return nil, loaded{}, err
 	}
-	d := &disk{dir: dir, dbs: dbs, codec: c, log: log}
-	d.cut.Store(true)
+	d := &disk{dir: dir, dbs: dbs, codec: c, log: log, many: make(chan struct{}, 1)}
+	d.cut.Store(1)
 	name, err := d.current()
 	if err != nil {
 		return nil, loaded{}, err

@@ -88,7 +88,13 @@ func (d *disk) forgot(keys [][]byte) {
 		switch key[0] {
 		case tableJournal:
 			d.keep.journal = key
-			d.cut.Store(true)
+			_, n, _ := parseJournalKey(key) // old has read it
+			if cut := d.cut.Add(n); d.keep.events > 0 && cut > d.keep.events/mergeShare {
+				select {
+				case d.many <- struct{}{}:
+				default:
+				}
+			}
 		case tableEnded:
 			d.keep.ended = key
 		case tableRecord:

@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +77,28 @@ func TestTheJournalIsKeptToItsLength(t *testing.T) {
 			t.Fatalf("event %d follows on %d", e.Seq, events[0].Seq+uint64(i)-1)
 		}
 	}
+}
+
+// Where many events were deleted the tables are merged at once: what is deleted would stay
+// in them for long.
+func TestManyDeletedEventsHaveTheTablesMerged(t *testing.T) {
+	const keep = 80
+	s := single(t, t.TempDir(), func(c *Config) { c.JournalEvents, c.fewEvents = keep, 10 })
+	do(t, s, fill(3))
+	turns(t, s, 0, keep)
+	var head license.Head
+	s.View(func(st *license.State) { head = st.Head() })
+	do(t, s, license.UsageSent{Through: head.Seq, Records: keep})
+	turns(t, s, keep, keep+2)
+	if first, _, err := parseJournalKey(keysOf(t, s, tableJournal)[0]); err != nil || first <= 1+2*keep/mergeShare {
+		t.Fatalf("the journal begins before event %d still, %v: this test cannot tell", first, err)
+	}
+	eventually(t, func() error {
+		if cut := s.disk.cut.Load(); cut > keep/mergeShare {
+			return fmt.Errorf("%d events were deleted since the tables were merged", cut)
+		}
+		return nil
+	})
 }
 
 // Ids that have ended are gone from disk when the state has forgotten them, and are

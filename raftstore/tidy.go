@@ -13,12 +13,15 @@ import (
 // are in. On a site where little happens that could take months, so each node sees to it
 // once a day: once there are entries of the log that are older than two days all that are
 // older than one go, with the segments that hold nothing else; and the tables are merged
-// after events were deleted.
+// after events were deleted. Where much happens that is done sooner: Badger by itself would
+// let the tables grow far beyond what is in them.
 
-// tidyEvery is how often that is looked at, tidyAge what is a day.
 const (
-	tidyEvery = time.Hour
-	tidyAge   = 24 * time.Hour
+	tidyEvery = time.Hour      // how often that is looked at
+	tidyAge   = 24 * time.Hour // what is a day
+	// mergeShare: once more than one in so many of the events that are kept were deleted, the
+	// tables are merged.
+	mergeShare = 8
 )
 
 func (s *Store) tidying() {
@@ -26,15 +29,18 @@ func (s *Store) tidying() {
 	defer tick.Stop()
 	var merged time.Duration
 	for {
+		var many bool
 		select {
 		case <-tick.C:
+			if err := s.tidyLog(); err != nil {
+				s.log.Warn("the log could not be cut to the entries of a day", "err", err)
+			}
+		case <-s.disk.many:
+			many = true
 		case <-s.ctx.Done():
 			return
 		}
-		if err := s.tidyLog(); err != nil {
-			s.log.Warn("the log could not be cut to the entries of a day", "err", err)
-		}
-		if now := s.cfg.mono(); merged == 0 || now-merged >= tidyAge {
+		if now := s.cfg.mono(); many || merged == 0 || now-merged >= tidyAge {
 			if done, err := s.mergeTables(); err != nil {
 				s.log.Warn("what was deleted may be on disk for longer: its tables could not be merged", "err", err)
 			} else if done {
@@ -144,7 +150,8 @@ func (d *disk) merge(beside func(bytes uint64) error) (done bool, err error) {
 	d.mu.RLock()
 	db := d.db
 	d.mu.RUnlock()
-	if db == nil || !d.cut.Load() {
+	cut := d.cut.Load()
+	if db == nil || cut == 0 {
 		return false, nil
 	}
 	var bytes uint64
@@ -154,10 +161,9 @@ func (d *disk) merge(beside func(bytes uint64) error) (done bool, err error) {
 	if err := beside(bytes); err != nil {
 		return false, err
 	}
-	d.cut.Store(false)
 	if err := db.Flatten(1); err != nil {
-		d.cut.Store(true)
 		return false, err
 	}
+	d.cut.Add(-cut) // what was deleted meanwhile may be in it still
 	return true, nil
 }
