@@ -40,7 +40,7 @@ func (s *Store) tidying() {
 		case <-s.ctx.Done():
 			return
 		}
-		if now := s.cfg.mono(); many || merged == 0 || now-merged >= tidyAge {
+		if now := s.cfg.mono(); many || merged == 0 || now-merged >= tidyAge-tidyEvery/2 { // a tick may be a little early
 			if done, err := s.mergeTables(); err != nil {
 				s.log.Warn("what was deleted may be on disk for longer: its tables could not be merged", "err", err)
 			} else if done {
