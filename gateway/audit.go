@@ -12,27 +12,43 @@ import (
 // where they were forgotten and not lost.
 func (g *Gateway) Audit(ctx context.Context) (license.Audit, error) {
 	var books license.Books
-	var sums license.AuditSums
-	g.log.View(func(s *license.State) { books, sums = license.BooksOf(s), s.Head().Forgotten.Sums })
-	c, err := g.auditUntil(ctx, sums, books.Seq)
+	var c *license.AuditCount
+	err := g.unforgotten(func() (err error) {
+		var sums license.AuditSums
+		g.log.View(func(s *license.State) { books, sums = license.BooksOf(s), s.Head().Forgotten.Sums })
+		c, err = g.auditUntil(ctx, sums, books.Seq)
+		return err
+	})
 	if err != nil {
 		return license.Audit{}, err
 	}
 	return c.Result(books), nil
 }
 
+// unforgotten calls f, which reads the journal, and calls it again where the site has
+// forgotten events meanwhile: f may have missed them.
+func (g *Gateway) unforgotten(f func() error) error {
+	for {
+		through := g.head().Forgotten.Sums.Through
+		if err := f(); g.head().Forgotten.Sums.Through == through {
+			return err
+		}
+	}
+}
+
 // auditUntil looks at the events up to one, behind those of the sums or, where some are
 // missing after these, from the first that there is.
 func (g *Gateway) auditUntil(ctx context.Context, sums license.AuditSums, end uint64) (*license.AuditCount, error) {
-	first, err := g.journalAfter(ctx, 0, end)
-	if err != nil {
-		return nil, err
-	}
-	after, c := sums.Through, license.ResumeAudit(sums)
-	if first > after {
-		after, c = first, license.NewAudit(first)
-	}
-	return c, g.eachEvent(ctx, after, end, func(e license.Event) bool { c.Add(e); return true })
+	c, begun := license.ResumeAudit(sums), false
+	err := g.eachEvent(ctx, sums.Through, end, func(e license.Event) bool {
+		if !begun && e.Seq > sums.Through+1 {
+			c = license.NewAudit(e.Seq - 1)
+		}
+		begun = true
+		c.Add(e)
+		return true
+	})
+	return c, err
 }
 
 // journalAfter is the event after which the journal begins.

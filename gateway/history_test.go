@@ -112,6 +112,51 @@ func TestPeaksAndAuditOutliveTheEvents(t *testing.T) {
 	})
 }
 
+// Who reads while the site forgets finds what there was, or what is left; never that something
+// is missing.
+func TestWhatIsForgottenMeanwhileIsNotMissed(t *testing.T) {
+	for n := 1; n <= 3; n++ { // within which call to read the journal
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, ctx := alone(t, "road", "view"), context.Background()
+				s.history = 5 * 24 * time.Hour
+				days(t, s, 0, 12)
+				if err := s.keepPeaks(ctx); err != nil {
+					t.Fatal(err)
+				}
+				begin, now := at(0, 0), s.Now()
+				audit, err := s.Audit(ctx)
+				if err != nil || !audit.Clean() || audit.Ended != 12+4 {
+					t.Fatalf("the audit before: %+v, %v", audit, err)
+				}
+				peaks := allPeaks(t, s, begin, now, "")
+				forget := func(calls int) {
+					s.log.reading = func() {
+						if calls--; calls > 0 {
+							return
+						}
+						s.log.reading = nil
+						through := s.head().Forgotten.Sums.Through
+						if _, err := s.forget(ctx); err != nil || s.head().Forgotten.Sums.Through == through {
+							t.Errorf("nothing was forgotten meanwhile: this test cannot tell (%v)", err)
+						}
+						s.log.forgetful()
+					}
+				}
+				forget(1) // it reads once
+				if again, err := s.Audit(ctx); err != nil || !reflect.DeepEqual(again, audit) {
+					t.Errorf("the audit is %+v, %v; want %+v", again, err, audit)
+				}
+				s.history = 3 * 24 * time.Hour
+				forget(n)
+				if again := allPeaks(t, s, begin, now, ""); !reflect.DeepEqual(again, peaks) || s.log.reading != nil {
+					t.Errorf("peaks are\n%v\nwant\n%v", again, peaks)
+				}
+			})
+		})
+	}
+}
+
 // Usage that the cloud does not have, and whatever came after it, is kept however old it is;
 // so is all where nothing is said of how long.
 func TestWhatTheCloudLacksIsNotForgotten(t *testing.T) {

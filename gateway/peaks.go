@@ -24,15 +24,19 @@ var ErrTooMuch = errors.New("there are more machines to count than this node has
 // Days of which this node's journal does not have everything any more are those that were
 // kept in time, whole days, whenever on the first and the last of them from and until are.
 // The others are counted anew. A node that does not hear of the others tells what it knows.
-func (g *Gateway) Peaks(ctx context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error) {
-	whole, err := g.wholeDays(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	if whole = min(whole, g.head().PeaksUntil); from >= whole || from >= until {
-		return g.countPeaks(ctx, from, until, product)
-	}
-	peaks, reached, err := g.log.Peaks(ctx, dayOf(from), min(until, whole), product, maxPeaks)
+func (g *Gateway) Peaks(ctx context.Context, from, until license.Time, product license.ProductID) (peaks []license.Peak, reached license.Time, err error) {
+	err = g.unforgotten(func() error {
+		whole, err := g.wholeDays(ctx)
+		if err != nil {
+			return err
+		}
+		if whole = min(whole, g.head().PeaksUntil); from >= whole || from >= until {
+			peaks, reached, err = g.countPeaks(ctx, from, until, product)
+		} else {
+			peaks, reached, err = g.log.Peaks(ctx, dayOf(from), min(until, whole), product, maxPeaks)
+		}
+		return err
+	})
 	return peaks, reached, err
 }
 

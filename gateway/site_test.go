@@ -30,6 +30,7 @@ type soloLog struct {
 	lose    func(license.Command) bool // whether a command is not applied, and that not known
 	asked   []license.Command          // all that were applied or denied
 	observe func([]license.Event)
+	reading func() // before events are read
 }
 
 func newSoloLog() *soloLog {
@@ -124,6 +125,9 @@ func (l *soloLog) Renew(_ context.Context, r []license.Renewal) ([]license.Lease
 func (l *soloLog) Forward(context.Context, []byte) ([]byte, error) { return nil, ErrNoLeader }
 
 func (l *soloLog) Journal(_ context.Context, after uint64, limit int) ([]license.Event, error) {
+	if l.reading != nil {
+		l.reading()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var events []license.Event
