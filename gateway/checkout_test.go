@@ -90,6 +90,52 @@ func TestWrittenOffCheckoutIsFreeWhenTheCloudHasItNoMore(t *testing.T) {
 	})
 }
 
+// A checkout of the vendor's that was written off before the cloud was told of it is not taken
+// for checked in: its machine has the file, and runs on it.
+func TestAnImportedCheckoutIsInTheBooksBeforeItIsCheckedIn(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		ctx := context.Background()
+		s.books.set(func() { s.books.down = true })
+		s.wait(time.Minute)
+		c := license.CheckOut{ID: license.ID{1}, User: "ada", Product: "road", Machine: ws101, Until: s.Now().Add(48 * time.Hour), By: "ida", Imported: true}
+		if a, err := s.ImportCheckout(ctx, c); err != nil || a.Outcome.Denial != nil {
+			t.Fatalf("imported: got %+v, %v", a.Outcome, err)
+		}
+		if a, err := s.WriteOff(ctx, license.WriteOff{Checkout: c.ID, By: "ida", Note: "overboard"}); err != nil || a.Outcome.Denial != nil {
+			t.Fatalf("written off: got %+v, %v", a.Outcome, err)
+		}
+		s.books.set(func() { s.books.down = false })
+		s.wait(2 * renewEvery)
+		wantDenied(t, s.start(t, 2, ws202), license.MachineActive)
+		if h, held := s.books.holds[c.ID]; !held || !h.WrittenOff {
+			t.Fatalf("the cloud has %+v, want the checkout, and by now that it was written off", s.books.holds)
+		}
+		s.books.set(func() { delete(s.books.holds, c.ID) })
+		s.wait(renewEvery)
+		wantGranted(t, s.start(t, 3, ws202), false)
+	})
+}
+
+// Nor while the cloud does not agree to it, and so does not have it.
+func TestAnImportedCheckoutThatTheCloudRefusesIsNotCheckedIn(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		ctx := context.Background()
+		s.books.set(func() { s.books.gone = map[license.LicenseID]bool{"L1": true} })
+		c := license.CheckOut{ID: license.ID{1}, User: "ada", Product: "road", Machine: ws101, Until: s.Now().Add(48 * time.Hour), By: "ida", Imported: true}
+		if a, err := s.ImportCheckout(ctx, c); err != nil || a.Outcome.Denial != nil {
+			t.Fatalf("imported: got %+v, %v", a.Outcome, err)
+		}
+		s.wait(2 * renewEvery)
+		if a, err := s.WriteOff(ctx, license.WriteOff{Checkout: c.ID, By: "ida", Note: "overboard"}); err != nil || a.Outcome.Denial != nil {
+			t.Fatalf("written off: got %+v, %v", a.Outcome, err)
+		}
+		s.wait(2 * renewEvery)
+		if n := s.facts(func(f license.Fact) bool { _, ok := f.(license.CheckedIn); return ok }); n != 0 {
+			t.Error("what the cloud never had was checked in")
+		}
+	})
+}
+
 // What the cloud does not have for another reason is not checked in.
 func TestOnlyWhatIsWrittenOffIsCheckedIn(t *testing.T) {
 	story(t, func(t *testing.T, s *site) {

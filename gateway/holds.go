@@ -284,7 +284,7 @@ func (h *holds) renew(ctx context.Context) bool {
 	return true
 }
 
-// reconcile confirms what the cloud agrees to and puts on notice what it does
+// reconcile notes what the cloud agrees to and puts on notice what it does
 // not.
 func (h *holds) reconcile(ctx context.Context, list []license.CloudHold, conflicts []license.HoldConflict) {
 	inConflict := map[license.ID]license.HoldConflict{}
@@ -296,6 +296,8 @@ func (h *holds) reconcile(ctx context.Context, list []license.CloudHold, conflic
 	for _, hold := range list {
 		conflict, bad := inConflict[hold.Ref]
 		switch {
+		case hold.Kind == license.HoldCheckout && hold.Unbooked && !bad:
+			commands = append(commands, license.Book{Checkout: hold.Ref})
 		case hold.Kind != license.HoldSession:
 		case !bad && hold.Provisional:
 			commands = append(commands, license.Confirm{Session: hold.Ref})

@@ -28,6 +28,9 @@ type Checkout struct {
 	// Relayed: the vendor has made it and signed its file, for its own client, which meters
 	// itself.
 	Relayed bool `cbor:"229,keyasint,omitempty"`
+	// Unbooked: it was imported, and the cloud has not taken it into its books yet. That it is
+	// missing there is no check-in.
+	Unbooked bool `cbor:"491,keyasint,omitempty"`
 	// Flagged is when IT was told that the right to it is gone. Zero: it is not.
 	Flagged Time `cbor:"40,keyasint,omitempty"`
 	// Proof is the key that its machine has shown for it; zero: none. See holder.
@@ -206,7 +209,7 @@ func (c CheckOut) do(s *State, at Time) Outcome {
 	}
 	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: machine,
 		Version: c.Version, Since: at, Until: until, Token: s.head.Seq + 1, By: c.By, Note: c.Note,
-		Remind: nextReminder(until, at), Country: s.User(c.User).Country, Relayed: c.Imported, Proof: proof}
+		Remind: nextReminder(until, at), Country: s.User(c.User).Country, Relayed: c.Imported, Unbooked: c.Imported, Proof: proof}
 	a.Checkouts = append(a.Checkouts, x)
 	s.ids[x.ID] = use{of: s.person(c.User)}
 	s.planCheckout(&x)

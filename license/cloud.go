@@ -26,7 +26,8 @@ type CloudHold struct {
 	Feature     string // of a session: the feature level it was started with
 	Until       Time   // of a checkout; zero for sessions
 	Provisional bool   // of a session the site granted alone
-	WrittenOff  bool   // of a checkout that waits for the cloud to confirm its check-in
+	Unbooked    bool   // of a checkout that was imported, and is not in the cloud's books yet
+	WrittenOff  bool   // of a checkout in them that waits for the cloud to confirm its check-in
 }
 
 // HoldKey is what a session or checkout keeps from other machines by the default
@@ -64,7 +65,7 @@ func (a *Active) cloudHolds() []CloudHold {
 		x := &a.Checkouts[i]
 		holds = append(holds, CloudHold{Key: HoldKey(HoldCheckout, x.User, x.License), Kind: HoldCheckout, Ref: x.ID,
 			User: x.User, Product: x.Product, License: x.License, Machine: x.Machine, Until: x.Until,
-			WrittenOff: x.WrittenOff != nil})
+			Unbooked: x.Unbooked, WrittenOff: x.WrittenOff != nil && !x.Unbooked})
 	}
 	return holds
 }

@@ -169,7 +169,7 @@ func (s *script) command(state *State) Command {
 		return s.admin(state)
 	case 37:
 		if s.pick(3) == 0 {
-			return CheckInConfirmed{Checkout: s.checkedOut(state)}
+			return oneOf[Command](s, CheckInConfirmed{Checkout: s.checkedOut(state)}, Book{Checkout: s.checkedOut(state)})
 		}
 		return WriteOff{Checkout: s.checkedOut(state), By: oneOf(s, "ida", "ida", ""), Note: "lost"}
 	case 38, 39:

@@ -17,7 +17,7 @@ type Entry struct {
 // NoteCloud, Learn, NoteRevoked, BindKey, SeeKey, BarKey, ForgetKey, GiveCredential, UseCredential,
 // EndCredential, SetLocalAccount, RemoveLocalAccount, NoteAct, EraseNames, ExportAudit, TrimAudit,
 // NoteAlert, AlertTold, NoteKeys, AcceptKeys, LetPass, EndBypass, NoteReport,
-// Rekey, EndRekey, KeepPeaks, Forget.
+// Rekey, EndRekey, KeepPeaks, Forget, Book.
 type Command interface {
 	// decide is the read-only first half: whether the command must be refused at
 	// this time. Apply has done before what is due for the command's user.
@@ -35,7 +35,7 @@ type Outcome struct {
 	Denial *Denial // nil: done
 
 	Session  *Session      // of Start, Stop, Release, LetGo: a copy
-	Checkout *Checkout     // of CheckOut, Return, WriteOff, CheckInConfirmed: a copy
+	Checkout *Checkout     // of CheckOut, Return, WriteOff, CheckInConfirmed, Book: a copy
 	Waiter   *Waiter       // of Wait, Request, Decline: a copy; nil where nothing stands in the way any more
 	License  *License      // of Move: a copy
 	Node     *Node         // of Join, RemoveNode: a copy

@@ -125,6 +125,9 @@ func sayCheckout(x *license.Checkout) string {
 			line += fmt.Sprintf(" %q", x.Note)
 		}
 	}
+	if x.Unbooked {
+		line += ", not in the cloud's books"
+	}
 	if l := x.WrittenOff; l != nil {
 		line += fmt.Sprintf(", written off by %s %q %s", l.By, l.Note, sayTime(l.At))
 	}
@@ -359,6 +362,9 @@ func sayHolds(holds []license.CloudHold) []string {
 		}
 		if h.Provisional {
 			line += ", provisional"
+		}
+		if h.Unbooked {
+			line += ", not booked yet"
 		}
 		if h.WrittenOff {
 			line += ", written off"

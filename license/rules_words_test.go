@@ -169,6 +169,8 @@ func (s *story) command(w *words) (license.Command, error) {
 		return license.WriteOff{By: long(w.after("by")), Note: long(w.after("because")), Checkout: nameID(w.next())}, nil
 	case "checked-in":
 		return license.CheckInConfirmed{Checkout: nameID(w.next())}, nil
+	case "booked":
+		return license.Book{Checkout: nameID(w.next())}, nil
 	case "wait":
 		c := license.Wait{Proof: w.proof(), ID: nameID(w.next())}
 		var err error

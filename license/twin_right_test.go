@@ -495,9 +495,23 @@ func (w *twin) writeOff(c WriteOff) Outcome {
 	return Outcome{Checkout: &copied, Repeat: repeat}
 }
 
+func (w *twin) booked(c Book) Outcome {
+	x := w.checkout(c.Checkout)
+	if x == nil || x.Until <= w.now() {
+		return refuse(UnknownCheckout)
+	}
+	w.heard(w.now())
+	if !x.Unbooked {
+		return Outcome{Repeat: true}
+	}
+	x.Unbooked = false
+	copied := *x
+	return Outcome{Checkout: &copied}
+}
+
 func (w *twin) checkedIn(c CheckInConfirmed) Outcome {
 	x := w.checkout(c.Checkout)
-	if x == nil || x.Until <= w.now() || x.WrittenOff == nil {
+	if x == nil || x.Until <= w.now() || x.WrittenOff == nil || x.Unbooked {
 		return refuse(UnknownCheckout)
 	}
 	w.heard(w.now())

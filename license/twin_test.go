@@ -97,6 +97,9 @@ func (w *twin) command(c Command) Outcome {
 	case CheckInConfirmed:
 		w.settle(w.borrower(c.Checkout))
 		return w.checkedIn(c)
+	case Book:
+		w.settle(w.borrower(c.Checkout))
+		return w.booked(c)
 	case Remind:
 		return w.remind(c)
 	case RemindTerm:

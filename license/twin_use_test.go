@@ -324,7 +324,7 @@ func (w *twin) checkOut(c CheckOut) Outcome {
 	w.heard(w.now())
 	wasKept := w.take(c.User, c.Product, machine)
 	x := Checkout{ID: c.ID, User: c.User, Product: c.Product, License: lic.ID, Machine: c.Machine, Version: c.Version, Since: w.now(),
-		Until: until, By: c.By, Note: c.Note, Remind: w.nextReminder(until), Country: w.user(c.User).Country, Relayed: c.Imported}
+		Until: until, By: c.By, Note: c.Note, Remind: w.nextReminder(until), Country: w.user(c.User).Country, Relayed: c.Imported, Unbooked: c.Imported}
 	if c.By == "" && !c.Imported {
 		x.Proof = c.Proof
 	}

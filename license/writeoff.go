@@ -12,7 +12,7 @@ type Loss struct {
 // WriteOff gives a checkout up whose machine is lost or cannot be asked: all that
 // an administrator can do from afar, because nothing recalls it. It frees nothing.
 // The license is free when the machine returns it after all, when the cloud
-// confirms the check-in, or when the checkout ends.
+// confirms the check-in of what it has had, or when the checkout ends.
 type WriteOff struct {
 	Checkout ID     `cbor:"1,keyasint"`
 	By       string `cbor:"2,keyasint"`
@@ -27,6 +27,12 @@ type WrittenOff struct {
 // CheckInConfirmed says that the cloud has checked a written-off checkout in: it
 // has it no more.
 type CheckInConfirmed struct {
+	Checkout ID `cbor:"1,keyasint"`
+}
+
+// Book says that the cloud has taken a checkout into its books that was imported: from then
+// on it is written off there, too, and may be checked in.
+type Book struct {
 	Checkout ID `cbor:"1,keyasint"`
 }
 
@@ -65,7 +71,7 @@ func (c WriteOff) do(s *State, at Time) Outcome {
 func (c CheckInConfirmed) subject(s *State) UserID { return s.borrower(c.Checkout) }
 
 func (c CheckInConfirmed) decide(s *State, at Time) *Denial {
-	if x := s.Checkout(c.Checkout); x == nil || x.Until <= at || x.WrittenOff == nil {
+	if x := s.Checkout(c.Checkout); x == nil || x.Until <= at || x.WrittenOff == nil || x.Unbooked {
 		return deny(UnknownCheckout)
 	}
 	return nil
@@ -80,4 +86,25 @@ func (c CheckInConfirmed) do(s *State, at Time) Outcome {
 	s.close(a)
 	s.offer(x.User)
 	return Outcome{Checkout: &x}
+}
+
+func (c Book) subject(s *State) UserID { return s.borrower(c.Checkout) }
+
+func (c Book) decide(s *State, at Time) *Denial {
+	if x := s.Checkout(c.Checkout); x == nil || x.Until <= at {
+		return deny(UnknownCheckout)
+	}
+	return nil
+}
+
+func (c Book) do(s *State, at Time) Outcome {
+	s.contact(at)
+	x := s.Checkout(c.Checkout)
+	if !x.Unbooked {
+		return Outcome{Repeat: true}
+	}
+	s.touch(Key{KeyActive, string(x.User)})
+	x.Unbooked = false
+	copied := *x
+	return Outcome{Checkout: &copied}
 }

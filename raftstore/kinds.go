@@ -96,6 +96,7 @@ func commandKinds() map[uint64]license.Command {
 		421: license.EndRekey{},
 		468: license.KeepPeaks{},
 		469: license.Forget{},
+		491: license.Book{},
 	}
 }
 
