@@ -57,7 +57,7 @@ type conn struct {
 func (ss *sockets) open(s socket, who notice.Subscriber, cl *call, since notice.Token, site bool) {
 	who = apart(who)
 	c := &conn{ss: ss, s: s, user: who.User, machine: who.Machine, lang: cl.lang, place: cl.place}
-	if ss.e.log.Enabled(context.Background(), slog.LevelDebug) { // what nobody is told is not kept
+	if ss.e.log.Enabled(context.Background(), slog.LevelDebug) { // only what is said there tells it
 		c.id = cl.id
 	}
 	c.caller.Store(cl.caller.lasting())

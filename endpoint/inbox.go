@@ -100,7 +100,7 @@ func (c *conn) beat(b *api.Beat) (*api.Leases, error) {
 	e.metrics.beats.WithLabelValues(result(err)).Inc()
 	if err != nil {
 		out.Error = codeOf(err)
-		e.log.Warn("heartbeat was not acknowledged", "id", c.id, "user", string(user), "err", err)
+		e.log.Warn("heartbeat was not acknowledged", "user", string(user), "machine", c.machine.Name, "err", err)
 		return out, nil
 	}
 	for i, l := range leases {
@@ -142,7 +142,7 @@ func (c *conn) auth(a *api.Auth) *api.Authed {
 	if out.Error != "" {
 		return out
 	}
-	c.caller.Store(&who)
+	c.caller.Store(who.lasting())
 	c.ss.judge([]*conn{c})
 	out.ExpiresMS = max(0, e.auth.left(&who, time.Now())).Milliseconds()
 	return out

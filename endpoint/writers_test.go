@@ -142,6 +142,7 @@ func TestWhoStopsReadingIsCutOffWithoutALoss(t *testing.T) {
 		r.node.do(t, license.Link{Up: i%2 == 0})
 		told = append(told, quick.notice().Seq)
 	}
+	far.SetReadDeadline(time.Now().Add(time.Minute))
 	in := bufio.NewReader(far)
 	read := 0
 	for {

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sitegate/license"
@@ -135,30 +137,51 @@ func (r *refusals) run(ctx context.Context, pass func(context.Context, license.C
 			together = append(together, n)
 		}
 		if r.limit.Tokens() < refusalsSecond/2 {
-			select {
-			case <-ctx.Done():
+			if !pause(ctx, refusalsMoment) {
+				r.putBack(together[0])
 				return
-			case <-time.After(refusalsMoment):
 			}
 			for len(r.queue) > 0 { // nobody else takes any
 				together = append(together, <-r.queue)
 			}
 		}
 		var all sync.WaitGroup
+		var later atomic.Bool
 		for _, n := range together {
-			all.Go(func() { r.pass(ctx, n, pass) })
+			all.Go(func() {
+				if !r.pass(ctx, n, pass) {
+					later.Store(true)
+				}
+			})
 		}
 		all.Wait()
+		if later.Load() && !pause(ctx, refusalsMoment) {
+			return
+		}
 	}
 }
 
-// pass passes one on. What has waited too long is no news any more.
-func (r *refusals) pass(ctx context.Context, n noted, pass func(context.Context, license.Command) error) {
+// pass passes one on. What has waited too long is no news any more. False: this node has ceased
+// to lead, nothing was done, and it is there for when it leads again.
+func (r *refusals) pass(ctx context.Context, n noted, pass func(context.Context, license.Command) error) bool {
 	if time.Since(n.at) >= refusalPeriod {
-		return
+		return true
 	}
-	if err := pass(ctx, n.command); err != nil && ctx.Err() == nil {
+	err := pass(ctx, n.command)
+	if errors.Is(err, ErrNotLeader) {
+		r.putBack(n)
+		return false
+	}
+	if err != nil && ctx.Err() == nil {
 		r.logger.Warn("a refusal could not be journalled", "user", n.refusal.user, "machine", n.refusal.machine.Name,
 			"reason", n.refusal.reason, "err", err)
+	}
+	return true
+}
+
+func (r *refusals) putBack(n noted) {
+	select {
+	case r.queue <- n:
+	default: // newer ones have come
 	}
 }

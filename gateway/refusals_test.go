@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -78,6 +79,57 @@ func TestManyRefusalsArePassedOnTogether(t *testing.T) {
 		count(0)
 		if passed != 41 || most != 40 {
 			t.Errorf("%d were passed on, %d at once; want 41, and all but the first together", passed, most)
+		}
+	})
+}
+
+// What could not be journalled because the node has ceased to lead is when it leads again, and
+// so is what waits for others at that moment.
+func TestRefusalsOutliveALeadership(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRefusals(slog.New(slog.DiscardHandler))
+		note := func(user license.UserID) {
+			r.note(refusal{user: user}, &license.Denial{Reason: license.MachineActive}, func() license.Command { return license.Refused{User: user} })
+		}
+		var mu sync.Mutex
+		var journalled []license.UserID
+		reign := func(leads bool) (end func()) {
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				r.run(ctx, func(_ context.Context, c license.Command) error {
+					if !leads {
+						return ErrNotLeader
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					journalled = append(journalled, c.(license.Refused).User)
+					return nil
+				})
+			}()
+			synctest.Wait()
+			return func() { cancel(); <-done }
+		}
+		end := reign(false)
+		note("ada")
+		synctest.Wait()
+		end()
+		for range refusalsSecond { // so that the next waits for others
+			r.limit.Allow()
+		}
+		time.Sleep(refusalsMoment)
+		end = reign(true)
+		note("ben")
+		synctest.Wait()
+		end()
+		end = reign(true)
+		time.Sleep(refusalsMoment)
+		synctest.Wait()
+		end()
+		slices.Sort(journalled)
+		if want := []license.UserID{"ada", "ben"}; !slices.Equal(journalled, want) {
+			t.Errorf("journalled %q; want %q", journalled, want)
 		}
 	})
 }
