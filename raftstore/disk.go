@@ -37,9 +37,13 @@ type disk struct {
 	writing sync.Mutex // held by who writes to the database, or takes another one
 	notes   notebook
 
-	merging sync.Mutex    // held by who merges the database's tables, or closes it; before mu
+	merging sync.Mutex    // held by who merges the database's tables, or closes it for good; before mu
 	cut     atomic.Uint64 // events that were deleted since the tables were merged; at a start some may have been
 	many    chan struct{} // of one: these are many
+
+	leaveMu sync.Mutex
+	leave   bool   // tables are merged: a database that is replaced meanwhile is left
+	left    []left // to who merges
 
 	forgotten atomic.Uint64 // events up to this one are shown to nobody, deleted or not
 
@@ -48,6 +52,12 @@ type disk struct {
 	seq   uint64    // of the last event at pos
 	waits backlog   // at pos
 	at    watermark // pos.Index
+}
+
+// left is what goes when another database has taken its place.
+type left struct {
+	db     *badger.DB // to be closed, where there is one
+	folder string     // to be removed, where there is one
 }
 
 // loaded is a state as it was read from disk.
@@ -233,11 +243,10 @@ func (d *disk) view(f func(txn *badger.Txn) error) error {
 }
 
 // swap makes the database in the folder name the current one and reads it. What
-// was there before is removed. When swap fails, the disk is closed: the node has
+// was there before is removed; where its tables are being merged, once that is done, which
+// swap does not wait for. When swap fails, the disk is closed: the node has
 // to be started anew, with whichever database CURRENT names.
 func (d *disk) swap(name string) (loaded, error) {
-	d.merging.Lock()
-	defer d.merging.Unlock()
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	d.mu.Lock()
@@ -245,11 +254,15 @@ func (d *disk) swap(name string) (loaded, error) {
 	if d.db == nil {
 		return loaded{}, ErrClosed
 	}
-	old, oldName := d.db, d.name
+	old, oldName := left{db: d.db}, d.name
 	d.db = nil
-	if err := d.dbs.close(old); err != nil {
-		return loaded{}, fmt.Errorf("closing the old state: %w", err)
+	if !d.leaves() {
+		if err := d.dbs.close(old.db); err != nil {
+			return loaded{}, fmt.Errorf("closing the old state: %w", err)
+		}
+		old.db = nil
 	}
+	defer func() { d.retire(old) }()
 	if err := d.setCurrent(name); err != nil {
 		return loaded{}, err
 	}
@@ -271,10 +284,55 @@ func (d *disk) swap(name string) (loaded, error) {
 	d.keep = retention{events: d.keep.events}
 	d.digest.begin(l.state.Head().Seq, l.pos.Digest)
 	d.moved(l.pos, l.state.Head().Seq)
-	if err := os.RemoveAll(filepath.Join(d.dir, oldName)); err != nil {
-		d.log.Warn("an old state could not be removed", "folder", oldName, "err", err)
-	}
+	old.folder = oldName
 	return l, nil
+}
+
+// leaves reports whether a database that is replaced is left to who merges tables now.
+func (d *disk) leaves() bool {
+	d.leaveMu.Lock()
+	defer d.leaveMu.Unlock()
+	return d.leave
+}
+
+// leaving sets that, and removes what was left until it is unset.
+func (d *disk) leaving(on bool) {
+	d.leaveMu.Lock()
+	var old []left
+	if d.leave = on; !on {
+		old, d.left = d.left, nil
+	}
+	d.leaveMu.Unlock()
+	for _, l := range old {
+		d.drop(l)
+	}
+}
+
+// retire removes a database that was replaced, or leaves that to who merges tables now: it
+// may be this one's.
+func (d *disk) retire(old left) {
+	d.leaveMu.Lock()
+	leave := d.leave && old.db != nil
+	if leave {
+		d.left = append(d.left, old)
+	}
+	d.leaveMu.Unlock()
+	if !leave {
+		d.drop(old)
+	}
+}
+
+func (d *disk) drop(old left) {
+	var err error
+	if old.db != nil {
+		err = d.dbs.close(old.db)
+	}
+	if old.folder != "" {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(d.dir, old.folder)))
+	}
+	if err != nil {
+		d.log.Warn("an old state could not be removed", "folder", old.folder, "err", err)
+	}
 }
 
 func (d *disk) current() (string, error) {

@@ -145,8 +145,10 @@ func (s *Store) roomBeside(bytes uint64) error {
 // anew. beside fails where the disk has no room for so many bytes beside what is there: each
 // table is there until what was merged of it is written.
 func (d *disk) merge(beside func(bytes uint64) error) (done bool, err error) {
-	d.merging.Lock() // it may take long: only who closes the database waits
+	d.merging.Lock() // it may take long, and cannot be ended: only who closes the store waits
 	defer d.merging.Unlock()
+	d.leaving(true) // before db is looked up, so that nobody closes it
+	defer d.leaving(false)
 	d.mu.RLock()
 	db := d.db
 	d.mu.RUnlock()

@@ -2,7 +2,9 @@ package raftstore
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -222,6 +224,51 @@ func TestNothingIsMergedWhereTheDiskHasNoRoom(t *testing.T) {
 	refused("it has become full")
 	disk.set(dir, 100<<20)
 	s.space.full.Store(false)
+}
+
+// A node that is sent the state takes it over while its tables are merged: until then it does
+// not answer the others. The state it had goes once that is done.
+func TestAStateIsTakenOverWhileTablesAreMerged(t *testing.T) {
+	s := single(t, t.TempDir())
+	do(t, s, fill(3))
+	turns(t, s, 0, 5)
+	meta, r, err := s.fsm.snaps.Open(liveID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.fsm.snaps.Create(meta.Version, meta.Index, meta.Term, meta.Configuration, meta.ConfigurationIndex, nil)
+	if err == nil {
+		_, err = io.Copy(k, r)
+	}
+	if err := errors.Join(err, r.Close(), k.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, received, err := s.fsm.snaps.Open(k.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, want := s.disk.name, hashOf(t, s)
+	done, err := s.disk.merge(func(uint64) error {
+		taken := make(chan error, 1)
+		go func() { taken <- s.fsm.Restore(received) }()
+		return receive(t, taken)
+	})
+	if err != nil || !done || s.disk.name == before {
+		t.Fatalf("merged: %t, %v; the state is in %s, as before", done, err, s.disk.name)
+	}
+	if _, err := os.Stat(filepath.Join(s.disk.dir, before)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the state that was replaced is there still: %v", err)
+	}
+	if got := hashOf(t, s); got != want {
+		t.Errorf("the state is %s, want %s", got, want)
+	}
+	turns(t, s, 5, 7)
+	dir := s.cfg.Dir
+	want = hashOf(t, s)
+	closeStore(t, s)
+	if got := hashOf(t, single(t, dir)); got != want {
+		t.Errorf("after a restart the state is %s, want %s", got, want)
+	}
 }
 
 // Each node cuts its own log, the leader under those that follow too: who was away meanwhile
