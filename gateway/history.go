@@ -121,7 +121,11 @@ func (g *Gateway) forget(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	through = min(through, head.UsageSent)
+	if through > head.UsageSent {
+		if through, err = g.passWithoutUsage(ctx, head.UsageSent, through); err != nil {
+			return false, err
+		}
+	}
 	if first, err := g.journalAfter(ctx, 0, head.Seq); err != nil {
 		return false, err
 	} else if most := max(first, sums.Through) + forgetAtOnce; through > most {
@@ -144,6 +148,25 @@ func (g *Gateway) forget(ctx context.Context) (more bool, err error) {
 	}
 	g.logger.InfoContext(ctx, "events that are older than the site's history were forgotten; what was counted of them stays", "through", through, "before", before.Std(), "history", g.history)
 	return more, nil
+}
+
+// passWithoutUsage notes that the events up to one that have no usage are dealt with, as far as
+// none of them has, for no cloud may be there that takes what comes after them. It returns up
+// to where usage is dealt with then.
+func (g *Gateway) passWithoutUsage(ctx context.Context, sent, until uint64) (uint64, error) {
+	through := sent
+	err := g.eachEvent(ctx, sent, until, func(e license.Event) bool {
+		_, is := license.UsageOf(e)
+		if !is {
+			through = e.Seq
+		}
+		return !is && e.Seq < until
+	})
+	if err != nil || through == sent {
+		return sent, err
+	}
+	out, err := g.log.Propose(ctx, license.UsageSent{Through: through, After: sent})
+	return through, notDone(err, out.Denial)
 }
 
 func notDone(err error, d *license.Denial) error {

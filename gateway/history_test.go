@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,10 +176,50 @@ func TestWhatTheCloudLacksIsNotForgotten(t *testing.T) {
 		if _, err := s.forget(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.head().Forgotten.Sums.Through; got != sent {
-			t.Errorf("events are forgotten up to %d, want those up to %d, whose usage the cloud has", got, sent)
+		waits := slices.IndexFunc(s.log.journal, func(e license.Event) bool { _, is := license.UsageOf(e); return is && e.Seq > sent })
+		if got, want := s.head().Forgotten.Sums.Through, s.log.journal[waits].Seq-1; got != want || want <= sent {
+			t.Errorf("events are forgotten up to %d, want those up to %d, before the usage that the cloud does not have", got, want)
 		}
 		s.log.forgetful()
+		if a, err := s.Audit(ctx); err != nil || !a.Clean() || a.Waiting != 1 {
+			t.Errorf("the audit: %+v, %v; want one to wait, and nothing found", a, err)
+		}
+	})
+}
+
+// Where no cloud takes usage, and none waits, events are forgotten all the same: as far as
+// there is no usage among them.
+func TestWithoutUsageAllIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, ctx := alone(t, "road"), context.Background()
+		s.history = 24 * time.Hour
+		quiet := s.head().Seq
+		forget := func() uint64 {
+			t.Helper()
+			if err := s.keepPeaks(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if more, err := s.forget(ctx); err != nil || more {
+				t.Fatal(more, err)
+			}
+			s.log.forgetful()
+			return s.head().Forgotten.Sums.Through
+		}
+		time.Sleep(36 * time.Hour)
+		wantGranted(t, s.run(t, 1, "ada", "road", ws101), false)
+		s.stop(t, 1, ws101)
+		if got := forget(); got != 0 {
+			t.Fatalf("events up to %d are forgotten within a day of the site's", got)
+		}
+		time.Sleep(24 * time.Hour)
+		if got := forget(); got != quiet {
+			t.Errorf("events up to %d are forgotten, want those up to %d, of the first day", got, quiet)
+		}
+		time.Sleep(24 * time.Hour)
+		began := quiet + 1
+		if got := forget(); got < began || got >= s.head().Seq {
+			t.Errorf("events up to %d are forgotten, want those before the usage that waits", got)
+		}
 		if a, err := s.Audit(ctx); err != nil || !a.Clean() || a.Waiting != 1 {
 			t.Errorf("the audit: %+v, %v; want one to wait, and nothing found", a, err)
 		}

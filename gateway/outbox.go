@@ -13,7 +13,6 @@ const (
 	outboxMax   = 30 * time.Second // between tries of what is not taken
 	outboxRead  = 1000             // events looked through at a time
 	outboxNote  = 10_000           // events without usage after which the log is told so
-	outboxAge   = 24 * time.Hour   // or how old the first of them may get
 )
 
 // outbox delivers usage in the order of the journal, while this node leads. What
@@ -77,10 +76,7 @@ func (g *Gateway) deliver(ctx context.Context, after uint64) (uint64, error) {
 	}
 	through := events[len(events)-1].Seq
 	if len(usage) == 0 && through-head.UsageSent < outboxNote {
-		first, err := g.log.Journal(ctx, head.UsageSent, 1)
-		if err != nil || len(first) == 0 || g.log.Now().Sub(first[0].At) < outboxAge {
-			return through, err
-		}
+		return through, nil
 	}
 	sent := license.UsageSent{Through: through, After: head.UsageSent}
 	if len(usage) > 0 {

@@ -233,19 +233,3 @@ func TestARoundIsForWhoAskedBeforeIt(t *testing.T) {
 		t.Errorf("got %d who ask, for %q; want nobody", len(asking), by)
 	}
 }
-
-// What has no usage is noted as dealt with after a day, so that it can be forgotten on a site
-// where there is never any.
-func TestEventsWithoutUsageAreNotedWithinADay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, ctx := alone(t, "road"), context.Background()
-		seq := s.head().Seq
-		if through, err := s.deliver(ctx, 0); err != nil || through != seq || s.head().UsageSent != 0 {
-			t.Fatalf("at once: through %d, %v, noted %d; want all %d looked at, and nothing noted", through, err, s.head().UsageSent, seq)
-		}
-		time.Sleep(outboxAge)
-		if through, err := s.deliver(ctx, 0); err != nil || through != seq || s.head().UsageSent != seq {
-			t.Errorf("a day later: through %d, %v, noted %d; want %d", through, err, s.head().UsageSent, seq)
-		}
-	})
-}
