@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"unsafe"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
 // find is the way of a type, or nil.
@@ -53,7 +51,7 @@ func saysItself(t reflect.Type) bool {
 	if t.Kind() != reflect.Pointer {
 		t = reflect.PointerTo(t)
 	}
-	return t.Implements(reflect.TypeFor[encoding.BinaryMarshaler]()) || t.Implements(reflect.TypeFor[cbor.Marshaler]()) || t.Implements(reflect.TypeFor[interface{ IsZero() bool }]())
+	return t.Implements(reflect.TypeFor[encoding.BinaryMarshaler]()) || t.Implements(reflect.TypeFor[interface{ MarshalCBOR() ([]byte, error) }]()) || t.Implements(reflect.TypeFor[interface{ IsZero() bool }]())
 }
 
 // isID reports whether a type is an array of bytes that marshals as these bytes.
