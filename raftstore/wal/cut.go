@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // DeleteRange takes the entries from min to max out of the log: its first ones, its
@@ -48,26 +49,36 @@ func (w *WAL) Turn() error {
 // Wipe overwrites the segments that are not part of the log any more. Those it keeps to be
 // used again hold what was in them until then.
 func (w *WAL) Wipe() error {
+	w.mu.RLock()
+	free := slices.Clone(w.free)
+	w.mu.RUnlock()
+	var errs []error
+	for _, s := range free {
+		errs = append(errs, w.wipe(s))
+	}
+	return errors.Join(errs...)
+}
+
+// wipe overwrites a segment if it is free still. An append that needs the next segment made
+// ready waits for one of them at the most.
+func (w *WAL) wipe(s *segment) error {
 	w.making.Lock()
 	defer w.making.Unlock()
 	w.mu.Lock()
-	free := w.free
-	w.free = nil
-	closed := w.closed
-	w.mu.Unlock()
-	var errs []error
-	for i := range free {
-		if closed {
-			break
-		}
-		free[i].use.Lock()
-		errs = append(errs, free[i].wipe(0))
-		free[i].use.Unlock()
+	i := slices.Index(w.free, s)
+	if i < 0 || w.closed {
+		w.mu.Unlock()
+		return nil
 	}
-	w.mu.Lock()
-	w.free = append(free, w.free...)
+	w.free = append(slices.Clone(w.free[:i]), w.free[i+1:]...) // so that nobody removes it
 	w.mu.Unlock()
-	return errors.Join(errs...)
+	s.use.Lock()
+	err := s.wipe(0)
+	s.use.Unlock()
+	w.mu.Lock()
+	w.free = append([]*segment{s}, w.free...)
+	w.mu.Unlock()
+	return err
 }
 
 // release takes the segments in front that hold no entry of the log out of it. The
