@@ -51,9 +51,11 @@ func (s *Store) tidying() {
 }
 
 // tidyLog has raft cut the log before the entries of the last day, if it goes back for two.
-// A follower that is further behind gets the state instead.
-func (s *Store) tidyLog() error {
-	now := s.cfg.Clock()
+// A follower that is further behind gets the state instead. It goes by the site's time: a
+// clock of this node that is off does not empty its log.
+func (s *Store) tidyLog() error { return s.tidyLogAt(s.Now().Std()) }
+
+func (s *Store) tidyLogAt(now time.Time) error {
 	old, last, err := s.wal.olderThan(now.Add(-2 * tidyAge))
 	if err == nil && old > 0 {
 		old, last, err = s.wal.olderThan(now.Add(-tidyAge))

@@ -52,10 +52,8 @@ func forgotten(s *Store) (license.KeepPeaks, license.Forget) {
 // Events that the site has forgotten are in no backup and no snapshot from then on, though
 // they are on disk still; and then in no file of the node's folder.
 func TestWhatIsForgottenIsInNoFile(t *testing.T) {
-	later := time.Duration(0)
 	set := func(c *Config) {
 		c.segment, c.SnapshotEvery = 64<<10, time.Hour
-		c.Clock = func() time.Time { return time.Now().Add(later) }
 	}
 	dir := t.TempDir()
 	s := single(t, dir, set)
@@ -123,8 +121,7 @@ func TestWhatIsForgottenIsInNoFile(t *testing.T) {
 	closeStore(t, s) // what is deleted is in a table, too
 	s = single(t, dir, set)
 
-	later = 3 * tidyAge
-	if err := s.tidyLog(); err != nil {
+	if err := s.tidyLogAt(time.Now().Add(3 * tidyAge)); err != nil {
 		t.Fatal(err)
 	}
 	if len(holding(t, dir, tellTale)) == 0 {
@@ -154,10 +151,10 @@ func TestWhatIsForgottenIsInNoFile(t *testing.T) {
 // The log is left alone while its entries are young, and a node on which little happens
 // keeps those of a day.
 func TestTheLogIsCutByAge(t *testing.T) {
-	later := time.Duration(0)
+	var wrong atomic.Int64
 	s := single(t, t.TempDir(), func(c *Config) {
 		c.segment, c.SnapshotEvery = 64<<10, time.Hour
-		c.Clock = func() time.Time { return time.Now().Add(later) }
+		c.Clock = func() time.Time { return time.Now().Add(time.Duration(wrong.Load())) }
 	})
 	do(t, s, fill(3))
 	turns(t, s, 0, 5)
@@ -170,11 +167,17 @@ func TestTheLogIsCutByAge(t *testing.T) {
 		return first
 	}
 	// The founder's first entry, of the members, has no time and counts as old.
-	if err := s.tidyLog(); err != nil || first() > 2 {
+	began := first()
+	if err := s.tidyLog(); err != nil || first() != began && first() != 2 {
 		t.Fatalf("the log begins at %d, %v; want nothing that is young cut", first(), err)
 	}
-	later = 3 * tidyAge
-	if err := s.tidyLog(); err != nil {
+	began = first()
+	wrong.Store(int64(3 * tidyAge))
+	if err := s.tidyLog(); err != nil || first() != began {
+		t.Fatalf("by a clock that is off the log begins at %d, %v; want %d, as before", first(), err, began)
+	}
+	wrong.Store(0)
+	if err := s.tidyLogAt(time.Now().Add(3 * tidyAge)); err != nil {
 		t.Fatal(err)
 	}
 	cut := first()
@@ -274,10 +277,8 @@ func TestAStateIsTakenOverWhileTablesAreMerged(t *testing.T) {
 // Each node cuts its own log, the leader under those that follow too: who was away meanwhile
 // catches up by the state.
 func TestWhoWasAwayWhenLogsWereCutCatchesUp(t *testing.T) {
-	var later atomic.Int64
 	c := newCluster(t, func(cfg *Config) {
 		cfg.segment, cfg.SnapshotEvery = 64<<10, time.Hour
-		cfg.Clock = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 	})
 	c.do(fill(3))
 	away := c.follower().cfg.Node
@@ -287,16 +288,14 @@ func TestWhoWasAwayWhenLogsWereCutCatchesUp(t *testing.T) {
 		c.do(stop(n, n%3, "WS-1"))
 	}
 	c.alike()
-	later.Store(int64(3 * tidyAge))
 	for name, s := range c.nodes {
-		if err := s.tidyLog(); err != nil {
+		if err := s.tidyLogAt(time.Now().Add(3 * tidyAge)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if first, err := s.wal.FirstIndex(); err != nil || first > 0 && first < 10 {
 			t.Errorf("the log of %s still begins at %d, %v", name, first, err)
 		}
 	}
-	later.Store(0)
 	c.do(start(10, 0, "WS-1"))
 	c.restart(away)
 	c.do(start(11, 1, "WS-1"))
