@@ -46,7 +46,7 @@ func (g *Gateway) keepPeaks(ctx context.Context) error {
 		from = dayOf(first[0].At)
 	}
 	for from < today {
-		peaks, until, err := g.countPeaks(ctx, from, today, "")
+		peaks, until, err := g.countPeaks(ctx, from, today, keepAtOnce, nil)
 		if errors.Is(err, ErrTooMuch) {
 			until = from + aDay
 			peaks, err = g.peaksOfEach(ctx, from, until)
@@ -71,19 +71,26 @@ func (g *Gateway) keepPeaks(ctx context.Context) error {
 	return nil
 }
 
-// peaksOfEach counts one product after the other of a day on which there are too many
+// peaksOfEach counts some products after the others of a day on which there are too many
 // machines to count them at once.
 func (g *Gateway) peaksOfEach(ctx context.Context, from, until license.Time) (peaks []license.Peak, err error) {
 	products, err := g.usedSince(ctx, from)
-	for _, product := range products {
-		if err != nil {
-			return nil, err
-		}
-		var of []license.Peak
-		of, _, err = g.countPeaks(ctx, from, until, product)
-		peaks = append(peaks, of...)
+	if err != nil {
+		return nil, err
 	}
-	return peaks, err
+	for n := (len(products) + 1) / 2; len(products) > 0; {
+		n = min(n, len(products))
+		of, _, err := g.countPeaks(ctx, from, until, keepAtOnce, products[:n])
+		switch {
+		case errors.Is(err, ErrTooMuch) && n > 1:
+			n /= 2
+		case err != nil:
+			return nil, err
+		default:
+			peaks, products = append(peaks, of...), products[n:]
+		}
+	}
+	return peaks, nil
 }
 
 // usedSince are the products that were used at a time, or later.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -277,6 +278,76 @@ func TestPeaksOfADayAreWholeOrNotThere(t *testing.T) {
 		}
 		if err := s.keepPeaks(ctx); err != nil {
 			t.Errorf("where there is nothing to do: %v", err)
+		}
+	})
+}
+
+// kept are the days up to which peaks were noted, one for each time the journal was counted.
+func (s *site) kept() (until []license.Time) {
+	for _, c := range s.log.asked {
+		if k, is := c.(license.KeepPeaks); is && k.Until != 0 {
+			until = append(until, k.Until)
+		}
+	}
+	return until
+}
+
+// The journal is read once for many days, however many products there are.
+func TestManyDaysAreCountedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, ctx := alone(t, "road", "view"), context.Background()
+		manyProducts(t, s)
+		days(t, s, 0, 12)
+		want := allPeaks(t, s, at(0, 0), dayOf(s.Now()), "")
+		if err := s.keepPeaks(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.kept(); len(got) != 1 || got[0] != dayOf(s.Now()) {
+			t.Errorf("noted until %v; want all twelve days at once", got)
+		}
+		if got, _, err := s.log.Peaks(ctx, 0, s.Now(), "", 1000); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("noted are\n%v, %v\nwant\n%v", got, err, want)
+		}
+	})
+}
+
+// Of a day on which there are too many machines as many products are counted at once as there
+// is room for.
+func TestADayWithTooManyMachinesIsCountedInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		products := []license.ProductID{"a", "b", "c", "d", "e", "f", "g", "h"}
+		s, ctx := alone(t, products...), context.Background()
+		until(at(8, 0))
+		for n, p := range products {
+			wantGranted(t, s.run(t, byte(1+n), "ada", p, ws101), false)
+		}
+		time.Sleep(time.Hour)
+		for n := range products {
+			s.stop(t, byte(1+n), ws101)
+		}
+		time.Sleep(24 * time.Hour)
+		want := allPeaks(t, s, at(0, 0), dayOf(s.Now()), "")
+		s.peakMemory = 3 * 324 // and a name: of two products
+		if _, _, err := s.countPeaks(ctx, at(0, 0), dayOf(s.Now()), keepAtOnce, nil); !errors.Is(err, ErrTooMuch) {
+			t.Fatalf("counting all at once: %v; this test cannot tell", err)
+		}
+		if err := s.keepPeaks(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := s.log.Peaks(ctx, 0, s.Now(), "", 1000); err != nil || len(got) != 8 || !reflect.DeepEqual(got, want) {
+			t.Errorf("noted are\n%v, %v\nwant\n%v", got, err, want)
+		}
+		reads := func() (n int) {
+			s.log.reading = func() { n++ }
+			if _, err := s.peaksOfEach(ctx, at(0, 0), at(24, 0)); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		little := reads()
+		s.peakMemory = peakMemory
+		if much := reads(); much >= little {
+			t.Errorf("the journal is read %d times where there is room for half of the products at once, %d where there is for two", much, little)
 		}
 	})
 }

@@ -31,6 +31,7 @@ type Gateway struct {
 	verify      func(context.Context, string) (Who, error)
 	auditKeep   time.Duration
 	history     time.Duration
+	peakMemory  int
 	administers func(context.Context, string) (Administrator, error)
 
 	begun sync.Mutex
@@ -66,7 +67,7 @@ func New(cfg Config) *Gateway {
 	if cfg.AskTimeout == 0 {
 		cfg.AskTimeout = defaultAskTimeout
 	}
-	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets, issuerKeys: cfg.IssuerKeys, verify: cfg.Verify, administers: cfg.Administers, auditKeep: cfg.AuditKeep, history: cfg.History, way: cfg.UsageWay,
+	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets, issuerKeys: cfg.IssuerKeys, verify: cfg.Verify, administers: cfg.Administers, auditKeep: cfg.AuditKeep, history: cfg.History, peakMemory: peakMemory, way: cfg.UsageWay,
 		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), withheld: newRefusals(cfg.Logger), learning: newLearning(), revoked: newRevocations(), spared: newCoalesced(), seen: make(chan Observation, observationsWait), observing: newObserving(), resend: newAgain(), aside: newAside(), offers: offers{wake: make(chan struct{}, 1)}, reread: newAgain(),
 		notVouched: rarely{window: rate.Sometimes{Interval: notVouchedEvery}}}
 	g.link, g.asks = newLink(g), &breaker{}

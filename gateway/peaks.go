@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"sitegate/license"
@@ -10,7 +11,8 @@ import (
 
 const (
 	peakMemory = 64 << 20 // bytes that a count of peaks may take
-	maxPeaks   = 3000     // days and products counted at once, about
+	maxPeaks   = 3000     // days and products that are asked for at once, about
+	keepAtOnce = 50_000   // of those that are kept; counting them takes a kilobyte each
 )
 
 // ErrTooMuch: there is more to count than this node has room for at once.
@@ -25,13 +27,17 @@ var ErrTooMuch = errors.New("there are more machines to count than this node has
 // kept in time, whole days, whenever on the first and the last of them from and until are.
 // The others are counted anew. A node that does not hear of the others tells what it knows.
 func (g *Gateway) Peaks(ctx context.Context, from, until license.Time, product license.ProductID) (peaks []license.Peak, reached license.Time, err error) {
+	var products []license.ProductID
+	if product != "" {
+		products = append(products, product)
+	}
 	err = g.unforgotten(func() error {
 		whole, err := g.wholeDays(ctx)
 		if err != nil {
 			return err
 		}
 		if whole = min(whole, g.head().PeaksUntil); from >= whole || from >= until {
-			peaks, reached, err = g.countPeaks(ctx, from, until, product)
+			peaks, reached, err = g.countPeaks(ctx, from, until, maxPeaks, products)
 		} else {
 			peaks, reached, err = g.log.Peaks(ctx, dayOf(from), min(until, whole), product, maxPeaks)
 		}
@@ -60,25 +66,27 @@ const aDay = license.Time(24 * time.Hour / time.Millisecond)
 // dayOf is when the day began, in GMT.
 func dayOf(at license.Time) license.Time { return at - at%aDay }
 
-// countPeaks is Peaks of what the journal has. It reads a piece at a time: every record from
+// countPeaks is Peaks of what the journal has, of some products, which are in order, or of all;
+// and of about so many days and products, most. It reads a piece at a time: every record from
 // the beginning on, because what ended last year may have begun before.
-func (g *Gateway) countPeaks(ctx context.Context, from, until license.Time, product license.ProductID) ([]license.Peak, license.Time, error) {
+func (g *Gateway) countPeaks(ctx context.Context, from, until license.Time, most int, products []license.ProductID) ([]license.Peak, license.Time, error) {
 	var c *license.PeakCount
 	var end uint64 // of the journal, as it is now
 	add := func(u license.Usage) {
-		if product == "" || u.Product == product {
+		if _, is := slices.BinarySearch(products, u.Product); is || len(products) == 0 {
 			c.Add(&u)
 		}
 	}
 	now := g.log.Now()
 	g.log.View(func(s *license.State) {
-		days := maxPeaks
-		if product == "" {
-			days = max(1, maxPeaks/max(1, s.Counts().Products))
+		n := len(products)
+		if n == 0 {
+			n = max(1, s.Counts().Products)
 		}
+		days := max(1, most/n)
 		day := 24 * time.Hour
 		until = min(until, license.TimeOf(from.Std().Truncate(day)).Add(time.Duration(days)*day))
-		c, end = license.NewPeakCount(from, until, peakMemory), s.Head().Seq
+		c, end = license.NewPeakCount(from, until, g.peakMemory), s.Head().Seq
 		s.EachActive(func(a *license.Active) bool {
 			for _, u := range license.OpenUsage(a, now) {
 				add(u)

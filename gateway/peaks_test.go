@@ -78,19 +78,25 @@ func TestPeaksAreCountedFromTheJournalAndWhatStillRuns(t *testing.T) {
 	})
 }
 
+// manyProducts are so many that a day at once is enough.
+func manyProducts(t *testing.T, s *site) {
+	t.Helper()
+	for i := 0; i < maxPeaks/2; i += 500 {
+		m := license.Mirror{From: s.head().Cursor, Cursor: fmt.Sprint("p", i)}
+		for n := range 500 {
+			m.Changes = append(m.Changes, license.Change{Product: &license.Product{ID: license.ProductID(fmt.Sprint("p", i+n))}})
+		}
+		if out, err := s.log.apply(m); err != nil || out.Denial != nil {
+			t.Fatal(err, out.Denial)
+		}
+	}
+}
+
 // A long time is counted in parts, which are the whole.
 func TestPeaksOfALongTimeComeInParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := alone(t, "road")
-		for i := 0; i < maxPeaks/2; i += 500 { // of so many products a day at once is enough
-			m := license.Mirror{From: s.head().Cursor, Cursor: fmt.Sprint("p", i)}
-			for n := range 500 {
-				m.Changes = append(m.Changes, license.Change{Product: &license.Product{ID: license.ProductID(fmt.Sprint("p", i+n))}})
-			}
-			if out, err := s.log.apply(m); err != nil || out.Denial != nil {
-				t.Fatal(err, out.Denial)
-			}
-		}
+		manyProducts(t, s)
 		for day := range 3 {
 			until(at(8, 0).Add(time.Duration(day) * 24 * time.Hour))
 			wantGranted(t, s.start(t, byte(1+day), ws101), false)
