@@ -43,7 +43,9 @@ func (g *Gateway) keepPeaks(ctx context.Context) error {
 		if err != nil || len(first) == 0 {
 			return err
 		}
-		from = dayOf(first[0].At)
+		if from = dayOf(first[0].At); first[0].Seq > 1 {
+			from += aDay // of the first one some is gone already
+		}
 	}
 	for from < today {
 		peaks, until, err := g.countPeaks(ctx, from, today, keepAtOnce, nil)

@@ -351,3 +351,20 @@ func TestADayWithTooManyMachinesIsCountedInParts(t *testing.T) {
 		}
 	})
 }
+
+// A day of which some was deleted from the journal before is not noted as if that were all.
+func TestADayThatIsNotWholeIsNotNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := alone(t, "road", "view")
+		days(t, s, 0, 4)
+		cut := slices.IndexFunc(s.log.journal, func(e license.Event) bool { return e.At >= at(8, 30) })
+		s.log.journal = s.log.journal[cut:]
+		if err := s.keepPeaks(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		peaks, _, err := s.log.Peaks(context.Background(), 0, s.Now(), "", 1000)
+		if err != nil || len(peaks) == 0 || peaks[0].Day != at(0, 0).Add(24*time.Hour) {
+			t.Errorf("noted are %v, %v; want none of the first day", peaks, err)
+		}
+	})
+}
