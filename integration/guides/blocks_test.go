@@ -21,6 +21,9 @@ type block struct {
 	at   string // guide and line
 	info string // what follows the fence
 	text string
+	// forLeader: the section that it is in speaks of the node that leads, which some commands
+	// have to be given on.
+	forLeader bool
 }
 
 // notRun is why it is not run; empty: it is.
@@ -34,7 +37,25 @@ type command struct {
 	at      string
 	machine string // on which it is given
 	line    string
-	fails   string // how the error begins that is shown after it; empty: none is
+	fails   string // the error that is shown after it; empty: none is
+	// forLeader is that of its block.
+	forLeader bool
+}
+
+// varies is what is another in each run of what an error shows: paths, times, who did it,
+// a cluster's id, and which node has answered.
+var varies = regexp.MustCompile(`\bgw\d/[\w/]+|by \w+ on \d{4}-\d\d-\d\d \d\d:\d\d UTC|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|node gw\d refuses|, on gw\d\.`)
+
+// shownBy reports whether an output has the error that is shown, but for what varies.
+func (c command) shownBy(out string) bool {
+	for _, piece := range varies.Split(c.fails, -1) {
+		_, after, has := strings.Cut(out, piece)
+		if !has {
+			return false
+		}
+		out = after
+	}
+	return true
 }
 
 var prompt = regexp.MustCompile(`^(gw\d)?[$#] (.*)`)
@@ -53,11 +74,11 @@ func (b block) commands() (all []command) {
 		case goesOn:
 			all[len(all)-1].line += "\n" + line
 		case m != nil:
-			all = append(all, command{at: b.at, machine: cmp.Or(m[1], "gw1"), line: m[2]})
+			all = append(all, command{at: b.at, machine: cmp.Or(m[1], "gw1"), line: m[2], forLeader: b.forLeader})
 		case kind == "sh" && line != "":
-			all = append(all, command{at: b.at, machine: "gw1", line: line})
+			all = append(all, command{at: b.at, machine: "gw1", line: line, forLeader: b.forLeader})
 		case len(all) > 0 && strings.HasPrefix(line, "sitegate: "):
-			all[len(all)-1].fails = line[:min(len(line), 30)]
+			all[len(all)-1].fails = line
 		}
 		goesOn = strings.HasSuffix(line, `\`)
 	}
@@ -77,6 +98,13 @@ func blocksOf(t *testing.T, guide string) (all []block, stray []string) {
 		t.Fatal(err)
 	}
 	in, indent := false, ""
+	section, first := "", 0 // its text, and the first of its blocks
+	ends := func() {
+		for i := range all[first:] {
+			all[first+i].forLeader = strings.Contains(section, "node that leads")
+		}
+		section, first = "", len(all)
+	}
 	for i, line := range strings.Split(string(text), "\n") {
 		at := fmt.Sprintf("%s:%d", guide, i+1)
 		if m := fence.FindStringSubmatch(line); m != nil {
@@ -93,14 +121,47 @@ func blocksOf(t *testing.T, guide string) (all []block, stray []string) {
 			if kind, _, _ := strings.Cut(b.info, " "); kind == "sh" || kind == "console" || strings.HasPrefix(line, " ") {
 				continue
 			}
-		} else if !strings.HasPrefix(line, "    ") {
-			continue
+		} else {
+			if strings.HasPrefix(line, "#") {
+				ends()
+			}
+			section += line + " "
+			if !strings.HasPrefix(line, "    ") {
+				continue
+			}
 		}
 		if shown.MatchString(line) {
 			stray = append(stray, at+": "+line)
 		}
 	}
+	ends()
 	return all, stray
+}
+
+// An error that a guide shows is found in what a command writes, with other paths, times and ids, and no other error is.
+func TestErrorsAreFound(t *testing.T) {
+	const (
+		removed = "sitegate: opening the node's log and state in %s: node %s refuses this node: node gw3 was removed from its cluster by %s UTC (disk failed); to use the machine again"
+		emptied = "sitegate: opening the node's log and state in %s: gw3 has been a member of cluster %s, and its store in %s was emptied: it does not know any more"
+	)
+	tells := func(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+	shown := []string{
+		tells(removed, "gw3/data", "gw2", "root on 2026-11-21 23:16"),
+		tells(emptied, "gw3/data", "7ff51347-8bd7-4858-91dc-b54f41d27b1d", "gw3/data/store"),
+		"sitegate: Without gw2 the voters are gw1, gw3.",
+	}
+	written := []string{
+		tells(removed, "/tmp/a/site/gw3/data", "gw1", "ida on 2027-01-02 03:04"),
+		tells(emptied, "/tmp/a/site/gw3/data", "00000000-8bd7-4858-91dc-b54f41d27b1d", "/tmp/a/site/gw3/data/store"),
+		"sitegate: Without gw2 the voters are gw1, gw3.",
+	}
+	for i, fails := range shown {
+		for j, out := range written {
+			if got := (command{fails: fails}).shownBy("before\n" + out + "\n"); got != (i == j) {
+				t.Errorf("%q, where %q is shown: got %v", out, fails, got)
+			}
+		}
+	}
 }
 
 // A block's commands are found, and what it shows of their output is not taken for one.

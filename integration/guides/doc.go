@@ -2,6 +2,6 @@
 // in the order of the guide, with real nodes, and a stand-in for the cloud behind a proxy. Addresses and the vendor's names are those of the test,
 // which also does what systemctl and sudo would.
 //
-// A block that needs another system says so where its fence begins, "not-run:" and why; the test lists these. Where the text of a guide says that something
+// A block that needs another system says so where its fence begins, "not-run:" and why; the test has the list of these. Where the text of a guide says that something
 // happens between two commands (a disk fails, say), the test has it happen.
 package guides

@@ -33,13 +33,21 @@ var stories = []struct {
 	{"the cloud's list", []string{"mirror.md"}, list},
 }
 
-// Each guide with a command that can be run is in a story.
+// notRun are the blocks that no test runs: their guides, and why.
+var notRun = []string{
+	"cluster.md: it takes two versions",
+	"console.md: it goes from one machine to another",
+	"first-cluster.md: it makes a user of the system",
+}
+
+// Each guide with a command that can be run is in a story, and no other block says that it cannot be than those that are known.
 func TestEveryGuideIsInAStory(t *testing.T) {
 	files, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	seen := 0
+	var without []string
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), ".md") {
 			continue
@@ -54,7 +62,7 @@ func TestEveryGuideIsInAStory(t *testing.T) {
 		}
 		for _, b := range all {
 			if why := b.notRun(); why != "" {
-				t.Logf("%s is not run: %s", b.at, why)
+				without = append(without, f.Name()+": "+why)
 			}
 			n := len(b.commands())
 			if n > 0 && !told {
@@ -62,6 +70,9 @@ func TestEveryGuideIsInAStory(t *testing.T) {
 			}
 			seen += n
 		}
+	}
+	if !slices.Equal(without, notRun) {
+		t.Errorf("these are not run: %q, want %q", without, notRun)
 	}
 	if seen < 40 {
 		t.Errorf("%d commands found in the guides: this test does not look right", seen)
@@ -117,6 +128,7 @@ func threeNodes(t *testing.T, w *world) {
 	w.guide("proxy.md")
 	w.guide("reports.md")
 	w.words = append(w.words, "ada@acme.example", user.Email)
+	w.leads("gw2") // before each of these: what only the node that leads takes, a guide has to say
 	w.guide("privacy.md")
 
 	file, err := w.s.Cloud.CheckoutFile(emulator.UserB, "LAPTOP-7", time.Now().AddDate(0, 0, 5), emulator.ProductCapped)
@@ -124,6 +136,7 @@ func threeNodes(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	w.put("5f0c1f0e_LAPTOP-7.belic", string(file), 0o600)
+	w.leads("gw2")
 	w.guide("checkouts.md")
 	w.words = append(w.words, "2026-12-01 /media/stick", time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)+" stick")
 	w.s.Cloud.SetFault(emulator.Fault{Prefix: cloudapi.PathUsage, Status: http.StatusServiceUnavailable})
@@ -136,6 +149,7 @@ func threeNodes(t *testing.T, w *world) {
 	}
 	w.before = map[string]func(){"gw1$ sitegate usage import-receipt": w.receipt}
 	w.guide("usage.md")
+	w.leads("gw2")
 	w.guide("tls.md")
 }
 

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,7 +42,7 @@ type world struct {
 	dir      string // where commands are given
 	net      string // of the machines, as 127.20.0.
 	machines map[string]int
-	words    []string // of a guide, and those of this test that stand for them
+	words    []string // of a guide, and those of this test that stand for them, on whichever machine
 	env      []string
 	// before is what the text of a guide says happens before a command, by the beginning of
 	// its line.
@@ -46,11 +50,42 @@ type world struct {
 	told   []string // the guides that were run
 }
 
+// nets counts those that were given out, the first of which is a random one.
+var nets = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(250)); return n }()
+
+// newNet is where three machines' ports are free, as 127.20.0., and which no other world has.
+func newNet(t *testing.T) string {
+	t.Helper()
+	var err error
+	for range 250 {
+		in := fmt.Sprintf("127.%d.0.", 2+nets.Add(1)%250)
+		if err = free(in); err == nil {
+			return in
+		}
+	}
+	t.Fatalf("no net is free: %v", err)
+	return ""
+}
+
+// free says what keeps the ports of three machines from being listened on.
+func free(in string) error {
+	for machine := 1; machine <= 3; machine++ {
+		for _, port := range []int{7443, 8443, 3128} {
+			ln, err := net.Listen("tcp", fmt.Sprintf("%s%d:%d", in, machine, port))
+			if err != nil {
+				return err
+			}
+			ln.Close()
+		}
+	}
+	return nil
+}
+
 // newWorld is one without machines.
 func newWorld(t *testing.T, users int) *world {
 	t.Helper()
 	s := integration.NewCloud(t, users)
-	w := &world{t: t, s: s, dir: s.Dir, net: fmt.Sprintf("127.%d.0.", 2+rand.IntN(250)), machines: map[string]int{}}
+	w := &world{t: t, s: s, dir: s.Dir, net: newNet(t), machines: map[string]int{}}
 	w.env = []string{"NO_COLOR=1", "HOME=" + filepath.Join(w.dir, "home"), "SSL_CERT_FILE=" + filepath.Join(w.dir, "cloud-ca.pem"),
 		"PATH=" + strings.Join([]string{filepath.Join(w.dir, "bin"), filepath.Dir(integration.Program(t, "sitegate")), os.Getenv("PATH")}, ":")}
 	s.Env = append(s.Env, "SSL_CERT_FILE="+filepath.Join(w.dir, "cloud-ca.pem"), "SITEGATE_CLUSTER_TEMPO=wan")
@@ -58,9 +93,9 @@ func newWorld(t *testing.T, users int) *world {
 		"10.20.0.0/16", "127.0.0.0/8", "10.20.0.", w.net, "127.0.0.", w.net, "NODE:", w.net + "1:",
 		"https://entitlements.example.com", "https://" + integration.CloudHost, "https://sign-in.example.com", integration.Issuer, "site-4711", integration.SiteID,
 		"proxy.example.com:8080", s.Proxy.Addr(), "svc-sitegate", "'" + integration.ProxyUser + "'",
-		"/etc/sitegate/", w.dir + "/site/gw1/", "/var/lib/sitegate/", w.dir + "/site/gw1/", "/srv/backup/", "backup/", "/media/stick", "stick",
+		"/srv/backup/", "backup/", "/media/stick", "stick",
 	}
-	w.put("bin/sudo", "#!/bin/sh\n# The test's user is the only one there is.\nshift 2\nexec env \"$@\"\n", 0o755)
+	w.put("bin/sudo", "#!/bin/sh\n# The test's user is the only one there is.\nif [ \"$1 $2\" != '-u sitegate' ]; then echo \"sudo $*: who is that?\"; exit 64; fi\nshift 2\nexec env -u SITEGATE_CONFIG \"$@\"\n", 0o755)
 	for _, folder := range []string{"home", "backup", "stick"} {
 		if err := os.Mkdir(filepath.Join(w.dir, folder), 0o700); err != nil {
 			t.Fatal(err)
@@ -194,29 +229,33 @@ func (w *world) guide(name string) {
 func (w *world) run(c command) {
 	w.t.Helper()
 	began := time.Now()
-	if verb, is := strings.CutPrefix(c.line, "systemctl "); is {
-		w.service(c, strings.TrimSuffix(strings.TrimPrefix(verb, "enable --now "), " sitegate"), strings.HasPrefix(verb, "enable"))
+	if strings.HasPrefix(c.line, "systemctl ") {
+		w.service(c)
 		w.t.Logf("%s: %s$ %s: %v", c.at, c.machine, c.line, time.Since(began).Round(time.Millisecond))
 		return
 	}
-	line, dir := strings.NewReplacer(w.words...).Replace(c.line), w.dir
+	its := filepath.Join(w.dir, "site", c.machine) + "/"
+	line, dir := strings.NewReplacer(append([]string{"/etc/sitegate/", its, "/var/lib/sitegate/", its}, w.words...)...).Replace(c.line), w.dir
 	if strings.Contains(line, "go build ") { // which is done where the source is
 		line, dir = strings.ReplaceAll(line, "-o ", "-o "+w.dir+"/"), root
 	}
 	integration.Eventually(w.t, patience, c.line, func() error {
 		ctx, cancel := context.WithTimeout(w.t.Context(), building)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, "bash", "-e", "-u", "-o", "pipefail", "-c", line)
+		cmd := shell(ctx, line)
 		cmd.Dir = dir
 		cmd.Env = os.Environ()
 		if dir != root {
-			cmd.Env = append(append(cmd.Env, w.env...), "SITEGATE_CONFIG="+filepath.Join(w.dir, "site", c.machine, "sitegate.yaml"))
+			cmd.Env = append(append(cmd.Env, w.env...), "SITEGATE_CONFIG="+its+"sitegate.yaml")
 		}
 		out, err := cmd.CombinedOutput()
 		switch {
-		case err == nil && c.fails == "", err != nil && c.fails != "" && bytes.Contains(out, []byte(c.fails)):
+		case err == nil && c.fails == "", err != nil && c.fails != "" && c.shownBy(string(out)):
 			return nil
-		case bytes.Contains(out, []byte("Run the command on the node that leads")): // on a busy machine the lead moves
+		case bytes.Contains(out, []byte("Run the command on the node that leads")):
+			if !c.forLeader { // on a busy machine the lead moves, and at a site it may be anywhere
+				w.t.Errorf("%s: %s$ %s is taken by the node that leads, of which that section says nothing", c.at, c.machine, c.line)
+			}
 			w.leads(c.machine)
 		case !bytes.Contains(out, []byte("(no-quorum, request")):
 			w.t.Fatalf("%s: %s$ %s: %v, where the guide shows %q; it says\n%s", c.at, c.machine, line, err, c.fails, out)
@@ -226,13 +265,53 @@ func (w *world) run(c command) {
 	w.t.Logf("%s: %s$ %s: %v", c.at, c.machine, line, time.Since(began).Round(time.Millisecond))
 }
 
+// shell is bash with a command. It ends together with what the command has begun.
+func shell(ctx context.Context, line string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "bash", "-e", "-u", "-o", "pipefail", "-c", line)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+// What a command has begun ends with it where it takes too long.
+func TestACommandEndsWithItsChildren(t *testing.T) {
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cmd := shell(ctx, "sleep 1000 & echo begun; wait")
+	cmd.Stdout = out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	if err := in.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	began := make([]byte, len("begun\n"))
+	if _, err := io.ReadFull(in, began); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := cmd.Wait(); err == nil {
+		t.Error("it has ended by itself")
+	}
+	if rest, err := io.ReadAll(in); err != nil || len(rest) != 0 { // the child has that file open, too
+		t.Errorf("its child goes on: %q, %v", rest, err)
+	}
+}
+
 // service does what systemd would with a machine's node.
-func (w *world) service(c command, verb string, enabled bool) {
+func (w *world) service(c command) {
 	w.t.Helper()
-	switch {
-	case verb == "start" || enabled:
+	switch c.line {
+	case "systemctl start sitegate", "systemctl enable --now sitegate":
 		w.starts(c.machine)
-	case verb == "stop":
+	case "systemctl stop sitegate":
 		w.machine(c.machine).Stop(w.t)
 	default:
 		w.t.Fatalf("%s: what would systemctl do for %q?", c.at, c.line)
