@@ -42,7 +42,14 @@ func newChromium(t *testing.T, pac string, trusted ...*x509.Certificate) chromiu
 	}
 	ctx, end := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, _ = chromedp.NewContext(ctx) // ends with the one that it is of
-	t.Cleanup(end)
+	t.Cleanup(func() {
+		defer end()
+		inTime, stop := context.WithTimeout(ctx, patience)
+		defer stop()
+		if err := chromedp.Cancel(inTime); err != nil { // it removes its files where it is not killed
+			t.Logf("chromium does not end by itself: %v", err)
+		}
+	})
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
