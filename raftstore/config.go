@@ -140,6 +140,9 @@ type Config struct {
 	// finish is how long a hand-over waits for what is under way: finishLimit, or longer
 	// in tests.
 	finish time.Duration
+	// askHeirs is how long the other voters have to say how far they are: askSuccessors, or
+	// longer in tests.
+	askHeirs time.Duration
 }
 
 // Peer is a member of the first cluster.
@@ -224,6 +227,7 @@ func (c *Config) complete() error {
 	def(&c.Stalls.Halt, 10*time.Second)
 	def(&c.JournalEvents, 10_000_000)
 	def(&c.finish, finishLimit)
+	def(&c.askHeirs, askSuccessors)
 	def(&c.fewEvents, MaxJournal)
 	def(&c.SpaceEvery, 3*time.Second)
 	if c.statfs == nil {

@@ -20,8 +20,8 @@ const (
 	finishLimit = time.Second
 )
 
-// StepDown hands the leadership to the voter that has most of the log, and to one
-// whose disk is low only where there is no other. What is under way finishes first;
+// StepDown hands the leadership to the voter that has most of the log, to one whose
+// disk is low only where there is no other, and to a drained one last of all. What is under way finishes first;
 // what is proposed from then on is refused with ErrNotLeader, for its caller to ask
 // the successor. ErrNotLeader: this node does not lead. Any other error: it still
 // leads, and goes on.
@@ -33,6 +33,11 @@ func (s *Store) StepDown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.handTo(ctx, heirs)
+}
+
+// handTo hands the leadership to the first of the heirs that takes it.
+func (s *Store) handTo(ctx context.Context, heirs []heir) (err error) {
 	term := s.raft.CurrentTerm()
 	release := s.batcher.hold(ctx, s.cfg.finish)
 	defer release()
@@ -60,9 +65,9 @@ type heir struct {
 }
 
 // successors are the other voters that answer, those with most of the log first,
-// and behind them those whose disk is low, or that are drained.
+// behind them those whose disk is low, and then those that are drained.
 func (s *Store) successors(ctx context.Context) ([]heir, error) {
-	ctx, cancel := context.WithTimeout(ctx, askSuccessors)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.askHeirs)
 	defer cancel()
 	var voters []member
 	for _, m := range s.others() {
@@ -92,15 +97,20 @@ func (s *Store) successors(ctx context.Context) ([]heir, error) {
 		return nil, fmt.Errorf("no other voting node answers that could lead: %w", cmp.Or(failed, errors.New("this is the only one")))
 	}
 	slices.SortFunc(heirs, func(a, b heir) int {
-		if behind := a.low || a.drained; behind != (b.low || b.drained) {
-			if behind {
-				return 1
-			}
-			return -1
-		}
-		return cmp.Or(cmp.Compare(b.last, a.last), cmp.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(a.behind(), b.behind()), cmp.Compare(b.last, a.last), cmp.Compare(a.name, b.name))
 	})
 	return heirs, nil
+}
+
+// behind orders heirs: the larger, the less fit.
+func (h heir) behind() int {
+	switch {
+	case h.drained:
+		return 2
+	case h.low:
+		return 1
+	}
+	return 0
 }
 
 func (s *Store) transfer(ctx context.Context, m member) error {

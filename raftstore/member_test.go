@@ -198,6 +198,7 @@ func TestANodeIsDrainedFromAnother(t *testing.T) {
 	var s *site
 	over := make(chan time.Duration, 1)
 	s = newSite(t, func(c *Config) {
+		patient(c)
 		name := c.Node
 		c.Drain = func(ctx context.Context, d time.Duration) error {
 			over <- d

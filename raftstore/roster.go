@@ -198,10 +198,7 @@ func (s *Store) lookAfter(ctx context.Context) {
 	if len(members) > 1 {
 		s.enroll(ctx, members)
 	}
-	if s.roster.drained.Load() && len(members) > 1 {
-		if err := s.StepDown(ctx); err != nil {
-			s.log.Warn("this node is drained and leads all the same", "err", err)
-		}
+	if s.roster.drained.Load() && s.handOn(ctx) {
 		return
 	}
 	s.strike(ctx, members)

@@ -202,13 +202,14 @@ func (s *Store) watchSpace() {
 	}
 }
 
-// leaveLow hands the leadership to a voter whose disk is not low, if there is one.
+// leaveLow hands the leadership to a voter whose disk is not low and that is not drained,
+// if there is one.
 func (s *Store) leaveLow() {
 	if _, ok := s.Leading(); !ok {
 		return
 	}
 	heirs, err := s.successors(s.ctx)
-	if err != nil || heirs[0].low {
+	if err != nil || heirs[0].behind() > 0 {
 		return
 	}
 	if err := s.StepDown(s.ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,8 @@ type clusterOps struct {
 	leaving func(window time.Duration) bool // tells the clients to go elsewhere, unless they have been told
 	staying func()                          // takes it back
 	drain   func(over time.Duration)        // sends away who has not gone
+
+	draining sync.Mutex // who drains this node does it alone
 }
 
 var _ endpoint.Cluster = (*clusterOps)(nil)
@@ -195,6 +198,8 @@ func (o *clusterOps) Drain(ctx context.Context, node string, over time.Duration)
 }
 
 func (o *clusterOps) drainHere(ctx context.Context, over time.Duration) error {
+	o.draining.Lock()
+	defer o.draining.Unlock()
 	if err := o.store.MayDrain(ctx); err != nil { // before anybody is sent away
 		return err
 	}
