@@ -60,7 +60,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, begin func(Backup)) (Ba
 	if err := s.disk.sound(); err != nil {
 		return b, fmt.Errorf("making a backup: %w", err)
 	}
-	err := s.disk.view(func(txn *badger.Txn) error {
+	err := s.disk.viewAll(func(txn *badger.Txn) error {
 		pos, err := readPosition(txn, s.codec)
 		if err != nil {
 			return err

@@ -41,6 +41,7 @@ type disk struct {
 	cut     atomic.Uint64 // events that were deleted since the tables were merged; at a start some may have been
 	many    chan struct{} // of one: these are many
 
+	viewers atomic.Int64 // who reads everything now
 	leaveMu sync.Mutex
 	leave   bool   // tables are merged: a database that is replaced meanwhile is left
 	left    []left // to who merges
@@ -240,6 +241,14 @@ func (d *disk) view(f func(txn *badger.Txn) error) error {
 		return ErrClosed
 	}
 	return d.db.View(f)
+}
+
+// viewAll is view for who reads everything, which takes long. Tables are not merged meanwhile:
+// what f could see would stay in them, deleted or not, and not be looked at again for long.
+func (d *disk) viewAll(f func(txn *badger.Txn) error) error {
+	d.viewers.Add(1)
+	defer d.viewers.Add(-1)
+	return d.view(f)
 }
 
 // swap makes the database in the folder name the current one and reads it. What

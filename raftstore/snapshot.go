@@ -85,7 +85,7 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 
 func (s *snapshots) export(f *os.File) (meta *raft.SnapshotMeta, err error) {
 	w := newSnapshotWriter(bufio.NewWriterSize(f, 1<<20))
-	err = s.disk.view(func(txn *badger.Txn) error {
+	err = s.disk.viewAll(func(txn *badger.Txn) error {
 		pos, err := readPosition(txn, s.codec)
 		if err != nil {
 			return err

@@ -155,7 +155,7 @@ func (d *disk) merge(beside func(bytes uint64) error) (done bool, err error) {
 	db := d.db
 	d.mu.RUnlock()
 	cut := d.cut.Load()
-	if db == nil || cut == 0 {
+	if db == nil || cut == 0 || d.viewers.Load() > 0 { // who begins to read now sees nothing that was deleted before
 		return false, nil
 	}
 	var bytes uint64

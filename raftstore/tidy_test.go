@@ -229,6 +229,25 @@ func TestNothingIsMergedWhereTheDiskHasNoRoom(t *testing.T) {
 	s.space.full.Store(false)
 }
 
+// While a backup or a snapshot is made what it may read stays in the tables: they are merged
+// later.
+func TestNothingIsMergedWhileAllIsRead(t *testing.T) {
+	s := single(t, t.TempDir())
+	do(t, s, fill(3))
+	turns(t, s, 0, 3)
+	_, err := s.Backup(limited(t), io.Discard, func(Backup) {
+		if done, err := s.mergeTables(); done || err != nil {
+			t.Errorf("while a backup is made: merged: %t, %v", done, err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done, err := s.mergeTables(); !done || err != nil {
+		t.Errorf("afterwards: merged: %t, %v", done, err)
+	}
+}
+
 // A node that is sent the state takes it over while its tables are merged: until then it does
 // not answer the others. The state it had goes once that is done.
 func TestAStateIsTakenOverWhileTablesAreMerged(t *testing.T) {
