@@ -56,15 +56,12 @@ func (s *Store) tidying() {
 func (s *Store) tidyLog() error { return s.tidyLogAt(s.Now().Std()) }
 
 func (s *Store) tidyLogAt(now time.Time) error {
-	old, last, err := s.wal.olderThan(now.Add(-2 * tidyAge))
-	if err == nil && old > 0 {
-		old, last, err = s.wal.olderThan(now.Add(-tidyAge))
-	}
-	if err == nil && old > 0 {
+	leave, some, err := s.wal.aged(now)
+	if err == nil && some {
 		err = s.wal.Turn()
 	}
-	if err == nil && old > 0 {
-		err = s.cutLog(last - old)
+	if err == nil && some {
+		err = s.cutLog(leave)
 	}
 	if err == nil {
 		err = s.wal.Wipe() // what was cut now, and what raft has cut by itself
@@ -91,6 +88,22 @@ func (s *Store) cutLog(leave uint64) error {
 	}
 	conf.TrailingLogs = before
 	return errors.Join(err, s.raft.ReloadConfig(conf))
+}
+
+// aged tells how many entries to leave in the log, and whether there are some to cut: not where
+// all that came since the last of a day ago is young. A follower that was away for a moment, and
+// has none of it yet, asks for what comes after that last one, which has to be there for it.
+func (l *logStore) aged(now time.Time) (leave uint64, some bool, err error) {
+	first, _, err := l.olderThan(now.Add(-2 * tidyAge))
+	if err != nil || first == 0 {
+		return 0, false, err
+	}
+	old, last, err := l.olderThan(now.Add(-tidyAge))
+	if err != nil || old == 0 {
+		return 0, false, err
+	}
+	settled, _, err := l.olderThan(now.Add(-tidyEvery / 2))
+	return last - old, old == last || settled > old, err
 }
 
 // olderThan is the last entry that was appended before a time, by the clock of the node

@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"sitegate/license"
+	"sitegate/raftstore/wal/crashfs"
 )
 
 // tellTale is the name of a machine that is in nothing but events.
@@ -190,6 +193,36 @@ func TestTheLogIsCutByAge(t *testing.T) {
 	closeStore(t, s)
 	if got := hashOf(t, single(t, dir)); got != want {
 		t.Errorf("after a restart the state is %s, want %s", got, want)
+	}
+}
+
+// What comes after a long time without any entry is left to come to all nodes before those
+// ahead of it are cut.
+func TestTheLastOldEntryIsThereForWhoFollows(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		name string
+		ages []time.Duration // of entries, from the first on
+		want string
+	}{
+		{"none is two days old", []time.Duration{47 * time.Hour, 25 * time.Hour, time.Hour}, "0 false"},
+		{"all are old", []time.Duration{50 * time.Hour, 26 * time.Hour}, "0 true"},
+		{"the one after the old ones has just come", []time.Duration{50 * time.Hour, 49 * time.Hour, time.Second}, "1 false"},
+		{"it came an hour ago", []time.Duration{50 * time.Hour, 49 * time.Hour, time.Hour, time.Second}, "2 true"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := testOpenLog(t, &crashfs.FS{}, func(err error) { t.Error(err) })
+			var entries []*raft.Log
+			for i, age := range c.ages {
+				entries = append(entries, &raft.Log{Index: uint64(1 + i), Term: 1, AppendedAt: now.Add(-age)})
+			}
+			if err := l.StoreLogs(entries); err != nil {
+				t.Fatal(err)
+			}
+			if leave, some, err := l.aged(now); err != nil || fmt.Sprint(leave, some) != c.want {
+				t.Errorf("got %d %t, %v; want %s", leave, some, err, c.want)
+			}
+		})
 	}
 }
 
