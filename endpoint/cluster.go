@@ -133,7 +133,7 @@ func (e *Endpoint) drain(c *call, in api.DrainRequest) (reply, error) {
 		}
 		node = members[i].Name
 	}
-	e.noteWhy(c.ctx, c.administrator, "node-drained", node, in.Note)
+	e.noteWhy(c.ctx, c.administrator, "node-asked-to-drain", node, in.Note)
 	if err := e.cfg.Cluster.Drain(c.ctx, node, over); err != nil {
 		return reply{}, err
 	}

@@ -155,7 +155,7 @@ func TestAStrangerIsNotDrained(t *testing.T) {
 	it.want(t, 202, "", "POST", api.PathDrain, api.DrainRequest{Node: "gw2", Note: "a new disk"})
 	var trail api.AuditPage
 	it.want(t, 200, "", "GET", api.PathTrail, nil).into(t, &trail)
-	if len(trail.Items) != 1 || trail.Items[0].What != "node-drained" || trail.Items[0].About != "gw2" {
+	if len(trail.Items) != 1 || trail.Items[0].What != "node-asked-to-drain" || trail.Items[0].About != "gw2" {
 		t.Errorf("the audit trail has %+v", trail.Items)
 	}
 }

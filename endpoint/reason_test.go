@@ -42,7 +42,7 @@ func TestActsWantAReason(t *testing.T) {
 	for _, x := range trail.Items {
 		why[x.What] = x.NoteText
 	}
-	if why["node-drained"] != "a new disk" || why["leadership-handed-over"] != "a new memory" || why["node-asked-to-leave"] != "an old machine" {
+	if why["node-asked-to-drain"] != "a new disk" || why["leadership-handed-over"] != "a new memory" || why["node-asked-to-leave"] != "an old machine" {
 		t.Errorf("the audit trail has the reasons %q", why)
 	}
 }
