@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,6 +130,10 @@ func TestAMoveWhoseAnswerWasLostIsInTheAuditTrail(t *testing.T) {
 		}
 		if n := s.head().Audit.Number - before; n != 1 {
 			t.Errorf("%d records of it; want one", n)
+		}
+		want := license.NoteAct{What: "license-moved-already", By: "ida", User: "ben", About: "L1", Note: "a new project"}
+		if got := s.log.asked[len(s.log.asked)-1]; !reflect.DeepEqual(got, want) {
+			t.Errorf("the record is %+v, want %+v", got, want)
 		}
 	})
 }
