@@ -62,7 +62,7 @@ func machinesShow(ctx context.Context, p *program, args []string) error {
 		key = "machine_id"
 	}
 	var all struct {
-		Blocked *api.Block        `json:"blocked,omitempty"`
+		Blocked []api.Block       `json:"blocked,omitempty"` // several of one name
 		Open    []api.Open        `json:"open"`
 		History []api.HistoryItem `json:"history,omitempty"`
 	}
@@ -70,17 +70,19 @@ func machinesShow(ctx context.Context, p *program, args []string) error {
 	if err := operator(ctx, c, http.MethodGet, api.PathBlocks+"?"+url.Values{key: {name}}.Encode(), nil, &blocks); err != nil {
 		return err
 	}
-	if len(blocks.Items) > 0 {
-		all.Blocked = &blocks.Items[0]
-	}
+	all.Blocked = blocks.Items
 	if all.Open, all.History, err = p.lately(ctx, c, url.Values{key: {name}}, why); err != nil {
 		return err
 	}
 	if *asJSON {
 		return p.json(all)
 	}
-	if b := all.Blocked; b != nil {
-		fmt.Fprintf(p.stdout, "%s, since %s\n", shown(blockWords(b)), stamp(b.Since))
+	for _, b := range all.Blocked {
+		words := blockWords(&b)
+		if m := b.Machine; m != nil && m.ID != "" {
+			words = m.ID + ": " + words
+		}
+		fmt.Fprintf(p.stdout, "%s, since %s\n", shown(words), stamp(b.Since))
 	}
 	return p.showLately(all.Open, all.History, why)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -161,11 +162,16 @@ func usersShow(ctx context.Context, p *program, args []string) error {
 	if err := operator(ctx, c, http.MethodGet, api.Of(api.PathSiteUsers, id, ""), nil, &all.User); err != nil {
 		return err
 	}
-	var assigned rows[api.SiteLicense]
-	if err := operator(ctx, c, http.MethodGet, api.PathSiteLicenses+"?"+url.Values{"user": {id}, "limit": {"200"}}.Encode(), nil, &assigned); err != nil {
-		return err
+	query := url.Values{"user": {id}, "limit": {strconv.Itoa(mostOfPage)}}
+	for more := true; more; {
+		var assigned rows[api.SiteLicense]
+		if err := operator(ctx, c, http.MethodGet, api.PathSiteLicenses+"?"+query.Encode(), nil, &assigned); err != nil {
+			return err
+		}
+		all.Licenses = append(all.Licenses, assigned.Items...)
+		query.Set("after", assigned.Next)
+		more = assigned.Next != ""
 	}
-	all.Licenses = assigned.Items
 	if all.Open, all.History, err = p.lately(ctx, c, url.Values{"user": {id}}, why); err != nil {
 		return err
 	}
@@ -180,7 +186,11 @@ func usersShow(ctx context.Context, p *program, args []string) error {
 		}
 	}
 	for _, l := range all.Licenses {
-		fmt.Fprintf(t, "license\t%s of %s %s\n", shown(l.ID), shown(cmp.Or(l.ProductName, l.Product)), shown(licenseState(l)))
+		what := l.ID + " of " + cmp.Or(l.ProductName, l.Product)
+		if state := licenseState(l); state != "" {
+			what += ", " + state
+		}
+		fmt.Fprintf(t, "license\t%s\n", shown(what))
 	}
 	if err := t.Flush(); err != nil {
 		return err

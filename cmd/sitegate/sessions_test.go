@@ -159,6 +159,35 @@ func TestSomebodyIsNamedByAnAddress(t *testing.T) {
 	wants(t, "nobody's", tool(1, "users", "show", "nobody@nowhere.example"), []string{"hidden by privacy", "by the id or by the name that is shown"})
 }
 
+// Somebody's licenses are all shown, however many pages they are.
+func TestAllLicensesOfAUserAreShown(t *testing.T) {
+	var many []license.Change
+	for n := range mostOfPage {
+		many = append(many, license.Change{License: &license.License{ID: license.LicenseID(fmt.Sprintf("W-%03d", n)), Product: "3101", Kind: license.Virtuoso, Assignee: "u2"}})
+	}
+	_, tool := siteAt(t, many...)
+	text := tool(0, "users", "show", "u2")
+	wants(t, "all", text, []string{"W-000 of Bridge Modeler\n", fmt.Sprintf("W-%03d of Bridge Modeler\n", mostOfPage-1)})
+}
+
+// Two machines may have one name.
+func TestMachinesOfOneNameAreBlockedEachForItself(t *testing.T) {
+	config := writeSingle(t)
+	_, store, end := nodeAt(t, config, time.Now())
+	t.Cleanup(end)
+	for id, why := range map[string]string{"m-7": "stolen", "m-8": "lent"} {
+		out, err := store.Propose(t.Context(), license.Block{Machine: license.Machine{ID: id, Name: "WS-200"}, By: "ida", Note: why})
+		if err != nil || out.Denial != nil {
+			t.Fatal(err, out.Denial)
+		}
+	}
+	status, stdout, stderr := sitegate(t, nil, "machines", "show", "WS-200", "--config", config, "--data-dir", filepath.Dir(config))
+	if status != 0 {
+		t.Fatalf("status %d, %q", status, stderr)
+	}
+	wants(t, "both", stdout, []string{"m-7: blocked by ida: stolen, since ", "m-8: blocked by ida: lent, since "})
+}
+
 // What is done to somebody wants a reason, says what it did, and is in the audit trail.
 func TestActsOnTheCommandLine(t *testing.T) {
 	state, tool := siteAt(t)
