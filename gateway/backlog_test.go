@@ -175,6 +175,48 @@ func TestUsageIsExportedInFilesThatFollowOnEachOther(t *testing.T) {
 	})
 }
 
+// lateNode is one that knows of nothing that has happened before it has caught up.
+type lateNode struct {
+	forwarder
+	caught bool
+}
+
+func (l *lateNode) CatchUp(ctx context.Context) error {
+	l.caught = true
+	return l.forwarder.CatchUp(ctx)
+}
+
+func (l *lateNode) View(f func(*license.State)) {
+	if !l.caught {
+		f(license.NewState())
+		return
+	}
+	l.forwarder.View(f)
+}
+
+// A node that has not heard of the last file yet begins the next one behind it all the same.
+func TestAnExportBeginsBehindTheLast(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.others(t, 10)
+		s.books.set(func() { s.books.down = true })
+		s.wait(time.Minute)
+		export := func(n int) license.Export {
+			for i := range 2 {
+				s.used(t, 2*n+i, 1)
+			}
+			f := &Gateway{log: &lateNode{forwarder: forwarder{Log: s.log, to: s.Gateway}}}
+			x, err := f.ExportUsage(t.Context(), s.log.Now(), "ida", lineOf)
+			if err != nil || x.Number != uint64(n+1) || x.Records != 2 {
+				t.Fatalf("exported %+v, %v; want two records as number %d", x, err, n+1)
+			}
+			return x
+		}
+		if first, second := export(0), export(1); second.After != first.Through {
+			t.Errorf("the second begins after %d; want after %d", second.After, first.Through)
+		}
+	})
+}
+
 // Where the link comes back after an export, what was delivered meanwhile is not counted
 // again when the receipt comes.
 func TestAnExportThatIsOvertakenIsCountedOnce(t *testing.T) {

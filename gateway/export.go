@@ -25,6 +25,9 @@ type LineOf func(license.Usage) ([]byte, error)
 // ExportUsage notes the next file of usage records: of what ended up to a time, and as
 // many as go into one. WriteExport writes it.
 func (g *Gateway) ExportUsage(ctx context.Context, until license.Time, by string, line LineOf) (license.Export, error) {
+	if err := g.log.CatchUp(ctx); err != nil { // or the last file may not be known here yet
+		return license.Export{}, err
+	}
 	var c license.ExportUsage
 	var end uint64
 	g.log.View(func(s *license.State) {

@@ -102,18 +102,32 @@ type reply struct {
 	Word   string  `json:"word,omitempty"` // of a CallerError
 }
 
-// crossing are the errors that keep their meaning from one node to another.
-var crossing = map[string]error{
-	"not-leader": ErrNotLeader,
-	"no-leader":  ErrNoLeader,
-	"unknown":    ErrUnknown,
-	"not-ready":  ErrNotReady,
-	"disk-low":   ErrDiskLow,
-	"diverged":   ErrDiverged,
-	"cloud":      ErrCloud,
-	"caller":     ErrCaller,
-	"socket":     ErrSocket,
-	"timeout":    context.DeadlineExceeded,
+// crossing are the errors that keep their meaning from one node to another; of several that
+// an error is, the first counts.
+var crossing = []struct {
+	name string
+	err  error
+}{
+	{"unknown", ErrUnknown},
+	{"not-leader", ErrNotLeader},
+	{"no-leader", ErrNoLeader},
+	{"not-ready", ErrNotReady},
+	{"disk-low", ErrDiskLow},
+	{"diverged", ErrDiverged},
+	{"cloud", ErrCloud},
+	{"caller", ErrCaller},
+	{"socket", ErrSocket},
+	{"timeout", context.DeadlineExceeded},
+}
+
+// crossed is the error of that name, or nil.
+func crossed(name string) error {
+	for _, c := range crossing {
+		if c.name == name {
+			return c.err
+		}
+	}
+	return nil
 }
 
 type requestKey struct{}
@@ -143,13 +157,13 @@ func (g *Gateway) forward(ctx context.Context, r request) (Answer, error) {
 	if err := json.Unmarshal(body, &rep); err != nil {
 		return Answer{}, fmt.Errorf("reading the leader's answer: %w", err)
 	}
-	switch {
+	switch known := crossed(rep.Error); {
 	case rep.Answer != nil:
 		return *rep.Answer, nil
-	case rep.Word != "" && crossing[rep.Error] == ErrCaller:
+	case rep.Word != "" && known == ErrCaller:
 		return Answer{}, &CallerError{rep.Word}
-	case crossing[rep.Error] != nil:
-		return Answer{}, crossing[rep.Error]
+	case known != nil:
+		return Answer{}, known
 	default:
 		return Answer{}, fmt.Errorf("the leader could not decide this: %s", rep.Text)
 	}
@@ -171,12 +185,16 @@ func (g *Gateway) Serve(ctx context.Context, from string, body []byte) ([]byte, 
 	} else {
 		answer, err = g.decide(WithRequest(ctx, r.ID), r)
 	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.Join(ErrUnknown, err) // this node ends: the next leader is to be asked the same
+	}
 	rep := reply{Answer: &answer}
 	if err != nil {
 		rep = reply{Error: "error", Text: err.Error()}
-		for name, known := range crossing {
-			if errors.Is(err, known) {
-				rep.Error = name
+		for _, c := range crossing {
+			if errors.Is(err, c.err) {
+				rep.Error = c.name
+				break
 			}
 		}
 		if c, ok := errors.AsType[*CallerError](err); ok {

@@ -40,3 +40,31 @@ func TestWhatIsNotVouchedForIsLoggedOnceInAWindow(t *testing.T) {
 		}
 	})
 }
+
+// endingLeader ends while it decides what it is asked first.
+type endingLeader struct {
+	forwarder
+	asked int
+}
+
+func (l *endingLeader) Forward(ctx context.Context, body []byte) ([]byte, error) {
+	if l.asked++; l.asked > 1 {
+		return l.forwarder.Forward(ctx, body)
+	}
+	ended, end := context.WithCancel(ctx)
+	end()
+	return l.to.Serve(ended, "n2", body)
+}
+
+// What a leader that ends had under way is asked of the next one: nobody is told that something
+// broke.
+func TestALeaderThatEndsIsNoError(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		l := &endingLeader{forwarder: forwarder{Log: s.log, to: s.Gateway}}
+		f := &Gateway{log: l}
+		a, err := f.Start(t.Context(), license.Start{ID: license.ID{1}, User: "ada", Product: "road", Machine: ws101})
+		if err != nil || a.Outcome.Denial != nil || l.asked != 2 {
+			t.Errorf("answered with %v and %v after %d times; want a session after two", a.Outcome.Denial, err, l.asked)
+		}
+	})
+}

@@ -148,6 +148,7 @@ func threeNodes(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	w.before = map[string]func(){"gw1$ sitegate usage import-receipt": w.receipt}
+	w.leads("gw2")
 	w.guide("usage.md")
 	w.leads("gw2")
 	w.guide("tls.md")
