@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func TestTheToolShowsWhatWasForgotten(t *testing.T) {
 			if status != 0 {
 				t.Fatalf("%v: status %d, %s%s", args, status, stdout, stderr)
 			}
-			out += stdout
+			out += regexp.MustCompile(`Events 1 to \d+`).ReplaceAllString(stdout, "Events 1 to the last") // nodes that begin to lead have some of their own
 		}
 		return out
 	}
@@ -67,7 +68,7 @@ func TestTheToolShowsWhatWasForgotten(t *testing.T) {
 	for tick := time.Tick(10 * time.Millisecond); ; <-tick {
 		var through uint64
 		store.View(func(s *license.State) { through = s.Head().Forgotten.Sums.Through })
-		if through == seq {
+		if through >= seq {
 			break
 		}
 		if ctx.Err() != nil {
