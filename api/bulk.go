@@ -25,7 +25,7 @@ type WriteOff struct {
 // BulkCheckoutRequest is the body of POST /v1/checkouts/bulk: the same products
 // until the same date for all users and machines of a CSV file. Its first line
 // names the columns, of which user (an id or e-mail address) and machine are read;
-// commas, semicolons or tabs separate them. Nothing is done if any row is bad.
+// commas, semicolons, tabs or bars separate them. Nothing is done if any row is bad.
 type BulkCheckoutRequest struct {
 	// ID makes the request repeatable: what a first one has made is made once.
 	ID       string        `json:"id"`

@@ -17,6 +17,7 @@ func TestCSVAsSpreadsheetsWriteIt(t *testing.T) {
 	for name, text := range map[string]string{
 		"commas":            "user,machine\nada,LT-7\nben@example.org,LT-8\n",
 		"no last line end":  "user,machine\nada,LT-7\nben@example.org,LT-8",
+		"bars":              "user|machine\nada|LT-7\nben@example.org|LT-8\n",
 		"semicolons, BOM":   "\ufeffuser;machine\r\nada;LT-7\r\nben@example.org;LT-8\r\n",
 		"tabs":              "user\tmachine\nada\tLT-7\nben@example.org\tLT-8\n",
 		"quotes":            "\"user\",\"machine\"\n\"ada\",\"LT-7\"\n\"ben@example.org\",\"LT-8\"\n",
@@ -28,6 +29,10 @@ func TestCSVAsSpreadsheetsWriteIt(t *testing.T) {
 		if err != nil || !slices.Equal(rows, want) {
 			t.Errorf("%s:\n got %+v, %v\nwant %+v", name, rows, err, want)
 		}
+	}
+	rows, err := readCSV("\ufeffsep=;\r\nuser;machine\r\nada;LT-7\r\n")
+	if err != nil || !slices.Equal(rows, []csvRow{{line: 3, user: "ada", machine: "LT-7"}}) {
+		t.Errorf("with its separator named: %+v, %v", rows, err)
 	}
 }
 
@@ -50,7 +55,7 @@ func TestCSVTellsWhatIsWrong(t *testing.T) {
 		"no header":      "ada,LT-7\n",
 		"one column":     "user\nada\n",
 		"a column twice": "user,machine,user\nada,LT-7,ben\n",
-		"bars":           "user|machine\nada|LT-7\n",
+		"hashes":         "user#machine\nada#LT-7\n",
 		"too many rows":  "user,machine\n" + strings.Repeat("a,b\n", maxRows+1),
 		"too large":      "user,machine\n" + strings.Repeat("#", maxCSV),
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -33,8 +34,8 @@ type csvRow struct {
 }
 
 // readCSV reads a file whose first line names its columns, user and machine among
-// them. Commas, semicolons or tabs separate; a byte order mark, quotes and both
-// kinds of line ends are as spreadsheets write them. Empty rows are left out. An
+// them. Commas, semicolons, tabs or bars separate; a byte order mark, a first line that
+// names the separator (sep=;), quotes and both kinds of line ends are as spreadsheets write them. Empty rows are left out. An
 // error is about the file as a whole.
 func readCSV(text string) ([]csvRow, error) {
 	if len(text) > maxCSV {
@@ -42,7 +43,7 @@ func readCSV(text string) ([]csvRow, error) {
 	}
 	r, user, machine := csvHeader(strings.TrimPrefix(text, "\ufeff"))
 	if r == nil {
-		return nil, malformed("the first line of csv must name the columns user and machine, once each, with commas, semicolons or tabs between them")
+		return nil, malformed("the first line of csv must name the columns user and machine, once each, with commas, semicolons, tabs or bars between them")
 	}
 	var rows []csvRow
 	for {
@@ -69,7 +70,10 @@ func readCSV(text string) ([]csvRow, error) {
 
 // csvHeader finds what separates the columns, and which are the ones that matter.
 func csvHeader(text string) (r *csv.Reader, user, machine int) {
-	for _, comma := range []rune{',', ';', '\t'} {
+	if first, rest, _ := strings.Cut(text, "\n"); separator.MatchString(first) { // a spreadsheet's; its line still counts
+		text = "\n" + rest
+	}
+	for _, comma := range []rune{',', ';', '\t', '|'} {
 		r := csv.NewReader(strings.NewReader(text))
 		r.Comma, r.FieldsPerRecord = comma, -1
 		fields, err := r.Read()
@@ -87,6 +91,8 @@ func csvHeader(text string) (r *csv.Reader, user, machine int) {
 	}
 	return nil, 0, 0
 }
+
+var separator = regexp.MustCompile(`^"?sep=[,;|\t]"?\r?$`)
 
 func field(fields []string, i int) string {
 	if i >= len(fields) {

@@ -119,8 +119,11 @@ func cut(b []byte, inText bool, room int) (f clientFrame, n int, err error) {
 
 // closing reads what a close frame says: 1005 is none.
 func closing(data []byte) (code int, err error) {
-	if len(data) < 2 {
+	switch len(data) {
+	case 0:
 		return websocket.CloseNoStatusReceived, nil
+	case 1:
+		return 0, protocolError("half a close code") // RFC 6455, 5.5.1
 	}
 	code = int(binary.BigEndian.Uint16(data))
 	switch {

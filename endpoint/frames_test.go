@@ -133,7 +133,7 @@ func TestFramesByTheByte(t *testing.T) {
 		{"a text within a text", []raw{{first: opText, data: []byte(beat[:5])}, {first: fin | opText, data: []byte(beat)}}, 1002},
 		{"a ping in pieces", []raw{{first: opPing, data: []byte("p")}}, 1002},
 		{"a ping of 126 bytes", []raw{{first: fin | opPing, data: large[:126]}}, 1002},
-		{"a close of one byte", []raw{{first: fin | opClose, data: []byte("x")}}, 1005}, // the library takes it for none
+		{"a close of one byte", []raw{{first: fin | opClose, data: []byte("x")}}, 1002},
 		{"a close with 999", []raw{closes(999, "")}, 1002},
 		{"a close with 1005", []raw{closes(1005, "")}, 1002},
 		{"a close with 1006", []raw{closes(1006, "")}, 1002},

@@ -103,6 +103,9 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 			return nil, loaded{}, err
 		}
 	}
+	if there, err := os.Stat(filepath.Join(dir, name)); err != nil || !there.IsDir() { // before anything is swept away for it
+		return nil, loaded{}, fmt.Errorf("%s names a state that is not there, %q: it is damaged, or the folder was not copied as a whole; restore the data folder from a backup, or empty it to join anew", filepath.Join(dir, currentFile), name)
+	}
 	if err := d.sweep(name); err != nil {
 		return nil, loaded{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -252,5 +253,39 @@ func TestDamagedLogEntryHaltsTheNode(t *testing.T) {
 	}
 	if err := receive(t, halted); !errors.Is(err, wal.ErrDamaged) {
 		t.Errorf("the node halted with %v, want %v", err, wal.ErrDamaged)
+	}
+}
+
+// Where the name of the current state has rotted, nothing is removed for a state that is not
+// there.
+func TestAStateThatIsNotThereSweepsNothingAway(t *testing.T) {
+	c, err := newCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	d := testDisk(t, dir, c)
+	hashes := stateHistory(t, d, 2, func(int) {})
+	name := d.name
+	if err := d.close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, currentFile)
+	if err := os.WriteFile(path, []byte("0"+string(name[1]^1)+name[2:]+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := openDisk(dir, badgers{}, c, testLog(t, "n1")); err == nil || !strings.Contains(err.Error(), "names a state that is not there") {
+		t.Fatalf("opened with %v; want a refusal", err)
+	}
+	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, l, err := openDisk(dir, badgers{}, c, testLog(t, "n1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	if got := hashState(t, c, l.state); got != hashes[l.pos.Index] || l.pos.Index == 0 {
+		t.Errorf("the state at %d has hash %s; want %s", l.pos.Index, got, hashes[l.pos.Index])
 	}
 }

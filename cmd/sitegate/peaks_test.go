@@ -1,14 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"sitegate/api"
 	"sitegate/endpoint"
 	"sitegate/gateway"
 	"sitegate/license"
@@ -114,5 +117,16 @@ func TestPeaksThroughANode(t *testing.T) {
 		if want := "day,product,name,machines,at,pooled,pooled_at\n" + test.want; status != 0 || stdout != want {
 			t.Errorf("%v: status %d, %s\ngot  %s\nwant %s", test.args, status, stderr, stdout, want)
 		}
+	}
+}
+
+// A spreadsheet takes nothing that the vendor has named for a formula.
+func TestPeaksAreNoFormulas(t *testing.T) {
+	var out bytes.Buffer
+	if err := (&program{stdout: &out}).peaksCSV([]api.Peak{{Product: "=1+1", Name: "@SUM(A1)"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); strings.Contains(got, ",=1") || strings.Contains(got, ",@SUM") {
+		t.Errorf("a formula is in %s", got)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sitegate/api"
+	"sitegate/phrase"
 )
 
 func usageReports(ctx context.Context, p *program, args []string) error {
@@ -183,7 +184,7 @@ func (p *program) peaksCSV(peaks []api.Peak) error {
 	w := csv.NewWriter(p.stdout)
 	rows := [][]string{{"day", "product", "name", "machines", "at", "pooled", "pooled_at"}}
 	for _, x := range peaks {
-		rows = append(rows, []string{x.Day.UTC().Format(time.DateOnly), x.Product, x.Name, strconv.Itoa(x.Machines), moment(x.At, time.RFC3339, ""), strconv.Itoa(x.Pooled), moment(x.PooledAt, time.RFC3339, "")})
+		rows = append(rows, []string{x.Day.UTC().Format(time.DateOnly), phrase.NoFormula(x.Product), phrase.NoFormula(x.Name), strconv.Itoa(x.Machines), moment(x.At, time.RFC3339, ""), strconv.Itoa(x.Pooled), moment(x.PooledAt, time.RFC3339, "")})
 	}
 	return w.WriteAll(rows)
 }

@@ -166,7 +166,13 @@ func connectivity(v *visit) (*page, error) {
 		p.Alert = &alert{Title: v.t("connectivity.lockout"), Detail: strings.Join(names, ", "), Next: []string{v.t("connectivity.lockout.next")}}
 	}
 	if len(s.KeysHeld) > 0 {
-		p.Alert = &alert{Title: v.t("connectivity.keys"), Detail: clean(strings.Join(s.KeysHeld, ", ")), Next: []string{v.t("connectivity.keys.next")}}
+		held := clean(strings.Join(s.KeysHeld, ", "))
+		if p.Alert == nil {
+			p.Alert = &alert{Title: v.t("connectivity.keys"), Detail: held}
+		} else {
+			p.Alert.Next = append(p.Alert.Next, v.t("connectivity.keys")+": "+held)
+		}
+		p.Alert.Next = append(p.Alert.Next, v.t("connectivity.keys.next"))
 	}
 	return p, nil
 }
