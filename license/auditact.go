@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// actOf is what a fact says in the audit trail, if an administrator has caused it. A fact
-// that says who did something is here, or in the list of those that are not, in
-// raftstore's tests.
+// actOf is what a fact says in the audit trail, if an administrator has caused it, or the site
+// has granted something without the cloud. A fact that says who did something is here, or in
+// the list of those that are not, in raftstore's tests.
 func actOf(f Fact) (act, bool) {
 	switch f := f.(type) {
 	case Released:
@@ -17,6 +17,8 @@ func actOf(f Fact) (act, bool) {
 			return act{}, false // the block tells of it
 		}
 		return act{What: "session-released", By: n.By, User: f.Session.User, Machine: f.Session.Machine, About: string(f.Session.Product), Note: n.Note}, true
+	case GrantedAlone: // the site's own act, by the account's terms; on which machine is in the event, for the trail knows so many names only
+		return act{What: "granted-alone", User: f.User, About: string(f.Product)}, true
 	case UserReleased:
 		return act{What: "user-released", By: f.By, User: f.User, Note: f.Note, Count: uint64(f.Sessions)}, true
 	case Blocked:

@@ -65,7 +65,7 @@ func twinMachineName(m Machine) string {
 	return m.Name
 }
 
-// wasDone writes down what an administrator has caused.
+// wasDone writes down what an administrator has caused, and what was granted without the cloud.
 func (w *twin) wasDone(seq uint64, f Fact) {
 	r := Audited{Seq: seq}
 	say := func(what, by, note string) { r.What = what; w.noted(r, by, "", "", note) }
@@ -85,6 +85,9 @@ func (w *twin) wasDone(seq uint64, f Fact) {
 			r.About = string(f.Session.Product)
 			about("session-released", n.By, f.Session.User, f.Session.Machine, n.Note)
 		}
+	case GrantedAlone:
+		r.About = string(f.Product)
+		about("granted-alone", "", f.User, Machine{}, "")
 	case UserReleased:
 		r.Count = uint64(f.Sessions)
 		about("user-released", f.By, f.User, Machine{}, f.Note)
