@@ -212,10 +212,8 @@ func (w *twin) keyWrong(user UserID, m Machine, p Proof, product ProductID) *Den
 	if k == nil {
 		return needed
 	}
-	if k.Proof.Key == p.Key {
-		if first := w.rivals(user, m, p.Host)[0]; first.Proof != p {
-			k = &first
-		}
+	if first := w.rivals(user, m, p.Host)[0]; first.Proof != p {
+		k = &first
 	}
 	if k.Proof != p {
 		return &Denial{Reason: "machine-clone", Product: product, Machine: k.Machine, Since: k.Since}
