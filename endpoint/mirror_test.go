@@ -132,4 +132,6 @@ func TestMetricsTellOfTheLinkAndTheMirror(t *testing.T) {
 	node.do(t, license.NoteCloud{Feed: license.OfferYes, Holds: license.OfferNo})
 	has(`sitegate_link_state{state="slow"} 1`, `sitegate_link_state{state="down"} 0`, `sitegate_mirror_malformed 1`,
 		`sitegate_cloud_offers{what="feed"} 1`, `sitegate_cloud_offers{what="holds"} 0`)
+	node.do(t, license.Link{Up: true, Contact: license.TimeOf(time.Now())})
+	has(`sitegate_link_state{state="up"} 1`, `sitegate_link_state{state="slow"} 0`)
 }

@@ -358,6 +358,16 @@ func TestConnectingWrongly(t *testing.T) {
 			check(t, resp, test.status, test.code)
 		})
 	}
+	t.Run("an expired access token", func(t *testing.T) {
+		over := r.issuer.token(t, "ada", func(c *claims, _ *jose.SignerOptions, _ *jose.SigningKey) {
+			c.Expiry = jwt.NewNumericDate(time.Now().Add(-2 * time.Minute))
+		})
+		d, resp := r.dial(t, "ada", nil, header{"Authorization": "Bearer " + over})
+		if d != nil {
+			t.Fatal("was let in")
+		}
+		check(t, resp, 401, "unauthorized")
+	})
 	t.Run("no websocket", func(t *testing.T) { r.want(t, 400, "ada", "GET", "/v1/notices?machine=m&instance=i", nil) })
 	t.Run("no leader", func(t *testing.T) {
 		r.node.set(func() { r.node.lone = true })
