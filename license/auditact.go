@@ -17,8 +17,8 @@ func actOf(f Fact) (act, bool) {
 			return act{}, false // the block tells of it
 		}
 		return act{What: "session-released", By: n.By, User: f.Session.User, Machine: f.Session.Machine, About: string(f.Session.Product), Note: n.Note}, true
-	case GrantedAlone: // the site's own act, by the account's terms; on which machine is in the event, for the trail knows so many names only
-		return act{What: "granted-alone", User: f.User, About: string(f.Product)}, true
+	case GrantedAlone: // the site's own act; to whom is in the event, for as long as that is kept
+		return act{What: "granted-alone", About: string(f.Product)}, true
 	case UserReleased:
 		return act{What: "user-released", By: f.By, User: f.User, Note: f.Note, Count: uint64(f.Sessions)}, true
 	case Blocked:

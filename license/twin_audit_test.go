@@ -87,7 +87,7 @@ func (w *twin) wasDone(seq uint64, f Fact) {
 		}
 	case GrantedAlone:
 		r.About = string(f.Product)
-		about("granted-alone", "", f.User, Machine{}, "")
+		say("granted-alone", "", "")
 	case UserReleased:
 		r.Count = uint64(f.Sessions)
 		about("user-released", f.By, f.User, Machine{}, f.Note)
