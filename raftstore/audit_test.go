@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -176,10 +175,7 @@ func TestTamperedDiskIsFound(t *testing.T) {
 // of it, and a site that goes on from a backup goes on with its trail, in which the
 // restore is a record.
 func TestTheAuditTrailComesThroughSnapshotAndBackup(t *testing.T) {
-	c := newCluster(t, func(cfg *Config) {
-		cfg.TrailingEntries, cfg.SnapshotEntries, cfg.SnapshotEvery = 4, 8, 20*time.Millisecond
-		cfg.FlushEvery = 10 * time.Millisecond
-	})
+	c := newCluster(t, bySnapshot)
 	c.do(fill(1))
 	behind := c.follower().cfg.Node
 	c.stop(behind)

@@ -147,11 +147,14 @@ func TestLeaderChangeLosesNothing(t *testing.T) {
 	}
 }
 
+// bySnapshot has who was away for a few entries catch up by a snapshot.
+func bySnapshot(cfg *Config) {
+	cfg.TrailingEntries, cfg.SnapshotEntries, cfg.SnapshotEvery = 4, 8, 20*time.Millisecond
+	cfg.FlushEvery = 10 * time.Millisecond
+}
+
 func TestFollowerCatchesUpBySnapshot(t *testing.T) {
-	c := newCluster(t, func(cfg *Config) {
-		cfg.TrailingEntries, cfg.SnapshotEntries, cfg.SnapshotEvery = 4, 8, 20*time.Millisecond
-		cfg.FlushEvery = 10 * time.Millisecond
-	})
+	c := newCluster(t, bySnapshot)
 
 	c.do(fill(1))
 	behind := c.follower().cfg.Node
@@ -186,8 +189,7 @@ func TestFollowerCatchesUpBySnapshot(t *testing.T) {
 func TestFollowerThatASnapshotTookFarTellsOfTheJump(t *testing.T) {
 	jumps := make(chan uint64, 10)
 	c := newCluster(t, func(cfg *Config) {
-		cfg.TrailingEntries, cfg.SnapshotEntries, cfg.SnapshotEvery = 4, 8, 20*time.Millisecond
-		cfg.FlushEvery = 10 * time.Millisecond
+		bySnapshot(cfg)
 		cfg.fewEvents = 10
 		cfg.OnJump = func(_, seq uint64) { jumps <- seq }
 	})

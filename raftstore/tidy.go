@@ -27,9 +27,9 @@ const (
 func (s *Store) tidying() {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
-	var merged time.Duration
+	var last merges
 	for {
-		var many bool
+		many := false
 		select {
 		case <-tick.C:
 			if err := s.tidyLog(); err != nil {
@@ -40,14 +40,30 @@ func (s *Store) tidying() {
 		case <-s.ctx.Done():
 			return
 		}
-		if now := s.cfg.mono(); many || merged == 0 || now-merged >= tidyAge-tidyEvery/2 { // a tick may be a little early
-			if done, err := s.mergeTables(); err != nil {
-				s.log.Warn("what was deleted may be on disk for longer: its tables could not be merged", "err", err)
-			} else if done {
-				merged = now
-			}
+		now := s.cfg.mono()
+		if !last.due(now, many) {
+			continue
+		}
+		switch done, err := s.mergeTables(); {
+		case err != nil:
+			last.failed = now
+			s.log.Warn("what was deleted may be on disk for longer: its tables could not be merged; this is tried again within the hour", "err", err)
+		case done:
+			last = merges{done: now}
 		}
 	}
+}
+
+// merges are when tables were merged last, and when that failed since; zero: it has not.
+type merges struct{ done, failed time.Duration }
+
+// due reports whether to merge them: once a day, and where many events were deleted at once,
+// which is said with each write from then on. What has failed is not tried with each of them.
+func (m merges) due(now time.Duration, many bool) bool {
+	if many {
+		return m.failed == 0 || now-m.failed >= tidyEvery
+	}
+	return m.done == 0 || now-m.done >= tidyAge-tidyEvery/2 // a tick may be a little early
 }
 
 // tidyLog has raft cut the log before the entries of the last day, if it goes back for two.

@@ -354,13 +354,33 @@ func TestWhoWasAwayWhenLogsWereCutCatchesUp(t *testing.T) {
 	c.alike()
 }
 
+// Tables are merged once a day and where much was deleted, and where that fails, as on a full
+// disk, not with each write.
+func TestWhenTablesAreMerged(t *testing.T) {
+	for _, x := range []struct {
+		last merges
+		now  time.Duration
+		many bool
+		want bool
+	}{
+		{merges{}, time.Hour, false, true},
+		{merges{done: time.Hour}, 2 * time.Hour, false, false},
+		{merges{done: time.Hour}, 25*time.Hour - time.Second, false, true},
+		{merges{done: time.Hour}, time.Hour + time.Second, true, true},
+		{merges{done: time.Hour, failed: 2 * time.Hour}, 2*time.Hour + 100*time.Millisecond, true, false},
+		{merges{done: time.Hour, failed: 2 * time.Hour}, 3 * time.Hour, true, true},
+		{merges{failed: time.Hour}, 2 * time.Hour, false, true},
+	} {
+		if got := x.last.due(x.now, x.many); got != x.want {
+			t.Errorf("%+v, at %v, many %t: due %t, want %t", x.last, x.now, x.many, got, x.want)
+		}
+	}
+}
+
 // Peaks that were kept are the same on every node, on one that catches up by a snapshot too,
 // and on a site that goes on from a backup; and so is what was forgotten.
 func TestPeaksComeThroughSnapshotAndBackup(t *testing.T) {
-	c := newCluster(t, func(cfg *Config) {
-		cfg.TrailingEntries, cfg.SnapshotEntries, cfg.SnapshotEvery = 4, 8, 20*time.Millisecond
-		cfg.FlushEvery = 10 * time.Millisecond
-	})
+	c := newCluster(t, bySnapshot)
 	c.do(fill(1))
 	behind := c.follower().cfg.Node
 	c.stop(behind)
