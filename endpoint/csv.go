@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
 	"sitegate/api"
+	"sitegate/portal"
 )
 
 // The bounds of a bulk checkout.
@@ -35,8 +35,8 @@ type csvRow struct {
 
 // readCSV reads a file whose first line names its columns, user and machine among
 // them. Commas, semicolons, tabs or bars separate; a byte order mark, a first line that
-// names the separator (sep=;), quotes and both kinds of line ends are as spreadsheets write them. Empty rows are left out. An
-// error is about the file as a whole.
+// names the separator (sep=;), quotes and both kinds of line ends are as spreadsheets
+// write them. Empty rows are left out. An error is about the file as a whole.
 func readCSV(text string) ([]csvRow, error) {
 	if len(text) > maxCSV {
 		return nil, &trouble{code: api.CodeTooLarge, detail: fmt.Sprintf("csv has more than %d bytes: send it in parts", maxCSV)}
@@ -70,10 +70,10 @@ func readCSV(text string) ([]csvRow, error) {
 
 // csvHeader finds what separates the columns, and which are the ones that matter.
 func csvHeader(text string) (r *csv.Reader, user, machine int) {
-	if first, rest, _ := strings.Cut(text, "\n"); separator.MatchString(first) { // a spreadsheet's; its line still counts
+	if first, rest, _ := strings.Cut(text, "\n"); portal.NamesSeparator(first) { // a spreadsheet's; its line still counts
 		text = "\n" + rest
 	}
-	for _, comma := range []rune{',', ';', '\t', '|'} {
+	for _, comma := range portal.Separators {
 		r := csv.NewReader(strings.NewReader(text))
 		r.Comma, r.FieldsPerRecord = comma, -1
 		fields, err := r.Read()
@@ -91,8 +91,6 @@ func csvHeader(text string) (r *csv.Reader, user, machine int) {
 	}
 	return nil, 0, 0
 }
-
-var separator = regexp.MustCompile(`^"?sep=[,;|\t]"?\r?$`)
 
 func field(fields []string, i int) string {
 	if i >= len(fields) {

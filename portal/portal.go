@@ -154,10 +154,10 @@ func decode(data []byte, encoding string) (string, *Fault) {
 func header(name, text string) (*rows, *Fault) {
 	known := append(append(column{}, colUserID...), colLicense...)
 	skipped := 0
-	if first, rest, more := strings.Cut(text, "\n"); more && separators.MatchString(first) {
+	if first, rest, more := strings.Cut(text, "\n"); more && NamesSeparator(first) {
 		text, skipped = rest, 1
 	}
-	for _, comma := range ",;\t|" {
+	for _, comma := range Separators {
 		r := csv.NewReader(strings.NewReader(text))
 		r.Comma, r.FieldsPerRecord = comma, -1
 		fields, err := r.Read()
@@ -179,4 +179,10 @@ func header(name, text string) (*rows, *Fault) {
 	return nil, newFault("", 1+skipped, "", "file-header", "", "")
 }
 
-var separators = regexp.MustCompile(`^"?sep=[,;|\t]"?\r?$`)
+// Separators are what may stand between the columns of a file that a spreadsheet writes.
+const Separators = ",;\t|"
+
+var separatorLine = regexp.MustCompile(`^"?sep=[` + Separators + `]"?\r?$`)
+
+// NamesSeparator reports whether a file's first line only says what separates its columns.
+func NamesSeparator(line string) bool { return separatorLine.MatchString(line) }
