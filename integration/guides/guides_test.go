@@ -228,13 +228,30 @@ func oneNode(t *testing.T, w *world) {
 		},
 		"gw3$ sitegate cluster leave":                  func() { give("gw1", `sitegate cluster remove gw2 --note "its disk was emptied"`); w.vote("gw1", "gw3") },
 		`gw1$ sitegate backup /srv/backup/site.backup`: func() { w.vote("gw1") },
-		"gw1$ sitegate restore accept": func() {
+		"gw1$ sitegate backup verify": func() {
 			w.machine("gw1").Stop(t)
 			away(filepath.Join(data("gw1"), "store"))
 			w.s.NotOffered(cloudapi.PathHolds)
-			give("gw1", "sitegate restore backup/site.backup")
-			w.starts("gw1")
-			w.vote("gw1")
+		},
+		"gw1$ sitegate restore accept": func() { w.vote("gw1") },
+		"gw1$ sitegate status": func() {
+			for _, name := range []string{"gw2", "gw3"} {
+				away(data(name))
+				join(name)
+			}
+			w.vote("gw1", "gw2", "gw3")
+			w.machine("gw2").Kill()
+			w.machine("gw3").Kill()
+			w.until("there is no leader", func(st api.Status) bool { return st.Cluster.Leader == "" })
+		},
+		"gw1$ sitegate backup /srv/backup/before.backup": func() {
+			w.vote("gw1", "gw2")
+			w.machine("gw2").Kill() // its disk has failed, too
+			w.until("there is no leader again", func(st api.Status) bool { return st.Cluster.Leader == "" })
+		},
+		"gw1$ sitegate cluster token > join.token": func() {
+			w.until("it goes on alone", func(st api.Status) bool { return st.Cluster.Leader == "gw1" && st.Restored != nil })
+			away(data("gw2"))
 		},
 	}
 	w.guide("cluster.md")
