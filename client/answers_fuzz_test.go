@@ -17,7 +17,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(200, "text/html", "", []byte(`<html>sign in to the network`))
 	f.Fuzz(func(t *testing.T, status int, kind, later string, body []byte) {
 		resp := &http.Response{StatusCode: status, Status: http.StatusText(status), Header: http.Header{"Content-Type": {kind}, "Retry-After": {later}}}
-		e := problem("https://gw1.example", resp, body)
+		e := lang("fr").problem("https://gw1.example", resp, body)
 		if e.Code == "" || e.Status != status || e.Error() == "" {
 			t.Errorf("%q is read as %+v, which says nothing", body, e)
 		}

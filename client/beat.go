@@ -33,7 +33,7 @@ func (b *beating) send(ctx context.Context, c *Client, session string) (sent ins
 			return sent, api.Lease{Session: session, TTLMS: r.TTLMS, Ending: r.Ending}, nil
 		}
 		if err == nil && (r.Reason != string(ErrKeyNeeded) || c.cfg.Key == nil) {
-			return sent, api.Lease{}, refusedBeat(node, r)
+			return sent, api.Lease{}, c.lang.refusedBeat(node, r)
 		}
 		if err == nil { // it was greeted before the key was shown
 			return b.byKey(ctx, c, link, session)
@@ -66,22 +66,28 @@ func (b *beating) byKey(ctx context.Context, c *Client, link *link, session stri
 			return sent, l, why
 		}
 		b.keyed = false
-		return sent, l, unreachable(node, err)
+		return sent, l, c.lang.unreachable(node, err)
 	}
 	return sent, l, err
 }
 
-// refusedBeat is the problem that the same heartbeat would have got as a request.
-func refusedBeat(node string, r api.BeatResult) *Error {
-	e := &Error{Node: node, Ending: r.Ending, Problem: api.Problem{
+// refusedBeat is the problem that the same heartbeat would have got as a request, with why
+// the session is over where that is known.
+func (w lang) refusedBeat(node string, r api.BeatResult) *Error {
+	e := &Error{Node: node, Problem: api.Problem{
 		Type: api.ProblemBase + r.Reason, Code: r.Reason, Status: http.StatusConflict,
-		Title: "The session is over", Detail: "This session has lost its license: it is not renewed any more.",
-		Next: []string{"Save your work and start again."},
+		Title: w.say("The session is over"), Detail: w.say("This session has lost its license: it is not renewed any more."),
+		Next: []string{w.say("Save your work and start again.")},
 	}}
 	if r.Ending != nil {
-		e.Machine = r.Ending.Machine
+		e.ended(w, r.Ending)
 	}
 	return e
+}
+
+// ended says why a session is over.
+func (e *Error) ended(w lang, why *api.Ending) {
+	e.Ending, e.Machine, e.Detail = why, why.Machine, w.why(why)
 }
 
 func (c *Client) beatRequest(ctx context.Context, session string) (sent instant, l api.Lease, node string, _ error) {
@@ -95,7 +101,7 @@ func (c *Client) beatRequest(ctx context.Context, session string) (sent instant,
 	}
 	node, wait := c.nodes.pick()
 	if !sleep(ctx, c.ctx, min(wait, maxBackoff)) {
-		return sent, l, node, unreachable(node, ctx.Err())
+		return sent, l, node, c.lang.unreachable(node, ctx.Err())
 	}
 	path := api.PathSessions + "/" + url.PathEscape(session) + "/heartbeat"
 	sent = c.now()
@@ -103,7 +109,7 @@ func (c *Client) beatRequest(ctx context.Context, session string) (sent instant,
 		return sent, l, node, e
 	}
 	if l.TTLMS <= 0 {
-		return sent, l, node, unreachable(node, errors.New("the heartbeat's answer has no lease"))
+		return sent, l, node, c.lang.unreachable(node, errors.New("the heartbeat's answer has no lease"))
 	}
 	return sent, l, node, nil
 }

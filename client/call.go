@@ -135,7 +135,7 @@ func (c *Client) gaveUp(ctx context.Context, last *Error) error {
 		cause = ErrClosed
 	}
 	if last == nil {
-		return unreachable("", cause)
+		return c.lang.unreachable("", cause)
 	}
 	e := *last
 	if e.Cause == nil {
@@ -161,7 +161,7 @@ func (c *Client) access(ctx context.Context) (string, error) {
 		err = errors.New("the token is empty")
 	}
 	if err != nil {
-		return "", notSignedIn(err)
+		return "", c.lang.notSignedIn(err)
 	}
 	return t, nil
 }
@@ -176,7 +176,7 @@ func (c *Client) try(ctx context.Context, url, token, method, path string, body 
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }})
 	req, err := http.NewRequestWithContext(ctx, method, url+path, bytes.NewReader(body))
 	if err != nil {
-		return written.Load(), unreachable(url, err)
+		return written.Load(), c.lang.unreachable(url, err)
 	}
 	c.head(req.Header, token)
 	req.Header.Set("Accept", "application/json, "+api.ProblemType)
@@ -186,26 +186,26 @@ func (c *Client) try(ctx context.Context, url, token, method, path string, body 
 	resp, err := c.http.Do(req)
 	if err != nil {
 		c.nodes.failed(url, 0)
-		return written.Load(), unreachable(url, err)
+		return written.Load(), c.lang.unreachable(url, err)
 	}
 	defer resp.Body.Close()
 	c.dated(resp)
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		c.nodes.failed(url, 0)
-		return written.Load(), unreachable(url, err)
+		return written.Load(), c.lang.unreachable(url, err)
 	}
 	if resp.StatusCode/100 == 2 {
 		if out != nil {
 			if err := json.Unmarshal(answer, out); err != nil {
 				c.nodes.failed(url, 0)
-				return written.Load(), unreachable(url, fmt.Errorf("the answer cannot be read: %w", err))
+				return written.Load(), c.lang.unreachable(url, fmt.Errorf("the answer cannot be read: %w", err))
 			}
 		}
 		c.nodes.answered(url)
 		return true, nil
 	}
-	e := problem(url, resp, answer)
+	e := c.lang.problem(url, resp, answer)
 	switch e.Code {
 	case api.CodeUnauthorized:
 		c.notTaken(token)
@@ -229,16 +229,16 @@ func (c *Client) head(h http.Header, token string) {
 }
 
 // problem reads an answer that is no success.
-func problem(url string, resp *http.Response, answer []byte) *Error {
+func (w lang) problem(url string, resp *http.Response, answer []byte) *Error {
 	e := &Error{Node: url}
 	mt, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if mt != api.ProblemType || json.Unmarshal(answer, &e.Problem) != nil || e.Code == "" {
 		// Not from a gateway: something in between, or nothing of ours at all.
-		e = unreachable(url, fmt.Errorf("%s answered %s without a problem document", url, resp.Status))
+		e = w.unreachable(url, fmt.Errorf("%s answered %s without a problem document", url, resp.Status))
 		if resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
 			e.Code, e.Type = codeUnexpected, api.ProblemBase+codeUnexpected
-			e.Title, e.Detail = "Not a license gateway", "What answers there is not a license gateway."
-			e.Next = []string{"Check the gateway's URL."}
+			e.Title, e.Detail = w.say("Not a license gateway"), w.say("What answers there is not a license gateway.")
+			e.Next = []string{w.say("Check the gateway's URL.")}
 		}
 	}
 	e.Status = resp.StatusCode

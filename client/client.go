@@ -67,7 +67,9 @@ type Config struct {
 	OnBound func(Bound)
 
 	Client string // version of the CONNECTION Client in whose name this asks; may be empty
-	Lang   string // of the sentences: en, fr, de; empty is en
+	// Lang is the language of the sentences, of the gateway's and the client's own: en, fr,
+	// de; empty is en.
+	Lang string
 
 	Logger *slog.Logger // nil discards
 	// Proxy is for http.Transport; nil goes straight to the nodes, which are
@@ -84,6 +86,7 @@ type Config struct {
 type Client struct {
 	cfg      Config
 	log      *slog.Logger
+	lang     lang
 	nodes    *nodes
 	http     *http.Client
 	tls      *tls.Config
@@ -130,7 +133,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	c := &Client{cfg: cfg, log: cfg.Logger, nodes: ns, instance: uuid.NewString(), sessions: map[string]*Session{}}
+	c := &Client{cfg: cfg, log: cfg.Logger, lang: langOf(cfg.Lang), nodes: ns, instance: uuid.NewString(), sessions: map[string]*Session{}}
 	c.machine.bound = cfg.Bound
 	c.machine.tell()
 	c.tls = &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12}

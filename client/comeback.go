@@ -115,7 +115,7 @@ func (l *link) judge(node string, err error) verdict {
 	case ce.Code == api.CloseBudget:
 		return verdict{pause: budgetPause}
 	case ce.Code >= 4500 && ce.Code <= 4999:
-		return verdict{stop: closed(node, ce)}
+		return verdict{stop: l.c.lang.closed(node, ce)}
 	case ce.Code >= 4000 && ce.Code <= 4499:
 		return verdict{}
 	}
@@ -124,15 +124,15 @@ func (l *link) judge(node string, err error) verdict {
 }
 
 // closed is the problem a terminal close code stands for.
-func closed(node string, ce *websocket.CloseError) *Error {
-	e := &Error{Node: node, Cause: ce, Problem: api.Problem{Code: fmt.Sprintf("closed-%d", ce.Code), Title: "Notices have ended",
-		Detail: "The gateway does not send notices to this client any more."}}
+func (w lang) closed(node string, ce *websocket.CloseError) *Error {
+	e := &Error{Node: node, Cause: ce, Problem: api.Problem{Code: fmt.Sprintf("closed-%d", ce.Code), Title: w.say("Notices have ended"),
+		Detail: w.say("The gateway does not send notices to this client any more.")}}
 	switch ce.Code {
 	case api.CloseReplaced:
-		e.Code, e.Detail = string(ErrReplaced), "Another connection has taken this client's place."
+		e.Code, e.Detail = string(ErrReplaced), w.say("Another connection has taken this client's place.")
 	case api.CloseBlocked:
-		e.Code, e.Detail = string(ErrUserBlocked), "This user may not connect to the license gateway."
-		e.Next = []string{"Ask your license administrator."}
+		e.Code, e.Detail = string(ErrUserBlocked), w.say("This user may not connect to the license gateway.")
+		e.Next = []string{w.say("Ask your license administrator.")}
 	}
 	e.Type = api.ProblemBase + e.Code
 	return e

@@ -122,78 +122,78 @@ func (e *Error) retry() bool {
 }
 
 // unreachable is what the client says where no node's answer can be had.
-func unreachable(node string, cause error) *Error {
+func (w lang) unreachable(node string, cause error) *Error {
 	e := &Error{Node: node, Cause: cause, Problem: api.Problem{
 		Type: api.ProblemBase + string(ErrUnreachable), Code: string(ErrUnreachable), Status: http.StatusServiceUnavailable,
-		Title:  "No license gateway answers",
-		Detail: "The license gateway of this site cannot be reached.",
-		Next:   []string{"Check that this computer is on the site's network.", "Ask IT whether the license gateway is running."},
+		Title:  w.say("No license gateway answers"),
+		Detail: w.say("The license gateway of this site cannot be reached."),
+		Next:   []string{w.say("Check that this computer is on the site's network."), w.say("Ask IT whether the license gateway is running.")},
 	}}
 	if certificate(e) {
-		e.distrusted()
+		w.distrusted(e)
 	}
 	return e
 }
 
 // distrusted says what is wrong with the certificate of a node that was reached,
 // and whose fault that may be.
-func (e *Error) distrusted() {
-	e.Title = "The license gateway is not trusted"
-	ca := "Ask IT for the site's CA file, site-ca.pem, and name it: --ca FILE for seat, Config.CA for a program."
+func (w lang) distrusted(e *Error) {
+	e.Title = w.say("The license gateway is not trusted")
+	ca := w.say("Ask IT for the site's CA file, site-ca.pem, and name it: --ca FILE for seat, Config.CA for a program.")
 	if _, ok := errors.AsType[x509.HostnameError](e.Cause); ok {
-		e.Detail = "The license gateway's certificate is for another name than the one in its URL."
-		e.Next = []string{"Write the gateway's URL with a name that its certificate is for; IT knows it.", ca}
+		e.Detail = w.say("The license gateway's certificate is for another name than the one in its URL.")
+		e.Next = []string{w.say("Write the gateway's URL with a name that its certificate is for; IT knows it."), ca}
 		return
 	}
 	if c, ok := errors.AsType[x509.CertificateInvalidError](e.Cause); ok && c.Reason == x509.Expired {
-		e.Detail = "The license gateway's certificate is not valid at this computer's time."
-		e.Next = []string{"Check the date and time of this computer.", "Ask IT to renew the gateway's certificate."}
+		e.Detail = w.say("The license gateway's certificate is not valid at this computer's time.")
+		e.Next = []string{w.say("Check the date and time of this computer."), w.say("Ask IT to renew the gateway's certificate.")}
 		return
 	}
-	e.Detail = "The license gateway's certificate is not by an authority that is known here."
+	e.Detail = w.say("The license gateway's certificate is not by an authority that is known here.")
 	e.Next = []string{ca}
 }
 
-func waitEnded() *Error {
+func (w lang) waitEnded() *Error {
 	return &Error{Problem: api.Problem{
-		Type: api.ProblemBase + string(ErrWaitEnded), Code: string(ErrWaitEnded), Title: "This machine waits no more",
-		Detail: "This machine does not wait for the license any more: another one of yours does, or the wait was given up.",
-		Next:   []string{"Ask again on the machine that is to wait."},
+		Type: api.ProblemBase + string(ErrWaitEnded), Code: string(ErrWaitEnded), Title: w.say("This machine waits no more"),
+		Detail: w.say("This machine does not wait for the license any more: another one of yours does, or the wait was given up."),
+		Next:   []string{w.say("Ask again on the machine that is to wait.")},
 	}}
 }
 
-func leaseLost() *Error {
+func (w lang) leaseLost() *Error {
 	return &Error{Problem: api.Problem{
-		Type: api.ProblemBase + string(ErrLeaseLost), Code: string(ErrLeaseLost), Title: "The license lease has run out",
-		Detail: "The license gateway has not confirmed this session in time; the license may be given to another machine.",
-		Next:   []string{"Save your work and start again when the gateway can be reached."},
+		Type: api.ProblemBase + string(ErrLeaseLost), Code: string(ErrLeaseLost), Title: w.say("The license lease has run out"),
+		Detail: w.say("The license gateway has not confirmed this session in time; the license may be given to another machine."),
+		Next:   []string{w.say("Save your work and start again when the gateway can be reached.")},
 	}}
 }
 
 // notSignedIn is what the client says where it was given no access token. An issuer
 // that cannot be asked has not said that the sign-in is over.
-func notSignedIn(cause error) *Error {
+func (w lang) notSignedIn(cause error) *Error {
 	_, network := errors.AsType[net.Error](cause)
 	if network || errors.Is(cause, context.Canceled) {
 		return &Error{Cause: cause, Problem: api.Problem{
 			Type: api.ProblemBase + codeSignIn, Code: codeSignIn, Status: http.StatusServiceUnavailable,
-			Title: "The sign-in cannot be renewed", Detail: "Your sign-in is to be renewed, and that cannot be done now.",
-			Next: []string{"Check that this computer reaches the sign-in, and try again.", "Ask IT whether the sign-in can be reached from here."},
+			Title: w.say("The sign-in cannot be renewed"), Detail: w.say("Your sign-in is to be renewed, and that cannot be done now."),
+			Next: []string{w.say("Check that this computer reaches the sign-in, and try again."), w.say("Ask IT whether the sign-in can be reached from here.")},
 		}}
 	}
 	return &Error{Cause: cause, Problem: api.Problem{
 		Type: api.ProblemBase + api.CodeUnauthorized, Code: api.CodeUnauthorized, Status: http.StatusUnauthorized,
-		Title: "Not signed in", Detail: "There is no valid sign-in.", Next: []string{"Sign in again."},
+		Title: w.say("Not signed in"), Detail: w.say("There is no valid sign-in."), Next: []string{w.say("Sign in again.")},
 	}}
 }
 
 // keyUnusable is what the client says where the machine's key did not sign, as one of a TPM
 // that is busy or was cleared. No other takes its place: the cause says what to do.
-func keyUnusable(cause error) *Error {
+func (w lang) keyUnusable(cause error) *Error {
 	return &Error{Cause: cause, Problem: api.Problem{
 		Type: api.ProblemBase + codeKeyUnusable, Code: codeKeyUnusable, Status: http.StatusServiceUnavailable,
-		Title: "This computer's key cannot be used", Detail: "This computer's key cannot be used, and the license gateway knows the machine by it.",
-		Next: []string{"Try again; if it stays so, restart the computer.", "If the key is lost, have IT take it from this machine (sitegate machines forget-key), and delete its file: a new one will be made."},
+		Title: w.say("This computer's key cannot be used"), Detail: w.say("This computer's key cannot be used, and the license gateway knows the machine by it."),
+		Next: []string{w.say("Try again; if it stays so, restart the computer."), w.say("If the key is lost, have IT take it from this machine (sitegate machines forget-key), and delete its file: a new one will be made.")},
 	}}
 }
 

@@ -151,7 +151,7 @@ func (l *link) stands(me *api.Me, at api.Token) {
 	l.state, l.stateAt = me, at
 	l.token, l.known = at, true
 	if missed {
-		l.push(gapAt(at))
+		l.push(l.c.lang.gapAt(at))
 	}
 }
 
@@ -289,7 +289,7 @@ func (l *link) beat(ctx context.Context, session string) (sent instant, r api.Be
 		if i < 0 || got.Leases[i].Reason == "" && got.Leases[i].TTLMS <= 0 {
 			return sent, r, node, errors.New("the lease frame does not answer the heartbeat")
 		}
-		if r = got.Leases[i]; r.Reason != "" && !refusedBeat(node, r).Denied() {
+		if r = got.Leases[i]; r.Reason != "" && !l.c.lang.refusedBeat(node, r).Denied() {
 			return sent, r, node, errors.New(r.Reason)
 		}
 		return sent, r, node, nil

@@ -126,9 +126,9 @@ func (c *Client) accessOr(ctx context.Context) (string, error) {
 	case <-a.done:
 		return a.token, a.err
 	case <-late.C:
-		return "", notSignedIn(context.DeadlineExceeded)
+		return "", c.lang.notSignedIn(context.DeadlineExceeded)
 	case <-ctx.Done():
-		return "", notSignedIn(ctx.Err())
+		return "", c.lang.notSignedIn(ctx.Err())
 	}
 }
 
@@ -213,13 +213,13 @@ func subject(access string) string {
 func (c *Client) bind(ctx context.Context, access string) (*Bound, *Error) {
 	proof, err := machinekey.Prove(c.cfg.Key, c.cfg.Machine.ID, c.cfg.Host, access)
 	if err != nil {
-		return nil, keyUnusable(err)
+		return nil, c.lang.keyUnusable(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, bindTime)
 	defer cancel()
 	body, err := json.Marshal(api.KeyRequest{Machine: c.cfg.Machine, Host: c.cfg.Host, Proof: proof})
 	if err != nil {
-		return nil, unreachable("", err)
+		return nil, c.lang.unreachable("", err)
 	}
 	var got api.MachineKey
 	for left := len(c.nodes.all()); ; left-- {
@@ -248,7 +248,7 @@ func (c *Client) showKey(ctx context.Context, more bool, access string, body []b
 		defer cancel()
 	}
 	if !sleep(ctx, c.ctx, min(wait, maxBackoff)) {
-		return unreachable(node, ctx.Err())
+		return c.lang.unreachable(node, ctx.Err())
 	}
 	_, e := c.try(ctx, node, access, http.MethodPost, api.PathMachineKey, body, got)
 	return e
@@ -270,7 +270,7 @@ func (c *Client) sessionToken() (string, error) {
 		return k.shown(), nil
 	}
 	if err != nil {
-		return "", keyUnusable(err)
+		return "", c.lang.keyUnusable(err)
 	}
 	k.made, k.life = made, life
 	k.show(token)

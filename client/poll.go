@@ -48,21 +48,21 @@ func (l *link) pollOnce(ctx context.Context, asker *http.Client, node string) (*
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, node+l.address(pathPoll), nil)
 	if err != nil {
-		return nil, unreachable(node, err)
+		return nil, l.c.lang.unreachable(node, err)
 	}
 	l.c.head(req.Header, token)
 	req.Header.Set("Accept", "application/json, "+api.ProblemType)
 	resp, err := asker.Do(req)
 	if err != nil {
-		return nil, unreachable(node, err)
+		return nil, l.c.lang.unreachable(node, err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, unreachable(node, err)
+		return nil, l.c.lang.unreachable(node, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		e := problem(node, resp, b)
+		e := l.c.lang.problem(node, resp, b)
 		if e.Code == api.CodeUnauthorized {
 			l.c.notTaken(token)
 		}
@@ -70,7 +70,7 @@ func (l *link) pollOnce(ctx context.Context, asker *http.Client, node string) (*
 	}
 	var p api.Poll
 	if err := json.Unmarshal(b, &p); err != nil {
-		return nil, unreachable(node, errors.New("the answer to a poll cannot be read"))
+		return nil, l.c.lang.unreachable(node, errors.New("the answer to a poll cannot be read"))
 	}
 	return &p, nil
 }

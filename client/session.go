@@ -70,7 +70,7 @@ func (c *Client) Start(ctx context.Context, product string, opts ...StartOption)
 		return nil, err
 	}
 	if got.ID != req.ID || got.TTLMS <= 0 {
-		return nil, unreachable("", fmt.Errorf("the gateway answered with session %q and a lease of %d ms", got.ID, got.TTLMS))
+		return nil, c.lang.unreachable("", fmt.Errorf("the gateway answered with session %q and a lease of %d ms", got.ID, got.TTLMS))
 	}
 	s := &Session{Session: got, c: c, lease: newLease(got, asked.first), ending: got.Ending,
 		kick: make(chan struct{}, 1), lost: make(chan struct{}), warn: make(chan Warning, 1)}
@@ -130,6 +130,16 @@ func (s *Session) Ending() *api.Ending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ending
+}
+
+// Why is a sentence for the person at the desktop on why the session is not renewed for
+// ever, and by whom; empty: it is.
+func (s *Session) Why() string {
+	e := s.Ending()
+	if e == nil {
+		return ""
+	}
+	return s.c.lang.why(e)
 }
 
 // EndsIn is how long the session goes on at most, where the gateway has said that it
@@ -213,9 +223,9 @@ func (s *Session) guard() {
 // over is why a lease is over that ran out. The caller holds the lock.
 func (s *Session) over() *Error {
 	if s.ending != nil && s.lease.ttl < s.lease.full { // the gateway has shortened it
-		return refusedBeat("", api.BeatResult{Session: s.ID, Reason: string(ErrAlreadyEnded), Ending: s.ending})
+		return s.c.lang.refusedBeat("", api.BeatResult{Session: s.ID, Reason: string(ErrAlreadyEnded), Ending: s.ending})
 	}
-	return leaseLost()
+	return s.c.lang.leaseLost()
 }
 
 // lose ends the right for good. The caller holds the lock.
@@ -272,6 +282,9 @@ func (s *Session) beat() {
 			e, _ := errors.AsType[*Error](err)
 			if e != nil && e.Denied() {
 				s.mu.Lock()
+				if e.Is(ErrAlreadyEnded) && e.Ending == nil && s.ending != nil { // a request is not told why
+					e.ended(s.c.lang, s.ending)
+				}
 				s.lose(err)
 				s.mu.Unlock()
 				return

@@ -147,7 +147,7 @@ func (l *link) dial(ctx context.Context, node string) (_ *websocket.Conn, token 
 	if err != nil {
 		if resp != nil && errors.Is(err, websocket.ErrBadHandshake) {
 			body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // as much as gorilla kept
-			e := problem(node, resp, body)
+			e := l.c.lang.problem(node, resp, body)
 			if e.Code == api.CodeUnauthorized {
 				l.c.dated(resp)
 				l.c.notTaken(token)

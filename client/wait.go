@@ -169,7 +169,7 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 				w.kept(n.Until)
 				return
 			case n.Kind == api.KindWaitEnded && n.ID == w.ID:
-				w.end(waitEnded())
+				w.end(w.c.lang.waitEnded())
 				return
 			case n.Kind == api.KindDeclined && n.ID == w.ID:
 				w.heardNo()
@@ -195,7 +195,7 @@ func (w *Wait) run(ctx context.Context, notices *Watcher, greeting <-chan struct
 				return
 			}
 		case now == nil && other == rival:
-			w.end(waitEnded())
+			w.end(w.c.lang.waitEnded())
 			return
 		case now == nil:
 			// It waits instead, or it waited before and this node does not know

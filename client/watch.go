@@ -122,12 +122,12 @@ func (w *Watcher) push(n api.Notice) {
 		w.slow = false
 	case !w.slow:
 		w.slow = true
-		gap := gapAt(api.Token{Epoch: n.Epoch, Seq: n.Seq})
+		gap := w.l.c.lang.gapAt(api.Token{Epoch: n.Epoch, Seq: n.Seq})
 		gap.Reason = ReasonSlow
 		w.ch <- gap
 	}
 }
 
-func gapAt(t api.Token) api.Notice {
-	return api.Notice{Kind: KindGap, Reason: ReasonResumed, Epoch: t.Epoch, Seq: t.Seq, Text: "Some notices were missed."}
+func (w lang) gapAt(t api.Token) api.Notice {
+	return api.Notice{Kind: KindGap, Reason: ReasonResumed, Epoch: t.Epoch, Seq: t.Seq, Text: w.say("Some notices were missed.")}
 }

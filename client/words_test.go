@@ -1,0 +1,133 @@
+package client
+
+import (
+	"crypto/x509"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"sitegate/api"
+)
+
+// TestWhatIsTranslatedIsSaid: every sentence that the client says is there in every
+// language, with the same facts in it, and nothing else is.
+func TestWhatIsTranslatedIsSaid(t *testing.T) {
+	said := map[string]bool{}
+	files, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".go") || strings.HasSuffix(f.Name(), "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), f.Name(), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if fun, ok := call.Fun.(*ast.SelectorExpr); !ok || fun.Sel.Name != "say" {
+				return true
+			}
+			if l, ok := call.Args[0].(*ast.BasicLit); ok {
+				text, err := strconv.Unquote(l.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				said[text] = true
+			} else {
+				t.Errorf("%s says what is no sentence, and cannot be looked up", f.Name())
+			}
+			return true
+		})
+	}
+	if len(said) < 40 {
+		t.Fatalf("found %d sentences, which cannot be all", len(said))
+	}
+	fact := regexp.MustCompile(`\{[a-z]+\}`)
+	for _, w := range []lang{"fr", "de"} {
+		for english := range said {
+			there, ok := words[w][english]
+			if !ok {
+				t.Errorf("%s has no %q", w, english)
+			}
+			if got, want := fact.FindAllString(there, -1), fact.FindAllString(english, -1); !slices.Equal(got, want) {
+				t.Errorf("%s: %q is filled in with %v, want %v", w, there, got, want)
+			}
+		}
+		for english := range words[w] {
+			if !said[english] {
+				t.Errorf("%s: nothing says %q", w, english)
+			}
+		}
+	}
+}
+
+func TestTheClientSpeaksTheUsersLanguage(t *testing.T) {
+	for tag, want := range map[string]string{
+		"": "The license gateway of this site cannot be reached.", "en-GB": "The license gateway of this site cannot be reached.",
+		"nl": "The license gateway of this site cannot be reached.",
+		"fr": "La passerelle de licences de ce site est injoignable.", "fr-CA": "La passerelle de licences de ce site est injoignable.",
+		"de_AT": "Das Lizenz-Gateway dieses Standorts ist nicht zu erreichen.", "DE": "Das Lizenz-Gateway dieses Standorts ist nicht zu erreichen.",
+	} {
+		if got := langOf(tag).unreachable("", nil).Detail; got != want {
+			t.Errorf("%q: %q, want %q", tag, got, want)
+		}
+	}
+	fr := langOf("fr")
+	if got := fr.gapAt(api.Token{}).Text; got != "Des avis ont été manqués." {
+		t.Errorf("a gap is %q", got)
+	}
+	for name, e := range map[string]*Error{
+		"no gateway": fr.unreachable("", nil), "another name": fr.unreachable("", x509.HostnameError{Certificate: &x509.Certificate{}}),
+		"waits no more": fr.waitEnded(), "lease": fr.leaseLost(), "not signed in": fr.notSignedIn(errors.New("x")),
+	} {
+		for _, s := range append(e.Next, e.Title, e.Detail) {
+			if _, english := words["fr"][s]; english || s == "" {
+				t.Errorf("%s says %q, want French", name, s)
+			}
+		}
+	}
+}
+
+// TestWhySaysWhatByWhomAndWhere: there is a sentence for every reason of the contract, in
+// every language, and one for reasons that a later gateway may have.
+func TestWhySaysWhatByWhomAndWhere(t *testing.T) {
+	for _, c := range []struct {
+		lang lang
+		api.Ending
+		want string
+	}{
+		{"en", api.Ending{Reason: "released", By: "Ada Admin", Note: "needed in the yard"}, "This session was ended by Ada Admin. They say: needed in the yard"},
+		{"en", api.Ending{Reason: "released"}, "This session was ended by an administrator."},
+		{"fr", api.Ending{Reason: "conflict", Machine: "HOME-1"}, "Votre licence est active sur « HOME-1 »."},
+		{"de", api.Ending{Reason: "takeover", Machine: "WS-202"}, "Sie haben Ihre Lizenz auf „WS-202“ verlangt."},
+		{"de", api.Ending{Reason: "blocked", By: "Ada Admin"}, "Der Zugang zu den Lizenzen dieses Standorts wurde von Ada Admin gesperrt."},
+	} {
+		if got := c.lang.why(&c.Ending); got != c.want {
+			t.Errorf("%s, %s: %q, want %q", c.lang, c.Reason, got, c.want)
+		}
+	}
+	const reasons = `Ending:[\s\S]*?reason: \{type: string, enum: \[([^\]]*)\]`
+	listed := regexp.MustCompile(reasons).FindSubmatch(api.OpenAPI())
+	if listed == nil {
+		t.Fatal("openapi.yaml has no reasons of an Ending")
+	}
+	other := lang("en").why(&api.Ending{Reason: "of-tomorrow"})
+	for _, reason := range strings.Split(string(listed[1]), ", ") {
+		if got := lang("en").why(&api.Ending{Reason: reason}); got == other {
+			t.Errorf("%s has no sentence of its own", reason)
+		}
+	}
+}
