@@ -97,7 +97,7 @@ func TestASecondMachineTakesOverAfterTheGrace(t *testing.T) {
 	asked := time.Now()
 	second := runSeat(t, s, emulator.UserA, "WS-202", far, append(run, "--request", "--", "echo", "second runs")...)
 	says(t, second, 20*time.Second, "the other machine has until")
-	says(t, first, 20*time.Second, `You asked for your license on "WS-202"`)
+	says(t, first, 20*time.Second, `You asked for your license on "WS-202": `)
 	s.Nodes[leader].Kill()
 	s.Start(t, leader)
 
@@ -107,7 +107,7 @@ func TestASecondMachineTakesOverAfterTheGrace(t *testing.T) {
 		t.Errorf("the third ended with %d; it wrote:\n%s\nwant a refusal", status, third.Output())
 	}
 
-	says(t, first, 60*time.Second, `You asked for your license on "WS-202"`, `You asked for your license on "WS-202"`) // warned again
+	says(t, first, 60*time.Second, `You asked for your license on "WS-202": `, `You asked for your license on "WS-202": `) // warned again
 	if strings.Contains(first.Output(), "first saves") {
 		t.Errorf("the first was ended with its warning; it wrote:\n%s", first.Output())
 	}
@@ -119,7 +119,7 @@ func TestASecondMachineTakesOverAfterTheGrace(t *testing.T) {
 	if took := granted.Sub(asked); took < 50*time.Second {
 		t.Errorf("the second was granted after %v, want most of the grace of 70 s", took)
 	}
-	says(t, first, 10*time.Second, "this session has lost its license (takeover); sh is asked to end in", "the license is lost", "ending sh")
+	says(t, first, 10*time.Second, "sh is asked to end in", "save your work. You asked for your license on ", "the license is lost: You asked for your license on ", "ending sh")
 	if status := first.Wait(t, 20*time.Second); status != 0 {
 		t.Errorf("the first ended with %d, want its program's 0", status)
 	}

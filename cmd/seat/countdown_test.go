@@ -47,8 +47,8 @@ func TestRunCountsDownToTheEnd(t *testing.T) {
 	b.await("running")
 	r.listens()
 	r.g.Release(ann, "Ada Admin", "needed in the yard", 23*time.Second) // of which 15 s are kept for what may be late
-	b.await("this session has lost its license (released); sh is asked to end in")
-	b.await("the license is lost")
+	b.await(" s: save your work. This session was ended by Ada Admin. They say: needed in the yard")
+	b.await("the license is lost: This session was ended by Ada Admin. They say: needed in the yard")
 	b.await("saved")
 	b.end(5)
 	for _, want := range []string{"Ada Admin has ended your session", "sh is asked to end in", "the license is lost"} {
@@ -56,6 +56,17 @@ func TestRunCountsDownToTheEnd(t *testing.T) {
 			t.Errorf("the desktop shows %q, want %q among it", r.screen.shown, want)
 		}
 	}
+}
+
+func TestTheCountdownSpeaksTheUsersLanguage(t *testing.T) {
+	r := newRig(t)
+	b := r.background(runArgs([]string{"--lang", "de"}, sh(`trap 'exit 5' TERM; echo running; while :; do sleep 0.05; done`))...)
+	b.await("running")
+	r.listens()
+	r.g.Release(ann, "Ada Admin", "Hafen", 20*time.Second)
+	b.await("s zum Beenden aufgefordert: speichern Sie Ihre Arbeit. Diese Sitzung wurde von Ada Admin beendet. Dazu heißt es: Hafen")
+	b.await("die Lizenz ist verloren: Diese Sitzung wurde von Ada Admin beendet. Dazu heißt es: Hafen")
+	b.end(5)
 }
 
 // TestRunWithoutAGatewayEndsInTime: it stops by itself before the license could be given
@@ -78,7 +89,7 @@ func TestRunReleasedWithoutAGatewayCountsTheLease(t *testing.T) {
 	b.await("running")
 	b.r.listens()
 	b.r.g.Release(ann, "Ada Admin", "", 10*time.Minute)
-	b.await("this session has lost its license (released); sh is asked to end in 10 min")
+	b.await("sh is asked to end in 10 min: save your work. This session was ended by Ada Admin.")
 	gone.Store(true)
 	b.await("the license gateway does not answer; sh is asked to end in")
 	b.await("the license is lost: The license gateway has not confirmed this session in time")

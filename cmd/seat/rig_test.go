@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -109,6 +110,12 @@ func (x *screen) has(text string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return slices.ContainsFunc(x.shown, func(s string) bool { return strings.Contains(s, text) })
+}
+
+func (x *screen) matches(text *regexp.Regexp) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.ContainsFunc(x.shown, text.MatchString)
 }
 
 func newRig(t *testing.T) *rig {

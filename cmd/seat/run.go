@@ -231,7 +231,7 @@ func (s *seat) supervise(ctx context.Context, o *options, c *client.Client, cmd 
 			case !ok:
 				told = nil
 			case n.Kind != api.KindGranted || n.ID != session.ID:
-				p.tell(n.Text)
+				p.tell(heard(n))
 			}
 		case w := <-session.Warnings():
 			if w.Ending != nil { // anew, or another end than before
@@ -278,8 +278,8 @@ func (p *supervised) remind() {
 		}
 	}
 	if counting && p.session.Err() == nil && p.count.due(d) {
-		if e := p.session.Ending(); e != nil && !p.overdue {
-			p.tell(p.s.textf("this session has lost its license (%s); %s is asked to end in %s: save your work", e.Reason, p.cmd.Args[0], span(d)))
+		if p.session.Ending() != nil && !p.overdue {
+			p.tell(p.s.textf("%s is asked to end in %s: save your work. %s", p.cmd.Args[0], span(d), p.session.Why()))
 		} else {
 			p.tell(p.s.textf("the license gateway does not answer; %s is asked to end in %s: save your work", p.cmd.Args[0], span(d)))
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -43,7 +44,15 @@ func TestRunHoldsTheLicenseMeanwhile(t *testing.T) {
 	if _, err := r.other("WS-202").Start(t.Context(), cad); err == nil || !strings.Contains(err.Error(), "WS-101") {
 		t.Errorf("Start elsewhere = %v, want a refusal that names WS-101", err)
 	}
+	tried := time.Now().Format("15:04") // or a minute later
 	b.await("WS-202 has tried to start.")
+	said := regexp.MustCompile(`(\d\d:\d\d)  WS-202 has tried to start\.`)
+	if at := said.FindStringSubmatch(b.text.String()); at == nil || at[1] != tried && at[1] != time.Now().Format("15:04") {
+		t.Errorf("it said:\n%s\nwant that WS-202 tried at %s", b.text, tried)
+	}
+	if !r.screen.matches(said) {
+		t.Errorf("the desktop shows %q, want when WS-202 tried", r.screen.shown)
+	}
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"sitegate/api"
 	"sitegate/client"
 )
 
@@ -81,10 +82,19 @@ func watch(ctx context.Context, s *seat, o *options, args []string) error {
 				fmt.Fprintf(s.stdout, "%s  %s\n", time.Now().Format(time.TimeOnly), n.Text)
 			default:
 				fmt.Fprintf(s.stdout, "%s  %s\n", n.At.Local().Format(time.TimeOnly), plain(n.Text))
-				screen.Show("sitegate", plain(n.Text))
+				screen.Show("sitegate", plain(heard(n)))
 			}
 		}
 	}
+}
+
+// heard is a notice as it is shown where nothing else says when it happened: somebody who
+// comes back to the desk reads what was said meanwhile.
+func heard(n api.Notice) string {
+	if n.At.IsZero() {
+		return n.Text
+	}
+	return clock(n.At) + "  " + n.Text
 }
 
 // clock is a time as people of this computer read it.
