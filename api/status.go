@@ -333,6 +333,9 @@ type UsageStatus struct {
 	Seq     uint64 `json:"seq"`     // of the last event
 	Sent    uint64 `json:"sent"`    // usage up to here is with the cloud
 	Waiting uint64 `json:"waiting"` // records that are not
+	// Oldest is since when the record waits that waits longest; zero: none does, or the node
+	// that is asked does not know it yet.
+	Oldest time.Time `json:"oldest,omitzero"`
 	// Refused are records that the cloud has refused for good: they are kept apart.
 	Refused uint64 `json:"refused,omitempty"`
 	// Backlog says how much of the room for usage that waits is taken: BacklogOK,

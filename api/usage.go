@@ -31,7 +31,8 @@ type RefusedUsage struct {
 
 // ResendRequest is the body of POST /v1/usage/refused/resend on the operator's socket.
 type ResendRequest struct {
-	By string `json:"by,omitempty"`
+	By   string `json:"by,omitempty"`
+	Note string `json:"note,omitempty"` // why; it may be left out
 }
 
 // UsageAudit is what was granted, held against what the cloud has acknowledged.

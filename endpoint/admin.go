@@ -58,6 +58,11 @@ func (e *Endpoint) status(c *call) (reply, error) {
 			st.Restored = &api.RestoredStatus{Epoch: h.Epoch, Recovered: r.Recovered, Since: r.At.Std(), Until: r.Until.Std(), Read: r.Read}
 		}
 	})
+	if st.Usage.Waiting > 0 {
+		if oldest, err := e.gw.OldestUsage(c.ctx); err == nil { // a journal that cannot be read is no reason to tell nothing
+			st.Usage.Oldest = oldest.Std()
+		}
+	}
 	if e.cfg.Cluster != nil {
 		st.Cluster.Replacement = e.cfg.Cluster.Replacement()
 	}

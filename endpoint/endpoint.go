@@ -85,6 +85,8 @@ type Gateway interface {
 	Refresh(context.Context) (gateway.Answer, error)
 	ResendUsage(ctx context.Context, by string) (gateway.Answer, error)
 	Audit(context.Context) (license.Audit, error)
+	// OldestUsage is since when the usage waits that waits longest; zero: none is known.
+	OldestUsage(context.Context) (license.Time, error)
 	Recall(ctx context.Context, before uint64, most, look int, match func(license.Event) bool) ([]license.Event, uint64, error)
 	GiveCredential(context.Context, license.GiveCredential) (gateway.Answer, error)
 	UseCredential(context.Context, license.UseCredential) (gateway.Answer, error)

@@ -28,6 +28,7 @@ type oneNode struct {
 	// cannot: the cloud takes no moves.
 	cannot bool
 	audit  license.Audit
+	oldest license.Time // of the usage that waits
 	facts  []license.Fact
 	seen   []gateway.Observation
 	events []license.Event
@@ -310,6 +311,8 @@ func (n *oneNode) Recall(_ context.Context, before uint64, most, look int, match
 }
 
 func (n *oneNode) Audit(context.Context) (license.Audit, error) { return n.audit, nil }
+
+func (n *oneNode) OldestUsage(context.Context) (license.Time, error) { return n.oldest, nil }
 
 func (n *oneNode) AcceptKeys(_ context.Context, c license.AcceptKeys) (gateway.Answer, error) {
 	return n.apply(c)

@@ -31,9 +31,12 @@ func (e *Endpoint) refusedUsage(*call) (reply, error) {
 
 // resendUsage is POST /v1/usage/refused/resend on the operator's socket.
 func (e *Endpoint) resendUsage(c *call, in api.ResendRequest) (reply, error) {
-	if err := c.said(&in.By, ""); err != nil {
+	if err := c.said(&in.By, in.Note); err != nil {
 		return reply{}, err
 	}
+	who := c.administrator
+	who.Name = in.By
+	e.noteWhy(c.ctx, who, "usage-asked-to-be-sent-again", "", in.Note)
 	a, err := decided(e.gw.ResendUsage(c.ctx, in.By))
 	if err != nil {
 		return reply{}, err

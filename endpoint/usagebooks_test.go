@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ func TestRefusedUsageIsListedAndSentAgain(t *testing.T) {
 	}
 	var s api.Status
 	it.want(t, 200, "", "GET", "/v1/status", nil).into(t, &s)
-	if s.Usage.Refused != 1 || s.Usage.Waiting != 0 || s.Usage.Backlog != api.BacklogOK {
+	if s.Usage.Refused != 1 || s.Usage.Waiting != 0 || !s.Usage.Oldest.IsZero() || s.Usage.Backlog != api.BacklogOK {
 		t.Errorf("the status has %+v", s.Usage)
 	}
 	users.e.cfg.Pseudonym = func(_ *license.State, kind, name string) string { return kind + "-x" }
@@ -36,9 +37,40 @@ func TestRefusedUsageIsListedAndSentAgain(t *testing.T) {
 		t.Errorf("by other names: %+v", list.Items[0])
 	}
 	it.want(t, 400, "", "POST", "/v1/usage/refused/resend", api.ResendRequest{})
-	it.want(t, 200, "", "POST", "/v1/usage/refused/resend", api.ResendRequest{By: "ida"}).into(t, &list)
+	it.want(t, 400, "", "POST", "/v1/usage/refused/resend", api.ResendRequest{By: "ida", Note: "\x1b"})
+	it.want(t, 200, "", "POST", "/v1/usage/refused/resend", api.ResendRequest{By: "ida", Note: "ticket 7"}).into(t, &list)
 	if len(list.Items) != 0 {
 		t.Errorf("after it was sent again: %+v", list.Items)
+	}
+	var trail api.AuditPage
+	it.want(t, 200, "", "GET", api.PathTrail+"?names=true", nil).into(t, &trail)
+	var acts []string
+	for _, x := range trail.Items {
+		if strings.HasPrefix(x.What, "usage-") {
+			acts = append(acts, x.What+" by "+x.ByName+" since "+x.NoteText)
+		}
+	}
+	if want := []string{"usage-asked-to-be-sent-again by ida since ticket 7", "usage-sent-again by ida since "}; !slices.Equal(acts, want) {
+		t.Errorf("the audit trail has %q, want %q", acts, want)
+	}
+}
+
+// How long usage waits is told where some does.
+func TestTheAgeOfTheUsageThatWaits(t *testing.T) {
+	node := filled(t)
+	_, it := operated(t, node)
+	node.oldest = 1_700_000_000_000
+	var s api.Status
+	it.want(t, 200, "", "GET", "/v1/status", nil).into(t, &s)
+	if s.Usage.Waiting != 0 || !s.Usage.Oldest.IsZero() {
+		t.Errorf("nothing waits: %+v", s.Usage)
+	}
+	m := license.Machine{ID: "m-1", Name: "WS-101"}
+	node.do(t, license.Start{ID: license.ID{1}, User: "ada", Product: "road", Machine: m, Agreed: true})
+	node.do(t, license.Stop{ID: license.ID{1}, User: "ada", Machine: m})
+	it.want(t, 200, "", "GET", "/v1/status", nil).into(t, &s)
+	if s.Usage.Waiting != 1 || s.Usage.Oldest.UnixMilli() != int64(node.oldest) {
+		t.Errorf("a record waits: %+v", s.Usage)
 	}
 }
 

@@ -52,6 +52,7 @@ type Gateway struct {
 	asks      *breaker // of holds
 	resend    again    // usage
 	aside     aside    // usage that was refused for good
+	oldest    oldest   // of the usage that waits
 	offers    offers
 	way       license.UsageWay
 	reread    again // the feed

@@ -115,7 +115,11 @@ func (p *program) showStatus(s api.Status) error {
 	if s.Usage.Waiting == 0 {
 		row("usage", "all delivered")
 	} else {
-		row("usage", "%s waiting to be delivered", count(int(s.Usage.Waiting), "record"))
+		oldest := ""
+		if at := s.Usage.Oldest; !at.IsZero() {
+			oldest = ", the oldest of them made " + ago(s.Time, at)
+		}
+		row("usage", "%s waiting to be delivered%s", count(int(s.Usage.Waiting), "record"), oldest)
 	}
 	if words := roomWords(s.Usage); words != "" {
 		row("", "%s", words)

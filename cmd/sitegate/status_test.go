@@ -53,7 +53,7 @@ func TestStatusOfAClusterWithoutTheCloud(t *testing.T) {
 		Lockouts: []api.Lockout{{Node: "gw2", Proxy: "north", Since: at.Add(-3 * time.Hour)}},
 		Mirror:   api.MirrorStatus{Filled: true},
 		Counts:   api.Counts{Users: 1000, Products: 10, Licenses: 2000, Assigned: 1800, Sessions: 12, Checkouts: 1, Provisional: 2},
-		Usage:    api.UsageStatus{Seq: 90, Sent: 70, Waiting: 3},
+		Usage:    api.UsageStatus{Seq: 90, Sent: 70, Waiting: 3, Oldest: at.Add(-5 * time.Hour)},
 		Autonomy: api.AutonomyStatus{CappedMS: 0, UncappedMS: (7 * 24 * time.Hour).Milliseconds()},
 		Disk:     &api.DiskStatus{State: api.DiskLow, Free: 400 << 20, Total: 20e9},
 	}))
@@ -67,7 +67,7 @@ link      down, the cloud last answered 3 h ago
           the proxy north HAS REJECTED THE SECRET of gw2, 3 h ago, and taken none since: see sitegate doctor on gw2
 mirror    1000 users, 10 products, 2000 licenses, 1800 of them assigned
 running   12 sessions, 2 of them provisional; 1 checkout
-usage     3 records waiting to be delivered
+usage     3 records waiting to be delivered, the oldest of them made 5 h ago
 autonomy  without the cloud: capped products never, others 7 days
 disk      0.4 of 20.0 GB are free: make room; while this node leads, nothing new is granted
 time      2026-11-21T12:00:00Z

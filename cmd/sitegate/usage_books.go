@@ -13,16 +13,17 @@ import (
 )
 
 const usageRefusedHelp = `
-Usage: sitegate usage refused [--resend [--by WHO]] [--json] [--config FILE]
+Usage: sitegate usage refused [--resend [--note WHY] [--by WHO]] [--json] [--config FILE]
 
 Lists usage records that the cloud has refused for good. They are kept apart so that
 they do not keep back those behind them, and are sent again every hour. Ask the
 vendor what is wrong with them; --resend sends them now. Where that takes longer than
-a few seconds the node goes on with it, and what is listed is not taken yet.
+a few seconds the node goes on with it, and what is listed is not taken yet. The audit
+trail has who asked for it, and why.
 
 Example:
   sitegate usage refused
-  sitegate usage refused --resend
+  sitegate usage refused --resend --note 'the vendor has mended the account'
 `
 
 func usageRefused(ctx context.Context, p *program, args []string) error {
@@ -31,6 +32,7 @@ func usageRefused(ctx context.Context, p *program, args []string) error {
 	p.remoteFlags(f)
 	resend := f.Bool("resend", false, "send them again now")
 	by := f.String("by", "", "who has them sent (default: the user of this machine who asks)")
+	note := f.String("note", "", "why they are sent, for the audit trail")
 	asJSON := f.Bool("json", false, "print it as JSON")
 	if err := p.parseNone(f, args); err != nil {
 		return err
@@ -42,8 +44,7 @@ func usageRefused(ctx context.Context, p *program, args []string) error {
 	var list api.List[api.RefusedUsage]
 	pending := false
 	if *resend {
-		who := p.asker(*by)
-		if pending, err = resendRefused(ctx, c, who, &list); err != nil {
+		if pending, err = resendRefused(ctx, c, api.ResendRequest{By: p.asker(*by), Note: *note}, &list); err != nil {
 			return err
 		}
 	} else if err := patientOperator(ctx, c, http.MethodGet, api.PathRefused, nil, &list); err != nil {
@@ -71,8 +72,8 @@ func usageRefused(ctx context.Context, p *program, args []string) error {
 
 // resendRefused has what the cloud refuses sent again, and lists what it has not taken.
 // pending: not all of that has been sent by now.
-func resendRefused(ctx context.Context, c configs.Config, by string, list *api.List[api.RefusedUsage]) (pending bool, err error) {
-	resp, err := askOperator(ctx, c, http.MethodPost, api.PathRefused+"/resend", api.ResendRequest{By: by})
+func resendRefused(ctx context.Context, c configs.Config, in api.ResendRequest, list *api.List[api.RefusedUsage]) (pending bool, err error) {
+	resp, err := askOperator(ctx, c, http.MethodPost, api.PathRefused+"/resend", in)
 	if err != nil {
 		return false, err
 	}

@@ -62,7 +62,7 @@ No gap, and nothing twice.
 	if !strings.Contains(out, `2026-11-02 11:30  session  ada\x1b[2J  WS-101   3201     2026-11-02 09:30  2026-11-02 10:30  no such user`) {
 		t.Errorf("refused:\n%s", out)
 	}
-	if out, _ = run(0, "refused", "--resend", "--by", "ida"); resent.By != "ida" || !strings.Contains(out, "refuses no usage") {
+	if out, _ = run(0, "refused", "--resend", "--by", "ida", "--note", "ticket 7"); resent.By != "ida" || resent.Note != "ticket 7" || !strings.Contains(out, "refuses no usage") {
 		t.Errorf("sent again by %q: %s", resent.By, out)
 	}
 	if out, _ = run(0, "refused", "--resend", "--by", "ina"); !strings.Contains(out, "They are being sent. By now 1 record not taken") || !strings.Contains(out, "no such user") {
