@@ -27,6 +27,7 @@ func (c *Console) acts() []actOf {
 		{path: "licenses/{id}/move", key: "move", page: "licenses", role: Operator, see: seeMove, do: doMove},
 		{path: "checkouts/bulk", key: "bulk", page: "checkouts", role: Operator, see: seeBulk, do: c.doBulk},
 		{path: importPath, key: "import", page: "licenses", role: Admin, see: seeImport, do: doImport},
+		{path: "usage/resend", key: "resend", page: "usage", role: Operator, see: seeResend, do: doResend},
 		{path: "connectivity/doctor", key: "doctor", page: "connectivity", role: Operator, see: seeDoctor, do: doDoctor},
 		{path: "settings/reload", key: "reload", page: "settings", role: Admin, see: seeReload, do: doReload},
 		{path: "rollout/bypass", key: "bypass", page: "rollout", role: Operator, see: seeBypass(false), do: func(v *visit, _ *subject) (*page, error) {

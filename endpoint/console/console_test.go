@@ -117,7 +117,7 @@ func full() *site {
 	}
 	return &site{looked: map[string]int{}, answers: map[string]any{
 		api.PathStatus: api.Status{Node: "n1", Version: "1.2.3", Link: api.LinkState{State: api.LinkStale, Since: then}, Mirror: api.MirrorStatus{Filled: true, Held: &api.HeldMirror{}}, Time: then,
-			Counts: api.Counts{Provisional: 3}, Usage: api.UsageStatus{Backlog: api.BacklogHigh, Waiting: 12, Refused: 2}, Disk: &api.DiskStatus{State: api.DiskLow, Free: 1 << 30, Total: 1 << 40},
+			Counts: api.Counts{Provisional: 3}, Usage: api.UsageStatus{Backlog: api.BacklogHigh, Waiting: 12, Refused: 2, Oldest: then.Add(-5 * time.Hour)}, Disk: &api.DiskStatus{State: api.DiskLow, Free: 1 << 30, Total: 1 << 40},
 			Restored: &api.RestoredStatus{}, Lockouts: []api.Lockout{{Node: "n1", Proxy: nasty}}, Egress: []api.EgressStatus{{Name: nasty, Kind: "http", State: "locked", Problem: nasty}},
 			Bypass:       &api.Bypass{Since: then, Until: then.Add(15 * time.Minute), By: nasty, Note: nasty},
 			Backup:       &api.BackupStatus{Folder: nasty, Problem: nasty, Kept: 3, Bytes: 1 << 20, EveryMS: 86_400_000, Last: then, Overdue: true},
@@ -136,6 +136,8 @@ func full() *site {
 		api.PathMembers:               api.List[api.ClusterMember]{Items: []api.ClusterMember{member("n1", "leader"), member("n2", "voter")}},
 		api.PathBlocks:                api.List[api.Block]{Items: []api.Block{{Machine: &api.Machine{Name: nasty}, By: nasty, Since: then}}},
 		api.PathPeaks:                 api.List[api.Peak]{Items: []api.Peak{{Day: then.Truncate(24 * time.Hour), Product: "p", Name: nasty, Machines: 12, At: then, Pooled: 3}}},
+		api.PathRefused:               api.List[api.RefusedUsage]{Items: []api.RefusedUsage{{Record: nasty, Kind: "posting", User: nasty, Machine: nasty, Product: nasty, Started: then, Ended: then, Refused: then, Why: nasty}}},
+		api.PathAudit:                 api.UsageAudit{From: 1, Through: 90, Ways: []api.UsageWay{{Way: "site", Records: 3, Once: true}, {Way: "csv", Records: 2}}, Findings: []api.UsageFinding{{Kind: "twice", Seq: 7, Record: nasty, User: nasty, Detail: nasty}}, More: 3},
 		api.PathTrend:                 api.List[api.TrendMark]{Items: []api.TrendMark{{At: then.Add(-time.Hour), Sessions: 3, Checkouts: 1}, {At: then, Sessions: 7, Checkouts: 2}}},
 		api.PathReport:                reportOfAll(),
 		api.PathReminders:             api.List[api.Reminder]{Items: []api.Reminder{{Kind: "pooled", Text: nasty, License: "l-2", Product: "p", User: "u-1", Days: 12, Since: then}}, Next: "5 l-2"},
@@ -152,7 +154,7 @@ func full() *site {
 }
 
 // everywhere are the paths of all pages and forms, with something to be seen on each.
-var everywhere = []string{"", "refusals", "checkouts", "users", "users/u-1", "users/u-1?reason=ticket", "machine?name=WS-1&id=m-1&reason=ticket", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "report", "report?period=month&names=true&from=2026-11-01", "rollout",
+var everywhere = []string{"", "refusals", "checkouts", "users", "users/u-1", "users/u-1?reason=ticket", "machine?name=WS-1&id=m-1&reason=ticket", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "usage/refused", "usage/audit", "usage/resend", "report", "report?period=month&names=true&from=2026-11-01", "rollout",
 	"cluster", "connectivity", "settings", "audit", "audit/verify", "connectivity/doctor", "settings/reload", "sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/free", "users/u-1/free", "users/u-1/unblock", "machine/block?name=WS-1",
 	"licenses/l-1/move", "checkouts/bulk", "cluster/join", "cluster/nodes/n1/drain", "cluster/nodes/n2/drain", "cluster/step-down", "cluster/nodes/n2/remove", "cluster/backup", "cluster/backup/file", "rollout/bypass", "rollout/bypass/over", "mirror/import"}
 
@@ -346,11 +348,11 @@ func TestRolesAndStrangers(t *testing.T) {
 	viewer := newTestConsole(t, s, Administrator{Name: "vera", Role: Viewer})
 	for _, path := range everywhere {
 		w := visitPage(viewer, "GET", path, "en", nil)
-		isForm := regexp.MustCompile(`free$|block|move$|bulk$|cluster/|doctor$|reload$|bypass|import$`).MatchString(path)
+		isForm := regexp.MustCompile(`free$|block|move$|bulk$|cluster/|doctor$|reload$|bypass|import$|resend$`).MatchString(path)
 		if (w.Code == 403) != isForm {
 			t.Errorf("a viewer opens %s: %d", path, w.Code)
 		}
-		if strings.Contains(w.Body.String(), `class="act-form"`) || !isForm && regexp.MustCompile(`href="[^"]*/(free|block|unblock|move|write-off|join|drain|remove|bulk|doctor|reload|backup|file|bypass|over|import)["?]`).MatchString(w.Body.String()) {
+		if strings.Contains(w.Body.String(), `class="act-form"`) || !isForm && regexp.MustCompile(`href="[^"]*/(free|block|unblock|move|write-off|join|drain|remove|bulk|doctor|reload|backup|file|bypass|over|import|resend)["?]`).MatchString(w.Body.String()) {
 			t.Errorf("a viewer is shown something to do on %s", path)
 		}
 	}

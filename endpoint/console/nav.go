@@ -29,6 +29,8 @@ func (c *Console) pages() []pageOf {
 		{"capped", "capped", capped},
 		{"usage", "usage", usage},
 		{"usage/pooled", "usage", pooled},
+		{"usage/refused", "usage", allRefused},
+		{"usage/audit", "usage", usageAudit},
 		{"report", "report", reported},
 		{"rollout", "rollout", rollout},
 		{"cluster", "cluster", cluster},

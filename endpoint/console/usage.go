@@ -37,15 +37,7 @@ func usage(v *visit) (*page, error) {
 	}
 	days := filter{Name: "days", Label: v.t("usage.days"), Options: []option{{Value: "", Label: v.t("usage.days.7")}, {Value: "30", Label: v.t("usage.days.30")}, {Value: "90", Label: v.t("usage.days.90")}}}
 	p := &page{Title: v.t("usage.title"), Lead: v.t("usage.lead"), Search: v.searching("usage", "", days, v.productFilter(products.Items))}
-	backlog := stat{Label: v.t("usage.waiting"), Value: v.number(int(min(s.Usage.Waiting, 1<<31)))}
-	if s.Usage.Backlog != api.BacklogOK {
-		backlog.Tone, backlog.Sub = "warn", v.t("backlog."+s.Usage.Backlog)
-	}
-	refused := stat{Label: v.t("usage.refused"), Value: v.number(int(min(s.Usage.Refused, 1<<31)))}
-	if s.Usage.Refused > 0 {
-		refused.Tone = "warn"
-	}
-	p.Stats = []stat{backlog, refused}
+	p.Stats = v.delivery(s)
 	kept := url.Values{}
 	for _, name := range []string{"days", "product"} {
 		if value := v.r.URL.Query().Get(name); value != "" {
@@ -53,11 +45,20 @@ func usage(v *visit) (*page, error) {
 		}
 	}
 	p.Actions = []link{{Text: v.t("usage.csv"), Href: at("usage.csv") + "?" + kept.Encode()}, {Text: v.t("usage.json"), Href: at("usage.json") + "?" + kept.Encode()},
-		{Text: v.t("pooled.link"), Href: at("usage/pooled")}}
+		{Text: v.t("pooled.link"), Href: at("usage/pooled")}, {Text: v.t("usage.audit.link"), Href: at("usage/audit")}}
 	p.Sections = v.charts(x.Items, x.From, x.days)
 	p.Search.Count = v.t("usage.count", len(p.Sections))
 	if len(p.Sections) == 0 {
 		p.Sections = []section{{ID: "none", Empty: v.t("usage.empty")}}
+	}
+	if s.Usage.Refused > 0 {
+		items, err := v.refusedUsage()
+		if err != nil {
+			return nil, err
+		}
+		if len(items) > 0 { // they may have been taken since
+			p.Sections = append([]section{v.refusedSection(items)}, p.Sections...)
+		}
 	}
 	return p, nil
 }
