@@ -27,7 +27,8 @@ type batcher struct {
 	down    chan struct{} // closed: raft is, and answers no more
 	spare   sync.Pool     // of *proposal that were answered
 	pending sync.WaitGroup
-	going   sync.RWMutex // held for reading by every entry under way
+	going   chan struct{} // has one of every entry under way, and is full while none may begin
+	holding chan struct{} // one at a time keeps entries from beginning
 }
 
 const (
@@ -50,7 +51,8 @@ type proposed struct {
 
 func newBatcher(c *codec, m *metrics, r *raft.Raft, stamp func() license.Time) *batcher {
 	return &batcher{codec: c, metrics: m, raft: r, stamp: stamp, queue: make(chan *proposal, queueLength),
-		flights: make(chan struct{}, maxFlights), done: make(chan struct{}), down: make(chan struct{})}
+		flights: make(chan struct{}, maxFlights), going: make(chan struct{}, maxFlights), holding: make(chan struct{}, 1),
+		done: make(chan struct{}), down: make(chan struct{})}
 }
 
 // do proposes one command and waits for its outcome.
@@ -131,13 +133,13 @@ func (b *batcher) run(ctx context.Context) {
 		for i, p := range batch {
 			commands[i] = p.command
 		}
-		b.going.RLock()
+		b.going <- struct{}{} // who holds lets go in the end
 		entry := b.codec.entry(b.stamp(), commands)
 		start := time.Now()
 		future := b.raft.Apply(entry, enqueueWithin) // in this order into the log
 		b.pending.Go(func() {
 			b.settle(batch, future)
-			b.going.RUnlock()
+			<-b.going
 			b.metrics.committed(len(batch), time.Since(start))
 			<-b.flights
 		})
@@ -196,25 +198,35 @@ func (b *batcher) gather(ctx context.Context, held *proposal) (batch []*proposal
 // hold keeps new entries from beginning, and returns once those under way have
 // been answered, or after a while. release lets them begin again.
 func (b *batcher) hold(ctx context.Context, limit time.Duration) (release func()) {
-	halted := make(chan struct{})
+	alone := make(chan struct{})
 	go func() {
-		b.going.Lock()
-		close(halted)
+		b.holding <- struct{}{}
+		for range maxFlights {
+			b.going <- struct{}{}
+		}
+		close(alone)
 	}()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case <-halted:
-		return b.going.Unlock
+	case <-alone:
+		return b.letGo
 	case <-timer.C:
 	case <-ctx.Done():
 	}
 	return func() {
 		go func() { // they end with the leadership, or with raft
-			<-halted
-			b.going.Unlock()
+			<-alone
+			b.letGo()
 		}()
 	}
+}
+
+func (b *batcher) letGo() {
+	for range maxFlights {
+		<-b.going
+	}
+	<-b.holding
 }
 
 func (b *batcher) settle(batch []*proposal, future raft.ApplyFuture) {

@@ -92,3 +92,50 @@ func TestStepDownChoosesWhoAnswersAndHasMost(t *testing.T) {
 	}
 	do(t, one, fill(1))
 }
+
+// What is under way may need longer than a hand-over waits: for a majority that is cut off.
+// Nothing else of the node waits for that, and nothing new begins until it is given up.
+func TestASimulatedHandOverGivesUpOnWhatIsUnderWay(t *testing.T) {
+	simulated(t, func(t *testing.T, s *sim) {
+		leader := s.leader()
+		do(t, leader, fill(3))
+		s.settled()
+		cutOff := func(blocked bool) {
+			for _, name := range s.names {
+				if name != leader.cfg.Node {
+					s.net.block(name, leader.cfg.Node, blocked)
+					s.net.block(leader.cfg.Node, name, blocked)
+				}
+			}
+		}
+		propose := func(n int) chan error {
+			ended := make(chan error, 1)
+			go func() { _, err := leader.Propose(limited(t), start(n, n, "WS-1")); ended <- err }()
+			time.Sleep(time.Second)
+			return ended
+		}
+		cutOff(true)
+		underWay := propose(1)
+		before := leader.raft.LastIndex()
+		began := time.Now()
+		release := leader.batcher.hold(t.Context(), 5*time.Second)
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("holding took %v; want it to be given up after 5 s", took)
+		}
+		held := propose(2)
+		if at := leader.raft.LastIndex(); at != before {
+			t.Errorf("the log has grown from %d to %d while entries are held", before, at)
+		}
+		release()
+		cutOff(false)
+		for _, ended := range []chan error{underWay, held} {
+			if err := <-ended; err != nil {
+				t.Errorf("proposing: %v", err)
+			}
+		}
+		for _, name := range s.names {
+			closeStore(t, s.take(name))
+		}
+		s.disks.end()
+	})
+}

@@ -384,9 +384,12 @@ func (s *Store) flushing() {
 	}
 }
 
-// trim tells raft how many entries to leave in the log.
+// trim tells raft how many entries to leave in the log; not while the log is cut, which may
+// take long and sets that again.
 func (s *Store) trim() {
-	s.cutting.Lock()
+	if !s.cutting.TryLock() {
+		return
+	}
 	defer s.cutting.Unlock()
 	conf := s.raft.ReloadableConfig()
 	conf.TrailingLogs = s.wal.trailing(s.cfg.TrailingEntries)

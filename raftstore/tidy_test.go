@@ -52,6 +52,17 @@ func forgotten(s *Store) (license.KeepPeaks, license.Forget) {
 		license.Forget{Before: today, Sums: license.AuditSums{Through: head.UsageSent, Ended: head.UsageMade}}
 }
 
+// Cutting the log waits for a snapshot, which may take long where the node receives one: what
+// else the node does at that pace goes on.
+func TestNothingWaitsWhileTheLogIsCut(t *testing.T) {
+	s := single(t, t.TempDir(), func(*Config) {})
+	s.cutting.Lock()
+	defer s.cutting.Unlock()
+	done := make(chan struct{})
+	go func() { s.trim(); close(done) }()
+	receive(t, done)
+}
+
 // Events that the site has forgotten are in no backup and no snapshot from then on, though
 // they are on disk still; and then in no file of the node's folder.
 func TestWhatIsForgottenIsInNoFile(t *testing.T) {
