@@ -182,6 +182,7 @@ type Me struct {
 	Email     string      `json:"email"`               // that the licenses are assigned to (R21)
 	SignedIn  string      `json:"signed_in,omitempty"` // the e-mail of the sign-in; R15 wants both alike
 	Name      string      `json:"name,omitempty"`
+	Country   string      `json:"country,omitempty"` // entitlement country, ISO 3166 (R2); empty: none is known
 	Licenses  []MyLicense `json:"licenses"`
 	Products  []MyProduct `json:"products"`
 	Sessions  []Session   `json:"sessions"`
@@ -207,13 +208,16 @@ type MyLicense struct {
 }
 
 // MyProduct is a product the caller may start, and by which type of license that
-// would be now, or the reason why not. Another machine may stand in the way.
+// would be now, or the reason why not, with a sentence and what to do next in the caller's
+// language. Another machine may stand in the way.
 type MyProduct struct {
 	Product     string    `json:"product"`
 	Name        string    `json:"name,omitempty"`
 	LicenseType string    `json:"license_type,omitempty"`
 	Warnings    []Warning `json:"warnings,omitempty"`
 	Reason      string    `json:"reason,omitempty"`
+	Text        string    `json:"text,omitempty"`
+	Next        []string  `json:"next,omitempty"`
 }
 
 // Administrator is somebody who can help.

@@ -34,6 +34,7 @@ func startable(s *license.State, who Caller, lang phrase.Lang) []api.MyProduct {
 		typ, list, d := license.Entitlement(s, now, license.Start{User: who.User, Product: id, Email: who.Email})
 		if d != nil {
 			p.Reason = string(d.Reason)
+			_, p.Text, p.Next = phrase.Denial(lang, *d, phrase.Names{Product: productName(s, id), Administrators: askable(license.Contacts(s))}, "")
 		}
 		p.LicenseType, p.Warnings = typ, warnings(s, lang, list, who.User, id)
 		out = append(out, p)

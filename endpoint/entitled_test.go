@@ -71,6 +71,12 @@ func TestAStartSaysTheLicenseTypeAndWhatItMeans(t *testing.T) {
 	if want := []string{"flow  not-assigned", "road Pooled other-email"}; !slices.Equal(products, want) {
 		t.Errorf("may start %q, want %q", products, want)
 	}
+	if x := me.Products[0]; x.Text != p.Detail || !slices.Equal(x.Next, p.Next) {
+		t.Errorf("of flow it says %q and %q; want what the start was refused with, %q and %q", x.Text, x.Next, p.Detail, p.Next)
+	}
+	if me.Country != "DE" {
+		t.Errorf("the country is %q, want DE", me.Country)
+	}
 
 	// No country, a license for another one, no feature level (R2).
 	change("c3", "c4", license.Change{User: &license.User{ID: "ben", Email: "ben@example.org"}})

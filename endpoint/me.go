@@ -66,7 +66,7 @@ func about(s *license.State, who Caller, lang phrase.Lang) api.Me {
 		me.Maintenance = &api.Maintenance{From: m.From.Std(), Until: m.Until.Std(), By: m.By, Note: m.Note}
 	}
 	if u := s.User(who.User); u != nil {
-		me.Email, me.Name = u.Email, u.Name
+		me.Email, me.Name, me.Country = u.Email, u.Name, u.Country
 	}
 	if me.Email == "" {
 		me.Email = who.Email

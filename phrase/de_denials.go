@@ -119,7 +119,8 @@ var germanDenials = map[string]text{
 		title:  "Hier nicht bekannt",
 		detail: "Sie sind angemeldet, aber das Konto dieses Standorts kennt Sie nicht.",
 		next: []string{"Prüfen Sie, ob Sie mit der Adresse angemeldet sind, die Ihr Unternehmen verwendet.",
-			"Bitten Sie {admins}, Sie mit Ihrem Land in das Konto aufzunehmen."},
+			"Fragen Sie {admins}, ob Sie im Konto angelegt sind und ein Land haben.",
+			"Ist das geschehen, wählen Sie „Aktualisieren“, oder melden Sie sich ab und neu an."},
 	},
 	"user-blocked": {
 		title:  "Gesperrt",

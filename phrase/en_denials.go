@@ -120,7 +120,8 @@ var englishDenials = map[string]text{
 		title:  "Not known here",
 		detail: "You are signed in, but this site's account does not have you as a user.",
 		next: []string{"Check that you are signed in with the address your company uses.",
-			"Ask {admins} to add you, with your country, to the account."},
+			"Ask {admins} whether your user was created in the account, and has a country.",
+			"Once that is done, choose Refresh, or sign out and in again."},
 	},
 	"user-blocked": {
 		title:  "Blocked",

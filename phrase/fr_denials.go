@@ -119,7 +119,8 @@ var frenchDenials = map[string]text{
 		title:  "Inconnu ici",
 		detail: "Vous êtes connecté, mais le compte de ce site ne vous connaît pas.",
 		next: []string{"Vérifiez que vous êtes connecté avec l’adresse que votre entreprise utilise.",
-			"Demandez à être ajouté au compte, avec votre pays : {admins}."},
+			"Demandez si vous avez été créé dans le compte, avec un pays : {admins}.",
+			"Une fois que c’est fait, choisissez « Actualiser », ou déconnectez-vous et reconnectez-vous."},
 	},
 	"user-blocked": {
 		title:  "Bloqué",

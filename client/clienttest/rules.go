@@ -229,7 +229,7 @@ func (g *Gateway) endWait(w http.ResponseWriter, r *http.Request, email string) 
 // about is what the site knows of a user.
 func (g *Gateway) about(email string) api.Me {
 	name, _, _ := strings.Cut(email, "@")
-	me := api.Me{ID: "user-" + name, Email: email, SignedIn: email, Name: name,
+	me := api.Me{ID: "user-" + name, Email: email, SignedIn: email, Name: name, Country: "NL",
 		Administrators: []api.Administrator{{Name: "Ada Admin", Email: "ada@site.example"}}, Link: api.LinkState{Up: true, Contact: time.Now().UTC()}}
 	for _, p := range g.Products {
 		me.Licenses = append(me.Licenses, api.MyLicense{ID: "lic-" + p, Product: p, LicenseType: "Practitioner", Capped: "yes"})

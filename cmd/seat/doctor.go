@@ -75,7 +75,7 @@ func examine(ctx context.Context, s *seat, o *options, args []string) error {
 	checkKey(o, f)
 	checkSystem(desktop.Examine(), o.clientVersion, f)
 	skew, known := s.checkNodes(ctx, o, f)
-	told, me := s.checkUser(ctx, o, f)
+	told, me, help := s.checkUser(ctx, o, f)
 	if told != nil {
 		skew, known = *told, true
 	}
@@ -85,10 +85,10 @@ func examine(ctx context.Context, s *seat, o *options, args []string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return s.tellFindings(o, f, me)
+	return s.tellFindings(o, f, help)
 }
 
-func (s *seat) tellFindings(o *options, f *findings, me *api.Me) error {
+func (s *seat) tellFindings(o *options, f *findings, help []api.Administrator) error {
 	if o.json {
 		if err := printJSON(s.stdout, f); err != nil {
 			return err
@@ -105,9 +105,9 @@ func (s *seat) tellFindings(o *options, f *findings, me *api.Me) error {
 				fmt.Fprintf(s.stdout, "   -> %s\n", c.Action)
 			}
 		}
-		if me != nil && len(me.Administrators) > 0 {
+		if len(help) > 0 {
 			fmt.Fprintf(s.stdout, "\nWho can help:\n")
-			for _, a := range me.Administrators {
+			for _, a := range help {
 				fmt.Fprintf(s.stdout, "  %s <%s>\n", plain(a.Name), plain(a.Email))
 			}
 		}
@@ -208,16 +208,17 @@ func checkClock(ahead time.Duration, known bool, f *findings) {
 	}
 }
 
-// checkUser asks the gateway who is signed in, and whether notices come through.
-func (s *seat) checkUser(ctx context.Context, o *options, f *findings) (skew *time.Duration, _ *api.Me) {
+// checkUser asks the gateway who is signed in, and whether notices come through; help are
+// those to turn to, as far as it tells.
+func (s *seat) checkUser(ctx context.Context, o *options, f *findings) (skew *time.Duration, _ *api.Me, help []api.Administrator) {
 	if len(o.gateways) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	o.keyless = true // to show a key is to change something
 	c, err := s.open(ctx, o)
 	if err != nil {
 		f.add(fail, "signed in", "", err.Error(), "Sign in: seat login")
-		return nil, nil
+		return nil, nil, nil
 	}
 	defer c.Close()
 	asking, cancel := context.WithTimeout(ctx, o.timeout)
@@ -228,10 +229,17 @@ func (s *seat) checkUser(ctx context.Context, o *options, f *findings) (skew *ti
 		if errors.Is(err, client.ErrUnauthorized) {
 			action = "Sign in again: seat login"
 		}
+		if errors.Is(err, client.ErrUnknownUser) { // nothing old is to be kept here (R27)
+			action += " Once that is done: seat logout, then seat login."
+		}
 		f.add(fail, "signed in", "", err.Error(), action)
-		return nil, nil
+		if e, ok := errors.AsType[*client.Error](err); ok {
+			help = e.Contacts
+		}
+		return nil, nil, help
 	}
 	checkEmail(me, f)
+	checkCountry(me, f)
 	hearing, enough := context.WithTimeout(ctx, noticesTime)
 	defer enough()
 	w := c.Watch(hearing)
@@ -248,7 +256,7 @@ func (s *seat) checkUser(ctx context.Context, o *options, f *findings) (skew *ti
 	if ahead, told := c.Skew(); told {
 		skew = &ahead
 	}
-	return skew, me
+	return skew, me, me.Administrators
 }
 
 // checkEmail: licenses count only for the e-mail address that they are assigned to
@@ -260,6 +268,16 @@ func checkEmail(me *api.Me, f *findings) {
 		return
 	}
 	f.add(pass, "signed in", "", "as "+as, "")
+}
+
+// checkCountry: a license counts for the users of its entitlement country (R2, R27). Only
+// they know whether theirs is right.
+func checkCountry(me *api.Me, f *findings) {
+	if me.Country == "" {
+		f.add(warn, "country", "", "the gateway names no entitlement country of yours, and without one no license can be used", "Ask your license administrator to enter your country; then: seat refresh")
+		return
+	}
+	f.add(pass, "country", "", "your licenses are for "+me.Country+"; if that is not your country, have your license administrator correct it", "")
 }
 
 // nextOf is what one can do about an error.
@@ -332,7 +350,11 @@ func checkLicenses(me *api.Me, f *findings) {
 	for _, p := range me.Products {
 		name := strings.TrimSpace(p.Product + " " + p.Name)
 		if p.LicenseType == "" {
-			f.add(warn, "product", name, "would not start: "+p.Reason, "Ask your license administrator whether you should have it.")
+			action := strings.Join(p.Next, " ")
+			if action == "" { // an earlier gateway's
+				action = "Ask your license administrator whether you should have it."
+			}
+			f.add(warn, "product", name, "would not start: "+first(p.Text, p.Reason), action)
 			continue
 		}
 		for _, w := range p.Warnings {

@@ -134,6 +134,47 @@ func TestLicensesNeedTheirOwnEmail(t *testing.T) {
 	}
 }
 
+// TestAnUnknownUserIsToldWhatToDo is R27's "user not listed": was the user created, has it a
+// country, and nothing old is to be kept here after that.
+func TestAnUnknownUserIsToldWhatToDo(t *testing.T) {
+	r := newRig(t)
+	r.g.Before = func(req *http.Request) *api.Problem {
+		if req.URL.Path != api.PathMe {
+			return nil
+		}
+		return &api.Problem{Code: "unknown-user", Status: http.StatusForbidden, Detail: "This site's account does not have you as a user.",
+			Next: []string{"Ask Ada Admin whether your user was created."}, Contacts: []api.Administrator{{Name: "Ada Admin", Email: "ada@site.example"}}}
+	}
+	r.expect(r.seat("doctor"), 1, "FAIL  signed in: This site's account does not have you as a user.",
+		"Ask Ada Admin whether your user was created. Once that is done: seat logout, then seat login.", "Who can help:\n  Ada Admin <ada@site.example>")
+}
+
+func TestTheCountryIsSaidAndMissed(t *testing.T) {
+	var f findings
+	checkCountry(&api.Me{Country: "NL"}, &f)
+	if c := f.found(t, "country"); c.State != pass || !strings.Contains(c.Found, "are for NL") {
+		t.Errorf("%+v, want the country", c)
+	}
+	f = findings{}
+	checkCountry(&api.Me{}, &f)
+	if c := f.found(t, "country"); c.State != warn || !strings.Contains(c.Action, "enter your country") {
+		t.Errorf("%+v, want what to do about it", c)
+	}
+}
+
+func TestWhatWouldNotStartComesWithWhatToDo(t *testing.T) {
+	var f findings
+	checkLicenses(&api.Me{Products: []api.MyProduct{{Product: cad, Reason: "license-ended", Text: "Your license ended on 2026-11-01.", Next: []string{"Ask Ada Admin to renew it.", "Or wait."}}}}, &f)
+	if c := f.found(t, "product"); c.State != warn || c.Found != "would not start: Your license ended on 2026-11-01." || c.Action != "Ask Ada Admin to renew it. Or wait." {
+		t.Errorf("%+v, want the sentence and the steps", c)
+	}
+	f = findings{}
+	checkLicenses(&api.Me{Products: []api.MyProduct{{Product: cad, Reason: "license-ended"}}}, &f) // by a gateway that says no more
+	if c := f.found(t, "product"); c.Found != "would not start: license-ended" || c.Action == "" {
+		t.Errorf("%+v, want the reason, and whom to ask", c)
+	}
+}
+
 func TestSystemIsWhatTheVendorsClientNeeds(t *testing.T) {
 	ok := desktop.System{OS: "windows", Major: 10, Build: 19045, User: "ann", DotNet: 528040, InternetExplorer: "11.0.9600", ConnectionClient: "23.0.1.25"}
 	for name, c := range map[string]struct {

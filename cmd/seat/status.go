@@ -84,7 +84,10 @@ func show(out io.Writer, me *api.Me, here api.Machine) error {
 		if x.LicenseType != "" {
 			line("starts as", "%s %s: %s", x.Product, x.Name, x.LicenseType)
 		} else {
-			line("starts not", "%s %s: %s", x.Product, x.Name, x.Reason)
+			line("starts not", "%s %s: %s", x.Product, x.Name, cmp.Or(x.Text, x.Reason))
+			for _, next := range x.Next {
+				line("", "- %s", next)
+			}
 		}
 		for _, w := range x.Warnings {
 			line("", "%s", w.Text)
