@@ -10,19 +10,41 @@ import (
 	"testing"
 )
 
-// ways are the ways to another machine, by the package that has them.
+// ways are the ways to another machine, by the package that has them. A program that is started, C and plug-ins may connect, too.
 var ways = map[string][]string{
-	"net":                          {"Dial", "DialTimeout", "DialTCP", "DialUDP", "DialIP", "DialUnix", "Dialer", "LookupHost", "LookupIP", "LookupAddr", "LookupCNAME", "LookupSRV", "LookupTXT", "LookupMX", "Resolver", "DefaultResolver", "ResolveTCPAddr", "ResolveUDPAddr", "ResolveIPAddr"},
+	"net": {"Dial", "DialTimeout", "DialTCP", "DialUDP", "DialIP", "DialUnix", "Dialer", "LookupHost", "LookupIP", "LookupAddr", "LookupCNAME", "LookupSRV", "LookupTXT", "LookupMX", "LookupNS", "Resolver", "DefaultResolver",
+		"ResolveTCPAddr", "ResolveUDPAddr", "ResolveIPAddr",
+		"ListenPacket", "ListenUDP", "ListenIP", "ListenUnixgram", "ListenMulticastUDP", "ListenConfig", // what listens for packets sends them, too
+		"FileConn", "FilePacketConn"},
 	"crypto/tls":                   {"Dial", "DialWithDialer", "Dialer"},
 	"net/http":                     {"Get", "Head", "Post", "PostForm", "DefaultClient", "DefaultTransport", "ProxyFromEnvironment", "ProxyURL", "Transport"},
+	"net/http/httputil":            {"NewSingleHostReverseProxy"},
 	"net/rpc":                      {"Dial", "DialHTTP", "DialHTTPPath"},
 	"net/rpc/jsonrpc":              {"Dial"},
 	"net/smtp":                     {"Dial", "SendMail"},
+	"net/textproto":                {"Dial"},
 	"log/syslog":                   {"Dial", "New", "NewLogger"},
-	"syscall":                      {"Connect", "Sendto"},
-	"golang.org/x/sys/unix":        {"Connect", "Sendto"},
-	"os/exec":                      {"Command", "CommandContext"},
+	"syscall":                      {"Socket", "Connect", "Sendto", "Sendmsg", "SendmsgN", "Exec", "ForkExec", "StartProcess", "Syscall", "Syscall6", "RawSyscall", "RawSyscall6"},
+	"golang.org/x/sys/unix":        {"Socket", "Connect", "Sendto", "Sendmsg", "SendmsgN", "SendmsgBuffers", "Exec", "Syscall", "Syscall6", "RawSyscall", "RawSyscall6"},
+	"os":                           {"StartProcess"},
+	"os/exec":                      {"Command", "CommandContext", "Cmd"},
+	"plugin":                       {"Open"},
 	"github.com/gorilla/websocket": {"Dialer", "DefaultDialer", "NewClient"},
+	"github.com/wneessen/go-mail":  {"QuickSend"},
+	"golang.org/x/crypto/ssh":      {"Dial"},
+	"golang.org/x/net/http2":       {"Transport"},
+}
+
+// zero are types whose values connect by themselves as long as a field of theirs is not set, by package. An empty field is one that nobody outside of the package can set.
+var zero = map[string]map[string]string{
+	"net/http":                    {"Client": "Transport"},
+	"net/http/httputil":           {"ReverseProxy": "Transport"},
+	"github.com/wneessen/go-mail": {"Client": ""},
+}
+
+// options are those without which what a function makes connects by itself, by package and function. They stand in the same declaration.
+var options = map[string]map[string]string{
+	"github.com/wneessen/go-mail": {"NewClient": "WithDialContextFunc"},
 }
 
 // defaults are those that go out by whatever the environment says; nobody uses them.
@@ -30,7 +52,9 @@ var defaults = map[string][]string{
 	"net/http":                     {"Get", "Head", "Post", "PostForm", "DefaultClient", "DefaultTransport", "ProxyFromEnvironment"},
 	"net/rpc":                      {"Dial", "DialHTTP", "DialHTTPPath"},
 	"net/smtp":                     {"SendMail"},
+	"net/http/httputil":            {"NewSingleHostReverseProxy"},
 	"github.com/gorilla/websocket": {"DefaultDialer"},
+	"github.com/wneessen/go-mail":  {"QuickSend"},
 }
 
 // connecting are the packages, and files, that may connect by themselves, and why that is not the way out of a gateway. A folder stands for the package in it.
@@ -104,50 +128,176 @@ type connection struct {
 	what string
 }
 
-// connects finds what in a file is one of the ways, under whatever name a package is imported.
+// connects finds what in a file is one of the ways, under whatever name a package is imported, and what connects by itself unless it is told how.
 func connects(file *ast.File, ways map[string][]string) (list []connection) {
 	paths := map[string]string{} // by local name
 	for _, spec := range file.Imports {
 		path, _ := strconv.Unquote(spec.Path.Value)
 		name := path[strings.LastIndex(path, "/")+1:]
-		if spec.Name != nil {
+		switch {
+		case spec.Name != nil:
 			name = spec.Name.Name
+		case path == "github.com/wneessen/go-mail":
+			name = "mail"
 		}
-		if paths[name] = path; name == "." && ways[path] != nil {
+		paths[name] = path
+		switch {
+		case path == "C":
+			list = append(list, connection{spec.Pos(), "C, which nobody looks into"})
+		case name == "." && (ways[path] != nil || zero[path] != nil):
 			list = append(list, connection{spec.Pos(), "everything of " + path + " without its name"})
 		}
 	}
+	named := func(e ast.Expr) (path, name string) { // what of another package an expression is; empty: nothing
+		s, ok := e.(*ast.SelectorExpr)
+		if !ok {
+			return "", ""
+		}
+		if x, ok := s.X.(*ast.Ident); ok && x.Obj == nil {
+			return paths[x.Name], s.Sel.Name
+		}
+		return "", ""
+	}
+	lacking := func(e ast.Expr, l *ast.CompositeLit) (field string, lacks bool) { // whether a value of this type lacks its field; l nil: it is the zero one
+		path, name := named(e)
+		field, ok := zero[path][name]
+		return field, ok && (l == nil || field == "" || !hasField(l, field))
+	}
 	handed := map[ast.Expr]bool{} // types that are only named, behind a star: what egress made, handed on
-	ast.Inspect(file, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.StarExpr:
-			handed[n.X] = true
-		case *ast.SelectorExpr:
-			x, ok := n.X.(*ast.Ident)
-			if !ok || x.Obj != nil || !slices.Contains(ways[paths[x.Name]], n.Sel.Name) || handed[n] && n.Sel.Name == "Transport" {
-				return true
+	looked := map[ast.Expr]bool{} // types of literals, which are looked at themselves
+	for _, decl := range file.Decls {
+		mentions := map[string]bool{} // in this declaration, with their packages
+		ast.Inspect(decl, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				path, name := named(s)
+				mentions[path+" "+name] = true
 			}
-			list = append(list, connection{n.Pos(), paths[x.Name] + "." + n.Sel.Name})
-		case *ast.CompositeLit:
-			if s, ok := n.Type.(*ast.SelectorExpr); ok && s.Sel.Name == "Client" && !hasField(n, "Transport") {
-				if x, ok := s.X.(*ast.Ident); ok && paths[x.Name] == "net/http" {
-					list = append(list, connection{n.Pos(), "an http.Client without a Transport, which takes the default one"})
+			return true
+		})
+		found := func(n ast.Node, e ast.Expr, how string) {
+			path, name := named(e)
+			list = append(list, connection{n.Pos(), path + "." + name + how})
+		}
+		ast.Inspect(decl, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.StarExpr:
+				handed[n.X] = true
+			case *ast.CompositeLit:
+				looked[n.Type] = true
+				if field, lacks := lacking(n.Type, n); lacks {
+					found(n, n.Type, " without "+field)
+				}
+				for _, e := range elided(n) {
+					element := elementOf(n.Type)
+					if field, lacks := lacking(element, e); lacks {
+						found(e, element, " without "+field)
+					}
+				}
+				if t := elementOf(n.Type); t != nil {
+					looked[t] = true
+				}
+			case *ast.AssignStmt:
+				for i, to := range n.Lhs {
+					if s, ok := to.(*ast.SelectorExpr); ok && s.Sel.Name == "Transport" && i < len(n.Rhs) && isNil(n.Rhs[i]) {
+						list = append(list, connection{n.Pos(), "a Transport that is nil"})
+					}
+				}
+			case *ast.SelectorExpr:
+				path, name := named(n)
+				field, lacks := lacking(n, nil)
+				option := options[path][name]
+				switch {
+				case lacks && !handed[n] && !looked[n]:
+					found(n, n, " as a value, without "+field)
+				case option != "" && !mentions[path+" "+option]:
+					found(n, n, " without "+option)
+				case slices.Contains(ways[path], name) && !(handed[n] && behindStar[name]):
+					found(n, n, "")
 				}
 			}
-		}
-		return true
-	})
+			return true
+		})
+	}
 	return list
+}
+
+// behindStar are types whose pointers are handed on: whoever made one was asked.
+var behindStar = map[string]bool{"Transport": true, "Cmd": true}
+
+// elementOf is the type of a slice's, array's or map's elements, or what they point to; nil: it has none.
+func elementOf(t ast.Expr) ast.Expr {
+	var e ast.Expr
+	switch t := t.(type) {
+	case *ast.ArrayType:
+		e = t.Elt
+	case *ast.MapType:
+		e = t.Value
+	}
+	if star, ok := e.(*ast.StarExpr); ok {
+		return star.X
+	}
+	return e
+}
+
+// elided are the elements of a literal that do not say their type.
+func elided(l *ast.CompositeLit) (list []*ast.CompositeLit) {
+	for _, e := range l.Elts {
+		if kv, ok := e.(*ast.KeyValueExpr); ok {
+			e = kv.Value
+		}
+		if in, ok := e.(*ast.CompositeLit); ok && in.Type == nil {
+			list = append(list, in)
+		}
+	}
+	return list
+}
+
+func isNil(e ast.Expr) bool {
+	x, ok := e.(*ast.Ident)
+	return ok && x.Name == "nil"
 }
 
 func TestConnectionsAreFound(t *testing.T) {
 	for src, want := range map[string]int{
-		`import "net"; var c, _ = net.Dial("tcp", "x:1")`:                         1,
-		`import stdnet "net"; var d stdnet.Dialer`:                                1,
-		`import . "net"; var c, _ = Dial("tcp", "x:1")`:                           1,
-		`import "net/http"; var r, _ = http.Get("http://x")`:                      1,
-		`import "net/http"; var c = &http.Client{}`:                               1,
-		`import "net/http"; var c = &http.Client{Transport: nil}`:                 0,
+		`import "net"; var c, _ = net.Dial("tcp", "x:1")`:                    1,
+		`import stdnet "net"; var d stdnet.Dialer`:                           1,
+		`import . "net"; var c, _ = Dial("tcp", "x:1")`:                      1,
+		`import "net/http"; var r, _ = http.Get("http://x")`:                 1,
+		`import "net/http"; var c = &http.Client{}`:                          1,
+		`import "net/http"; var c = &http.Client{Transport: nil}`:            1,
+		`import "net/http"; var c = &http.Client{Transport: t}`:              0,
+		`import "net/http"; var c http.Client`:                               1,
+		`import "net/http"; var c = new(http.Client)`:                        1,
+		`import "net/http"; type c struct { http.Client }`:                   1,
+		`import "net/http"; type c = http.Client`:                            1,
+		`import "net/http"; type c struct { over *http.Client }`:             0,
+		`import "net/http"; var c = []http.Client{{}}`:                       1,
+		`import "net/http"; var c = map[int]*http.Client{1: {Timeout: 1}}`:   1,
+		`import "net/http"; var c = map[int]*http.Client{1: {Transport: t}}`: 0,
+		`import "net/http"; func f(c *http.Client) { c.Transport = nil }`:    1,
+		`import "net/http"; var t = new(http.Transport)`:                     1,
+
+		`import "net/http/httputil"; var p = &httputil.ReverseProxy{Rewrite: f}`:    1,
+		`import "net/http/httputil"; var p = &httputil.ReverseProxy{Transport: t}`:  0,
+		`import "net/http/httputil"; var p httputil.ReverseProxy`:                   1,
+		`import "net/http/httputil"; var p = httputil.NewSingleHostReverseProxy(u)`: 1,
+		`import "net/http/httputil"; func f(*httputil.ReverseProxy) {}`:             0,
+		`import "net"; var c, _ = net.ListenPacket("udp", ":0")`:                    1,
+		`import "net"; var c, _ = net.ListenUDP("udp", nil)`:                        1,
+		`import "net"; var l net.ListenConfig`:                                      1,
+		`import "net"; var c, _ = net.FileConn(f)`:                                  1,
+		`import "os"; var p, _ = os.StartProcess("/bin/nc", nil, nil)`:              1,
+		`import "os/exec"; var c = &exec.Cmd{Path: "/bin/nc"}`:                      1,
+		`import "os/exec"; func f(c *exec.Cmd) {}`:                                  0,
+		`import "syscall"; func f() { syscall.Exec("/bin/nc", nil, nil) }`:          1,
+		`import "golang.org/x/sys/unix"; var s, _ = unix.Socket(2, 1, 0)`:           1,
+		`import "C"`: 1,
+		`import "github.com/wneessen/go-mail"; var c, _ = mail.NewClient("x")`:                                                     1,
+		`import "github.com/wneessen/go-mail"; var c = new(mail.Client)`:                                                           1,
+		`import "github.com/wneessen/go-mail"; func f() error { return mail.QuickSend() }`:                                         1,
+		`import "github.com/wneessen/go-mail"; func f() { o := mail.WithDialContextFunc(d); mail.NewClient("x", o) }`:              0,
+		`import "github.com/wneessen/go-mail"; func f() { mail.NewClient("x") }; func g() any { return mail.WithDialContextFunc }`: 1,
+
 		`import "net/http"; var c = http.DefaultClient`:                           1,
 		`import "net/http"; func f(t *http.Transport) {}`:                         0,
 		`import "net/http"; var t = &http.Transport{}`:                            1,
@@ -166,6 +316,7 @@ func TestConnectionsAreFound(t *testing.T) {
 	}
 }
 
+// hasField says whether a literal sets a field to something.
 func hasField(l *ast.CompositeLit, name string) bool {
 	return slices.ContainsFunc(l.Elts, func(e ast.Expr) bool {
 		kv, ok := e.(*ast.KeyValueExpr)
@@ -173,6 +324,6 @@ func hasField(l *ast.CompositeLit, name string) bool {
 			return false
 		}
 		key, ok := kv.Key.(*ast.Ident)
-		return ok && key.Name == name
+		return ok && key.Name == name && !isNil(kv.Value)
 	})
 }
