@@ -123,6 +123,9 @@ func (w *world) start(t *testing.T, namespace, listens string, env []string, arg
 	if err != nil {
 		t.Fatal(err)
 	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
 	integration.Eventually(t, 30*time.Second, args[0]+" listens on "+listens, func() error {
 		if p.Ended() {
 			t.Fatalf("%s has ended; it wrote:\n%s", args[0], p.Output())
