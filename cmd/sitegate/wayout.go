@@ -8,14 +8,15 @@ import (
 
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/doctor"
 	"sitegate/gateway"
 	"sitegate/upstream/egress"
 )
 
-// wayOut is the way out of a node: what its configuration says, with the cloud as what proxies are tried with.
+// wayOut is the way out of a node: what its configuration says, with the cloud as what proxies are tried with, and all that is to be let through together.
 func wayOut(c configs.Config, log *slog.Logger) egress.Config {
 	w := c.Egress.Way()
-	w.StateDir, w.Logger = c.DataDir, log
+	w.StateDir, w.Logger, w.Hosts = c.DataDir, log, doctor.Destinations(c)
 	if c.Cloud != nil {
 		if u, err := url.Parse(c.Cloud.URL); err == nil {
 			port := u.Port()

@@ -28,25 +28,25 @@ func (p *proxy) user(s Scheme) string {
 }
 
 // dialError tells why the proxy could not be connected to.
-func (p *proxy) dialError(ctx context.Context, err error) error {
+func (p *proxy) dialError(ctx context.Context, r *reached, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
 	addr := p.Address
 	e := &Error{Code: ProxyConnectFailed, Err: err, Message: fmt.Sprintf("Cannot open TCP to the proxy %s: %v.", addr, err),
-		Action: "Ask the network team to allow this server's address to reach it."}
-	switch dns, noName := dnsError(err); {
+		Action: "Ask the network team for a way for " + r.opening(addr) + "."}
+	switch why, noName := Unresolved(err); {
 	case noName:
 		e.Code = ProxyDNSFailed
-		e.Message = fmt.Sprintf("The proxy's name %s does not resolve from this server: %s.", p.host, dns)
+		e.Message = fmt.Sprintf("The proxy's name %s does not resolve from this server: %s.", p.host, why)
 		e.Action = "Check the proxy's address in the configuration, and this server's DNS."
 	case isTimeout(err):
 		e.Code = ProxyConnectTimeout
-		e.Message = fmt.Sprintf("Cannot open TCP to the proxy %s: no answer.", addr)
-		e.Action = "Ask the firewall team to allow this server's address to reach it."
+		e.Message = fmt.Sprintf("Cannot open TCP to the proxy %s%s: no answer after %s.", addr, r.at(addr), seconds(r.took))
+		e.Action = "Ask the firewall team to allow " + r.opening(addr) + "."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Code = ProxyConnectRefused
-		e.Message = fmt.Sprintf("Cannot open TCP to the proxy %s: connection refused.", addr)
+		e.Message = fmt.Sprintf("Cannot open TCP to the proxy %s%s: connection refused.", addr, r.at(addr))
 		e.Action = "Check the proxy's address and port, and that it runs."
 	}
 	return e
@@ -110,10 +110,10 @@ func (p *proxy) answerable(allowed []Scheme, offers []challenge) error {
 	return e
 }
 
-// denied tells of an answer that is neither a tunnel nor a question for credentials.
-func (p *proxy) denied(addr string, resp *http.Response, text string) error {
+// denied tells of an answer that is neither a tunnel nor a question for credentials, to whom the proxy takes for who.
+func (p *proxy) denied(addr, who string, resp *http.Response, text string) error {
 	e := &Error{Code: ProxyDenied, Message: fmt.Sprintf("The proxy %s refused CONNECT %s with %s%s", p.Address, addr, printable(resp.Status, 80), via(resp)),
-		Action: fmt.Sprintf("Ask the proxy team to allow CONNECT to %s for this server.", addr)}
+		Action: fmt.Sprintf("Ask the proxy team to allow CONNECT to %s for %s.", p.w.needs(p, addr), who)}
 	switch {
 	case resp.StatusCode/100 == 3 || resp.StatusCode == http.StatusNetworkAuthenticationRequired:
 		e.Code = CaptivePortal

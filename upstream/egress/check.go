@@ -99,8 +99,9 @@ func (d *Dialer) Check(ctx context.Context, probe Probe) (Finding, error) {
 	switch {
 	case c.p == nil:
 		begun := time.Now()
-		if tunnel, err = w.net.DialContext(ctx, "tcp", addr); err != nil {
-			f.Err = directError(ctx, addr, err)
+		var r *reached
+		if tunnel, r, err = dial(ctx, w.net, addr); err != nil {
+			f.Err = directError(ctx, addr, r, err)
 			return f, nil
 		}
 		f.TCP, f.Remote = time.Since(begun), tunnel.RemoteAddr().String()
@@ -191,7 +192,7 @@ func (p *proxy) check(ctx context.Context, f *Finding, addr string, withhold boo
 	}
 	defer c.Close()
 	if resp.StatusCode != http.StatusProxyAuthRequired {
-		return nil, p.denied(addr, resp, l.text(resp, nil))
+		return nil, p.denied(addr, p.from(c.LocalAddr(), ""), resp, l.text(resp, nil))
 	}
 	offers := parseChallenges(resp.Header.Values("Proxy-Authenticate"))
 	for _, o := range offers {
@@ -271,7 +272,7 @@ func (w *way) checkTLS(ctx context.Context, raw net.Conn, host, addr string, pro
 	err := c.HandshakeContext(hctx)
 	found := certificateOf(seen, time.Since(begun))
 	if err != nil {
-		return nil, found, tlsError(addr, err)
+		return nil, found, w.tlsError(addr, err)
 	}
 	found.ALPN = c.ConnectionState().NegotiatedProtocol
 	return c, found, nil

@@ -27,9 +27,11 @@ type Config struct {
 	// root, or a private one.
 	ExtraCA []ExtraCA
 
-	StateDir string       // an existing folder for the last good copy of the PAC file; empty: none is kept
-	Probe    string       // host:port that Run tries proxies with, best the cloud's; empty: they are tried by those who dial
-	Logger   *slog.Logger // nil discards
+	StateDir string // an existing folder for the last good copy of the PAC file; empty: none is kept
+	Probe    string // host:port that Run tries proxies with, best the cloud's; empty: they are tried by those who dial
+	// Hosts are the host:port of all that this gateway has to reach: whoever is asked to let one of them through is asked for the others, too. Nil: only for that one.
+	Hosts  []string
+	Logger *slog.Logger // nil discards
 
 	DialTimeout    time.Duration // one TCP connection; zero is 10 s
 	ConnectTimeout time.Duration // one candidate, from TCP to tunnel, credentials included; zero is 20 s

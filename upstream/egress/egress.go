@@ -127,7 +127,7 @@ func (w *way) handshake(ctx context.Context, raw net.Conn, host, addr string, pr
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, tlsError(addr, err)
+		return nil, w.tlsError(addr, err)
 	}
 	return c, nil
 }

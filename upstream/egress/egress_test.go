@@ -421,3 +421,15 @@ func TestARefusalThatRepeatsTheCredentials(t *testing.T) {
 		t.Errorf("got %q, want it without the password", err)
 	}
 }
+
+// A refusal says what to ask the proxy team for: all hosts at once, and whom the proxy sees here.
+func TestARefusalSaysWhatToAskFor(t *testing.T) {
+	p := start(t, proxy.Config{Users: map[string]string{`CORP\svc`: "pw-4711"}, Hosts: map[string]string{}})
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Address: p.Addr(), Username: `CORP\svc`, PasswordFile: file(t, "pw-4711\n", 0o600)}}, Hosts: []string{"cloud.test:443", "login.test:443"}})
+	_, err := d.DialContext(t.Context(), "tcp", "cloud.test:443")
+	wantCode(t, err, egress.ProxyDenied, "allow CONNECT to cloud.test:443, login.test:443 for 127.0.0.1 (account CORP\\svc)", "Blocked by policy", "demo-proxy")
+	var e *egress.Error
+	if errors.As(err, &e) && strings.Contains(e.ForDesktop("cloud.test:443"), "CORP") {
+		t.Error("a desktop is told the account")
+	}
+}

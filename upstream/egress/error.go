@@ -93,7 +93,7 @@ func passes(err error) bool {
 }
 
 // directError tells why a destination could not be connected to without a proxy.
-func directError(ctx context.Context, addr string, err error) error {
+func directError(ctx context.Context, addr string, r *reached, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
@@ -101,8 +101,25 @@ func directError(ctx context.Context, addr string, err error) error {
 	if errors.As(err, &refused) {
 		return refused
 	}
-	return &Error{Code: APIUnreachable, Err: err, Message: fmt.Sprintf("Cannot open TCP to %s: %v.", addr, err),
+	e := &Error{Code: APIUnreachable, Err: err, Message: fmt.Sprintf("Cannot open TCP to %s: %v.", addr, err),
 		Action: "Check this server's network, or configure the site's proxy."}
+	switch why, noName := Unresolved(err); {
+	case noName:
+		e.Message = fmt.Sprintf("%s does not resolve from this server: %s.", addr, why)
+		e.Action = "Check the address in the configuration and this server's DNS; or configure the site's proxy, which resolves names itself."
+	case isTimeout(err):
+		e.Message = fmt.Sprintf("Cannot open TCP to %s%s: no answer after %s.", addr, r.at(addr), seconds(r.took))
+		e.Action = "Ask the firewall team to allow " + r.opening(addr) + ", or configure the site's proxy."
+	}
+	return e
+}
+
+// seconds is how long something took, for a sentence.
+func seconds(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%d s", int(d.Round(time.Second).Seconds()))
 }
 
 // differs tells how far a date, as in an HTTP header, is from this server's clock; empty: it cannot be told, or is not far.
@@ -119,13 +136,4 @@ func differs(date string) string {
 		return fmt.Sprintf("; it is %d s behind the proxy's", int(-d.Seconds()))
 	}
 	return ""
-}
-
-// dnsError is the text of a name that does not resolve.
-func dnsError(err error) (string, bool) {
-	var dns *net.DNSError
-	if errors.As(err, &dns) && !dns.IsTimeout {
-		return dns.Err, true
-	}
-	return "", false
 }

@@ -78,7 +78,11 @@ func (x *exchange) run(ctx context.Context) (net.Conn, error) {
 			return x.done(), nil
 		case resp.StatusCode == http.StatusUnauthorized && x.at != nil: // tinyproxy's word for wrong credentials
 		case resp.StatusCode != http.StatusProxyAuthRequired:
-			return nil, x.p.denied(x.addr, resp, x.l.text(resp, x.cred))
+			account := ""
+			if x.at != nil {
+				account = x.p.user(x.scheme)
+			}
+			return nil, x.p.denied(x.addr, x.p.from(x.l.c.LocalAddr(), account), resp, x.l.text(resp, x.cred))
 		}
 		if header, err = x.challenged(ctx, resp); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Guest is on whose behalf a connection is opened that is not this node's own business: a desktop's, which may not be led to where the node itself may go.
@@ -44,11 +45,15 @@ func guest(ctx context.Context) *Guest {
 	return g
 }
 
-// direct connects without a proxy.
+// direct connects without a proxy. Errors are *Error, or ctx's.
 func (w *way) direct(ctx context.Context, addr string) (net.Conn, error) {
 	g := guest(ctx)
 	if g == nil {
-		return w.net.DialContext(ctx, "tcp", addr)
+		c, r, err := dial(ctx, w.net, addr)
+		if err != nil {
+			return nil, directError(ctx, addr, r, err)
+		}
+		return c, nil
 	}
 	n := w.net
 	n.ControlContext = func(_ context.Context, _, to string, _ syscall.RawConn) error {
@@ -62,7 +67,12 @@ func (w *way) direct(ctx context.Context, addr string) (net.Conn, error) {
 		return &Error{Code: PrivateAddress, Err: err, Message: fmt.Sprintf("%s leads to where desktops are not let through directly: %s.", addr, err),
 			Action: "If that is right, add the network to connect.private in the gateway's configuration, or send the host through a proxy."}
 	}
-	return n.DialContext(ctx, "tcp", addr)
+	begun := time.Now()
+	c, err := n.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, directError(ctx, addr, &reached{took: time.Since(begun)}, err)
+	}
+	return c, nil
 }
 
 // Private reports whether an address is of those that no host of the internet has: loopback, link-local, private, shared (CGNAT), multicast, reserved; and those

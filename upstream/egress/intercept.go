@@ -57,7 +57,7 @@ func issuerOf(err error) string {
 }
 
 // tlsError tells why a handshake with the destination addr failed.
-func tlsError(addr string, err error) error {
+func (w *way) tlsError(addr string, err error) error {
 	e := &Error{Code: TLSFailed, Err: err, Message: fmt.Sprintf("The TLS handshake with %s failed: %v.", addr, err),
 		Action: "Ask the proxy or firewall team whether something between here and there answers in its place."}
 	var (
@@ -86,7 +86,7 @@ func tlsError(addr string, err error) error {
 		}
 		host, _, _ := net.SplitHostPort(addr)
 		e.Message = fmt.Sprintf("The certificate of %s was issued by '%s', which is not trusted here: %s.", addr, issuer, by)
-		e.Action = fmt.Sprintf("Ask the proxy team not to inspect %s, or for the root certificate, and add that under egress.extra_ca for %s.", host, host)
+		e.Action = fmt.Sprintf("Ask the proxy team not to inspect %s, or for the root certificate, and add that under egress.extra_ca for %s.", w.inspected(host), host)
 	case errors.As(err, &record):
 		e.Code = CaptivePortal
 		e.Message = fmt.Sprintf("What answered for %s speaks no TLS: something between here and there answers in its place, such as a sign-in page.", addr)

@@ -61,9 +61,9 @@ func (p *proxy) connect(ctx context.Context, addr string) (net.Conn, error) {
 
 // open connects to the proxy itself.
 func (p *proxy) open(ctx context.Context) (net.Conn, error) {
-	c, err := p.w.net.DialContext(ctx, "tcp", p.addr)
+	c, r, err := dial(ctx, p.w.net, p.addr)
 	if err != nil {
-		return nil, p.dialError(ctx, err)
+		return nil, p.dialError(ctx, r, err)
 	}
 	if p.kind() != HTTPS {
 		return c, nil

@@ -59,7 +59,7 @@ func (p *proxy) socksHandshake(ctx context.Context, c net.Conn, addr string) err
 	case answer[0] != 5:
 		return fmt.Errorf("%w: it begins with 0x%02x", errSocks, answer[0])
 	case answer[1] == none:
-		if err = p.socksConnect(c, addr); err == nil {
+		if err = p.socksConnect(c, addr, ""); err == nil {
 			p.asks(false)
 		}
 		return err
@@ -75,7 +75,7 @@ func (p *proxy) socksHandshake(ctx context.Context, c net.Conn, addr string) err
 		return &Error{Code: ProxyAuthRequired, Message: fmt.Sprintf("The SOCKS5 proxy %s takes neither nobody nor a user name and password.", p.Address),
 			Action: "Ask the proxy team to take a user name and password from this server, or to let it through by its address."}
 	}
-	return p.socksConnect(c, addr)
+	return p.socksConnect(c, addr, p.Username)
 }
 
 // socksPassword is RFC 1929.
@@ -104,7 +104,7 @@ func (p *proxy) socksPassword(ctx context.Context, c net.Conn) error {
 	return nil
 }
 
-func (p *proxy) socksConnect(c net.Conn, addr string) error {
+func (p *proxy) socksConnect(c net.Conn, addr, account string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func (p *proxy) socksConnect(c net.Conn, addr string) error {
 		return fmt.Errorf("%w: it answers with 0x%02x", errSocks, answer[0])
 	}
 	if code := answer[1]; code != 0 {
-		return p.socksRefused(addr, code)
+		return p.socksRefused(addr, p.from(c.LocalAddr(), account), code)
 	}
 	rest := 0 // the address that the server has used, which is of no interest
 	switch answer[3] {
@@ -157,14 +157,14 @@ func socksAsk(c net.Conn, b []byte, n int) ([]byte, error) {
 	return answer, err
 }
 
-func (p *proxy) socksRefused(addr string, code byte) error {
+func (p *proxy) socksRefused(addr, who string, code byte) error {
 	said := socksReplies[code]
 	if said == "" {
 		said = "an unknown reason"
 	}
 	if code == 2 {
 		return &Error{Code: ProxyDenied, Message: fmt.Sprintf("The SOCKS5 proxy %s refused %s: %s.", p.Address, addr, said),
-			Action: fmt.Sprintf("Ask the proxy team to allow connections to %s for this server.", addr)}
+			Action: fmt.Sprintf("Ask the proxy team to allow connections to %s for %s.", p.w.needs(p, addr), who)}
 	}
 	return &Error{Code: APIUnreachable, Message: fmt.Sprintf("The SOCKS5 proxy %s cannot reach %s: %s.", p.Address, addr, said),
 		Action: "Ask the proxy team whether its own link is up and can resolve the name."}

@@ -209,11 +209,7 @@ func (w *way) try(ctx context.Context, c candidate, left int, addr string) (net.
 
 func (w *way) tryBy(ctx context.Context, c candidate, left int, addr string) (net.Conn, error) {
 	if c.p == nil {
-		conn, err := w.direct(ctx, addr)
-		if err != nil {
-			return nil, directError(ctx, addr, err)
-		}
-		return conn, nil
+		return w.direct(ctx, addr)
 	}
 	limit := w.cfg.ConnectTimeout
 	if end, ok := ctx.Deadline(); ok && left > 1 {
