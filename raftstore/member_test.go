@@ -151,7 +151,7 @@ func TestANodesAddressFollowsIt(t *testing.T) {
 }
 
 func TestADrainedNodeLeadsNoMore(t *testing.T) {
-	s := newSite(t, nil)
+	s := newSite(t, patient)
 	if err := s.leader().Drain(limited(t)); err == nil || !strings.Contains(err.Error(), "only voting node") {
 		t.Errorf("draining the only node: got %v", err)
 	}
@@ -164,16 +164,12 @@ func TestADrainedNodeLeadsNoMore(t *testing.T) {
 	if err := drained.Drain(limited(t)); err != nil {
 		t.Fatal(err)
 	}
-	leader := s.leader()
-	if leader == drained {
-		t.Fatal("it leads still")
-	}
-	eventually(t, func() error { // to the third, since the drained one says so itself
-		err := leader.StepDown(limited(t))
-		if errors.Is(err, ErrNotLeader) {
-			err = nil
+	eventually(t, func() error { // on a busy machine it may be elected, and hands the lead on again
+		leader := s.leader()
+		if leader == drained {
+			return errors.New("it leads still")
 		}
-		return err
+		return leader.StepDown(limited(t)) // to the third, since the drained one says so itself
 	})
 	s.do(fill(1))
 	eventually(t, func() error {
@@ -215,9 +211,15 @@ func TestANodeIsDrainedFromAnother(t *testing.T) {
 	if err := from.DrainOther(limited(t), strings.ToUpper(first.cfg.Node), time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	if d := <-over; d != time.Minute || !first.roster.drained.Load() || s.leader() == first {
-		t.Errorf("over %v, drained %t; want it drained over a minute, and no leader", d, first.roster.drained.Load())
+	if d := <-over; d != time.Minute || !first.roster.drained.Load() {
+		t.Errorf("over %v, drained %t; want it drained over a minute", d, first.roster.drained.Load())
 	}
+	eventually(t, func() error { // on a busy machine it may be elected, and hands the lead on again
+		if s.leader() == first {
+			return errors.New("it leads still")
+		}
+		return nil
+	})
 	if err := first.DrainOther(limited(t), from.cfg.Node, 0); err != nil {
 		t.Fatal(err)
 	}
