@@ -31,6 +31,8 @@ type ClusterMember struct {
 	Drained     bool      `json:"drained"`
 	Level       uint64    `json:"level,omitempty"` // the highest that its program can do; missing: it did not say
 	HoldsLevel  bool      `json:"holds_level,omitempty"`
+	// Disk is the room in its data folder; nil: it did not say.
+	Disk *DiskStatus `json:"disk,omitempty"`
 }
 
 // The roles of a ClusterMember.

@@ -41,6 +41,10 @@ type about struct {
 	// SHA-256 of their certificates. Signs is about the latter.
 	By     license.Digest `cbor:"420,keyasint,omitzero"`
 	Newest license.Digest `cbor:"421,keyasint,omitzero"`
+	// The room in its data folder, in bytes; zero: it did not say, or cannot tell.
+	DiskFree  uint64    `cbor:"492,keyasint,omitempty"`
+	DiskTotal uint64    `cbor:"493,keyasint,omitempty"`
+	DiskState DiskState `cbor:"494,keyasint,omitempty"`
 }
 
 type roster struct {
@@ -86,6 +90,7 @@ type Standing struct {
 	// operator wants the cluster to stay at the level that it is at.
 	Level      uint32
 	HoldsLevel bool
+	Disk       DiskSpace // in its data folder, without the ballast of another node; zero: it did not say
 }
 
 // Roster tells of every member. Where this node cannot reach one, that is seen by
@@ -107,7 +112,8 @@ func (s *Store) Roster() []Standing {
 	for i, m := range cluster.Members {
 		x, known := seen[m.Name]
 		all[i] = Standing{Member: m, Leader: m.Name == cluster.Leader, Self: m.Name == s.cfg.Node, Known: known,
-			Version: x.Version, URL: x.URL, Signs: x.Signs, Drained: x.Drained, Level: x.Level, HoldsLevel: x.Holds}
+			Version: x.Version, URL: x.URL, Signs: x.Signs, Drained: x.Drained, Level: x.Level, HoldsLevel: x.Holds,
+			Disk: DiskSpace{Free: x.DiskFree, Total: x.DiskTotal, State: min(x.DiskState, DiskLow)}}
 		if x.Ends != 0 {
 			all[i].Ends = time.Unix(x.Ends, 0)
 		}
@@ -120,6 +126,8 @@ func (s *Store) Roster() []Standing {
 
 func (s *Store) aboutThis() about {
 	a := about{Applied: s.appliedAll(), Last: s.raft.LastIndex(), Version: s.cfg.Version, URL: s.cfg.URL, Drained: s.roster.drained.Load()}
+	disk := s.Disk()
+	a.DiskFree, a.DiskTotal, a.DiskState = disk.Free, disk.Total, disk.State
 	if k := s.cfg.Keys; k != nil {
 		a.Ends, a.Signs, a.By, a.Newest = k.Expires().Unix(), k.Signs(), k.Pin(), k.Newest()
 	}

@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +108,29 @@ func TestRealDiskTells(t *testing.T) {
 	free, total, err := diskSpace(t.TempDir())
 	if err != nil || total == 0 || free > total {
 		t.Errorf("got %d free of %d, %v", free, total, err)
+	}
+}
+
+// Each node knows how much room the others have.
+func TestTheRosterTellsOfDisks(t *testing.T) {
+	disk := &pretended{total: 1 << 30}
+	c := newCluster(t, func(cfg *Config) {
+		cfg.statfs, cfg.SpaceEvery = disk.stat, 10*time.Millisecond
+	})
+	disk.set(c.dirs["n2"], 30<<20)
+	for name, s := range c.nodes {
+		eventually(t, func() error {
+			for _, x := range s.Roster() {
+				want := DiskOK
+				if x.Name == "n2" {
+					want = DiskLow
+				}
+				if x.Disk.State != want || x.Disk.Total != 1<<30 || (x.Disk.Free == 30<<20) != (x.Name == "n2") {
+					return fmt.Errorf("%s knows %+v of %s", name, x.Disk, x.Name)
+				}
+			}
+			return nil
+		})
 	}
 }
 

@@ -80,10 +80,10 @@ func clusterMembers(ctx context.Context, p *program, args []string) error {
 
 func (p *program) showMembers(members []api.ClusterMember, level uint64, now time.Time) error {
 	t := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NODE\tADDRESS\tROLE\tLAG\tHEARD OF\tVERSION\tLEVEL\tCERTIFICATE")
+	fmt.Fprintln(t, "NODE\tADDRESS\tROLE\tLAG\tHEARD OF\tVERSION\tLEVEL\tCERTIFICATE\tDISK")
 	voters := 0
 	for _, m := range members {
-		role, heard, lag, until, can := m.Role, "never", "?", "?", "?"
+		role, heard, lag, until, can, disk := m.Role, "never", "?", "?", "?", "?"
 		if m.Address == m.Name {
 			m.Address = "none yet" // it has no peer port
 		}
@@ -111,7 +111,16 @@ func (p *program) showMembers(members []api.ClusterMember, level uint64, now tim
 		if !m.Certificate.IsZero() {
 			until = "until " + m.Certificate.UTC().Format(time.DateOnly)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Address, role, lag, heard, cmp.Or(m.Version, "?"), can, until)
+		if d := m.Disk; d != nil {
+			disk = fmt.Sprintf("%.1f of %.1f GB free", float64(d.Free)/1e9, float64(d.Total)/1e9)
+			switch d.State {
+			case api.DiskWarn:
+				disk += ", FILLING UP"
+			case api.DiskLow:
+				disk += ", LOW"
+			}
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Address, role, lag, heard, cmp.Or(m.Version, "?"), can, until, disk)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("writing the members: %w", err)

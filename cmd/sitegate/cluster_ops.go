@@ -63,6 +63,9 @@ func (o *clusterOps) Members() []api.ClusterMember {
 		m := api.ClusterMember{Name: s.Name, Address: s.Address, Role: api.RoleNewcomer, Self: s.Self, Known: s.Known, LagEntries: s.Lag,
 			Reached: s.Reached, Version: s.Version, URL: s.URL, Certificate: s.Ends, HoldsCAKey: s.Signs, Drained: s.Drained,
 			Level: uint64(s.Level), HoldsLevel: s.HoldsLevel}
+		if d := s.Disk; d.Total > 0 {
+			m.Disk = &api.DiskStatus{State: d.State.String(), Free: d.Free, Total: d.Total}
+		}
 		switch {
 		case s.Leader:
 			m.Role = api.RoleLeader

@@ -56,17 +56,17 @@ func TestMembersAreShownAsATable(t *testing.T) {
 	var b strings.Builder
 	p := &program{stdout: &b}
 	err := p.showMembers([]api.ClusterMember{
-		{Name: "gw1", Address: "10.0.0.1:7443", Role: api.RoleLeader, Self: true, Known: true, Version: "v1", Level: 1, Certificate: now},
-		{Name: "gw2", Address: "10.0.0.2:7443", Role: api.RoleVoter, Known: true, LagEntries: 7, Reached: now.Add(-90 * time.Second), Version: "v2", Level: 2, HoldsLevel: true, Drained: true},
+		{Name: "gw1", Address: "10.0.0.1:7443", Role: api.RoleLeader, Self: true, Known: true, Version: "v1", Level: 1, Certificate: now, Disk: &api.DiskStatus{State: api.DiskOK, Free: 90e9, Total: 100e9}},
+		{Name: "gw2", Address: "10.0.0.2:7443", Role: api.RoleVoter, Known: true, LagEntries: 7, Reached: now.Add(-90 * time.Second), Version: "v2", Level: 2, HoldsLevel: true, Drained: true, Disk: &api.DiskStatus{State: api.DiskLow, Free: 400e6, Total: 20e9}},
 		{Name: "gw3", Address: "gw3", Role: api.RoleNewcomer},
 	}, 1, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `NODE  ADDRESS        ROLE            LAG  HEARD OF   VERSION  LEVEL    CERTIFICATE
-gw1   10.0.0.1:7443  leader          0    this node  v1       1        until 2026-11-21
-gw2   10.0.0.2:7443  voter, drained  7    90 s ago   v2       2, held  ?
-gw3   none yet       newcomer        ?    never      ?        ?        ?
+	want := `NODE  ADDRESS        ROLE            LAG  HEARD OF   VERSION  LEVEL    CERTIFICATE       DISK
+gw1   10.0.0.1:7443  leader          0    this node  v1       1        until 2026-11-21  90.0 of 100.0 GB free
+gw2   10.0.0.2:7443  voter, drained  7    90 s ago   v2       2, held  ?                 0.4 of 20.0 GB free, LOW
+gw3   none yet       newcomer        ?    never      ?        ?        ?                 ?
 
 Two nodes vote: neither may fail. Add a third.
 

@@ -24,7 +24,7 @@ func cluster(v *visit) (*page, error) {
 	if v.who.May(Admin) {
 		p.Actions = []link{{Text: v.t("act.join"), Href: at("cluster/join"), Tone: "primary"}, {Text: v.t("act.backup-file"), Href: at("cluster/backup/file")}}
 	}
-	t := &table{Caption: v.t("cluster.title"), Columns: []string{v.t("col.node"), v.t("col.role"), v.t("col.lag"), v.t("col.reached"), v.t("col.version"), v.t("col.certificate"), v.t("col.act")}}
+	t := &table{Caption: v.t("cluster.title"), Columns: []string{v.t("col.node"), v.t("col.role"), v.t("col.lag"), v.t("col.reached"), v.t("col.version"), v.t("col.certificate"), v.t("chip.disk"), v.t("col.act")}}
 	for _, m := range l.Items {
 		name := cell{Text: clean(m.Name), Sub: clean(m.Address)}
 		if m.Self {
@@ -60,13 +60,13 @@ func cluster(v *visit) (*page, error) {
 		can("step-down", at("cluster/step-down"), "", m.Role == api.RoleLeader && len(l.Items) > 1)
 		can("drain", of("cluster/nodes", m.Name, "/drain"), "", !m.Drained && len(l.Items) > 1)
 		can("remove", of("cluster/nodes", m.Name, "/remove"), "danger", !m.Self)
-		t.Rows = append(t.Rows, row{ID: m.Name, Cells: []cell{name, role, lag, reached, {Text: clean(m.Version)}, certificate, acts}})
+		t.Rows = append(t.Rows, row{ID: m.Name, Cells: []cell{name, role, lag, reached, {Text: clean(m.Version)}, certificate, v.room(m.Disk), acts}})
 	}
 	facts := []fact{{v.t("cluster.leader"), cell{Text: clean(cmp.Or(s.Cluster.Leader, v.t("chip.no-leader")))}}, {v.t("cluster.term"), cell{Text: fmt.Sprint(s.Cluster.Term)}},
 		{v.t("cluster.index"), cell{Text: fmt.Sprint(s.Cluster.Index)}}, {v.t("cluster.level"), cell{Text: fmt.Sprint(s.Cluster.Level)}},
 		{v.t("cluster.id"), cell{Text: s.Cluster.ID, Code: true}}, {v.t("cluster.connected"), cell{Text: v.number(s.Connected)}}}
 	if s.Disk != nil {
-		facts = append(facts, fact{v.t("chip.disk"), cell{Text: v.t("cluster.disk", bytesOf(s.Disk.Free), bytesOf(s.Disk.Total)), Tags: []tag{{v.t("disk." + s.Disk.State), map[string]string{api.DiskOK: "good", api.DiskWarn: "warn", api.DiskLow: "bad"}[s.Disk.State]}}}})
+		facts = append(facts, fact{v.t("chip.disk"), v.room(s.Disk)})
 	}
 	p.Sections = []section{{ID: "nodes", Heading: v.t("cluster.nodes"), Table: t}, {ID: "facts", Heading: v.t("cluster.facts"), Facts: facts}}
 	p.Sections = append(p.Sections, v.certificates(s)...)
@@ -82,6 +82,14 @@ func cluster(v *visit) (*page, error) {
 		p.Sections = append(p.Sections, section{ID: "restored", Heading: v.t("chip.restored"), Note: v.t("cluster.restored"), Facts: []fact{{v.t("col.until"), cell{At: s.Restored.Until}}}})
 	}
 	return p, nil
+}
+
+// room is how much there is in a node's data folder.
+func (v *visit) room(d *api.DiskStatus) cell {
+	if d == nil {
+		return cell{Text: v.t("unknown")}
+	}
+	return cell{Text: v.t("cluster.disk", bytesOf(d.Free), bytesOf(d.Total)), Tags: []tag{{v.t("disk." + d.State), map[string]string{api.DiskOK: "good", api.DiskWarn: "warn", api.DiskLow: "bad"}[d.State]}}}
 }
 
 // certificates are those that this node shows, as sitegate status has them.

@@ -108,7 +108,7 @@ func full() *site {
 	seen := refusal
 	seen.Seq, seen.Observed, seen.Relayed = 8, true, true
 	member := func(name, role string) api.ClusterMember {
-		return api.ClusterMember{Name: name, Address: nasty, Role: role, Self: name == "n1", Known: true, Version: "1", Reached: time.Now(), Certificate: time.Now().Add(time.Hour)}
+		return api.ClusterMember{Name: name, Address: nasty, Role: role, Self: name == "n1", Known: true, Version: "1", Reached: time.Now(), Certificate: time.Now().Add(time.Hour), Disk: &api.DiskStatus{State: api.DiskWarn, Free: 3 << 30, Total: 1 << 40}}
 	}
 	settings := []api.SiteSetting{{Name: "rules.lease_ttl", Value: "3m0s", Set: true}}
 	for _, name := range []string{"session_scope", "checkout_scope", "save_grace", "takeover", "takeover_grace", "autonomy_capped", "autonomy_uncapped", "checkout_default",
