@@ -119,6 +119,9 @@ func (v *visit) typed(p *page) *page {
 func (v *visit) formOf(a actOf, s *subject, problem *alert) *page {
 	f := &form{Action: v.r.URL.RequestURI(), Submit: v.t("act." + a.key), Cancel: s.back, Danger: s.danger, Does: s.does, Facts: s.facts, Multi: s.multi, Again: a.give != nil,
 		Hidden: map[string]string{"saw": seal(s.state), "once": cmp.Or(v.r.PostFormValue("once"), newNonce())}}
+	if key := "busy." + a.key; has(key) {
+		f.Busy = v.t(key)
+	}
 	for _, x := range s.fields {
 		if value := v.r.PostFormValue(x.Name); value != "" {
 			x.Value = value

@@ -137,6 +137,7 @@ type form struct {
 	Fields                 []field
 	Multi                  bool // brings a file
 	Again                  bool // it stays where it is when it was sent, to be sent again
+	Busy                   string // what is said while it is under way
 }
 
 type field struct {

@@ -85,14 +85,25 @@ async function refresh(url, byItself) {
   if (!answer.ok || mine !== asked) { return; }
   const fresh = new DOMParser().parseFromString(text, "text/html");
   localize(fresh);
+  document.title = fresh.title;
   const main = document.getElementById("main");
   const wanted = [...fresh.querySelectorAll("[data-morph]")];
   for (const old of document.querySelectorAll("[data-morph]")) {
     if (!wanted.some(w => w.id === old.id)) { old.remove(); }
   }
+  let before = null; // what of main the last region was in
   for (const region of wanted) {
-    const old = document.getElementById(region.id);
-    if (old) { morph(old, region); } else { main.insertBefore(region, main.querySelector("footer")); }
+    let here = document.getElementById(region.id);
+    if (here) {
+      const chosen = here.value;
+      morph(here, region);
+      if (here.nodeName === "SELECT" && here.value !== chosen && [...here.options].some(o => o.value === chosen)) { here.value = chosen; }
+    } else {
+      here = region;
+      if (before) { before.after(here); } else { main.prepend(here); }
+    }
+    while (here && here.parentNode !== main) { here = here.parentNode; }
+    before = here || before;
   }
 }
 
@@ -160,7 +171,8 @@ function listen(url) {
   setInterval(() => { due = true; live(); }, 30000); // what nobody is told of
 }
 
-// Lists are searched while somebody types.
+// Lists are searched while somebody types. What is shown meanwhile is said to be of before.
+let looking = 0;
 for (const form of document.querySelectorAll("form[data-search]")) {
   let timer;
   const go = () => {
@@ -168,26 +180,46 @@ for (const form of document.querySelectorAll("form[data-search]")) {
     for (const [name, value] of new FormData(form)) { if (value) { query.set(name, value); } }
     const url = form.action.split("?")[0] + (query.size ? "?" + query : "");
     history.replaceState(null, "", url);
-    refresh(url).catch(() => location.assign(url));
+    const main = document.getElementById("main");
+    main.setAttribute("aria-busy", "true");
+    const mine = ++looking;
+    refresh(url).catch(() => location.assign(url)).finally(() => { if (mine === looking) { main.removeAttribute("aria-busy"); } });
   };
   form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(go, 180); });
   form.addEventListener("submit", e => { e.preventDefault(); clearTimeout(timer); go(); });
 }
 
-// A form is sent once.
-for (const form of document.querySelectorAll("form[data-single]")) {
+// A form is sent once, and says that it is under way. One that is answered by a file may be
+// sent again after a while: nobody tells when the file is there.
+for (const form of document.querySelectorAll("form[data-busy]")) {
+  const says = document.getElementById("busy"); // outside of what is busy, where it is read out
+  const rest = () => {
+    delete form.dataset.sent;
+    form.removeAttribute("aria-busy");
+    says.textContent = "";
+    for (const b of form.querySelectorAll("button")) { b.disabled = false; }
+  };
   form.addEventListener("submit", e => {
     if (form.dataset.sent) { e.preventDefault(); return; }
     form.dataset.sent = "1";
-    for (const b of form.querySelectorAll("button")) { setTimeout(() => { b.disabled = true; }); }
+    form.setAttribute("aria-busy", "true");
+    says.textContent = form.dataset.busy;
+    setTimeout(() => { for (const b of form.querySelectorAll("button")) { b.disabled = true; } }); // what is disabled is not sent
+    if ("again" in form.dataset) { setTimeout(rest, 5000); }
   });
+  addEventListener("pageshow", rest);
 }
-addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("form[data-sent]")) {
-    delete form.dataset.sent;
-    for (const b of form.querySelectorAll("button")) { b.disabled = false; }
+
+// What was done is said once, and not for a week.
+const done = document.getElementById("done");
+if (done) {
+  const url = new URL(location);
+  if (url.searchParams.has("done")) {
+    url.searchParams.delete("done");
+    history.replaceState(null, "", url);
   }
-});
+  if (body.dataset.live) { setTimeout(() => { done.remove(); }, 300000); }
+}
 
 document.addEventListener("click", async e => {
   const b = e.target.closest("button[data-copy]");
