@@ -19,7 +19,7 @@ test: ## the tests
 race: ## the tests with the race detector
 	$(GO) test -race ./...
 
-history: ## a recorded history of four minutes, with a killed leader and an expiry
+history: ## recorded histories of four minutes: of three nodes, with an expiry, and of five
 	@.ci/run history
 
 nemesis: ## three minutes of what befalls sites, and planted mistakes, all found

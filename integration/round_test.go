@@ -3,6 +3,7 @@ package integration
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -105,7 +106,17 @@ func (r round) judge(t testing.TB, h *model.History, site model.Site) error {
 	return err
 }
 
-// awaitEqual waits until every node has the same state; where they differ, the error
+// awaitSame waits until all nodes are at the same index with the same counts, and have
+// decided the same, to the digit; where they do not, the error wraps errDiffer.
+func (s *Site) awaitSame(t testing.TB) error {
+	t.Helper()
+	if err := s.awaitEqual(); err != nil {
+		return err
+	}
+	return s.awaitAlike(t)
+}
+
+// awaitEqual waits until every node has the same counts; where they differ, the error
 // wraps errDiffer. A node is not asked for its index and its counts at one moment, and
 // goes on working: what differs once may only have changed in between, what differs
 // again and again is not the same.
@@ -142,4 +153,64 @@ func (s *Site) awaitEqual() error {
 		return nil
 	})
 	return cmp.Or(err, differ)
+}
+
+// awaitAlike waits until backups of all nodes end at the same event with the same digest
+// of all events. Two digests at one event that differ never become the same: the error
+// wraps errDiffer.
+func (s *Site) awaitAlike(t testing.TB) error {
+	t.Helper()
+	dir, err := os.MkdirTemp(s.Dir, "alike-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	var differ error
+	err = within(3*time.Minute, "all nodes are alike", func() error {
+		if err := s.whole(); err != nil {
+			return err
+		}
+		said := make([]backedUp, len(s.Nodes))
+		errs := make([]error, len(s.Nodes))
+		var all sync.WaitGroup // at once: nodes go on deciding
+		for i, n := range s.Nodes {
+			all.Go(func() { said[i], errs[i] = s.backUp(t, n, filepath.Join(dir, n.Name)) })
+		}
+		all.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		first, name := said[0], s.Nodes[0].Name
+		for i, b := range said {
+			if b.Seq != first.Seq {
+				return fmt.Errorf("%s is at event %d, %s at %d", s.Nodes[i].Name, b.Seq, name, first.Seq)
+			}
+			if b.Digest != first.Digest {
+				differ = fmt.Errorf("%w: at event %d the digest of %s is %s, that of %s is %s", errDiffer, b.Seq, s.Nodes[i].Name, b.Digest, name, first.Digest)
+			}
+		}
+		return nil
+	})
+	return cmp.Or(err, differ)
+}
+
+// backedUp is what a backup says of itself.
+type backedUp struct {
+	Seq    uint64 `json:"seq"`
+	Digest string `json:"digest"`
+}
+
+// backUp has a node write a backup to a file, whatever is there, and looks into it.
+func (s *Site) backUp(t testing.TB, n *Node, file string) (b backedUp, err error) {
+	if err := os.RemoveAll(file); err != nil {
+		return b, err
+	}
+	if status, _, stderr := s.Tool(t, n, "backup", file); status != 0 {
+		return b, fmt.Errorf("a backup of %s: status %d: %s", n.Name, status, stderr)
+	}
+	status, stdout, stderr := s.toolAlone(t, n, "backup", "inspect", "--json", file)
+	if err := json.Unmarshal([]byte(stdout), &b); status != 0 || err != nil {
+		return b, fmt.Errorf("looking into the backup of %s: status %d: %s, %v", n.Name, status, stderr, err)
+	}
+	return b, nil
 }
