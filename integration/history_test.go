@@ -126,21 +126,33 @@ func TestNemesisOfMembers(t *testing.T) {
 	}
 }
 
-// TestTorture is TestNemesis on five nodes for as long as -torture says, in rounds
-// of three minutes with users of their own.
+// TestTorture is TestNemesis on five nodes for as long as -torture says: everything that
+// the nemesis knows, members that leave and join among it, in rounds of a minute with
+// users of their own. After each round the history is checked, and the states of all nodes
+// are compared. A round that is undecided is followed by another one, as in TestNemesis.
+// It ends at the first round whose history is impossible, or after which the nodes differ.
+//
+// The seed stands at the beginning, and with each round its own, which is the seed plus
+// the round's number: -seed with the former repeats the schedule of faults and requests.
 func TestTorture(t *testing.T) {
 	if *torture == 0 {
 		t.Skip("runs for as long as -torture says")
 	}
 	s := NewFaultySite(t, 5, 10, Faults{LeasePart: 60}, historyEnv...)
-	seed := nemesisSeed()
+	seed, left := nemesisSeed(), tolerance{}
+	t.Logf("five nodes for %v; the same again: make torture TORTURE=%v SEED=%d", *torture, *torture, seed)
 	for i, end := 0, time.Now().Add(*torture); time.Now().Before(end); i++ {
 		r := round{s: s, name: fmt.Sprintf("t%d", i), users: 4, each: 3, length: 2 * nemesisRound, lease: license.DefaultLeaseTTL / 60, seed: seed + uint64(i),
 			faults: slices.Concat(faults, faultsOfFive, memberFaults)}
-		if err := errors.Join(r.run(t), s.awaitSame(t)); err != nil {
+		err := r.run(t)
+		if left.takes(t, err) {
+			err = nil
+		}
+		if err := errors.Join(err, s.awaitSame(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	t.Logf("%d rounds, %d of them undecided", left.rounds, left.undecided)
 }
 
 var (
