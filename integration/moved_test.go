@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -45,11 +46,26 @@ func TestAMembersAddressFollowsIt(t *testing.T) {
 	s.joins(t, i, token)
 	joined.Stop(t)
 	was, now = joined.Door, freePortOn(t, joined.IP)
-	edit(t, filepath.Join(joined.data(), "cluster", "member.json"), was, now)
+	place := filepath.Join(joined.data(), "cluster", "member.json")
+	edit(t, place, was, now)
+	if status, _, stderr := s.Tool(t, joined, "check"); status == 0 || !strings.Contains(stderr, place) || !strings.Contains(stderr, "checksum") {
+		t.Errorf("a place that does not fit its checksum: status %d, %s; want it refused", status, stderr)
+	}
+	sum := regexp.MustCompile(`  "checksum": .*\n`)
+	b, err := os.ReadFile(place)
+	if err == nil {
+		err = os.WriteFile(place, sum.ReplaceAll(b, nil), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.Start(t, i)
 	s.AwaitReady(t, joined)
 	for i := range s.Nodes {
 		s.awaitAddress(t, i, joined.Name, now)
+	}
+	if b, err := os.ReadFile(place); err != nil || !sum.Match(b) {
+		t.Errorf("after the start its place is\n%s\n%v; want it with a checksum", b, err)
 	}
 	work.more(t, "moving "+joined.Name)
 	work.end(t)

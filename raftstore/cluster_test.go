@@ -172,7 +172,7 @@ func TestFollowerCatchesUpBySnapshot(t *testing.T) {
 	})
 	s := c.restart(behind)
 	c.alike()
-	if s.disk.name == "000001" {
+	if s.disk.name == folderName(firstFolder) {
 		t.Errorf("%s was not caught up by a snapshot", behind)
 	}
 	c.do(stop(1, 0, "WS-1")) // and follows on

@@ -70,6 +70,9 @@ type loaded struct {
 
 const currentFile = "CURRENT"
 
+// firstFolder is the first database's folder, without its checksum.
+const firstFolder = "000001"
+
 // databases opens and closes databases, each in a folder of its own.
 type databases interface {
 	open(dir string, log *slog.Logger) (*badger.DB, error)
@@ -95,7 +98,7 @@ func openDisk(dir string, dbs databases, c *codec, log *slog.Logger) (*disk, loa
 		return nil, loaded{}, err
 	}
 	if name == "" {
-		name = "000001"
+		name = folderName(firstFolder)
 		if err := makeDir(filepath.Join(dir, name)); err != nil {
 			return nil, loaded{}, err
 		}
@@ -350,7 +353,7 @@ func (d *disk) drop(old left) {
 func (d *disk) current() (string, error) {
 	b, err := os.ReadFile(filepath.Join(d.dir, currentFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
+		return "", d.begun()
 	}
 	if err != nil {
 		return "", fmt.Errorf("reading which state is the current one: %w", err)
@@ -359,7 +362,30 @@ func (d *disk) current() (string, error) {
 	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
 		return "", fmt.Errorf("%s names no state: %.40q; restore the data folder from a backup, or empty it to join anew", filepath.Join(d.dir, currentFile), name)
 	}
+	if err := checkFolderName(name); err != nil {
+		return "", fmt.Errorf("%s is damaged: %w; restore the data folder from a backup, or empty it to join anew", filepath.Join(d.dir, currentFile), err)
+	}
 	return name, nil
+}
+
+// begun fails where there are states, though none is the current one. A start that was
+// cut short has left an empty folder.
+func (d *disk) begun() error {
+	there, err := filepath.Glob(filepath.Join(d.dir, "0*", "*"))
+	if err == nil && len(there) > 0 {
+		err = fmt.Errorf("%s is missing, though there is a state, in %s: restore the data folder from a backup, or empty it to join anew", filepath.Join(d.dir, currentFile), filepath.Dir(there[0]))
+	}
+	return err
+}
+
+// receive makes a folder for a database that may become the current one.
+func (d *disk) receive() (name string, err error) {
+	made, err := os.MkdirTemp(d.dir, "0")
+	if err != nil {
+		return "", err
+	}
+	name = folderName(filepath.Base(made))
+	return name, os.Rename(made, filepath.Join(d.dir, name))
 }
 
 func (d *disk) setCurrent(name string) error {

@@ -31,6 +31,8 @@ type identity struct {
 	// Founders are the instances of the nodes with which it has begun its cluster, by
 	// name.
 	Founders map[string]string `json:"founders,omitempty"`
+
+	unchecked bool // an earlier program has written it, without a checksum
 }
 
 const identityFile = "identity.json"
@@ -98,6 +100,10 @@ func identify(dir, node, cluster string) (identity, error) {
 	if id.Left {
 		return identity{}, fmt.Errorf("node %s has left its cluster and does not start again: its certificate and the data folder %s can go; keep its service from starting it", node, dir)
 	}
+	if id.unchecked {
+		id.unchecked = false
+		return id, id.write(path)
+	}
 	return id, nil
 }
 
@@ -106,9 +112,17 @@ func readIdentity(path string) (id identity, err error) {
 	if err != nil {
 		return id, fmt.Errorf("reading whose data folder it is: %w", err)
 	}
-	if err := json.Unmarshal(b, &id); err != nil || id.Instance == "" || id.Node == "" || id.Cluster == "" {
-		return identity{}, fmt.Errorf("%s is damaged (%v); restore it from a copy of this very node", path, err)
+	object, err := CheckedJSON(b)
+	if err == nil {
+		err = json.Unmarshal(object, &id)
 	}
+	if err == nil && (id.Instance == "" || id.Node == "" || id.Cluster == "") {
+		err = errors.New("something is missing in it")
+	}
+	if err != nil {
+		return identity{}, fmt.Errorf("%s is damaged (%w); restore it from a copy of this very node, or remove the node on another one, sitegate cluster remove, and join anew with an emptied data folder", path, err)
+	}
+	id.unchecked = len(object) == len(b)
 	return id, nil
 }
 
@@ -124,7 +138,7 @@ func (id identity) write(path string) error {
 	if err != nil {
 		return fmt.Errorf("writing whose data folder it is: %w", err)
 	}
-	return writeFileSync(path, append(b, '\n'))
+	return writeFileSync(path, WithChecksum(append(b, '\n')))
 }
 
 func newIdentity(path, node, cluster string) (identity, error) {

@@ -61,7 +61,11 @@ func openMemory(dir string) (*memory, error) {
 	case err != nil:
 		return nil, fmt.Errorf("reading what is remembered of the other nodes: %w", err)
 	}
-	if err := json.Unmarshal(b, &m.seen); err != nil || m.seen == nil {
+	object, err := CheckedJSON(b)
+	if err == nil {
+		err = json.Unmarshal(object, &m.seen)
+	}
+	if err != nil || m.seen == nil {
 		return nil, fmt.Errorf("%s is damaged (%v); remove it: what it tells of the other nodes is learnt again", m.path, err)
 	}
 	return m, nil
@@ -117,7 +121,7 @@ func (m *memory) save() error {
 	if err != nil {
 		return fmt.Errorf("writing down what is remembered of the other nodes: %w", err)
 	}
-	if err := writeFileSync(m.path, append(b, '\n')); err != nil {
+	if err := writeFileSync(m.path, WithChecksum(append(b, '\n'))); err != nil {
 		return err
 	}
 	m.dirty = false

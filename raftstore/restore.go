@@ -206,7 +206,7 @@ func (b *Beginning) build(work string, c *codec, st *license.State, info Backup,
 		return begun, fmt.Errorf("drawing an id for the data folder: %w", err)
 	}
 	pos, begun := b.begin(st, instance.String(), position{Index: info.Index, Term: info.Term, Digest: info.Digest}, info.Members, false)
-	const first = "000001"
+	first := folderName(firstFolder)
 	state := filepath.Join(work, "state", first)
 	if err := makeDir(state); err != nil {
 		return begun, err

@@ -273,11 +273,10 @@ func (k *sink) build() (b built, err error) {
 	if b.pos.Index != k.meta.Index || b.pos.Term != k.meta.Term {
 		return b, fmt.Errorf("it is of index %d in term %d, announced was %d in %d", b.pos.Index, b.pos.Term, k.meta.Index, k.meta.Term)
 	}
-	dir, err := os.MkdirTemp(s.disk.dir, "0")
-	if err != nil {
+	if b.name, err = s.disk.receive(); err != nil {
 		return b, err
 	}
-	b.name = filepath.Base(dir)
+	dir := filepath.Join(s.disk.dir, b.name)
 	db, err := s.disk.dbs.open(dir, s.log)
 	if err != nil {
 		return b, err

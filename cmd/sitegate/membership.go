@@ -27,6 +27,8 @@ type membership struct {
 	Listen    string `json:"listen"`          // the peer port
 	Advertise string `json:"advertise"`       // how the others reach it
 	Tempo     string `json:"tempo,omitempty"` // of the cluster, when it joined
+
+	unchecked bool // the file has no checksum: an earlier program has written it, or somebody took it out
 }
 
 func membershipFile(c configs.Config) string {
@@ -39,19 +41,24 @@ func readMembership(c configs.Config) (m membership, there bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
 	}
+	var object []byte
 	if err == nil {
-		err = json.Unmarshal(data, &m)
+		object, err = raftstore.CheckedJSON(data)
+	}
+	if err == nil {
+		err = json.Unmarshal(object, &m)
 	}
 	if err != nil {
-		return m, false, fmt.Errorf("reading this node's place in its cluster, %s: %w; restore the file from a copy of this node", membershipFile(c), err)
+		return membership{}, false, fmt.Errorf("reading this node's place in its cluster, %s: %w; restore the file from a copy of this node; where you have edited it, see that it is right and take the line of its checksum out", membershipFile(c), err)
 	}
+	m.unchecked = len(object) == len(data)
 	return m, true, nil
 }
 
 func (m membership) write(c configs.Config) error {
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err == nil {
-		err = siteca.WriteFile(membershipFile(c), append(data, '\n'))
+		err = siteca.WriteFile(membershipFile(c), raftstore.WithChecksum(append(data, '\n')))
 	}
 	if err != nil {
 		return fmt.Errorf("keeping this node's place in its cluster: %w", err)
@@ -81,6 +88,11 @@ func openPeering(c configs.Config, log *slog.Logger) (p peering, err error) {
 	kept, there, err := readMembership(c)
 	if err != nil {
 		return p, err
+	}
+	if there && kept.unchecked {
+		if err := kept.write(c); err != nil {
+			return p, err
+		}
 	}
 	p.membership, p.kept = kept.over(c), there
 	if p.cluster, err = clusterOf(c); err != nil {
