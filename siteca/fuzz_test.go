@@ -1,7 +1,9 @@
 package siteca
 
 import (
+	"bytes"
 	"crypto/ecdsa"
+	"slices"
 	"testing"
 	"time"
 )
@@ -28,6 +30,41 @@ func FuzzRequest(f *testing.F) {
 		}
 		if c, err := parseCert(b); err == nil && c == nil {
 			t.Fatal("no certificate is read, and no error")
+		}
+	})
+}
+
+// FuzzCAKeys: whatever another node answers for the CA's key, or the file has, is read as
+// keys that are written as they were read, or refused.
+func FuzzCAKeys(f *testing.F) {
+	ca, err := New("blue", time.Now())
+	if err != nil {
+		f.Fatal(err)
+	}
+	key, err := keyPEM(ca.key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(key)
+	f.Add(append(bytes.Clone(key), key...))
+	f.Add(key[:len(key)/2])
+	f.Add(ca.CertPEM())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		keys, err := parseCAKeys(b)
+		if err != nil {
+			return
+		}
+		var all []byte
+		for _, k := range keys {
+			text, err := keyPEM(k)
+			if err != nil {
+				t.Fatalf("a key that was read cannot be written: %v", err)
+			}
+			all = append(all, text...)
+		}
+		again, err := parseCAKeys(all)
+		if err != nil || !slices.EqualFunc(keys, again, func(a, b *ecdsa.PrivateKey) bool { return a.Equal(b) }) {
+			t.Fatalf("%d keys are written as %d others, %v", len(keys), len(again), err)
 		}
 	})
 }
