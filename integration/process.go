@@ -70,6 +70,14 @@ func (p *Process) Stop(t testing.TB) {
 	}
 }
 
+// Hangup has the process read its configuration anew (SIGHUP).
+func (p *Process) Hangup(t testing.TB) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatalf("%s: %v", p.Name, err)
+	}
+}
+
 // Pause stops the process in its tracks (SIGSTOP) until Resume.
 func (p *Process) Pause() { p.cmd.Process.Signal(syscall.SIGSTOP) }
 

@@ -42,6 +42,7 @@ once, when it is made: on standard output, alone. All commands take --url,
 made on the node that leads.
 
 Example:
+  umask 077
   sitegate token create nagios --role viewer --for 90d > nagios.token
   sitegate token create helpdesk --role operator --scope read,sessions > helpdesk.token
 `

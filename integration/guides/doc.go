@@ -3,5 +3,5 @@
 // which also does what systemctl and sudo would.
 //
 // A block that needs another system says so where its fence begins, "not-run:" and why; the test has the list of these. Where the text of a guide says that something
-// happens between two commands (a disk fails, say), the test has it happen.
+// happens between two commands (a disk fails, say), the test has it happen. Commands that sentences and tables name are given as well, with the words and flags that they are named with.
 package guides

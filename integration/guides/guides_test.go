@@ -1,10 +1,13 @@
 package guides
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"sitegate/alert"
+	"sitegate/alert/smtptest"
 	"sitegate/api"
 	"sitegate/emulator"
 	"sitegate/integration"
@@ -28,7 +33,7 @@ var stories = []struct {
 	guides []string
 	tell   func(*testing.T, *world)
 }{
-	{"three nodes", []string{"first-cluster.md", "seat.md", "desktops.md", "proxy.md", "reports.md", "privacy.md", "checkouts.md", "usage.md", "tls.md"}, threeNodes},
+	{"three nodes", []string{"first-cluster.md", "seat.md", "desktops.md", "proxy.md", "reports.md", "privacy.md", "checkouts.md", "usage.md", "audit.md", "alerts.md", "sign-in.md", "tls.md"}, threeNodes},
 	{"from one node to three and back", []string{"cluster.md"}, oneNode},
 	{"the cloud's list", []string{"mirror.md"}, list},
 }
@@ -122,6 +127,8 @@ func threeNodes(t *testing.T, w *world) {
 	if w.s.CAPEM, err = os.ReadFile(filepath.Join(w.dir, "site", "ca", "site-ca.pem")); err != nil {
 		t.Fatal(err)
 	}
+	w.s.CA = x509.NewCertPool()
+	w.s.CA.AppendCertsFromPEM(w.s.CAPEM)
 	w.guide("seat.md")
 	w.before = map[string]func(){"gw1$ sitegate bypass start": func() { w.leads("gw1") }}
 	w.guide("desktops.md")
@@ -150,8 +157,90 @@ func threeNodes(t *testing.T, w *world) {
 	w.before = map[string]func(){"gw1$ sitegate usage import-receipt": w.receipt}
 	w.leads("gw2")
 	w.guide("usage.md")
+	w.says()
+	w.before = map[string]func(){"gw1$ sitegate audit verify /srv": func() { w.words = append(w.words, "NUMBER:HASH", w.line(`^\d+:[0-9a-f]{64}$`)) }}
+	w.guide("audit.md")
+	w.toldByMail()
+	w.guide("alerts.md")
+	w.before = map[string]func(){
+		"gw1$ sitegate trust show":   w.changedKeys,
+		"gw1$ sitegate trust accept": func() { w.words = append(w.words, "DIGEST", w.heldKeys(t)) },
+	}
+	w.leads("gw2")
+	w.guide("sign-in.md")
 	w.leads("gw2")
 	w.guide("tls.md")
+}
+
+// toldByMail gives the site a mail server and a program that alerts are told to.
+func (w *world) toldByMail() {
+	w.t.Helper()
+	pair, text := smtptest.Certificate(w.t)
+	post := &smtptest.Server{Certificate: pair, User: "gate", Password: "the mail's p@ssword"}
+	post.Start(w.t)
+	hook := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(alert.HeaderSignature) == "" {
+			http.Error(rw, "not signed", http.StatusForbidden)
+		}
+	}))
+	hook.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	hook.StartTLS()
+	w.t.Cleanup(hook.Close)
+	w.put("site/gw1/mail.password", post.Password, 0o600)
+	w.put("site/gw1/hook.secret", "the hook's s3cret", 0o600)
+	w.put("site/gw1/mail-ca.pem", string(text), 0o600)
+	file := w.machine("gw1").Config
+	config, err := os.ReadFile(file)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	with := strings.Replace(string(config), "\negress:\n", "\negress:\n  routes: [{hosts: [127.0.0.1], via: [direct]}]\n  extra_ca: [{file: mail-ca.pem, hosts: [127.0.0.1]}]\n", 1)
+	with += fmt.Sprintf("\nalerts:\n  mail: {server: %q, username: gate, password_file: mail.password, from: gate@site.test, to: [desk@site.test]}\n  webhooks: [{name: chat, url: %q, secret_file: hook.secret}]\n", post.Addr(), hook.URL)
+	if err := os.WriteFile(file, []byte(with), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// changedKeys has the issuer list other keys only, which the node that is asked then holds back.
+func (w *world) changedKeys() {
+	w.t.Helper()
+	w.s.Cloud.RotateKeys()
+	w.s.Cloud.DropOldKeys()
+	integration.Eventually(w.t, patience, "the issuer's keys are held back", func() error {
+		// A token of a key that a node does not know has it look at the issuer's keys.
+		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.machine("gw1").URL+api.PathMe, nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+w.s.Token(w.t, emulator.UserA))
+		resp, err := w.s.HTTP().Do(req)
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if all := w.trusted(); len(all) != 1 || len(all[0].Held) != 1 {
+			return fmt.Errorf("%s, %+v", resp.Status, all)
+		}
+		return nil
+	})
+}
+
+// trusted are the issuers' keys, as gw1 tells.
+func (w *world) trusted() []api.TrustedIssuer {
+	var l api.List[api.TrustedIssuer]
+	if err := w.s.Ask(w.machine("gw1"), api.PathTrust, &l); err != nil {
+		w.t.Log(err)
+	}
+	return l.Items
+}
+
+// heldKeys is the digest of the keys that are held back.
+func (w *world) heldKeys(t *testing.T) string {
+	all := w.trusted()
+	if len(all) != 1 || len(all[0].Held) != 1 {
+		t.Fatalf("held back is %+v", all)
+	}
+	return all[0].Held[0].Set
 }
 
 // receipt is what the vendor makes of the first file of usage.

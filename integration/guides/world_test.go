@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -48,6 +49,7 @@ type world struct {
 	// its line.
 	before map[string]func()
 	told   []string // the guides that were run
+	wrote  string   // what the last command that went well has written
 }
 
 // nets counts those that were given out, the first of which is a random one.
@@ -90,7 +92,7 @@ func newWorld(t *testing.T, users int) *world {
 		"PATH=" + strings.Join([]string{filepath.Join(w.dir, "bin"), filepath.Dir(integration.Program(t, "sitegate")), os.Getenv("PATH")}, ":")}
 	s.Env = append(s.Env, "SSL_CERT_FILE="+filepath.Join(w.dir, "cloud-ca.pem"), "SITEGATE_CLUSTER_TEMPO=wan")
 	w.words = []string{
-		"10.20.0.0/16", "127.0.0.0/8", "10.20.0.", w.net, "127.0.0.", w.net, "NODE:", w.net + "1:",
+		"10.20.0.0/16", "127.0.0.0/8", "10.20.0.", w.net, "127.0.0.", w.net, "NODE:", w.net + "1:", "gw1.example.com:", w.net + "1:",
 		"https://entitlements.example.com", "https://" + integration.CloudHost, "https://sign-in.example.com", integration.Issuer, "site-4711", integration.SiteID,
 		"proxy.example.com:8080", s.Proxy.Addr(), "svc-sitegate", "'" + integration.ProxyUser + "'",
 		"/srv/backup/", "backup/", "/media/stick", "stick",
@@ -251,6 +253,7 @@ func (w *world) run(c command) {
 		out, err := cmd.CombinedOutput()
 		switch {
 		case err == nil && c.fails == "", err != nil && c.fails != "" && c.shownBy(string(out)):
+			w.wrote = string(out)
 			return nil
 		case bytes.Contains(out, []byte("Run the command on the node that leads")):
 			if !c.forLeader { // on a busy machine the lead moves, and at a site it may be anywhere
@@ -263,6 +266,16 @@ func (w *world) run(c command) {
 		return fmt.Errorf("%w: %s", err, out)
 	})
 	w.t.Logf("%s: %s$ %s: %v", c.at, c.machine, line, time.Since(began).Round(time.Millisecond))
+}
+
+// line is the first line of what the last command has written that a pattern finds.
+func (w *world) line(pattern string) string {
+	w.t.Helper()
+	found := regexp.MustCompile("(?m)" + pattern).FindString(w.wrote)
+	if found == "" {
+		w.t.Fatalf("%s is not in %q", pattern, w.wrote)
+	}
+	return found
 }
 
 // shell is bash with a command. It ends together with what the command has begun.
@@ -313,6 +326,8 @@ func (w *world) service(c command) {
 		w.starts(c.machine)
 	case "systemctl stop sitegate":
 		w.machine(c.machine).Stop(w.t)
+	case "systemctl reload sitegate":
+		w.machine(c.machine).Hangup(w.t)
 	default:
 		w.t.Fatalf("%s: what would systemctl do for %q?", c.at, c.line)
 	}
