@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,19 +27,25 @@ var errStateDamaged = errors.New("the state is damaged on disk: empty this node'
 // a crash; of the newest log that is right: what is left is the state of a little
 // before, and the raft log goes on from there. Anywhere else it would leave a hole. A
 // damaged table ends the process, an iteration over it, or a compaction, which then
-// leaves out what comes behind.
+// leaves out what comes behind. Tables that are not on the list were being written when
+// the power went, or being removed: Badger removes them.
 func checkFiles(o badger.Options) error {
-	if err := checkManifest(filepath.Join(o.Dir, "MANIFEST")); err != nil {
+	list := filepath.Join(o.Dir, badger.ManifestFilename)
+	if err := checkManifest(list); err != nil {
 		return fmt.Errorf("%w (the list of tables: %w)", errStateDamaged, err)
 	}
-	tables, err := filepath.Glob(filepath.Join(o.Dir, "*.sst"))
+	tables, err := listed(list, o)
 	if err != nil {
-		return fmt.Errorf("looking for the state's tables: %w", err)
+		return fmt.Errorf("%w (the list of tables: %w)", errStateDamaged, err)
 	}
-	for _, path := range tables {
+	for _, id := range tables {
+		path := table.NewFilename(id, o.Dir)
 		if err := checkTable(path, o); err != nil {
 			return fmt.Errorf("%w (%s: %w)", errStateDamaged, filepath.Base(path), err)
 		}
+	}
+	if err := dropEmptyLogs(o.Dir); err != nil {
+		return err
 	}
 	logs, err := filepath.Glob(filepath.Join(o.Dir, "*.mem"))
 	if err != nil {
@@ -55,6 +62,40 @@ func checkFiles(o badger.Options) error {
 			if err := os.Truncate(path, end); err != nil {
 				return fmt.Errorf("cutting off what was torn: %w", err)
 			}
+		}
+	}
+	return nil
+}
+
+// listed are the tables on a list that is whole.
+func listed(path string, o badger.Options) ([]uint64, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // a new database
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	list, _, err := badger.ReplayManifestFile(f, 0, o)
+	return slices.Sorted(maps.Keys(list.Tables)), err
+}
+
+// dropEmptyLogs removes logs of memtables without a byte in them, which Badger does not
+// open: it cuts them to nothing before it removes them, once a table has what they had, and
+// the length of a new one is on disk with its first transaction.
+func dropEmptyLogs(dir string) error {
+	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	if err != nil {
+		return fmt.Errorf("looking for the state's logs: %w", err)
+	}
+	for _, path := range logs {
+		info, err := os.Stat(path)
+		if err == nil && info.Size() == 0 {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return fmt.Errorf("removing an empty log of the state: %w", err)
 		}
 	}
 	return nil
