@@ -171,29 +171,30 @@ type Rate struct {
 
 // Endpoint serves a node's API. New makes one; Run must run while it serves.
 type Endpoint struct {
-	cfg     Config
-	gw      Gateway
-	hub     *notice.Hub
-	log     *slog.Logger
-	metrics *metrics
-	auth    *auth
-	admins  *auth           // checks the access tokens of administrators; nil: they have none
-	limits  *limits[string] // of those who are known
-	strays  *strangers
-	lines   *rate.Limiter // of the log, about those who are nobody or ask too much
-	table   []route
-	mux     *http.ServeMux
-	op      *http.ServeMux
-	in      *http.ServeMux // of pages that this process makes
-	sockets *sockets
-	relay   *relay         // nil: nothing is relayed
-	streams atomic.Int64   // of events
-	comment time.Duration  // between the signs of life of a stream of events
-	roster  *roster.Roster // what is open at the site, for who looks at it
-	users   *roster.Mirror // and whom
-	owned   *roster.Mirror // and what the account has
-	denials *denials
-	trend   trend
+	longTyped chan struct{} // who was turned away with a long form has a place in it
+	cfg       Config
+	gw        Gateway
+	hub       *notice.Hub
+	log       *slog.Logger
+	metrics   *metrics
+	auth      *auth
+	admins    *auth           // checks the access tokens of administrators; nil: they have none
+	limits    *limits[string] // of those who are known
+	strays    *strangers
+	lines     *rate.Limiter // of the log, about those who are nobody or ask too much
+	table     []route
+	mux       *http.ServeMux
+	op        *http.ServeMux
+	in        *http.ServeMux // of pages that this process makes
+	sockets   *sockets
+	relay     *relay         // nil: nothing is relayed
+	streams   atomic.Int64   // of events
+	comment   time.Duration  // between the signs of life of a stream of events
+	roster    *roster.Roster // what is open at the site, for who looks at it
+	users     *roster.Mirror // and whom
+	owned     *roster.Mirror // and what the account has
+	denials   *denials
+	trend     trend
 
 	examining sync.Mutex // one at a time
 	importing sync.Mutex // of files
@@ -233,7 +234,7 @@ func New(cfg Config) (*Endpoint, error) {
 	if cfg.Rate.Burst == 0 {
 		cfg.Rate.Burst = 60
 	}
-	e := &Endpoint{cfg: cfg, gw: cfg.Gateway, hub: cfg.Hub, log: cfg.Logger, uses: make(chan license.Digest, 64), seen: make(chan license.SeeKey, 64), passwords: newPasswords(argonMemory, argonTime), comment: eventsComment}
+	e := &Endpoint{cfg: cfg, gw: cfg.Gateway, hub: cfg.Hub, log: cfg.Logger, uses: make(chan license.Digest, 64), seen: make(chan license.SeeKey, 64), passwords: newPasswords(argonMemory, argonTime), comment: eventsComment, longTyped: make(chan struct{}, longTypedMax)}
 	e.sockets = newSockets(e)
 	e.roster, e.users, e.owned = roster.New(e.gw.View, e.hub, cfg.Pseudonym), roster.NewUsers(e.gw.View, e.hub, cfg.Pseudonym), roster.NewLicenses(e.gw.View, e.hub, cfg.Pseudonym)
 	var err error

@@ -31,8 +31,13 @@ func RefusalOf(ctx context.Context) *api.Problem {
 	return p
 }
 
-// maxTyped bounds what of a form is read of somebody who was turned away.
-const maxTyped = 256 << 10
+// maxTyped bounds what of a form is read of somebody who was turned away, and maxLongTyped,
+// which is what the console takes of who is signed in, of a few of them at once.
+const (
+	maxTyped     = 256 << 10
+	maxLongTyped = 2 << 20
+	longTypedMax = 4
+)
 
 // turnsAway has the pages say why somebody is turned away; false: that is not for them.
 func (e *Endpoint) turnsAway(c *call, rt route, err error) bool {
@@ -52,7 +57,14 @@ func (e *Endpoint) turnsAway(c *call, rt route, err error) bool {
 	if p.RetryAfterMS > 0 {
 		c.w.Header().Set("Retry-After", strconv.FormatInt((p.RetryAfterMS+999)/1000, 10))
 	}
-	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, maxTyped)
+	most := int64(maxTyped)
+	select {
+	case e.longTyped <- struct{}{}:
+		defer func() { <-e.longTyped }()
+		most = maxLongTyped
+	default:
+	}
+	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, most)
 	ctx := context.WithValue(c.r.Context(), administratorKey{}, c.administrator)
 	rt.pages.ServeHTTP(c.w, c.r.WithContext(context.WithValue(ctx, refusalKey{}, &p)))
 	return true

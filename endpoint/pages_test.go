@@ -3,6 +3,7 @@ package endpoint
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -48,6 +49,33 @@ func TestWhoIsTurnedAwayIsGivenToThePages(t *testing.T) {
 	r.e.limits = newLimits[string](Rate{PerSecond: 0.001, Burst: 1})
 	page("ivo (local account) 200 typed", 200, "POST", in)
 	page("ivo (local account) 429 typed", 429, "POST", in)
+}
+
+// Of a long form that somebody sends who is not signed in more is read while few others do so.
+func TestALongFormOfWhoIsTurnedAway(t *testing.T) {
+	r := withAccount(t, "operator")
+	r.e.Pages("POST /console/", license.Operator, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.WriteHeader(RefusalOf(req.Context()).Status)
+		n, err := io.Copy(io.Discard, req.Body)
+		fmt.Fprint(w, n, err != nil)
+	}))
+	send := func(size int, want string) {
+		t.Helper()
+		if a := r.call(t, "", "POST", "/console/checkouts/bulk", strings.Repeat("x", size), header{"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}); string(a.raw) != want {
+			t.Errorf("of %d bytes: %s, want %s", size, a.raw, want)
+		}
+	}
+	send(1<<20, "1048576 false")
+	send(3<<20, "2097152 true")
+	for range cap(r.e.longTyped) {
+		r.e.longTyped <- struct{}{}
+	}
+	send(200<<10, "204800 false")
+	send(1<<20, "262144 true")
+	<-r.e.longTyped
+	for range 2 { // a place is given back
+		send(1<<20, "1048576 false")
+	}
 }
 
 // A person who asks for a page at a path that no page can have is told so by the pages, with

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -99,23 +100,6 @@ func (v *visit) seen(w http.ResponseWriter, a actOf) (*subject, bool) {
 	return s, true
 }
 
-// typed keeps what somebody has written into a form that there is no more.
-func (v *visit) typed(p *page) *page {
-	if parse(v.r) != nil {
-		return p
-	}
-	var texts []string
-	for _, name := range []string{"to", "until", "reason", "csv"} {
-		if text := v.r.PostFormValue(name); text != "" {
-			texts = append(texts, lines(text))
-		}
-	}
-	if len(texts) > 0 {
-		p.Sections = append(p.Sections, section{ID: "typed", Heading: v.t("form.typed"), Copy: strings.Join(texts, "\n\n")})
-	}
-	return p
-}
-
 func (v *visit) formOf(a actOf, s *subject, problem *alert) *page {
 	f := &form{Action: v.r.URL.RequestURI(), Submit: v.t("act." + a.key), Cancel: s.back, Danger: s.danger, Does: s.does, Facts: s.facts, Multi: s.multi, Again: a.give != nil,
 		Hidden: map[string]string{"saw": seal(s.state), "once": cmp.Or(v.r.PostFormValue("once"), newNonce())}}
@@ -136,7 +120,11 @@ func (v *visit) formOf(a actOf, s *subject, problem *alert) *page {
 		if s.own {
 			help = v.t("form.reason.help.own")
 		}
-		f.Fields = append(f.Fields, field{Name: "reason", Kind: "area", Label: v.t("form.reason"), Help: help, Value: v.r.PostFormValue("reason"), Required: s.must, Most: maxReason})
+		at := slices.IndexFunc(f.Fields, func(x field) bool { return x.Kind == "area" || x.Kind == "file" })
+		if at < 0 { // what may be long comes last: its end may be cut off
+			at = len(f.Fields)
+		}
+		f.Fields = slices.Insert(f.Fields, at, field{Name: "reason", Kind: "area", Label: v.t("form.reason"), Help: help, Value: v.r.PostFormValue("reason"), Required: s.must, Most: maxReason})
 	}
 	return &page{Key: a.page, Title: v.titleOf(a, s), Form: f, Alert: problem}
 }
@@ -160,7 +148,7 @@ func (c *Console) act(a actOf) http.HandlerFunc {
 			return
 		}
 		if err := parse(r); err != nil {
-			v.render(w, http.StatusBadRequest, &page{Key: a.page, Title: v.t("act." + a.key), Alert: &alert{Title: v.t("error.title"), Detail: v.t("form.too-large")}})
+			v.render(w, http.StatusBadRequest, &page{Key: a.page, Title: v.t("act." + a.key), Alert: &alert{Title: v.t("error.title"), Detail: v.t("form.too-large")}, Actions: []link{{Text: v.t("back"), Href: r.URL.RequestURI()}}})
 			return
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the form is all there, and what it is for may take long

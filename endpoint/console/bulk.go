@@ -46,7 +46,7 @@ func decoded(file []byte) (string, error) {
 }
 
 // doBulk shows what would come of it, and makes it once that was confirmed.
-func (c *Console) doBulk(v *visit, _ *subject) (*page, error) {
+func (c *Console) doBulk(v *visit, s *subject) (*page, error) {
 	r := v.r
 	text := r.PostFormValue("csv")
 	if f, _, err := r.FormFile("file"); err == nil {
@@ -59,6 +59,7 @@ func (c *Console) doBulk(v *visit, _ *subject) (*page, error) {
 			if text, err = decoded(b); err != nil {
 				return nil, &failed{api.Problem{Status: 422, Title: v.t("bulk.file"), Detail: v.t("bulk.file.bad")}}
 			}
+			r.PostForm.Set("csv", text) // a browser does not choose the file again
 		}
 	}
 	in := api.BulkCheckoutRequest{ID: r.PostFormValue("bulk"), CSV: text, Products: []api.BulkProduct{{Product: r.PostFormValue("product")}}, By: v.who.Name, Note: v.reason(),
@@ -93,9 +94,7 @@ func (c *Console) doBulk(v *visit, _ *subject) (*page, error) {
 	}
 	switch {
 	case report.Bad > 0 && report.Made == 0:
-		p.Alert = &alert{Title: v.t("bulk.refused"), Detail: v.t("bulk.refused.detail", report.Bad, report.Rows)}
-		p.Sections = []section{{ID: "typed", Heading: v.t("form.typed"), Copy: lines(text)}}
-		p.Actions = []link{{Text: v.t("back"), Href: at("checkouts/bulk")}}
+		p = v.formOf(actOf{key: "bulk"}, s, &alert{Title: v.t("bulk.refused"), Detail: v.t("bulk.refused.detail", report.Bad, report.Rows)})
 	case in.DryRun:
 		p.Lead = v.t("bulk.preview", report.Rows)
 		p.Form = &form{Action: at("checkouts/bulk"), Submit: v.t("bulk.make", len(report.Items)), Cancel: at("checkouts"), Hidden: map[string]string{"confirm": "yes", "bulk": in.ID, "csv": text,

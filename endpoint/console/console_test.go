@@ -361,7 +361,7 @@ func TestRolesAndStrangers(t *testing.T) {
 	}
 	nobody := newTestConsole(t, s, Administrator{})
 	w := visitPage(nobody, "POST", "users/u-1/block", "en", url.Values{"reason": {"what I wrote"}, "csv": {"user,machine\r\nada,WS-1\r\n"}})
-	for _, want := range []string{"You are not signed in", "what I wrote\n\nuser,machine\nada,WS-1", `href="/sign-in?next=%2Fconsole%2Fusers%2Fu-1%2Fblock"`} {
+	for _, want := range []string{"You are not signed in", ">what I wrote</code>", ">user,machine\nada,WS-1\n</code>", `href="/sign-in?next=%2Fconsole%2Fusers%2Fu-1%2Fblock"`} {
 		if w.Code != 401 || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("signed out in the middle of an act, they get %d without %q: %s", w.Code, want, w.Body)
 		}

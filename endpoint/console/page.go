@@ -135,8 +135,8 @@ type form struct {
 	Facts                  []fact
 	Hidden                 map[string]string
 	Fields                 []field
-	Multi                  bool // brings a file
-	Again                  bool // it stays where it is when it was sent, to be sent again
+	Multi                  bool   // brings a file
+	Again                  bool   // it stays where it is when it was sent, to be sent again
 	Busy                   string // what is said while it is under way
 }
 

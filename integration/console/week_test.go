@@ -25,6 +25,7 @@ type moving struct {
 	turn    int
 	streams map[chan struct{}]bool
 	posts   int
+	out     bool          // nobody is signed in
 	held    chan struct{} // what is posted is answered when it is closed
 }
 
@@ -91,6 +92,13 @@ func (m *moving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		}
 		answer = api.DoctorReport{Node: "n1", Checks: []api.DoctorCheck{{Step: "dns", State: api.CheckPass, Found: "it is found"}}}
+	case api.PathSettings:
+		answer = api.SiteSettings{}
+	case api.PathRefusals:
+		answer = api.SiteRefusalList{}
+	case api.PathBypass:
+		w.WriteHeader(http.StatusNoContent)
+		return
 	default:
 		w.WriteHeader(http.StatusNotFound)
 		answer = api.Problem{Code: api.CodeNotFound, Status: 404, Title: "Not there", Detail: r.URL.Path}
@@ -129,6 +137,11 @@ func newMoving(t *testing.T) (*moving, string) {
 	t.Helper()
 	m := &moving{turn: 45, streams: map[chan struct{}]bool{}, held: make(chan struct{})}
 	c, err := console.New(console.Config{API: m, Logger: slog.New(slog.DiscardHandler), Who: func(*http.Request) (console.Administrator, *api.Problem) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.out {
+			return console.Administrator{}, &api.Problem{Code: api.CodeUnauthorized, Status: 401, Title: "Not signed in"}
+		}
 		return console.Administrator{Name: "ida", Role: console.Admin}, nil
 	}})
 	if err != nil {
@@ -253,4 +266,37 @@ func TestAFormThatWasSentSaysSo(t *testing.T) {
 	if m.posts != 1 {
 		t.Errorf("it was sent %d times", m.posts)
 	}
+}
+
+// Who must sign in anew in the middle of an act finds in the form, when they are back, what they
+// had written; once it was taken it is there no more.
+func TestWhatWasWrittenIsThereAfterASignIn(t *testing.T) {
+	t.Parallel()
+	needs(t, "chromium")
+	m, base := newMoving(t)
+	signed := func(out bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.out = out
+	}
+	p := newChromium(t, "").page(t)
+	const form, send = "rollout/bypass", `document.querySelector("form.act-form").requestSubmit()`
+	has := func(want string) {
+		t.Helper()
+		p.went(base + form)
+		var is string
+		if p.run(`document.getElementById("i-reason").value`, &is); is != want {
+			t.Errorf("the form has %q, want %q", is, want)
+		}
+	}
+	has("")
+	p.run(`document.getElementById("i-reason").value = "the vendor's cloud\nrefuses everybody"`, nil)
+	signed(true)
+	p.run(send, nil)
+	p.shows("You are not signed in", "the vendor's cloud\nrefuses everybody")
+	signed(false)
+	has("the vendor's cloud\nrefuses everybody")
+	p.run(send, nil)
+	p.shows("The bypass lasts for fifteen minutes")
+	has("")
 }

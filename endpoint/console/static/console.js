@@ -189,6 +189,30 @@ for (const form of document.querySelectorAll("form[data-search]")) {
   form.addEventListener("submit", e => { e.preventDefault(); clearTimeout(timer); go(); });
 }
 
+// What was written into a form is kept in this tab until the form was taken: whoever must sign
+// in anew in between finds it there again. Files are not.
+const written = form => [...form.elements].filter(x => x.name && !["hidden", "file", "submit"].includes(x.type));
+const kept = "typed:";
+function keep(form) {
+  const values = written(form).map(x => [x.name, x.value]);
+  if (!values.length) { return; } // a preview, of what is kept
+  try { sessionStorage.setItem(kept + new URL(form.action).pathname, JSON.stringify(values)); } catch { /* it is too long, or nothing may be kept */ }
+}
+try {
+  const form = document.querySelector("form.act-form"), there = form && kept + new URL(form.action).pathname;
+  if (form && !document.getElementById("alert")) {
+    for (const [name, value] of JSON.parse(sessionStorage.getItem(there)) || []) {
+      const x = form.elements[name];
+      if (x && x.type !== "hidden" && (!x.value || x.nodeName === "SELECT" && [...x.options].some(o => o.value === value))) { x.value = value; }
+    }
+  }
+  if (!document.getElementById("alert") && document.querySelector("nav.side")) { // it was taken, or somebody has gone elsewhere
+    for (const name of Object.keys(sessionStorage)) {
+      if (name.startsWith(kept) && name !== there) { sessionStorage.removeItem(name); }
+    }
+  }
+} catch { /* nothing is kept */ }
+
 // A form is sent once, and says that it is under way. One that is answered by a file may be
 // sent again after a while: nobody tells when the file is there.
 for (const form of document.querySelectorAll("form[data-busy]")) {
@@ -203,6 +227,7 @@ for (const form of document.querySelectorAll("form[data-busy]")) {
     if (form.dataset.sent) { e.preventDefault(); return; }
     form.dataset.sent = "1";
     form.setAttribute("aria-busy", "true");
+    keep(form);
     says.textContent = form.dataset.busy;
     setTimeout(() => { for (const b of form.querySelectorAll("button")) { b.disabled = true; } }); // what is disabled is not sent
     if ("again" in form.dataset) { setTimeout(rest, 5000); }
