@@ -22,6 +22,18 @@ func (e *Endpoint) Pages(pattern string, needed license.Authority, h http.Handle
 	e.byRole(rt)
 }
 
+// Public adds what belongs to pages and tells nothing of the site, as their style: nobody is
+// asked who they are. Who was turned away with a page needs it, too.
+func (e *Endpoint) Public(pattern string, h http.Handler) {
+	method, path, _ := strings.Cut(pattern, " ")
+	rt := route{method: method, path: path, who: anyone, do: func(c *call) (reply, error) {
+		h.ServeHTTP(c.w, c.r)
+		return reply{done: true}, nil
+	}}
+	e.mux.Handle(pattern, e.serve(rt, e.admitAnyone))
+	e.op.Handle(pattern, e.serve(rt, e.admitSocket))
+}
+
 type refusalKey struct{}
 
 // RefusalOf is why who asks for a page was turned away, in a handler behind Pages; nil:

@@ -25,6 +25,10 @@ func TestWhoIsTurnedAwayIsGivenToThePages(t *testing.T) {
 	})
 	r.e.Pages("GET /console/", license.Viewer, h)
 	r.e.Pages("POST /console/", license.Operator, h)
+	r.e.Public("GET /console/static/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "body{}") }))
+	if a := r.call(t, "", "GET", "/console/static/console.css", nil, header{"Accept": "text/css,*/*"}); a.StatusCode != 200 || string(a.raw) != "body{}" {
+		t.Errorf("the style of what they get: %d %s", a.StatusCode, a.raw)
+	}
 	browser := header{"Accept": "text/html,*/*", "Content-Type": "application/x-www-form-urlencoded"}
 	page := func(want string, status int, method string, headers ...header) {
 		t.Helper()

@@ -56,6 +56,7 @@ func openDoors(c configs.Config, peer string, ep *endpoint.Endpoint, certificate
 	}
 	ep.Pages("GET "+console.Base, license.Viewer, pages)
 	ep.Pages("POST "+console.Base, license.Viewer, pages)
+	ep.Public("GET "+console.Static, pages)
 	room := newCrowd(log)
 	room.measure(registry)
 	defer func() {

@@ -29,8 +29,12 @@ import (
 	"sitegate/api"
 )
 
-// Base is where the console is, on whatever door.
-const Base = "/console/"
+// Base is where the console is, on whatever door; Static is what all its pages load, for
+// anybody.
+const (
+	Base   = "/console/"
+	Static = Base + "static/"
+)
 
 // The roles of administrators; the words are those of the API.
 const (
@@ -102,7 +106,7 @@ func New(cfg Config) (*Console, error) {
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	c.mux.Handle("GET "+Base+"static/", http.StripPrefix(Base+"static/", http.FileServerFS(static)))
+	c.mux.Handle("GET "+Static, http.StripPrefix(Static, http.FileServerFS(static)))
 	c.mux.HandleFunc("GET "+Base+"live", c.live)
 	c.mux.HandleFunc("GET "+Base+"language", c.language)
 	for _, p := range c.pages() {
@@ -132,7 +136,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
-	if strings.HasPrefix(r.URL.Path, Base+"static/") {
+	if strings.HasPrefix(r.URL.Path, Static) {
 		h.Set("Cache-Control", "no-cache") // it is asked for anew, and not sent anew
 		c.mux.ServeHTTP(w, r)
 		return
