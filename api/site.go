@@ -56,6 +56,8 @@ type OpenList struct {
 	Next  string `json:"next,omitempty"`
 	Total int    `json:"total"` // that fit what was asked for, on all pages
 	All   int    `json:"all"`   // that there are
+	// At is when it was so, by the site's time.
+	At time.Time `json:"at"`
 }
 
 // ProductUse is how much of a product the account owns, and how much is in use.

@@ -58,7 +58,7 @@ func TestWhatIsOpen(t *testing.T) {
 	second := r.begin(t, "ben", "road", ws202)
 	third := r.begin(t, "ada", "flow", ws101)
 	r.look(t, 200, "/v1/site/open", &l)
-	if got := ids(l); got != third+" "+second+" "+first || l.Total != 3 || l.All != 3 {
+	if got := ids(l); got != third+" "+second+" "+first || l.At.IsZero() || l.Total != 3 || l.All != 3 {
 		t.Errorf("open are %s of %d; want %s %s %s", got, l.All, third, second, first)
 	}
 	x := l.Items[2]

@@ -100,7 +100,7 @@ func (e *Endpoint) open(c *call) (reply, error) {
 		})
 	}
 	found := e.roster.Find(q)
-	out := api.OpenList{Items: []api.Open{}, Total: found.Total, All: found.All}
+	out := api.OpenList{Items: []api.Open{}, Total: found.Total, All: found.All, At: e.gw.Now().Std()}
 	if capped && q.Before == 0 {
 		if out.Items, err = e.closedLately(c, q); err != nil {
 			return reply{}, err
@@ -125,7 +125,7 @@ func (e *Endpoint) openOne(c *call, text string) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	out := api.OpenList{Items: []api.Open{}}
+	out := api.OpenList{Items: []api.Open{}, At: e.gw.Now().Std()}
 	e.gw.View(func(s *license.State) {
 		x := roster.Row{ID: id}
 		if y := s.Session(id); y != nil {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -48,6 +49,8 @@ type rows[T any] struct {
 	Items []T    `json:"items"`
 	Next  string `json:"next,omitempty"`
 	Total int    `json:"total,omitempty"` // on all pages, where that is known
+	// At is when it was so, where that is told: of the first page.
+	At time.Time `json:"at,omitzero"`
 }
 
 // read asks the node, page by page. words, if there are any, must be found in a row.
@@ -78,6 +81,9 @@ func read[T any](ctx context.Context, p *program, l *listing, words []string) (a
 		}
 		all.Items, all.Next = append(all.Items, got.Items...), got.Next
 		all.Total = max(all.Total, got.Total)
+		if all.At.IsZero() {
+			all.At = got.At
+		}
 		if l.limit > 0 && len(all.Items) > l.limit { // a list whose pages are as long as the node likes
 			if got.Next == "" {
 				all.Total = len(all.Items)

@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
+	"time"
 
 	"sitegate/api"
 )
@@ -84,17 +86,22 @@ func (p *program) opened(ctx context.Context, name, help, kind string, args []st
 	}
 	switch kind {
 	case "all":
-		return show(p, l, all, "Nothing is open that fits.", "ID|KIND|USER|MACHINE|PRODUCT|SINCE (GMT)|UNTIL (GMT)|STATE", func(x api.Open) []string {
+		err = show(p, l, all, "Nothing is open that fits.", "ID|KIND|USER|MACHINE|PRODUCT|SINCE (GMT)|UNTIL (GMT)|STATE", func(x api.Open) []string {
 			return []string{x.ID, x.Kind, person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), stamp(x.Since), stamp(x.Until), openState(x)}
 		})
 	case "checkout":
-		return show(p, l, all, "Nothing is checked out that fits.", "ID|USER|MACHINE|PRODUCT|SINCE (GMT)|UNTIL (GMT)|STATE", func(x api.Open) []string {
+		err = show(p, l, all, "Nothing is checked out that fits.", "ID|USER|MACHINE|PRODUCT|SINCE (GMT)|UNTIL (GMT)|STATE", func(x api.Open) []string {
 			return []string{x.ID, person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), stamp(x.Since), stamp(x.Until), openState(x)}
 		})
+	default:
+		err = show(p, l, all, "Nothing runs that fits.", "ID|USER|MACHINE|PRODUCT|SINCE (GMT)|STATE", func(x api.Open) []string {
+			return []string{x.ID, person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), stamp(x.Since), openState(x)}
+		})
 	}
-	return show(p, l, all, "Nothing runs that fits.", "ID|USER|MACHINE|PRODUCT|SINCE (GMT)|STATE", func(x api.Open) []string {
-		return []string{x.ID, person(x.User, x.Name, x.Email), onMachine(x.Machine), cmp.Or(x.ProductName, x.Product), stamp(x.Since), openState(x)}
-	})
+	if err == nil && *capped && !l.asCSV && !l.asJSON && !all.At.IsZero() { // as the vendor's report says when it was made
+		fmt.Fprintf(p.stdout, "As of %s (GMT).\n", all.At.UTC().Format(time.DateTime))
+	}
+	return err
 }
 
 // openState is what is to be known of something open beside that it is.

@@ -93,7 +93,7 @@ func TestTheSiteIsShownOnTheCommandLine(t *testing.T) {
 	wants(t, "sessions", tool(0, "sessions"), []string{"Ada Ashe <u0@acme.example>", "WS-100", "Bridge Modeler", "WS-101", "provisional"})
 	wants(t, "sessions of ada", tool(0, "sessions", "ada"), []string{"WS-100"}, "WS-101")
 	wants(t, "sessions by address", tool(0, "sessions", "--user", "U0@acme.example"), []string{"WS-100"}, "WS-101")
-	wants(t, "sessions on a machine", tool(0, "sessions", "--machine", "WS-101", "--capped"), []string{"WS-101"}, "WS-100")
+	wants(t, "sessions on a machine", tool(0, "sessions", "--machine", "WS-101", "--capped"), []string{"WS-101", "As of "}, "WS-100")
 	wants(t, "one session", tool(0, "sessions", "--limit", "1"), []string{"1 of 2; --limit 0"})
 	wants(t, "no session", tool(0, "sessions", "nobody"), []string{"Nothing runs that fits."})
 	wants(t, "both kinds", tool(0, "sessions", "--capped", "--kind", "all"), []string{"KIND", "UNTIL", "session", "WS-100", "WS-101"})

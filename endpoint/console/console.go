@@ -97,7 +97,7 @@ func New(cfg Config) (*Console, error) {
 	if cfg.API == nil || cfg.Who == nil || cfg.Logger == nil {
 		return nil, errors.New("console: API, Who and Logger must be set")
 	}
-	layout, err := template.New("page.html").Funcs(template.FuncMap{"stamp": stamp, "rfc": rfc, "slug": slug}).ParseFS(files, "page.html")
+	layout, err := template.New("page.html").Funcs(template.FuncMap{"stamp": stamp, "second": second, "rfc": rfc, "slug": slug}).ParseFS(files, "page.html")
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
@@ -180,3 +180,6 @@ func slug(id string) string {
 func rfc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// second is stamp to the second.
+func second(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -154,7 +154,7 @@ func full() *site {
 }
 
 // everywhere are the paths of all pages and forms, with something to be seen on each.
-var everywhere = []string{"", "refusals", "checkouts", "users", "users/u-1", "users/u-1?reason=ticket", "machine?name=WS-1&id=m-1&reason=ticket", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "usage/refused", "usage/audit", "usage/resend", "report", "report?period=month&names=true&from=2026-11-01", "rollout",
+var everywhere = []string{"", "products", "refusals", "checkouts", "users", "users/u-1", "users/u-1?reason=ticket", "machine?name=WS-1&id=m-1&reason=ticket", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "usage/refused", "usage/audit", "usage/resend", "report", "report?period=month&names=true&from=2026-11-01", "rollout",
 	"cluster", "connectivity", "settings", "audit", "audit/verify", "connectivity/doctor", "settings/reload", "sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/free", "users/u-1/free", "users/u-1/unblock", "machine/block?name=WS-1",
 	"licenses/l-1/move", "checkouts/bulk", "cluster/join", "cluster/nodes/n1/drain", "cluster/nodes/n2/drain", "cluster/step-down", "cluster/nodes/n2/remove", "cluster/backup", "cluster/backup/file", "rollout/bypass", "rollout/bypass/over", "mirror/import"}
 

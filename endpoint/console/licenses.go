@@ -190,7 +190,7 @@ func capped(v *visit) (*page, error) {
 			use.Rows = append(use.Rows, row{ID: "p-" + x.Product, Cells: []cell{{Text: clean(x.Name)}, {Text: v.number(x.InUse), Number: true}, {Text: v.number(x.Owned), Number: true}, {Text: v.number(x.Sessions), Number: true}, {Text: v.number(x.Checkouts), Number: true}}})
 		}
 	}
-	p.Sections = []section{{ID: "capped", Heading: v.t("capped.heading"), Table: t, Empty: v.t("now.empty"), Next: v.more("capped", "after", l.Next)},
+	p.Sections = []section{{ID: "refreshed", Facts: []fact{{v.t("capped.refreshed"), cell{At: l.At, Second: true}}}}, {ID: "capped", Heading: v.t("capped.heading"), Table: t, Empty: v.t("now.empty"), Next: v.more("capped", "after", l.Next)},
 		{ID: "products", Heading: v.t("capped.by-product"), Table: use, Empty: v.t("capped.none")}}
 	return p, nil
 }
@@ -222,7 +222,7 @@ func (c *Console) cappedCSV(w http.ResponseWriter, r *http.Request) {
 		v.trouble(w, "capped", err)
 		return
 	}
-	out := newSheet(w, "capped-usage.csv", "application", "virtuoso_id", "user", "email", "machine", "kind", "since", "until")
+	out := newSheet(w, "capped-usage-"+l.At.UTC().Format("20060102T150405Z")+".csv", "application", "virtuoso_id", "user", "email", "machine", "kind", "since", "until")
 	for {
 		for _, x := range l.Items {
 			kind := x.Kind

@@ -58,7 +58,7 @@ func (v *visit) more(path, name, next string) link {
 	q.Del("done")
 	q.Set(name, next)
 	text := v.t("more")
-	if path == "users" || path == "licenses" || path == "usage/pooled" || path == "usage/refused" { // in the order of names
+	if path == "users" || path == "licenses" || path == "usage/pooled" || path == "usage/refused" || path == "products" { // in the order of names
 		text = v.t("more.next")
 	}
 	return link{Text: text, Href: at(path) + "?" + q.Encode()}

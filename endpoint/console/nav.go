@@ -18,6 +18,7 @@ type pageOf struct {
 func (c *Console) pages() []pageOf {
 	return []pageOf{
 		{"{$}", "now", now},
+		{"products", "now", products},
 		{"refusals", "refusals", refusals},
 		{"checkouts", "checkouts", checkouts},
 		{"users", "users", users},

@@ -32,7 +32,7 @@ func now(v *visit) (*page, error) {
 	if l.All > 0 {
 		empty = v.t("nothing-found")
 	}
-	p.Sections = []section{{ID: "open", Heading: v.t("now.heading"), Table: t, Empty: empty, Next: v.more("", "after", l.Next)}}
+	p.Sections = []section{{ID: "open", Heading: v.t("now.heading"), Table: t, Empty: empty, Next: v.more("", "after", l.Next)}, v.productSection(products.Items)}
 	return p, nil
 }
 

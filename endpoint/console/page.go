@@ -113,6 +113,7 @@ type cell struct {
 	Text, Sub, Href string
 	At              time.Time
 	Ago             bool // how long ago, beside when
+	Second          bool // to the second
 	Tags            []tag
 	Links           []link
 	Code            bool

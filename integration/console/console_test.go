@@ -144,7 +144,7 @@ type consolePage struct{ path, shows string }
 
 // consolePages are all pages, and what each must show of the site that the test makes.
 var consolePages = []consolePage{
-	{"", "Sessions and checkouts"}, {"refusals", "What they were told"}, {"checkouts", "Check out for many"}, {"users", "Country"}, {"users/" + emulator.UserA, "History"},
+	{"", "Sessions and checkouts"}, {"products", "Products owned and in use"}, {"refusals", "What they were told"}, {"checkouts", "Check out for many"}, {"users", "Country"}, {"users/" + emulator.UserA, "History"},
 	{"machines", "WS-7"}, {"machine?name=WS-7", "Open here"}, {"licenses", "never used"}, {"licenses?state=unassigned", "its year runs on"}, {"capped", "Download CSV"},
 	{"usage", "Records waiting"}, {"usage/pooled", "no pooled use could have been"}, {"usage/refused", "refuses no usage record"}, {"usage/audit", "nothing twice"}, {"report", "What became of the licenses"}, {"rollout", "Would have been refused"}, {"rollout/bypass", "The vendor’s cloud still decides"},
 	{"cluster", "node1"}, {"cluster/backup/file", "sitegate backup verify"}, {"connectivity", "Last contact"}, {"settings", "waits for a restart"},

@@ -4,6 +4,7 @@
 const body = document.body;
 const lang = document.documentElement.lang;
 const when = new Intl.DateTimeFormat(lang, {dateStyle: "medium", timeStyle: "short"});
+const exact = new Intl.DateTimeFormat(lang, {dateStyle: "medium", timeStyle: "medium"});
 const hour = new Intl.DateTimeFormat(lang, {timeStyle: "short"});
 const apart = new Intl.RelativeTimeFormat(lang, {numeric: "auto", style: "short"});
 
@@ -22,7 +23,7 @@ function localize(root) {
     if (Number.isNaN(at.getTime())) { continue; }
     if (!t.title) { t.title = t.textContent; }
     const today = at.toDateString() === new Date().toDateString();
-    const text = (today ? hour : when).format(at) + ("ago" in t.dataset ? " · " + since(at) : "");
+    const text = ("second" in t.dataset ? exact : today ? hour : when).format(at) + ("ago" in t.dataset ? " · " + since(at) : "");
     if (t.textContent !== text) { t.textContent = text; }
   }
   for (const b of root.querySelectorAll("button[data-copy]")) { b.hidden = !navigator.clipboard; }
