@@ -332,7 +332,7 @@ func checkLicenses(me *api.Me, f *findings) {
 		return
 	}
 	if len(me.Licenses) == 0 {
-		f.add(warn, "licenses", "", "none is assigned to you", "Ask your license administrator to assign one; then: seat refresh")
+		f.add(warn, "licenses", "", "none is assigned to you", "Ask your license administrator whether the vendor's fulfilment document has come, and to assign you a license; then: seat refresh")
 	}
 	for _, l := range me.Licenses {
 		name := strings.TrimSpace(l.Product + " " + l.ProductName)

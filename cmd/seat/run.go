@@ -107,7 +107,7 @@ func (s *seat) release(ctx context.Context, session *client.Session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := session.Stop(ctx); err != nil {
-		s.sayf("the license could not be given back; it will be free within %v (%v)", time.Duration(session.TTLMS)*time.Millisecond, err)
+		s.sayf("the license could not be given back; it will be free within %s (%v)", span(time.Duration(session.TTLMS)*time.Millisecond), err)
 	}
 }
 

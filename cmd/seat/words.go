@@ -25,6 +25,9 @@ var words = map[string]map[string]string{
 		"your sign-in cannot be renewed: what runs goes on, and something new can be started until %s; sign in again when you can: seat login": "votre connexion ne peut pas être renouvelée : ce qui est ouvert continue, et du nouveau peut être démarré jusqu’à %s ; reconnectez-vous dès que possible : seat login",
 		"going without a key of this computer: %v": "sans clé de ce poste : %v",
 		"the TPM of this computer is not used (%v): a file keeps this computer's key, and is of use to whoever has a copy": "le TPM de ce poste n’est pas utilisé (%v) : un fichier garde la clé de ce poste, et sert à quiconque en a une copie",
+		"the license could not be given back; it will be free within %s (%v)":                                              "la licence n’a pas pu être rendue ; elle sera libre d’ici %s (%v)",
+		"the sign-in could not be taken back at %s and ends there by itself: %v":                                           "la connexion n’a pas pu être retirée auprès de %s et y prendra fin d’elle-même : %v",
+		"the key could not be taken out of the keyring: %v":                                                                "la clé n’a pas pu être retirée du trousseau : %v",
 		"signed out": "déconnecté",
 	},
 	"de": {
@@ -46,6 +49,9 @@ var words = map[string]map[string]string{
 		"your sign-in cannot be renewed: what runs goes on, and something new can be started until %s; sign in again when you can: seat login": "Ihre Anmeldung kann nicht erneuert werden: was läuft, läuft weiter, und Neues kann bis %s gestartet werden; melden Sie sich neu an, sobald Sie können: seat login",
 		"going without a key of this computer: %v": "ohne Schlüssel dieses Rechners: %v",
 		"the TPM of this computer is not used (%v): a file keeps this computer's key, and is of use to whoever has a copy": "das TPM dieses Rechners wird nicht benutzt (%v): eine Datei hält den Schlüssel dieses Rechners und nützt jedem, der eine Kopie hat",
+		"the license could not be given back; it will be free within %s (%v)":                                              "die Lizenz konnte nicht zurückgegeben werden; sie ist in spätestens %s frei (%v)",
+		"the sign-in could not be taken back at %s and ends there by itself: %v":                                           "die Anmeldung konnte bei %s nicht zurückgezogen werden und endet dort von selbst: %v",
+		"the key could not be taken out of the keyring: %v":                                                                "der Schlüssel konnte nicht aus dem Schlüsselbund genommen werden: %v",
 		"signed out": "abgemeldet",
 	},
 }

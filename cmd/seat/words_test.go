@@ -12,10 +12,11 @@ import (
 	"testing"
 )
 
-// TestWhatIsTranslatedIsSaid: every sentence of the table is one that the program says,
-// every language has all of them, and what is filled in stands in the same order.
+// TestWhatIsTranslatedIsSaid: every sentence of the table is one that the program says, and
+// what it says while people work (sayf, textf) is there; every language has all of them, and
+// what is filled in stands in the same order.
 func TestWhatIsTranslatedIsSaid(t *testing.T) {
-	said := map[string]bool{}
+	said, spoken := map[string]bool{}, map[string]bool{}
 	files, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
@@ -29,6 +30,15 @@ func TestWhatIsTranslatedIsSaid(t *testing.T) {
 			t.Fatal(err)
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				if f, ok := call.Fun.(*ast.SelectorExpr); ok && (f.Sel.Name == "sayf" || f.Sel.Name == "textf") {
+					if l, ok := call.Args[0].(*ast.BasicLit); ok {
+						if text, err := strconv.Unquote(l.Value); err == nil && strings.Contains(text, " ") {
+							spoken[text] = true
+						}
+					}
+				}
+			}
 			if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
 				if text, err := strconv.Unquote(l.Value); err == nil {
 					said[text] = true
@@ -36,6 +46,14 @@ func TestWhatIsTranslatedIsSaid(t *testing.T) {
 			}
 			return true
 		})
+	}
+	if len(spoken) < 15 {
+		t.Fatalf("found %d sentences that are said, which cannot be all", len(spoken))
+	}
+	for english := range spoken {
+		if _, ok := words["fr"][english]; !ok {
+			t.Errorf("%q is said in English only", english)
+		}
 	}
 	verb := regexp.MustCompile(`%[a-z]`)
 	for english := range words["fr"] {
