@@ -37,7 +37,7 @@ demo: ## the main job, step by step; stays up afterwards
 bench: ## the benchmarks; BENCH=Name for some of them
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-bench-peers: build ## starts and stops, against etcd and redis on this machine; ARGS='-rounds 5 -clients 1 -nodes 1', ARGS=notices for notices against centrifuge
+bench-peers: build ## starts and stops, against etcd and redis on this machine; ARGS='-rounds 5 -clients 1 -nodes 1', ARGS=notices for notices against centrifuge and bare websockets
 	cd bench && $(GO) run . $(ARGS)
 
 build: ## static binaries, in bin/

@@ -51,16 +51,16 @@ func TestEverySystemIsMeasured(t *testing.T) {
 	}
 }
 
-// What this program starts itself as: a server of centrifuge.
+// What this program starts itself as: a peer's server.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "centrifuge" {
+	if len(os.Args) > 1 && (os.Args[1] == "centrifuge" || os.Args[1] == "gorilla") {
 		main()
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// Few clients hear both systems, and what is measured of each is said.
+// Few clients hear all systems, and what is measured of each is said.
 func TestNoticesAreMeasuredBesideAPeers(t *testing.T) {
 	sitegate := filepath.Join(t.TempDir(), "sitegate")
 	build := exec.Command("go", "build", "-o", sitegate, "./cmd/sitegate")
@@ -72,8 +72,9 @@ func TestNoticesAreMeasuredBesideAPeers(t *testing.T) {
 	if err := run(t.Context(), []string{"notices", "-sitegate", sitegate, "-clients", "20", "-rounds", "1", "-time", "500ms", "-rate", "100"}, &out, &said); err != nil {
 		t.Fatalf("%v\n%s", err, said.String())
 	}
-	for _, system := range []string{"sitegate", "centrifuge"} {
-		for _, name := range []string{"idle-plain", "one-user", "fan-out"} {
+	for system, names := range map[string][]string{"sitegate": {"idle-plain", "one-user", "fan-out", "idle-tls", "fan-out-tls"},
+		"centrifuge": {"idle-plain", "one-user", "fan-out"}, "gorilla": {"idle-plain", "one-user", "fan-out", "idle-tls", "fan-out-tls"}} {
+		for _, name := range names {
 			found := false
 			for text := range strings.Lines(out.String()) {
 				var l load.Line
@@ -85,6 +86,11 @@ func TestNoticesAreMeasuredBesideAPeers(t *testing.T) {
 			if !found {
 				t.Errorf("there is no %s of %s in\n%s", name, system, out.String())
 			}
+		}
+	}
+	for _, want := range []string{"fan-out, divided by that of centrifuge", "fan-out, divided by that of gorilla", "fan-out-tls, divided by that of gorilla"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("it said %q, want %q", said.String(), want)
 		}
 	}
 }

@@ -1,5 +1,6 @@
 // Command bench runs, as bench notices, sitegate's notices against centrifuge, the
-// library that Centrifugo is made of. Otherwise it runs the claim workload (take what
+// library that Centrifugo is made of, and against gorilla/websocket alone, the library that
+// both are made of. Otherwise it runs the claim workload (take what
 // nobody holds, with a lease, and give it back) against a cluster of sitegate's, against
 // etcd and redis as Debian ships them, and a bare loop of fsyncs. All are run one after
 // the other in each round, on the same machine and the same disk, measured by the same
@@ -62,6 +63,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return notices(ctx, args[1:], stdout, stderr)
 		case "centrifuge": // notices starts it
 			return serveCentrifuge(ctx, args[1:], stderr)
+		case "gorilla": // likewise
+			return serveGorilla(ctx, args[1:], stderr)
 		}
 	}
 	var o options

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -24,12 +25,30 @@ import (
 	"sitegate/load"
 )
 
+// peer is a server that notices are measured beside.
+type peer struct {
+	name   string
+	args   []string // of this program, which is started as it
+	secure bool     // over TLS
+	token  bool     // a client says who it is once it is connected
+	begins string   // a frame that tells something
+}
+
+// peers are in the order in which they are measured. What gorilla/websocket takes by itself
+// nothing that is made of it can do without.
+var peers = []peer{
+	{name: "centrifuge", args: []string{"centrifuge"}, token: true, begins: `{"push"`},
+	{name: "gorilla", args: []string{"gorilla"}, begins: `{"type"`},
+	{name: "gorilla", args: []string{"gorilla", "-tls"}, secure: true, begins: `{"type"`},
+}
+
 // peerBytes is what is said to a client of centrifuge, so that its frames are as long as
 // those of ours, which name a product of 240 bytes twice.
 const peerBytes = 640
 
-// notices measures sitegate's notices and those of centrifuge in turn: the memory of
-// idle websockets, a notice to one user while all are held, and one to all.
+// notices measures sitegate's notices and those of its peers in turn: the memory of
+// idle websockets, a notice to one user while all are held, and one to all. At the end it
+// says on stderr how many times as long as a peer's ours to all have taken.
 func notices(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f := flag.NewFlagSet("bench notices", flag.ContinueOnError)
 	f.SetOutput(stderr)
@@ -49,9 +68,14 @@ func notices(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if _, err := exec.LookPath(*sitegate); err != nil {
 		return fmt.Errorf("there is no program %s: make build makes it", *sitegate)
 	}
+	heard := map[string][]load.Line{} // by the name of the line
+	say := func(l load.Line) error {
+		heard[l.Name] = append(heard[l.Name], l)
+		return l.Print(stdout, true)
+	}
 	for round := range *rounds {
 		fmt.Fprintf(stderr, "round %d of %d\n", round+1, *rounds)
-		cmd := exec.CommandContext(ctx, *sitegate, "bench", "notices", "--json", "--only", "idle-plain,one-user,fan-out",
+		cmd := exec.CommandContext(ctx, *sitegate, "bench", "notices", "--json", "--only", "idle-plain,one-user,fan-out,idle-tls,fan-out-tls",
 			"--clients", strconv.Itoa(*clients), "--time", span.String(), "--rate", strconv.FormatFloat(*rate, 'f', -1, 64))
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		cmd.WaitDelay = 20 * time.Second
@@ -60,40 +84,48 @@ func notices(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		if err != nil {
 			return fmt.Errorf("%s bench notices: %w", *sitegate, err)
 		}
-		if err := says(stdout, "sitegate", out); err != nil {
+		if err := says(say, "sitegate", out); err != nil {
 			return err
 		}
-		dir, err := os.MkdirTemp("", "bench-")
-		if err != nil {
-			return fmt.Errorf("making a folder: %w", err)
+		for _, p := range peers {
+			dir, err := os.MkdirTemp("", "bench-")
+			if err != nil {
+				return fmt.Errorf("making a folder: %w", err)
+			}
+			err = p.notices(ctx, dir, say, *clients, *span, *rate)
+			os.RemoveAll(dir)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
+			}
 		}
-		err = peerNotices(ctx, dir, stdout, *clients, *span, *rate)
-		os.RemoveAll(dir)
-		if err != nil {
-			return fmt.Errorf("centrifuge: %w", err)
-		}
+	}
+	median := func(l load.Line) float64 { return l.P50 }
+	for _, of := range [][2]string{{"fan-out", "centrifuge"}, {"fan-out", "gorilla"}, {"fan-out-tls", "gorilla"}} {
+		tell(stderr, of[0]+", divided by that of "+of[1], heard["sitegate, "+of[0]], heard[of[1]+", "+of[0]], median)
 	}
 	return nil
 }
 
-// says prints the lines of one system under its name.
-func says(w io.Writer, name string, lines []byte) error {
+// says tells the lines of one system under its name.
+func says(say func(load.Line) error, name string, lines []byte) error {
 	for text := range bytes.Lines(lines) {
 		var l load.Line
 		if err := json.Unmarshal(text, &l); err != nil {
 			return fmt.Errorf("reading what %s says: %w", name, err)
 		}
 		l.Name = name + ", " + l.Name
-		if err := l.Print(w, true); err != nil {
+		if err := say(l); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// audience is clients of centrifuge that hold a websocket each.
+// audience is clients of a peer that hold a websocket each.
 type audience struct {
+	peer
 	addr    string
+	tls     *tls.Config
 	server  *process
 	http    *http.Client
 	all     []*hearer
@@ -108,7 +140,8 @@ type hearer struct {
 	got  chan struct{}
 }
 
-func peerNotices(ctx context.Context, dir string, stdout io.Writer, clients int, span time.Duration, rate float64) error {
+// notices measures a peer.
+func (p peer) notices(ctx context.Context, dir string, say func(load.Line) error, clients int, span time.Duration, rate float64) error {
 	ports, err := freePorts(1)
 	if err != nil {
 		return err
@@ -117,8 +150,9 @@ func peerNotices(ctx context.Context, dir string, stdout io.Writer, clients int,
 	if err != nil {
 		return err
 	}
-	a := &audience{addr: fmt.Sprintf("127.0.0.1:%d", ports[0]), http: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
-	if a.server, err = startProcess(ctx, dir, self, "centrifuge", "-listen", a.addr); err != nil {
+	a := &audience{peer: p, addr: fmt.Sprintf("127.0.0.1:%d", ports[0]), tls: &tls.Config{InsecureSkipVerify: true}} // it makes its own certificate
+	a.http = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64, TLSClientConfig: a.tls}}
+	if a.server, err = startProcess(ctx, dir, self, append(p.args, "-listen", a.addr)...); err != nil {
 		return err
 	}
 	defer a.close()
@@ -126,9 +160,9 @@ func peerNotices(ctx context.Context, dir string, stdout io.Writer, clients int,
 		return err
 	}
 	print := func(name string, t *load.Times, took time.Duration, rss float64) error {
-		l := load.LineOf("centrifuge, "+name, t, took)
+		l := load.LineOf(p.name+", "+name, t, took)
 		l.Clients, l.RSS = clients, rss
-		return l.Print(stdout, true)
+		return say(l)
 	}
 	before, err := a.resident()
 	if err != nil {
@@ -144,30 +178,36 @@ func peerNotices(ctx context.Context, dir string, stdout io.Writer, clients int,
 	if err != nil {
 		return err
 	}
-	if err := print("idle-plain", connect, took, float64(after-before)/1024/float64(clients)); err != nil {
+	idle, fanOut := "idle-plain", "fan-out"
+	if p.secure {
+		idle, fanOut = "idle-tls", "fan-out-tls"
+	}
+	if err := print(idle, connect, took, float64(after-before)/1024/float64(clients)); err != nil {
 		return err
 	}
-	one, took, err := a.oneUser(ctx, span, rate)
-	if err != nil {
-		return err
-	}
-	if err := print("one-user", one, took, 0); err != nil {
-		return err
+	if !p.secure {
+		one, took, err := a.oneUser(ctx, span, rate)
+		if err != nil {
+			return err
+		}
+		if err := print("one-user", one, took, 0); err != nil {
+			return err
+		}
 	}
 	worked, own := load.ProcessCPU(a.server.cmd.Process.Pid), load.ProcessCPU(os.Getpid())
 	all, err := a.fanOut(ctx)
 	if err != nil {
 		return err
 	}
-	l := load.LineOf("centrifuge, fan-out", all, 0)
+	l := load.LineOf(p.name+", "+fanOut, all, 0)
 	l.Clients = clients
 	l.CPU = float64((load.ProcessCPU(a.server.cmd.Process.Pid) - worked).Microseconds()) / float64(all.Count()) / float64(clients)
 	l.Driver = float64((load.ProcessCPU(os.Getpid()) - own).Microseconds()) / float64(all.Count()) / float64(clients)
-	return l.Print(stdout, true)
+	return say(l)
 }
 
 func (a *audience) post(path string) error {
-	resp, err := a.http.Post("http://"+a.addr+path, "", nil)
+	resp, err := a.http.Post(map[bool]string{false: "http://", true: "https://"}[a.secure]+a.addr+path, "", nil)
 	if err != nil {
 		return err
 	}
@@ -225,10 +265,13 @@ func (a *audience) open(ctx context.Context, n int) (*load.Times, error) {
 
 func (a *audience) dial(ctx context.Context, i int) (*hearer, error) {
 	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%100))}}
-	d := websocket.Dialer{NetDialContext: from.DialContext, HandshakeTimeout: 20 * time.Second, ReadBufferSize: 1024, WriteBufferSize: 256}
-	conn, _, err := d.DialContext(ctx, "ws://"+a.addr+"/connection/websocket", nil)
+	d := websocket.Dialer{NetDialContext: from.DialContext, HandshakeTimeout: 20 * time.Second, ReadBufferSize: 1024, WriteBufferSize: 256, TLSClientConfig: a.tls}
+	conn, _, err := d.DialContext(ctx, map[bool]string{false: "ws://", true: "wss://"}[a.secure]+a.addr+"/connection/websocket?user=u-"+strconv.Itoa(i), nil)
 	if err != nil {
 		return nil, err
+	}
+	if !a.token {
+		return &hearer{conn: conn, got: make(chan struct{}, 64)}, nil
 	}
 	err = conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"id":1,"connect":{"token":"u-%d"}}`, i))
 	if err == nil {
@@ -251,16 +294,15 @@ func (a *audience) follow(h *hearer) {
 		if err != nil {
 			return
 		}
-		const begins = `{"push"`
-		var head [len(begins)]byte
-		n, err := io.ReadFull(r, head[:])
+		head := make([]byte, len(a.begins))
+		n, err := io.ReadFull(r, head)
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return
 		}
 		if _, err := io.Copy(io.Discard, r); err != nil {
 			return
 		}
-		if string(head[:n]) != begins {
+		if string(head[:n]) != a.begins {
 			if h.conn.WriteMessage(websocket.TextMessage, []byte("{}")) != nil {
 				return
 			}

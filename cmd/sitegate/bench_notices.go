@@ -22,12 +22,12 @@ Holds websockets of users of their own, and measures, a line each:
 
   idle-plain, idle-tls   what a connection costs a node in memory
   one-user               a notice to one of them while all are held, at a rate
-  fan-out                a notice to all, until the last has it
+  fan-out, fan-out-tls   a notice to all, until the last has it
   stalled                the same to 520, of whom 20 do not read, beside none
   follower               a start at the leader, until a client of another node hears of it
   storm                  a node of three is killed, and its clients come to the others
 
-The first five are of the websockets alone, without a log (bench hub), the last two
+The first six are of the websockets alone, without a log (bench hub), the last two
 of a cluster. Each runs in processes of its own. This process and each node need a
 file for every connection: see ulimit -n.
 
@@ -49,7 +49,7 @@ func benchNotices(ctx context.Context, p *program, args []string) error {
 	f.DurationVar(&b.time, "time", 10*time.Second, "how long to tell single users something")
 	f.Float64Var(&b.rate, "rate", 400, "notices to single users a second")
 	f.BoolVar(&b.json, "json", false, "print one JSON object a line")
-	all := []string{"idle-plain", "idle-tls", "one-user", "fan-out", "stalled", "follower", "storm"}
+	all := []string{"idle-plain", "idle-tls", "one-user", "fan-out", "fan-out-tls", "stalled", "follower", "storm"}
 	only := f.StringSlice("only", all, "which to measure")
 	if err := p.parseNone(f, args); err != nil {
 		return err
@@ -70,7 +70,7 @@ func benchNotices(ctx context.Context, p *program, args []string) error {
 			return err
 		}
 	}
-	if wants("idle-tls") {
+	if wants("idle-tls", "fan-out-tls") {
 		if err := b.held(ctx, true, wants); err != nil {
 			return err
 		}
@@ -128,15 +128,12 @@ func (b *noticesBench) held(ctx context.Context, secure bool, wants func(...stri
 			return err
 		}
 	}
-	if secure {
-		return nil
-	}
-	if wants("one-user") {
+	if wants("one-user") && !secure {
 		if err := b.oneUser(ctx, h, c); err != nil {
 			return h.explain(err)
 		}
 	}
-	if wants("fan-out") {
+	if name := map[bool]string{false: "fan-out", true: "fan-out-tls"}[secure]; wants(name) {
 		const rounds = 10
 		hub, self := load.ProcessCPU(h.cmd.Process.Pid), selfCPU()
 		times, err := c.fanOut(ctx, h, rounds, 240, c.all)
@@ -144,7 +141,7 @@ func (b *noticesBench) held(ctx context.Context, secure bool, wants func(...stri
 			return h.explain(err)
 		}
 		hub, self = load.ProcessCPU(h.cmd.Process.Pid)-hub, selfCPU()-self
-		return b.say("fan-out", b.clients, times, 0, func(l *load.Line) { // for each who is told
+		return b.say(name, b.clients, times, 0, func(l *load.Line) { // for each who is told
 			l.CPU, l.Driver = float64(hub.Microseconds())/float64(rounds*b.clients), float64(self.Microseconds())/float64(rounds*b.clients)
 		})
 	}
