@@ -20,11 +20,12 @@ shares its processors with the nodes:
                 memory that its first node took for it
   one change    from when the cloud has it until the leader has
   starts        while nothing else happens, each confirmed by the cloud
-  disturbed     the same while as many changes come in at once, time and again, and
-                how long each lot of them takes
+  disturbed     the same while as many changes come in at once, time and again (or
+                as often as --lots says), and how long each lot of them takes
 
 Example:
   sitegate bench mirror --users 1000000 --changes 10000
+  sitegate bench mirror --users 1000000 --changes 10000 --lots 1
 `
 
 func benchMirror(ctx context.Context, p *program, args []string) error {
@@ -34,8 +35,12 @@ func benchMirror(ctx context.Context, p *program, args []string) error {
 	f.IntVar(&o.clients, "clients", 64, "clients that start and stop sessions, each with a connection of its own")
 	f.Float64Var(&o.rate, "rate", 200, "pairs of start and stop a second, whether or not earlier ones are answered")
 	changes := f.Int("changes", 10_000, "changes that come in at once")
+	most := f.Int("lots", 0, "how often they do, from the beginning of the time on; 0 is time and again, without a pause")
 	if err := p.parseNone(f, args); err != nil {
 		return err
+	}
+	if *most < 0 {
+		return usagef("bench mirror: --lots is 0 or more, not %d", *most)
 	}
 	if *changes < 1 || *changes > o.users {
 		return usagef("bench mirror: --changes is 1 to --users, %d, not %d", o.users, *changes)
@@ -86,7 +91,7 @@ func benchMirror(ctx context.Context, p *program, args []string) error {
 	var lots load.Times
 	failed := make(chan error, 1)
 	go func() {
-		for n := 1; during.Err() == nil; n++ {
+		for n := 1; during.Err() == nil && (*most == 0 || n <= *most); n++ {
 			took, err := s.change(during, leader, n, *changes)
 			if err != nil && during.Err() == nil {
 				failed <- err
