@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ func (x *examination) asks(d *destination, tell func(c Check, date time.Time)) f
 		return nil
 	}
 	return func(ctx context.Context, over http.RoundTripper) {
+		whole := ctx
 		ctx, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
 		var c Check
@@ -48,22 +50,34 @@ func (x *examination) asks(d *destination, tell func(c Check, date time.Time)) f
 			c.Step = "latency"
 			tell(c, time.Time{})
 		}
+		if cloud && x.Hold > 0 {
+			tell(hold(whole, over, d, x.Hold), time.Time{})
+		}
 	}
 }
 
 // askCloud wants what the cloud says to anybody: that one has to sign in, as JSON.
 func askCloud(ctx context.Context, over http.RoundTripper, d *destination) (Check, time.Time) {
-	resp, body, err := get(ctx, over, d.cloud+cloudapi.PathPing)
+	challenge := rand.Text()
+	resp, body, err := get(ctx, over, d.cloud+cloudapi.PathPing, challenge)
 	if err != nil {
 		return silent(d), time.Time{}
 	}
 	if c, bad := page(d, resp, body); bad {
 		return c, dateOf(resp.Header)
 	}
+	echo := resp.Header.Get(cloudapi.Challenge)
+	if echo != "" && echo != challenge {
+		return Check{State: Fail, Code: string(egress.CaptivePortal), Found: "Something in between answers in the place of " + d.host() + ", with what that has answered before.",
+			Action: "Ask the proxy team not to keep this host's answers (no caching), best not to look into its traffic at all."}, dateOf(resp.Header)
+	}
 	switch {
 	case resp.StatusCode >= 500:
 		return Check{State: Fail, Code: string(egress.APIUnreachable), Found: fmt.Sprintf("The cloud answers with status %d.", resp.StatusCode), Action: "Wait, and ask the vendor whether it has an outage."}, dateOf(resp.Header)
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode/100 == 2:
+		if echo != "" {
+			return Check{State: Pass, Found: "The cloud answers itself, and hears what is sent."}, dateOf(resp.Header)
+		}
 		return Check{State: Pass, Found: "The cloud answers."}, dateOf(resp.Header)
 	}
 	return Check{State: Warn, Found: fmt.Sprintf("Something answers with status %d where the cloud would say 401.", resp.StatusCode), Action: "Check cloud.url with the vendor's letter."}, dateOf(resp.Header)
@@ -71,7 +85,7 @@ func askCloud(ctx context.Context, over http.RoundTripper, d *destination) (Chec
 
 // askIssuer reads the discovery document and the keys that users' tokens are signed with. It tells where the sign-in says that tokens are given.
 func askIssuer(ctx context.Context, over http.RoundTripper, d *destination) (c Check, tokens string, date time.Time) {
-	resp, body, err := get(ctx, over, d.issuer+"/.well-known/openid-configuration")
+	resp, body, err := get(ctx, over, d.issuer+"/.well-known/openid-configuration", "")
 	if err != nil {
 		return silent(d), "", time.Time{}
 	}
@@ -98,7 +112,7 @@ func askIssuer(ctx context.Context, over http.RoundTripper, d *destination) (c C
 	if err != nil || us == nil || !strings.EqualFold(keys.Host, us.Host) {
 		return Check{State: Warn, Found: fmt.Sprintf("The sign-in answers; its keys are at another host, %.100s.", hostOf(keys)), Action: "Have that host allowed, too."}, doc.Tokens, date
 	}
-	resp, body, err = get(ctx, over, keys.String())
+	resp, body, err = get(ctx, over, keys.String(), "")
 	if err != nil {
 		return silent(d), "", date
 	}
@@ -140,11 +154,14 @@ func page(d *destination, resp *http.Response, body []byte) (Check, bool) {
 	return c, true
 }
 
-// get asks for a page.
-func get(ctx context.Context, over http.RoundTripper, address string) (*http.Response, []byte, error) {
+// get asks for a page, with something for the cloud to repeat; empty: nothing.
+func get(ctx context.Context, over http.RoundTripper, address, challenge string) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, nil, err
+	}
+	if challenge != "" {
+		req.Header.Set(cloudapi.Challenge, challenge)
 	}
 	return send(over, req)
 }

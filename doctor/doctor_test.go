@@ -100,7 +100,9 @@ func (s *site) config(t *testing.T) Config {
 	}
 	return Config{Version: "v1", File: file, Settings: c, Origins: origins, Way: c.Egress.Way(),
 		Lookup:    func(context.Context, string) ([]string, error) { return nil, errors.New("there is no DNS here") },
-		Addresses: func() ([]net.Addr, error) { return []net.Addr{&net.IPNet{IP: net.IPv4(10, 1, 2, 3)}}, nil }}
+		Addresses: func() ([]net.Addr, error) { return []net.Addr{&net.IPNet{IP: net.IPv4(10, 1, 2, 3)}}, nil },
+		Routes:    func() (four, six []string, known bool) { return []string{"10.1.2.1 (eth0)"}, nil, true },
+		Synced:    func() (synced, known bool) { return true, true }}
 }
 
 // states are the rows in short: step, state and code.

@@ -1,13 +1,9 @@
 package doctor
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -156,7 +152,7 @@ func (x *examination) locked(address string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// network lists this server's addresses.
+// network lists this server's addresses, and how it gets to what is not its neighbour.
 func (x *examination) network() {
 	c := Check{Step: "network", State: Pass}
 	four, six := x.sources()
@@ -169,6 +165,14 @@ func (x *examination) network() {
 		c.Found = "IPv6 " + strings.Join(six, ", ") + "; no IPv4."
 	default:
 		c.Found = "IPv4 " + strings.Join(four, ", ") + "; IPv6 " + strings.Join(six, ", ") + "."
+	}
+	if by4, by6, known := x.Routes(); known {
+		switch by := append(by4, by6...); len(by) {
+		case 0:
+			c.Found += " No default route: only what is near, and what routes of its own lead to, is reached."
+		default:
+			c.Found += " Default route by " + strings.Join(by, ", ") + "."
+		}
 	}
 	x.add(c)
 }
@@ -193,83 +197,6 @@ func (x *examination) sources() (four, six []string) {
 	slices.Sort(four)
 	slices.Sort(six)
 	return four[:min(len(four), 4)], six[:min(len(six), 4)]
-}
-
-// clockReading is how far this server's clock is ahead of another.
-type clockReading struct {
-	of    string
-	ahead time.Duration
-	proxy bool
-}
-
-// clock compares this server's with those that have answered.
-func (x *examination) clock() Check {
-	c := Check{Step: "clock", State: Skip, Found: "Nobody has answered who would tell the time."}
-	if len(x.clocks) > 0 {
-		c.State, c.Found = Pass, "Within a minute of "+x.clocks[0].of+"'s."
-	}
-	worst := clockReading{}
-	for _, r := range x.clocks {
-		if r.ahead.Abs() > maxSkew && (worst.of == "" || worst.proxy && !r.proxy) {
-			worst = r
-		}
-	}
-	if worst.of != "" {
-		way, d := "ahead of", worst.ahead
-		if d < 0 {
-			way, d = "behind", -d
-		}
-		c.State, c.Code, c.Found = Fail, "clock_skew_api", fmt.Sprintf("This server's clock is %d s %s %s's.", int(d.Seconds()), way, worst.of)
-		c.Action = "Set this server's clock by the site's time service (NTP)."
-		if worst.proxy {
-			c.State, c.Code, c.Action = Warn, "", "Compare both with the site's time service; Kerberos bears 300 s."
-		}
-	}
-	if x.Status != nil && x.Status.TimeHeld && c.State != Fail {
-		c.State, c.Code, c.Found, c.Action = Warn, "", "The node finds this clock off, and does not follow it.", "Set it right, or see sitegate time accept --help."
-	}
-	return c
-}
-
-// The ends of a certificate that are near.
-const nearEnd = 14 * 24 * time.Hour
-
-// listener looks at the certificate that clients are shown, where it is the site's own.
-func (x *examination) listener() {
-	a := x.Settings.API
-	c := Check{Step: "listener", Of: a.Listen, State: Skip, Found: "The node's own certificate, which it renews by itself."}
-	if a.CertFile == "" {
-		x.add(c)
-		return
-	}
-	leaf, err := readLeaf(a.CertFile)
-	if err != nil {
-		x.add(Check{Step: "listener", Of: a.Listen, State: Fail, Found: sentence("api.cert_file: " + err.Error()), Action: "Give it a certificate in PEM, the node's own first."})
-		return
-	}
-	c.State, c.Found = Pass, "Good until "+leaf.NotAfter.UTC().Format(time.DateOnly)+"."
-	u, err := url.Parse(a.URL)
-	switch left := time.Until(leaf.NotAfter); {
-	case left <= 0:
-		c.State, c.Code, c.Found, c.Action = Fail, string(egress.TLSExpired), "Ended on "+leaf.NotAfter.UTC().Format(time.DateOnly)+": clients refuse it.", "Get a new api.cert_file from the site's PKI."
-	case err == nil && u.Hostname() != "" && leaf.VerifyHostname(u.Hostname()) != nil:
-		c.State, c.Code, c.Found, c.Action = Fail, string(egress.TLSNameMismatch), "It is not for "+u.Hostname()+", by which clients reach this node.", "Get one with that name, or set api.url."
-	case left < nearEnd:
-		c.State, c.Found, c.Action = Warn, "Ends on "+leaf.NotAfter.UTC().Format(time.DateOnly)+".", "Get a new api.cert_file from the site's PKI."
-	}
-	x.add(c)
-}
-
-func readLeaf(file string) (*x509.Certificate, error) {
-	f, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(f)
-	if block == nil {
-		return nil, errors.New("it has no certificate in PEM")
-	}
-	return x509.ParseCertificate(block.Bytes)
 }
 
 // allowed looks whether desktops can get to the sign-in by the connect door.

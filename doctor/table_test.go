@@ -109,21 +109,32 @@ func TestText(t *testing.T) {
 }
 
 func TestClock(t *testing.T) {
+	cloud, far := clockReading{"cloud", time.Second, false}, clockReading{"cloud", -2 * time.Minute, false}
 	for _, tt := range []struct {
 		clocks []clockReading
 		held   bool
+		kept   string // by a time service: yes, no, or empty: not known
 		want   string
 	}{
-		{nil, false, "SKIP"}, {[]clockReading{{"cloud", time.Second, false}}, false, "PASS"}, {[]clockReading{{"p", -2 * time.Minute, true}}, false, "WARN"},
-		{[]clockReading{{"p", 2 * time.Minute, true}, {"cloud", -2 * time.Minute, false}}, false, "FAIL clock_skew_api 120 s behind cloud"}, {[]clockReading{{"cloud", 0, false}}, true, "WARN"},
+		{nil, false, "", "SKIP"},
+		{nil, false, "yes", "SKIP A time service keeps it"},
+		{nil, false, "no", "WARN No time service keeps it"},
+		{[]clockReading{cloud}, false, "", "PASS of those of cloud."},
+		{[]clockReading{cloud, {"p", 0, true}, {"p", 0, true}, {"login", 0, false}}, false, "no", "PASS of those of cloud, login, p. No time service"},
+		{[]clockReading{{"p", -2 * time.Minute, true}}, false, "", "WARN"},
+		{[]clockReading{{"p", 2 * time.Minute, true}, far}, false, "yes", "FAIL clock_skew_api 120 s behind cloud"},
+		{[]clockReading{far, {"login", 0, false}}, false, "", "FAIL clock_skew_api 120 s behind cloud's. It is within a minute of those of login."},
+		{[]clockReading{cloud}, true, "", "WARN"},
 	} {
-		x := &examination{clocks: tt.clocks, Config: Config{Status: &api.Status{TimeHeld: tt.held}}}
+		x := &examination{clocks: tt.clocks, Config: Config{Status: &api.Status{TimeHeld: tt.held}, Synced: func() (bool, bool) { return tt.kept == "yes", tt.kept != "" }}}
 		c := x.clock()
 		got := fmt.Sprint(c.State, " ", c.Code, " ", c.Found)
-		for _, w := range strings.Fields(tt.want) {
-			if !strings.Contains(got, w) {
-				t.Errorf("%+v: got %s, want %s", tt.clocks, got, tt.want)
-			}
+		state, words, _ := strings.Cut(tt.want, " ")
+		if code, rest, ok := strings.Cut(words, " "); ok && code == "clock_skew_api" {
+			words = rest
+		}
+		if !strings.HasPrefix(got, state) || !strings.Contains(got, words) || (c.State == Fail) != (c.Code != "") || (c.State == Warn || c.State == Fail) && c.Action == "" {
+			t.Errorf("%+v: got %s, want %s", tt.clocks, got, tt.want)
 		}
 	}
 }

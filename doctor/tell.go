@@ -46,7 +46,7 @@ func (x *examination) tellHop(h *hop) {
 		}
 		x.add(c)
 	}
-	row("tcp", reaching, "Connected to "+cmp.Or(f.Remote, h.proxy.Address)+".")
+	row("tcp", reaching, "Connected to "+cmp.Or(f.Remote, h.proxy.Address)+from(f)+".")
 	if t := f.TLSProxy; t != nil || h.proxy.Kind == egress.HTTPS || failed == securing {
 		words := "The proxy speaks TLS."
 		if t != nil {
@@ -154,7 +154,7 @@ func (x *examination) tellDestination(h *hop, d *destination) {
 	}
 	c := Check{Step: "connect", Of: of, State: Pass, Found: "Let through."}
 	if h.direct() {
-		c.Found = "Connected to " + f.Remote + "."
+		c.Found = "Connected to " + f.Remote + from(f) + "."
 	}
 	if failed == opening {
 		c.State = Fail
@@ -178,11 +178,22 @@ func (x *examination) tellDestination(h *hop, d *destination) {
 	}
 }
 
+// from is the address of this server that the other end sees.
+func from(f finding) string {
+	if f.Local == "" {
+		return ""
+	}
+	return " from " + f.Local
+}
+
 // certificate is about what a destination shows.
 func certificate(of string, d *destination, f finding) Check {
 	c := Check{Step: "certificate", Of: of, State: Pass}
 	if f.TLS != nil {
-		c.Found = fmt.Sprintf("%s, issued by '%s', until %s.", f.TLS.Version, f.TLS.Issuer, f.TLS.NotAfter.UTC().Format(time.DateOnly))
+		c.Found = fmt.Sprintf("%s, %s, issued by '%s', until %s.", f.TLS.Version, cmp.Or(f.TLS.ALPN, "no ALPN"), f.TLS.Issuer, f.TLS.NotAfter.UTC().Format(time.DateOnly))
+		if f.TLS.Root != "" && f.TLS.Root != f.TLS.Issuer {
+			c.Found = strings.TrimSuffix(c.Found, ".") + fmt.Sprintf(", vouched for by '%s'.", f.TLS.Root)
+		}
 	}
 	switch {
 	case f.Err != nil:

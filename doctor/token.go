@@ -66,7 +66,7 @@ func latency(ctx context.Context, over http.RoundTripper, d *destination, most t
 	var took []time.Duration
 	for range latencyTimes {
 		begun := time.Now()
-		_, _, err := get(ctx, over, d.cloud+cloudapi.PathPing)
+		_, _, err := get(ctx, over, d.cloud+cloudapi.PathPing, "")
 		if err != nil && ctx.Err() == nil { // the connection was closed after the answer before
 			break
 		}
@@ -89,6 +89,25 @@ func latency(ctx context.Context, over http.RoundTripper, d *destination, most t
 		c.State = Warn
 		c.Found += " Each start of a capped product takes as long."
 		c.Action = "Ask the proxy and network teams why the way out is so slow."
+	}
+	return c
+}
+
+// hold leaves the connection without a word, and asks again: a request for the cloud's changes is as silent while there are none, and whatever is on the way may end what is silent.
+func hold(ctx context.Context, over http.RoundTripper, d *destination, silence time.Duration) Check {
+	c := Check{Step: "hold", State: Pass, Found: fmt.Sprintf("A connection that was silent for %s is still there.", silence)}
+	wait := time.NewTimer(silence)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+		return Check{Step: "hold", State: Skip, Found: "Not tried: there was no time."}
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	if _, _, err := get(ctx, over, d.cloud+cloudapi.PathPing, ""); err != nil {
+		c.State, c.Found = Warn, fmt.Sprintf("A connection that is silent for %s does not live as long. If that is so for 25 s, each request for the cloud's changes is cut, and they come later.", silence)
+		c.Action = "Ask the proxy and firewall teams how long they leave a silent connection alone, and for 60 s or more. Where they do, it is the cloud's own limit."
 	}
 	return c
 }

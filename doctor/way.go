@@ -103,23 +103,31 @@ func (x *examination) hops(ctx context.Context) []*hop {
 	return list
 }
 
-// names looks up the names that this server has to resolve itself: of proxies, and of what is reached directly.
+// names looks up the names that this server has to resolve itself: of proxies, of where the PAC file is, and of what is reached directly.
 func (x *examination) names(ctx context.Context, hops []*hop) {
-	var names []string
-	add := func(addr string) {
-		if host, _, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host) == nil && !slices.Contains(names, host) {
-			names = append(names, host)
+	var names, others []string
+	add := func(to *[]string, host string) {
+		if host != "" && net.ParseIP(host) == nil && !slices.Contains(*to, host) {
+			*to = append(*to, host)
 		}
+	}
+	if p := x.Way.PAC; p != nil {
+		add(&names, nameOf(p.URL))
 	}
 	for _, h := range hops {
+		host, _, _ := net.SplitHostPort(h.proxy.Address)
 		if !h.direct() {
-			add(h.proxy.Address)
-			continue
+			add(&names, host)
 		}
 		for _, d := range h.to {
-			add(d.addr)
+			if h.direct() {
+				add(&names, d.host())
+			} else {
+				add(&others, d.host())
+			}
 		}
 	}
+	others = slices.DeleteFunc(others, func(host string) bool { return slices.Contains(names, host) })
 	checks := make([]Check, len(names))
 	each(len(names), func(i int) {
 		ctx, cancel := context.WithTimeout(ctx, lookupTime)
@@ -128,8 +136,11 @@ func (x *examination) names(ctx context.Context, hops []*hop) {
 		c := Check{Step: "dns", Of: names[i], State: Pass, Found: "Resolves to " + strings.Join(list[:min(len(list), 4)], ", ") + "."}
 		if err != nil {
 			c.State, c.Found, c.Action = Fail, "It does not resolve on this server.", "Check the name in the configuration, then this server's DNS."
-			if ctx.Err() != nil {
-				c.Found, c.Action = "No DNS server answers.", "Ask the network team: this server to its DNS servers, port 53."
+			if why, ok := egress.Unresolved(err); ok {
+				c.Found = sentence("It does not resolve on this server: " + why)
+			}
+			if slow := (*net.DNSError)(nil); ctx.Err() != nil || errors.As(err, &slow) && slow.IsTimeout {
+				c.Action = "Ask the network team: this server to its DNS servers, port 53."
 			}
 		}
 		checks[i] = c
@@ -137,8 +148,11 @@ func (x *examination) names(ctx context.Context, hops []*hop) {
 	for _, c := range checks {
 		x.add(c)
 	}
-	if len(names) == 0 {
-		x.add(Check{Step: "dns", State: Skip, Found: "Nothing has to be resolved here: proxies resolve the rest."})
+	switch {
+	case len(others) > 0:
+		x.add(Check{Step: "dns", State: Skip, Found: "Not needed here, since proxies resolve them: " + strings.Join(others, ", ") + "."})
+	case len(names) == 0:
+		x.add(Check{Step: "dns", State: Skip, Found: "Nothing has to be resolved here."})
 	}
 }
 
@@ -195,7 +209,7 @@ func (x *examination) wayOut(ctx context.Context, hops []*hop) {
 // try looks at a destination by a hop.
 func (x *examination) try(ctx context.Context, h *hop, d *destination) finding {
 	f, begun := finding{done: true}, time.Now()
-	p := egress.Probe{Candidate: h.name, Address: d.addr, TLS: true, Withhold: d != h.first || !h.until.IsZero()}
+	p := egress.Probe{Candidate: h.name, Address: d.addr, TLS: true, Withhold: d != h.first || !h.until.IsZero(), Time: 3*proxyTime + x.Hold}
 	p.Then = x.asks(d, func(c Check, date time.Time) {
 		f.answers = append(f.answers, c)
 		if !date.IsZero() {
@@ -218,17 +232,6 @@ func (x *examination) try(ctx context.Context, h *hop, d *destination) finding {
 		f.clocks = append(f.clocks, clockReading{of: h.name, ahead: outside(f.Date, begun, time.Now()), proxy: true})
 	}
 	return f
-}
-
-// outside is how far this server's clock was ahead of another one's date, which was told between two of its own times.
-func outside(date, begun, ended time.Time) time.Duration {
-	switch {
-	case date.Before(begun):
-		return begun.Sub(date)
-	case date.After(ended):
-		return ended.Sub(date)
-	}
-	return 0
 }
 
 // each calls f for 0 to n-1, some at once.

@@ -90,6 +90,9 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.once.Do(e.routes)
 	e.counter.add(r.URL.Path)
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked := r.Header.Get(cloudapi.Challenge); asked != "" && len(asked) <= cloudapi.MaxID {
+			w.Header().Set(cloudapi.Challenge, asked)
+		}
 		if e.NoContinue && r.Header.Get("Expect") != "" {
 			w.WriteHeader(http.StatusExpectationFailed)
 			return

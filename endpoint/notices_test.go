@@ -579,3 +579,15 @@ func TestTheKindsAreTheAPIs(t *testing.T) {
 		t.Errorf("notice has the kinds %q; the API %q", got, want)
 	}
 }
+
+// A box in front of a node that takes out what asks for a websocket is known by the answer, with no token: whoever looks for it has none.
+func TestAWebsocketsPathSaysThatNobodyAsksForOne(t *testing.T) {
+	r := newRig(t, filled(t))
+	for _, h := range []header{{}, {"Upgrade": "websocket"}} {
+		if p := r.want(t, http.StatusBadRequest, "", http.MethodGet, api.PathNotices, nil, h).problem(t); p.Code != api.CodeMalformed {
+			t.Errorf("%v: got %+v, want %s", h, p, api.CodeMalformed)
+		}
+	}
+	r.want(t, http.StatusUnauthorized, "", http.MethodGet, api.PathNotices, nil,
+		header{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
+}

@@ -83,9 +83,14 @@ func plainHeaders(h http.Header) {
 	}
 }
 
-// switches refuses to switch protocols but for the websocket of a route that has one.
+// switches refuses to switch protocols but for the websocket of a route that has one, and what does not ask for that there: whoever is in front of a node and takes the header out, as
+// load balancers do, is found out by it without a token.
 func switches(r *http.Request, rt route) error {
-	if len(r.Header["Upgrade"]) == 0 || rt.upgrade && websocket.IsWebSocketUpgrade(r) {
+	asks := len(r.Header["Upgrade"]) != 0
+	switch {
+	case rt.upgrade && !asks:
+		return malformed("this path is a websocket's, and the request does not ask for one: the client does not, or something between it and this node has taken the headers Upgrade and Connection out")
+	case !asks, rt.upgrade && websocket.IsWebSocketUpgrade(r):
 		return nil
 	}
 	return malformed("this path does not switch to another protocol")

@@ -50,7 +50,7 @@ func (s setting) doctor(ctx context.Context) doctor.Config {
 	d := doctor.Config{Version: buildVersion(), File: s.file, Settings: s.Config, Origins: s.from, Way: wayOut(s.Config, slog.New(slog.DiscardHandler))}
 	var st api.Status
 	if d.Silent = operator(ctx, s.Config, http.MethodGet, api.PathStatus, nil, &st); d.Silent == nil {
-		d.Status = &st
+		d.Status, d.Reach, d.SiteCA = &st, reachSite, siteCAOf(s.Config)
 	}
 	return d
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -86,6 +87,11 @@ func (p *program) readRemote(f *pflag.FlagSet) error {
 	}
 	p.remote = r
 	return nil
+}
+
+// reachSite connects to an address of this site's own, without a proxy, as a desktop would.
+func reachSite(ctx context.Context, addr string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", addr)
 }
 
 // ask sends a request to the node.

@@ -51,8 +51,8 @@ func (c *clinic) blames(t *testing.T, step, of, code, words string, args ...stri
 	t.Helper()
 	status, r, text := c.visit(t, args...)
 	i := slices.IndexFunc(r.Checks, func(c doctor.Check) bool { return c.State == doctor.Fail })
-	if i < 0 || status != 1 {
-		t.Fatalf("status %d, want 1 and %s %s %s to fail", status, step, of, code)
+	if i < 0 || status != 2 {
+		t.Fatalf("status %d, want 2 and %s %s %s to fail", status, step, of, code)
 	}
 	first := r.Checks[i]
 	if first.Step != step || !strings.Contains(first.Of, of) || first.Code != code || first.Action == "" || !strings.Contains(first.Found+" "+first.Action, words) {
@@ -152,7 +152,7 @@ func TestDoctorAtSquid(t *testing.T) {
 		w.in(t, w.node, "ip", "link", "set", "v"+w.node[2:]+"a", "down")
 		status, r, _ := c.visit(t)
 		i := slices.IndexFunc(r.Checks, func(c doctor.Check) bool { return c.State == doctor.Fail })
-		if status != 1 || i < 0 || r.Checks[i].Step != "tcp" || r.Checks[i].Code != "proxy_connect_failed" || !strings.Contains(r.Checks[i].Found, "unreachable") {
+		if status != 2 || i < 0 || r.Checks[i].Step != "tcp" || r.Checks[i].Code != "proxy_connect_failed" || !strings.Contains(r.Checks[i].Found, "unreachable") {
 			t.Errorf("status %d, the rows are %+v, want tcp proxy_connect_failed", status, r.Checks)
 		}
 	})
@@ -232,4 +232,59 @@ func TestDoctorAtAKDCOfAnotherTime(t *testing.T) {
 	w.squidWithKerberos(t, d)
 	newClinic(t, w, throughSquid+"    kerberos:\n      principal: "+principal+"\n      keytab_file: "+d.keytab+"\n      config_file: "+d.krb5+"\n").
 		blames(t, "auth", "proxy negotiate", "kerberos_clock_skew", "time service")
+}
+
+// The node runs, and desktops come to it by a load balancer: one that leaves websockets
+// alone, and one that takes out what asks for them.
+func TestDoctorAtALoadBalancer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "squid", "haproxy", "ss")
+	w.squid(t, nil, "http_access allow all")
+	config := w.node1(t, throughSquid)
+	b, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(b), "https://127.0.0.1:8443") {
+		t.Fatalf("the configuration does not say how clients reach the node:\n%s", b)
+	}
+	w.write(t, config, 0o600, strings.ReplaceAll(string(b), "https://127.0.0.1:8443", "https://localhost:9443"))
+	c := &clinic{w, config}
+	w.start(t, w.node, "127.0.0.1:8443", nil, integration.Program(t, "sitegate"), "serve", "--config", config)
+	a := newAuthority(t, "Corp Load Balancers")
+	cert, key := a.issue(t, "localhost")
+	both := w.write(t, "balancer.pem", 0o600, cert+key)
+	balancer := func(t *testing.T, more string) {
+		conf := w.write(t, "balancer.cfg", 0o644, "defaults\n mode http\n timeout connect 5s\n timeout client 60s\n timeout server 60s\nlisten balancer\n bind 127.0.0.1:9443 ssl crt "+both+"\n"+more+" server node 127.0.0.1:8443 ssl verify none\n")
+		p := w.start(t, w.node, "127.0.0.1:9443", nil, "haproxy", "-db", "-f", conf)
+		t.Cleanup(p.Kill)
+	}
+	row := func(t *testing.T, step, of string) doctor.Check {
+		_, r, _ := c.visit(t)
+		i := slices.IndexFunc(r.Checks, func(c doctor.Check) bool { return c.Step == step && strings.Contains(c.Of, of) })
+		if i < 0 {
+			t.Fatalf("there is no row %s of %s", step, of)
+		}
+		return r.Checks[i]
+	}
+	t.Run("that is not there", func(t *testing.T) {
+		if r := row(t, "listener", "localhost:9443"); r.State != doctor.Warn || !strings.Contains(r.Found, "does not reach it") {
+			t.Errorf("got %+v, want it told", r)
+		}
+	})
+	t.Run("that leaves websockets alone", func(t *testing.T) {
+		balancer(t, "")
+		if r := row(t, "websocket", "localhost:9443"); r.State != doctor.Pass {
+			t.Errorf("got %+v, want it to pass", r)
+		}
+		if r := row(t, "listener", "localhost:9443"); r.State != doctor.Warn || !strings.Contains(r.Found, "Ends on") { // of an hour's life
+			t.Errorf("got %+v, want the load balancer's certificate looked at", r)
+		}
+	})
+	t.Run("that takes them for requests like others", func(t *testing.T) {
+		balancer(t, " http-request del-header Upgrade\n http-request del-header Connection\n")
+		if r := row(t, "websocket", "localhost:9443"); r.State != doctor.Fail || r.Code != "websocket_blocked" || r.Action == "" {
+			t.Errorf("got %+v, want websocket_blocked", r)
+		}
+	})
 }

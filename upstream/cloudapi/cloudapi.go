@@ -42,6 +42,10 @@ func PathMove(licenseID string) string {
 // IdempotencyKey is the header that names one posting of usage; the same key gets the same answer.
 const IdempotencyKey = "Idempotency-Key"
 
+// Challenge is a header with which a request may ask for a proof that the cloud itself answers it, now, and hears what was sent: a cloud that knows it repeats it, with its value of at most
+// [MaxID] bytes, in whatever it answers to the request. One that does not answers as ever.
+const Challenge = "Site-Challenge"
+
 // Scope is the OAuth scope of a site's access token.
 const Scope = "site"
 

@@ -1,12 +1,10 @@
 package egress
 
 import (
-	"bufio"
+	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -33,6 +31,8 @@ type Probe struct {
 	// Then, with TLS, may send requests to the destination over the one connection that was opened, one after the other. When that has ended they fail:
 	// another would need the credentials again. Nil: none are sent.
 	Then func(ctx context.Context, over http.RoundTripper)
+	// Time bounds the whole check; zero is three times what a proxy may take to open a tunnel.
+	Time time.Duration
 }
 
 // Finding is what Check found out about one candidate. The steps are in their order; what comes after one that failed was not tried.
@@ -43,6 +43,7 @@ type Finding struct {
 
 	TCP      time.Duration // to open a connection to the proxy, TLS with it included; directly: to the destination
 	Remote   string        // the address it went to
+	Local    string        // this server's own, as the other end sees it if nothing in between changes it
 	TLSProxy *Certificate  // what the proxy itself has shown
 
 	// Asked without credentials:
@@ -92,7 +93,7 @@ func (d *Dialer) Check(ctx context.Context, probe Probe) (Finding, error) {
 		return Finding{}, fmt.Errorf("%.80q: %w", probe.Candidate, err)
 	}
 	addr := net.JoinHostPort(host, port)
-	ctx, cancel := context.WithTimeout(ctx, 3*w.cfg.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(probe.Time, 3*w.cfg.ConnectTimeout))
 	defer cancel()
 	f := Finding{Candidate: c.name()}
 	var tunnel net.Conn
@@ -104,7 +105,7 @@ func (d *Dialer) Check(ctx context.Context, probe Probe) (Finding, error) {
 			f.Err = directError(ctx, addr, r, err)
 			return f, nil
 		}
-		f.TCP, f.Remote = time.Since(begun), tunnel.RemoteAddr().String()
+		f.TCP, f.Remote, f.Local = time.Since(begun), tunnel.RemoteAddr().String(), hostOf(tunnel.LocalAddr())
 	default:
 		f.Kind, f.Address = c.p.kind(), c.p.Address
 		tunnel, f.Err = c.p.check(ctx, &f, addr, probe.Withhold)
@@ -128,7 +129,10 @@ func (d *Dialer) Check(ctx context.Context, probe Probe) (Finding, error) {
 		protocols = nil
 	}
 	var secured *tls.Conn
-	secured, f.TLS, f.Err = w.checkTLS(ctx, tunnel, host, addr, protocols)
+	secured, f.TLS, f.Err = w.checkTLS(ctx, tunnel, host, addr, protocols, false)
+	if f.Err != nil && f.TLS == nil && probe.Before == nil && f.open() && w.passesSmall(ctx, c, host, addr, protocols) {
+		f.Err = largeHello(addr, f.Err)
+	}
 	switch {
 	case f.Err != nil:
 	case probe.Speak != nil:
@@ -167,7 +171,7 @@ func (p *proxy) check(ctx context.Context, f *Finding, addr string, withhold boo
 	if err != nil {
 		return nil, err
 	}
-	f.TCP, f.Remote = time.Since(begun), c.RemoteAddr().String()
+	f.TCP, f.Remote, f.Local = time.Since(begun), c.RemoteAddr().String(), hostOf(c.LocalAddr())
 	if t, ok := c.(*tls.Conn); ok {
 		f.TLSProxy = certificateOf(t.ConnectionState(), f.TCP)
 	}
@@ -242,12 +246,46 @@ func (p *proxy) checkSchemes(ctx context.Context, f *Finding, addr string, offer
 	return nil, err
 }
 
-// checkTLS looks at the destination's certificate, and reads it even if it is not trusted.
-func (w *way) checkTLS(ctx context.Context, raw net.Conn, host, addr string, protocols []string) (*tls.Conn, *Certificate, error) {
+// open says whether the way to the destination took no credentials, so that it may be gone again.
+func (f *Finding) open() bool {
+	return f.Kind == "" || len(f.Offers) == 0 && strings.HasPrefix(f.Status, "2")
+}
+
+// passesSmall says whether TLS with the destination comes about, or gets as far as its certificate, where the first packet is small: a key exchange that is safe from
+// quantum computers makes it larger than one packet of the network's, and there are boxes that wait for what they take to be the whole, or drop it.
+func (w *way) passesSmall(ctx context.Context, c candidate, host, addr string, protocols []string) bool {
+	var raw net.Conn
+	var err error
+	if c.p == nil {
+		raw, err = w.net.DialContext(ctx, "tcp", addr)
+	} else {
+		raw, err = c.p.check(ctx, new(Finding), addr, true)
+	}
+	if err != nil || raw == nil {
+		return false
+	}
+	defer raw.Close()
+	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	_, seen, err := w.checkTLS(ctx, raw, host, addr, protocols, true)
+	return err == nil || seen != nil
+}
+
+// largeHello is about a destination with which TLS begins by a small packet only.
+func largeHello(addr string, err error) error {
+	return &Error{Code: TLSFailed, Err: err, Message: fmt.Sprintf("TLS with %s does not begin, unless its first packet is small: something on the way drops the large one of a post-quantum key exchange (X25519MLKEM768).", addr),
+		Action: fmt.Sprintf("Ask the firewall and proxy teams to update what looks into TLS there, or to exempt %s. Until then run the node with GODEBUG=tlsmlkem=0 in its environment.", addr)}
+}
+
+// checkTLS looks at the destination's certificate, and reads it even if it is not trusted. small keeps the first packet so.
+func (w *way) checkTLS(ctx context.Context, raw net.Conn, host, addr string, protocols []string, small bool) (*tls.Conn, *Certificate, error) {
 	begun := time.Now()
 	var seen tls.ConnectionState
 	cfg := w.roots.config(host)
 	cfg.NextProtos = protocols
+	if small {
+		cfg.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
+	}
 	roots := cfg.RootCAs
 	cfg.InsecureSkipVerify = true // it is verified below, after it has been noted down
 	cfg.VerifyConnection = func(s tls.ConnectionState) error {
@@ -290,58 +328,6 @@ func certificateOf(s tls.ConnectionState, took time.Duration) *Certificate {
 		c.Root = printable(chain[len(chain)-1].Subject.String(), 200)
 	}
 	return c
-}
-
-// CheckWebsocket asks host:port for a websocket at path, as a client does, and says whether it comes: a *Error with WebsocketBlocked if HTTPS goes through and a websocket does
-// not. header (nil: none) is sent along. A server that answers 401 or 403 has been reached: its answer is not blocked, and gives no error.
-func (d *Dialer) CheckWebsocket(ctx context.Context, addr, path string, header http.Header) error {
-	c, err := d.dialTLS(ctx, "tcp", addr, "http/1.1")
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	key := make([]byte, 16)
-	_, _ = rand.Read(key) // it never fails
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+path, nil)
-	if err != nil {
-		return err
-	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", "websocket")
-	req.Header.Set("Sec-WebSocket-Version", "13")
-	req.Header.Set("Sec-WebSocket-Key", base64.StdEncoding.EncodeToString(key))
-	blocked := func(how string, err error) error {
-		return &Error{Code: WebsocketBlocked, Err: err, Message: fmt.Sprintf("HTTPS to %s goes through, and a websocket does not: %s.", addr, how),
-			Action: fmt.Sprintf("Ask the proxy team to let websockets to %s through, best by not inspecting that host. Until then notices come by long poll, a little later.", addr)}
-	}
-	if err := req.Write(c); err != nil {
-		return blocked("the connection is cut", err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReaderSize(c, 4096), req)
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return ctx.Err()
-	case err != nil && (isTimeout(err) || ctx.Err() != nil):
-		return blocked("there is no answer", err)
-	case err != nil:
-		return blocked("the connection is cut", err)
-	}
-	resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusSwitchingProtocols:
-		if !strings.EqualFold(resp.Header.Get("Upgrade"), "websocket") {
-			return blocked("the answer has lost its Upgrade header", nil)
-		}
-		return nil
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil
-	}
-	return blocked("the answer is "+printable(resp.Status, 80)+via(resp), nil)
 }
 
 // Lookup resolves a name as this system does for a connection to a proxy: addresses, in no order.

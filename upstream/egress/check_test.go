@@ -2,9 +2,13 @@ package egress_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"sitegate/emulator/proxy"
 	"sitegate/upstream/egress"
@@ -64,4 +68,67 @@ func TestCheckCountsTheKDC(t *testing.T) {
 		t.Fatalf("got %+v, %v, want Basic tried after a KDC that there is not", f, err)
 	}
 	wantCode(t, f.Schemes[1].Err, egress.ProxyDenied)
+}
+
+// small lets a TLS handshake begin by a first packet of at most this many bytes, and drops who sends more.
+const small = 1000
+
+// Something on the way drops large first packets: it is told from all else that keeps TLS from beginning, where the tunnel took no credentials.
+func TestALargeFirstPacketIsDropped(t *testing.T) {
+	cert := certificate(t, name, time.Now().Add(time.Hour))
+	ca, _ := pemOf(t, cert)
+	ln := listen(t)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				first := make([]byte, 4096)
+				n, err := c.Read(first)
+				if err != nil || n > small {
+					return
+				}
+				over := tls.Server(&begun{c, first[:n]}, &tls.Config{Certificates: []tls.Certificate{cert}})
+				_ = over.Handshake()
+				_, _ = io.Copy(io.Discard, over)
+			}()
+		}
+	}()
+	for asks, words := range map[bool]string{false: "GODEBUG=tlsmlkem=0", true: "TLS handshake"} {
+		cfg := proxy.Config{Hosts: map[string]string{name + ":443": ln.Addr().String()}}
+		if asks {
+			cfg.Users = map[string]string{"svc": "pw-4711"}
+		}
+		p := start(t, cfg)
+		d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Name: "p", Address: p.Addr(), Username: "svc", PasswordFile: file(t, "pw-4711\n", 0o600)}}, ExtraCA: []egress.ExtraCA{{File: ca, Hosts: []string{name}}}})
+		f, err := d.Check(t.Context(), egress.Probe{Candidate: "p", Address: name + ":443", TLS: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, f.Err, egress.TLSFailed, words)
+		if got := strings.Contains(f.Err.Error(), "X25519MLKEM768"); got == asks {
+			t.Errorf("the proxy asks: %v; got %v", asks, f.Err)
+		}
+		if s := p.Stats(); asks && s.Tunnels != 1 {
+			t.Errorf("got %+v, want the password shown once", s)
+		}
+	}
+}
+
+// begun is a connection of which the first bytes have been read.
+type begun struct {
+	net.Conn
+	first []byte
+}
+
+func (c *begun) Read(b []byte) (int, error) {
+	if len(c.first) > 0 {
+		n := copy(b, c.first)
+		c.first = c.first[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
 }

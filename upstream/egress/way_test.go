@@ -16,6 +16,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sitegate/emulator/proxy"
@@ -347,35 +348,43 @@ func TestCheck(t *testing.T) {
 }
 
 func TestWebsockets(t *testing.T) {
-	for answer, blocked := range map[string]bool{
-		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n": false,
-		"HTTP/1.1 101 Switching Protocols\r\n\r\n":                                              true,
-		"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n":                                false,
-		"HTTP/1.1 200 OK\r\nVia: 1.1 edge\r\nContent-Length: 0\r\n\r\n":                         true,
-		"": true,
+	for answer, words := range map[string]string{
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n": "",
+		"HTTP/1.1 101 Switching Protocols\r\n\r\n":                                              "the answer has lost its Upgrade header",
+		"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n":                                "",
+		"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n":                                 "the request has lost its Upgrade header",
+		"HTTP/1.1 200 OK\r\nVia: 1.1 edge\r\nContent-Length: 0\r\n\r\n":                         "200 OK (Via: 1.1 edge)",
+		"": "the connection is cut",
 	} {
-		cert := certificate(t, "127.0.0.1", time.Now().Add(time.Hour))
-		ca, _ := pemOf(t, cert)
-		ln := tls.NewListener(listen(t), &tls.Config{Certificates: []tls.Certificate{cert}})
+		here, there := net.Pipe()
 		go func() {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			defer c.Close()
-			if req, err := http.ReadRequest(bufio.NewReader(c)); err == nil && req.Header.Get("Upgrade") == "websocket" && req.Header.Get("X-More") == "yes" {
-				io.WriteString(c, answer)
+			defer there.Close()
+			if req, err := http.ReadRequest(bufio.NewReader(there)); err == nil && req.Header.Get("Upgrade") == "websocket" && req.Header.Get("Authorization") == "" {
+				io.WriteString(there, answer)
 			}
 		}()
-		d := dialer(t, egress.Config{Direct: true, ExtraCA: []egress.ExtraCA{{File: ca, Hosts: []string{"127.0.0.1"}}}})
-		err := d.CheckWebsocket(t.Context(), ln.Addr().String(), "/v1/notices", http.Header{"X-More": {"yes"}})
+		err := egress.AskWebsocket(t.Context(), here, "gw1.test:8443", "/v1/notices")
+		here.Close()
 		switch {
-		case blocked:
-			wantCode(t, err, egress.WebsocketBlocked)
+		case words != "":
+			wantCode(t, err, egress.WebsocketBlocked, words, "gw1.test:8443")
 		case err != nil:
 			t.Errorf("%q: got %v, want it not blocked", answer, err)
 		}
 	}
+}
+
+// What is never answered ends with the time there is.
+func TestAWebsocketThatIsNeverAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer there.Close()
+		defer here.Close()
+		go io.Copy(io.Discard, there)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		wantCode(t, egress.AskWebsocket(ctx, here, "gw1.test:8443", "/v1/notices"), egress.WebsocketBlocked, "no answer")
+	})
 }
 
 // Whoever issues the certificate in the destination's place is named.
