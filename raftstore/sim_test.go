@@ -55,8 +55,11 @@ func TestSimulatedWeeks(t *testing.T) {
 		s.end()
 		t.Logf("%v in which %d leaders took over and there were %d faults; %d sessions, %d of which expired, %d checkouts, %d of which time ended; %d refusals",
 			*simTime, s.leaders, s.faults, s.sessions, s.expired, s.checkouts, s.ended, s.refused)
+		if s.leaders < 1 || s.leaders > 1+s.faults || s.leaders != len(s.reigns) {
+			t.Errorf("%d leaders took over and %d terms had one that served; want one a term, and at most one for each fault, of which there were %d", s.leaders, len(s.reigns), s.faults)
+		}
 		long := *simTime >= 3*24*time.Hour // enough for a checkout that nobody returns
-		if s.sessions == 0 || s.refused == 0 || long && (s.expired == 0 || s.leaders < s.faults/4 || s.checkouts == 0 || s.ended == 0) {
+		if s.sessions == 0 || s.refused == 0 || s.answered == 0 || long && (s.expired == 0 || s.leaders < s.faults/4 || s.checkouts == 0 || s.ended == 0) {
 			t.Error("that shows nothing")
 		}
 	})
@@ -98,6 +101,8 @@ type sim struct {
 	told      map[uint64][]byte        // events, by seq
 	holders   map[license.UserID]map[string]string
 	records   map[license.ID]*simRecord
+	reigns    map[uint64]string // who has led and served, by term, since run began
+	answered  uint64            // the latest term in which a leader has answered
 
 	leaders, faults, sessions, expired, checkouts, ended, refused int
 }
@@ -185,9 +190,12 @@ func (s *sim) now() time.Duration { return time.Since(s.began) }
 
 // lead is what a gateway does on the leader: it proposes what time makes due.
 func (s *sim) lead(ctx context.Context, store *Store) {
-	s.mu.Lock()
-	s.leaders++
-	s.mu.Unlock()
+	if term, ok := store.Leading(); ok {
+		s.reigned(store.cfg.Node, term)
+		s.mu.Lock()
+		s.leaders++
+		s.mu.Unlock()
+	}
 	s.disturb()
 	for ctx.Err() == nil {
 		nap(ctx, simTick)
@@ -217,14 +225,45 @@ func (s *sim) disturb() {
 	s.disturbed = time.Now()
 }
 
-// serve decides a request, as a gateway does.
+// reigned notes who leads in a term: nobody else has, or does later. Until run, folders
+// may be emptied and terms begin anew.
+func (s *sim) reigned(name string, term uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reigns == nil {
+		return
+	}
+	if before, ok := s.reigns[term]; ok && before != name {
+		s.t.Errorf("%v: %s leads in term %d, in which %s has led", s.now(), name, term, before)
+	}
+	s.reigns[term] = name
+}
+
+// serve decides a request, as a gateway does. Two nodes may believe for a moment that
+// they lead; only one of them may answer: once a leader has, no request that comes later
+// is answered by the leader of an earlier term.
 func (s *sim) serve(ctx context.Context, name string, b []byte) ([]byte, error) {
 	s.mu.Lock()
-	store := s.nodes[name]
+	store, floor := s.nodes[name], s.answered
 	s.mu.Unlock()
 	if store == nil {
 		return nil, ErrNotLeader
 	}
+	term, leads := store.Leading()
+	answer, err := s.decide(ctx, store, b)
+	if after, still := store.Leading(); err == nil && leads && still && after == term {
+		s.reigned(name, term)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if term < floor {
+			s.t.Errorf("%v: %s has answered in term %d what it was asked after an answer in term %d", s.now(), name, term, floor)
+		}
+		s.answered = max(s.answered, term)
+	}
+	return answer, err
+}
+
+func (s *sim) decide(ctx context.Context, store *Store, b []byte) ([]byte, error) {
 	_, commands, err := s.codec.decodeEntry(b)
 	if err != nil {
 		return nil, err
@@ -348,7 +387,12 @@ func (s *sim) run(length time.Duration) {
 	for s.nodes["n1"] == nil || leads(s.leader()) != nil {
 		time.Sleep(time.Second)
 	}
-	if _, err := s.leader().Propose(context.Background(), fill(simUsers)); err != nil {
+	first := s.leader()
+	term, _ := first.Leading()
+	s.mu.Lock()
+	s.leaders, s.reigns = 1, map[uint64]string{term: first.cfg.Node}
+	s.mu.Unlock()
+	if _, err := first.Propose(context.Background(), fill(simUsers)); err != nil {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), length)
