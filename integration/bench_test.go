@@ -120,7 +120,7 @@ func TestBenchMeasuresAClusterOfItsOwn(t *testing.T) {
 }
 
 func TestBenchLosesLeadersAndBringsThemBack(t *testing.T) {
-	for _, how := range []string{"", "--pause", "--term"} {
+	for _, how := range []string{"", "--pause", "--cut", "--term", "--step-down"} {
 		t.Run("how "+how, func(t *testing.T) {
 			args := []string{"failover", "--tries", "2", "--users", "100"}
 			if how != "" {

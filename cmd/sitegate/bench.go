@@ -54,6 +54,7 @@ type benchFlags struct {
 
 	signed  int  // users who sign in; 0: all
 	relay   bool // the nodes relay the vendor's own client
+	links   bool // the nodes reach each other by links that can be cut
 	program *program
 	name    string
 }

@@ -12,13 +12,18 @@ import (
 )
 
 const benchFailoverHelp = `
-Usage: sitegate bench failover [--nodes N] [--tries N] [--pause | --term] [--json]
+Usage: sitegate bench failover [--nodes N] [--tries N] [--pause | --cut | --term | --step-down] [--json]
 
 Ends the leader's process with kill -9 and asks the other nodes for a session, at
 once and again until one is granted: that is the time that counts. Before, each of
 some clients is granted a session by the leader; all of them must be there
 afterwards. Then the node is started again, and it begins anew. --pause stops the
-process (SIGSTOP) in place of killing it, --term asks it to end (SIGTERM).
+process (SIGSTOP) in place of killing it, --cut cuts its host off from the other nodes
+(nothing is refused, nothing arrives), --term asks it to end (SIGTERM).
+
+--step-down has the leader hand over, as sitegate cluster step-down does, while some
+clients start and stop sessions through all nodes: what counts is the longest of these
+starts, and that no request fails.
 
 Example:
   sitegate bench failover --tries 30
@@ -32,12 +37,20 @@ func benchFailover(ctx context.Context, p *program, args []string) error {
 	tries := f.Int("tries", 30, "how often the leader is lost")
 	pause := f.Bool("pause", false, "stop the leader's process in place of killing it")
 	term := f.Bool("term", false, "ask the leader's process to end in place of killing it")
+	f.BoolVar(&o.links, "cut", false, "cut the leader's host off from the other nodes in place of killing its process")
+	stepDown := f.Bool("step-down", false, "have the leader hand over while clients start sessions")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	if err := p.parseNone(f, args); err != nil {
 		return err
 	}
-	if *pause && *term {
-		return usagef("bench failover: --pause and --term contradict each other")
+	ways := 0
+	for _, on := range []bool{*pause, *term, o.links, *stepDown} {
+		if on {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return usagef("bench failover: --pause, --cut, --term and --step-down contradict each other")
 	}
 	if *tries < 1 || *tries > 10_000 {
 		return usagef("bench failover: --tries is 1 to 10,000, not %d", *tries)
@@ -56,10 +69,17 @@ func benchFailover(ctx context.Context, p *program, args []string) error {
 	if err := s.alone(ctx); err != nil {
 		return s.explain(err)
 	}
-	how := map[bool]func(*childNode){*pause: (*childNode).pause, *term: (*childNode).stop}[true]
-	name := map[bool]string{*pause: "paused", *term: "asked to end"}[true]
-	if how == nil {
-		how, name = (*childNode).kill, "killed"
+	if *stepDown {
+		return s.handOvers(ctx, *tries)
+	}
+	how, name := (*childNode).kill, "killed"
+	switch {
+	case *pause:
+		how, name = (*childNode).pause, "paused"
+	case *term:
+		how, name = (*childNode).stop, "asked to end"
+	case o.links:
+		how, name = func(n *childNode) { s.net.cut(n.ip) }, "cut off"
 	}
 	var times load.Times
 	lost, began := 0, time.Now()
@@ -78,6 +98,31 @@ func benchFailover(ctx context.Context, p *program, args []string) error {
 	l := load.LineOf(fmt.Sprintf("failover, %s, leader %s", count(o.nodes, "node"), name), &times, time.Since(began))
 	l.Lost = uint64(lost)
 	return o.print(l)
+}
+
+// handOvers hands the leadership over again and again.
+func (s *benchSite) handOvers(ctx context.Context, tries int) error {
+	var times load.Times
+	all := handover{said: map[string]uint64{}}
+	began := time.Now()
+	for try := range tries {
+		h, err := s.handOver(ctx, try)
+		if ctx.Err() != nil {
+			return interrupted(ctx)
+		}
+		if err != nil {
+			return s.explain(fmt.Errorf("try %d: %w", try+1, err))
+		}
+		times.Add(h.longest)
+		all.starts, all.failed, all.lost = all.starts+h.starts, all.failed+h.failed, all.lost+h.lost
+		for text, n := range h.said {
+			all.said[text] += n
+		}
+		s.o.tell("%3d  longest of %s: %s; %d failed", try+1, count(h.starts, "start"), short(h.longest), h.failed)
+	}
+	l := load.LineOf(fmt.Sprintf("failover, %s, leadership handed over, longest start", count(s.o.nodes, "node")), &times, time.Since(began))
+	l.Errors, l.Lost, l.Said, l.More = uint64(all.failed), uint64(all.lost), all.said, map[string]float64{"starts": float64(all.starts)}
+	return s.o.print(l)
 }
 
 // failOver takes the leader away once, and brings it back.
@@ -192,6 +237,9 @@ func (s *benchSite) back(ctx context.Context, n *childNode, others []*childNode)
 		}
 	default:
 		n.resume()
+		if s.net != nil {
+			s.net.mend()
+		}
 	}
 	var index uint64
 	for _, other := range others {

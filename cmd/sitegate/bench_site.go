@@ -44,6 +44,7 @@ type benchSite struct {
 	vendor *benchVendor // in front of the cloud, where the nodes relay
 	server *emulator.Server
 	nodes  []*childNode
+	net    *benchNet // between the nodes, where it can be cut
 
 	// From the start of the nodes until they had the whole mirror: the time, and what the
 	// first of them computed for it, and the most memory that it had by then.
@@ -174,9 +175,18 @@ func (s *benchSite) write() error {
 	if err != nil {
 		return err
 	}
+	if s.o.links {
+		s.net = newBenchNet()
+	}
 	var args []string
 	for i := range s.o.nodes {
-		args = append(args, fmt.Sprintf("node%d=%s,api=%s", i+1, ports[2*i], ports[2*i+1]))
+		peer := ports[2*i]
+		if s.net != nil {
+			if peer, err = s.net.door(benchPeer(i, ports[2*i])); err != nil {
+				return fmt.Errorf("opening a link to a node: %w", err)
+			}
+		}
+		args = append(args, fmt.Sprintf("node%d=%s,api=%s", i+1, peer, ports[2*i+1]))
 	}
 	plan, err := o.plan(args)
 	if err != nil {
@@ -192,7 +202,7 @@ func (s *benchSite) write() error {
 	}
 	s.tls = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
 	s.tls.RootCAs.AppendCertsFromPEM(pem)
-	for _, np := range plan.Nodes {
+	for i, np := range plan.Nodes {
 		file := filepath.Join(site, np.Name, "sitegate.yaml")
 		if s.o.relay {
 			if err := addRelay(file, at); err != nil {
@@ -203,9 +213,22 @@ func (s *benchSite) write() error {
 		if err != nil {
 			return fmt.Errorf("reading the configuration of %s: %w", np.Name, err)
 		}
-		s.nodes = append(s.nodes, &childNode{name: np.Name, config: c, log: filepath.Join(s.dir, np.Name+".log")})
+		n := &childNode{name: np.Name, config: c, log: filepath.Join(s.dir, np.Name+".log")}
+		if s.net != nil {
+			listen := benchPeer(i, ports[2*i])
+			n.ip, _, _ = net.SplitHostPort(listen)
+			n.env = []string{"SITEGATE_CLUSTER_LISTEN=" + listen, "SITEGATE_CLUSTER_ADVERTISE=" + c.Cluster.Advertise}
+		}
+		s.nodes = append(s.nodes, n)
 	}
 	return nil
+}
+
+// benchPeer is where the i-th node listens for the others behind a link: at an address of
+// its own, by which a link knows it.
+func benchPeer(i int, free string) string {
+	_, port, _ := net.SplitHostPort(free)
+	return fmt.Sprintf("127.0.1.%d:%s", i+1, port)
 }
 
 // addRelay has a node relay to a cloud.
@@ -411,6 +434,9 @@ func (s *benchSite) close() {
 		}
 	}
 	nodes.Wait()
+	if s.net != nil {
+		s.net.close()
+	}
 	if s.server != nil {
 		s.server.Close()
 	}

@@ -25,7 +25,9 @@ import (
 type childNode struct {
 	name   string
 	config configs.Config
-	log    string // file
+	log    string   // file
+	ip     string   // by which a link between nodes knows it; empty: there is none
+	env    []string // of its own
 	cmd    *exec.Cmd
 	done   chan struct{}
 }
@@ -87,6 +89,7 @@ func (n *childNode) start(ctx context.Context) error {
 		return err
 	}
 	n.cmd.Stdout, n.cmd.Stderr = out, out
+	n.cmd.Env = append(os.Environ(), n.env...)
 	n.cmd.Cancel = func() error { return n.cmd.Process.Signal(os.Interrupt) }
 	if err := n.cmd.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", n.name, err)
