@@ -34,7 +34,7 @@ func structs() map[string]reflect.Type {
 		api.RestoredStatus{}, api.BackupStatus{}, api.DiskStatus{}, api.EgressStatus{}, api.CertificateStatus{}, api.Lockout{},
 		api.CheckoutForRequest{}, api.WriteOff{}, api.BulkCheckoutRequest{}, api.CheckoutImportRequest{}, api.BulkProduct{}, api.BulkReport{}, api.BulkRow{},
 		api.ClusterMember{}, api.TokenRequest{}, api.JoinToken{}, api.RemoveRequest{}, api.SteppedDown{}, api.DrainRequest{}, api.StepDownRequest{}, api.LeaveRequest{},
-		api.Open{}, api.OpenList{}, api.ProductUse{}, api.LearnedUse{}, api.SiteRefusal{}, api.SiteRefusalList{}, api.HistoryItem{}, api.HistoryList{}, api.SiteUser{}, api.SiteUserList{}, api.SiteLicense{}, api.RequestToVendor{}, api.SiteLicenseList{}, api.SiteSettings{}, api.SiteSetting{}, api.SiteMode{},
+		api.Open{}, api.OpenList{}, api.ProductUse{}, api.LearnedUse{}, api.SiteRefusal{}, api.SiteRefusalList{}, api.HistoryItem{}, api.HistoryList{}, api.SiteUser{}, api.SiteUserList{}, api.SiteLicense{}, api.RequestToVendor{}, api.SiteLicenseList{}, api.SiteSettings{}, api.SiteSetting{}, api.SiteMode{}, api.ObservedCounts{}, api.ObservedCount{},
 		api.APITokenRequest{}, api.NewAPIToken{}, api.APIToken{}, api.LocalAccountRequest{}, api.LocalAccount{},
 		api.AuditRecord{}, api.AuditPage{}, api.AuditTrail{}, api.AuditVerified{}, api.AuditExport{}, api.AuditErase{}, api.AuditStatus{},
 		api.Report{}, api.ReportProduct{}, api.ReportRefusal{}, api.ReportEnd{}, api.ReportLink{}, api.ReportAlert{}, api.ReportPerson{},

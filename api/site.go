@@ -7,6 +7,7 @@ const (
 	PathOpen         = "/v1/site/open"
 	PathProducts     = "/v1/site/products"
 	PathRefusals     = "/v1/site/refusals"
+	PathObserved     = "/v1/site/refusals/observed"
 	PathHistory      = "/v1/site/history"
 	PathSiteUsers    = "/v1/site/users"
 	PathSiteLicenses = "/v1/site/licenses"
@@ -207,6 +208,27 @@ type SiteSetting struct {
 	Value string `json:"value"`
 	// Set: the site has it set; otherwise it is the default.
 	Set bool `json:"set"`
+}
+
+// ObservedCounts are how often relayed traffic would have been refused where the rules are
+// only observed, by product and network, the most first. What a user's machine would have been
+// refused for one reason again and again counts once a minute.
+type ObservedCounts struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	// Whole: the journal of the node that is asked goes back to From; else there may have been more.
+	Whole bool            `json:"whole"`
+	Items []ObservedCount `json:"items"`
+}
+
+// ObservedCount is one line of ObservedCounts.
+type ObservedCount struct {
+	Product  string    `json:"product,omitempty"` // empty: of no product
+	Name     string    `json:"name,omitempty"`    // of the product
+	Network  string    `json:"network,omitempty"` // of the site's modes, the longest that the client is in; empty: in none
+	Refusals int       `json:"refusals"`
+	Users    int       `json:"users"` // different ones
+	Last     time.Time `json:"last"`
 }
 
 // SiteMode is how the rules are enforced for relayed traffic.

@@ -131,6 +131,7 @@ func (e *Endpoint) routes() []route {
 		{method: "GET", path: api.PathProducts, who: byRole, role: license.Viewer, quiet: true, do: e.products},
 		{method: "GET", path: api.PathTrend, who: byRole, role: license.Viewer, quiet: true, do: e.showTrend},
 		{method: "GET", path: api.PathRefusals, who: byRole, role: license.Viewer, quiet: true, do: e.refusals},
+		{method: "GET", path: api.PathObserved, who: byRole, role: license.Viewer, large: true, do: e.observed},
 		{method: "GET", path: api.PathHistory, who: byRole, role: license.Viewer, do: e.history},
 		{method: "GET", path: api.PathSiteUsers, who: byRole, role: license.Viewer, quiet: true, do: e.siteUsers},
 		{method: "GET", path: api.PathSiteUsers + id, who: byRole, role: license.Viewer, do: e.oneUser},

@@ -127,6 +127,7 @@ func full() *site {
 		api.PathOpen:                  api.OpenList{Items: []api.Open{open, out, closed, long}, Next: "17", Total: 4, All: 100_000},
 		api.PathProducts:              api.List[api.ProductUse]{Items: []api.ProductUse{{Product: "p", Name: nasty, Capped: "yes", Owned: 4, InUse: 4, Sessions: 3, Checkouts: 1}}},
 		api.PathRefusals:              api.SiteRefusalList{Items: []api.SiteRefusal{refusal, seen}, Next: "6"},
+		api.PathObserved:              api.ObservedCounts{From: then, To: then, Items: []api.ObservedCount{{Product: "p", Name: nasty, Network: "10.0.0.0/8", Refusals: 1234, Users: 5, Last: then}, {Refusals: 1, Users: 1, Last: then}}},
 		api.PathHistory:               api.HistoryList{Items: []api.HistoryItem{{Seq: 3, At: then, Kind: "granted", Text: nasty, User: "u-1", Name: nasty, Machine: &api.Machine{Name: nasty}}}, Next: "2"},
 		api.PathSiteUsers:             api.SiteUserList{Items: []api.SiteUser{user}, Total: 1, Next: "x"},
 		api.PathSiteUsers + "/u-1":    user,
@@ -154,7 +155,7 @@ func full() *site {
 }
 
 // everywhere are the paths of all pages and forms, with something to be seen on each.
-var everywhere = []string{"", "products", "refusals", "checkouts", "users", "users/u-1", "users/u-1?reason=ticket", "machine?name=WS-1&id=m-1&reason=ticket", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "usage/refused", "usage/audit", "usage/resend", "report", "report?period=month&names=true&from=2026-11-01", "rollout",
+var everywhere = []string{"", "products", "refusals", "checkouts", "users", "users/u-1", "users/u-1?reason=ticket", "machine?name=WS-1&id=m-1&reason=ticket", "machines", "machine?name=WS-1&id=m-1", "licenses", "licenses?state=unassigned", "licenses/l-1", "capped", "usage", "usage?days=30", "usage/pooled", "usage/refused", "usage/audit", "usage/resend", "report", "report?period=month&names=true&from=2026-11-01", "rollout", "rollout/counts", "rollout/counts?days=30",
 	"cluster", "connectivity", "settings", "audit", "audit/verify", "connectivity/doctor", "settings/reload", "sessions/0197a5b2-7c4e-7d1a-9f00-3c5b2a1d4e6f/free", "users/u-1/free", "users/u-1/unblock", "machine/block?name=WS-1",
 	"licenses/l-1/move", "checkouts/bulk", "cluster/join", "cluster/nodes/n1/drain", "cluster/nodes/n2/drain", "cluster/step-down", "cluster/nodes/n2/remove", "cluster/backup", "cluster/backup/file", "rollout/bypass", "rollout/bypass/over", "mirror/import"}
 

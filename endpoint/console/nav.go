@@ -34,6 +34,7 @@ func (c *Console) pages() []pageOf {
 		{"usage/audit", "usage", usageAudit},
 		{"report", "report", reported},
 		{"rollout", "rollout", rollout},
+		{"rollout/counts", "rollout", observedCounts},
 		{"cluster", "cluster", cluster},
 		{"connectivity", "connectivity", connectivity},
 		{"settings", "settings", settings},

@@ -3,6 +3,8 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"net/url"
+	"time"
 
 	"sitegate/api"
 )
@@ -29,6 +31,7 @@ func rollout(v *visit) (*page, error) {
 	}
 	would := v.refusalTable("rollout", l)
 	would.Heading, would.Empty = v.t("rollout.would"), v.t("rollout.would.none")
+	would.Actions = []link{{Text: v.t("observed.link"), Href: at("rollout/counts")}}
 	return &page{Title: v.t("rollout.title"), Lead: v.t("rollout.lead"), Sections: []section{v.bypass(status.Bypass), {ID: "modes", Heading: v.t("rollout.modes"), Note: v.t("rollout.order"), Table: t, Empty: v.t("rollout.all-on")}, would}}, nil
 }
 
@@ -77,4 +80,40 @@ func seeBypass(over bool) func(*visit) (*subject, error) {
 		s.does, s.done, s.danger = []string{v.t("bypass-over.does")}, "bypass-over", false
 		return s, nil
 	}
+}
+
+// observedDays are how far back refusals that would have been are counted.
+var observedDays = map[string]int{"": 7, "1": 1, "30": 30, "90": 90}
+
+// observedCounts are how often somebody would have been refused, by product and network. The
+// journal is read for it, so that it is not kept up to date.
+func observedCounts(v *visit) (*page, error) {
+	days, known := observedDays[v.r.URL.Query().Get("days")]
+	if !known {
+		days = observedDays[""]
+	}
+	status, err := v.status()
+	if err != nil {
+		return nil, err
+	}
+	var x api.ObservedCounts
+	if err := v.get(api.PathObserved, url.Values{"from": {rfc(cmp.Or(status.Time, time.Now()).AddDate(0, 0, -days))}}, &x); err != nil {
+		return nil, err
+	}
+	p := &page{Title: v.t("observed.title"), Lead: v.t("observed.lead"), Still: true, Actions: []link{{Text: v.t("back"), Href: at("rollout")}},
+		Search: v.searching("rollout/counts", "", filter{Name: "days", Label: v.t("usage.days"), Options: []option{{Value: "1", Label: v.t("observed.days.1")}, {Value: "", Label: v.t("usage.days.7")}, {Value: "30", Label: v.t("usage.days.30")}, {Value: "90", Label: v.t("usage.days.90")}}})}
+	t := &table{Caption: v.t("observed.title"), Columns: []string{v.t("col.product"), v.t("col.network"), v.t("observed.refusals"), v.t("users.title"), v.t("observed.last")}}
+	all := 0
+	for _, n := range x.Items {
+		all += n.Refusals
+		t.Rows = append(t.Rows, row{ID: "observed-" + n.Product + " " + n.Network, Cells: []cell{{Text: clean(cmp.Or(n.Name, n.Product, "–"))}, {Text: clean(cmp.Or(n.Network, v.t("observed.no-network")))},
+			{Text: v.number(n.Refusals), Number: true}, {Text: v.number(n.Users), Number: true}, {At: n.Last, Ago: true}}})
+	}
+	p.Search.Count = v.t("observed.count", v.number(all), stamp(x.From))
+	s := section{ID: "observed", Heading: v.t("observed.title"), Table: t, Empty: v.t("rollout.would.none")}
+	if !x.Whole {
+		s.Note = v.t("observed.part")
+	}
+	p.Sections = []section{s}
+	return p, nil
 }

@@ -146,7 +146,7 @@ type consolePage struct{ path, shows string }
 var consolePages = []consolePage{
 	{"", "Sessions and checkouts"}, {"products", "Products owned and in use"}, {"refusals", "What they were told"}, {"checkouts", "Check out for many"}, {"users", "Country"}, {"users/" + emulator.UserA, "History"},
 	{"machines", "WS-7"}, {"machine?name=WS-7", "Open here"}, {"licenses", "never used"}, {"licenses?state=unassigned", "its year runs on"}, {"capped", "Download CSV"},
-	{"usage", "Records waiting"}, {"usage/pooled", "no pooled use could have been"}, {"usage/refused", "refuses no usage record"}, {"usage/audit", "nothing twice"}, {"report", "What became of the licenses"}, {"rollout", "Would have been refused"}, {"rollout/bypass", "The vendor’s cloud still decides"},
+	{"usage", "Records waiting"}, {"usage/pooled", "no pooled use could have been"}, {"usage/refused", "refuses no usage record"}, {"usage/audit", "nothing twice"}, {"report", "What became of the licenses"}, {"rollout", "Would have been refused"}, {"rollout/counts", "0 since"}, {"rollout/bypass", "The vendor’s cloud still decides"},
 	{"cluster", "node1"}, {"cluster/backup/file", "sitegate backup verify"}, {"connectivity", "Last contact"}, {"settings", "waits for a restart"},
 	{"audit", "Last hash"}, {"audit/verify", "The audit trail holds."}, {"connectivity/doctor", "which hop is to blame"}, {"settings/reload", "What is open stays open"},
 	{"checkouts/bulk", "Every row is checked first"}, {"cluster/join", "It is shown once"}, {"users/" + emulator.UserA + "/block", "What this does"}, {"mirror/import", "follows the cloud’s feed"}, {"nowhere", "There is no such page"},
