@@ -41,8 +41,8 @@ func checkOut(ctx context.Context, s *seat, o *options, args []string) error {
 	if o.json {
 		return printJSON(s.stdout, got)
 	}
-	fmt.Fprintf(s.stdout, "%s is checked out on this machine until %s.\nGive it back earlier with: seat return %s\n",
-		plain(got.Product), clock(got.Until), plain(got.ID))
+	fmt.Fprintln(s.stdout, s.textf("%s is checked out on this machine until %s.\nGive it back earlier with: seat return %s",
+		plain(got.Product), clock(got.Until), plain(got.ID)))
 	return nil
 }
 
@@ -85,6 +85,6 @@ func giveBack(ctx context.Context, s *seat, o *options, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(s.stdout, "Given back.")
+	fmt.Fprintln(s.stdout, s.textf("Given back."))
 	return nil
 }

@@ -74,22 +74,22 @@ func login(ctx context.Context, s *seat, o *options, args []string) error {
 	if err != nil {
 		return err
 	}
-	as := ""
 	if who := first(i.email, emailOf(k.Access)); who != "" {
-		as = " as " + plain(who)
+		fmt.Fprintln(s.stdout, s.textf("Signed in as %s; the token is in %s%s.", plain(who), o.tokenFile, where))
+	} else {
+		fmt.Fprintln(s.stdout, s.textf("Signed in; the token is in %s%s.", o.tokenFile, where))
 	}
-	fmt.Fprintf(s.stdout, "Signed in%s; the token is in %s%s.\n", as, o.tokenFile, where)
 	return nil
 }
 
 // showCode tells a person what to do in the browser.
 func (s *seat) showCode(p signin.Prompt) error {
-	fmt.Fprintf(s.stdout, "Open this page in a browser, on this computer or another one:\n\n    %s\n\nand type in this code, until %s:\n\n    %s\n\n",
-		plain(p.URL), clock(p.Until), plain(p.Code))
+	fmt.Fprint(s.stdout, s.textf("Open this page in a browser, on this computer or another one:\n\n    %s\n\nand type in this code, until %s:\n\n    %s\n\n",
+		plain(p.URL), clock(p.Until), plain(p.Code)))
 	if p.Complete != "" {
-		fmt.Fprintf(s.stdout, "Or open this page, with the code in it:\n\n    %s\n\n", plain(p.Complete))
+		fmt.Fprint(s.stdout, s.textf("Or open this page, with the code in it:\n\n    %s\n\n", plain(p.Complete)))
 	}
-	_, err := fmt.Fprintln(s.stdout, "Allow it only if you have started this yourself. Waiting …")
+	_, err := fmt.Fprintln(s.stdout, s.textf("Allow it only if you have started this yourself. Waiting …"))
 	return err
 }
 
@@ -116,12 +116,12 @@ func (s *seat) keep(ctx context.Context, o *options, k kept) (where string, _ er
 		return "", err
 	}
 	if key != nil {
-		return ", sealed with a key in the system's keyring", nil
+		return s.textf(", sealed with a key in the system's keyring"), nil
 	}
 	if why != nil {
-		return fmt.Sprintf(", which only you can read (not sealed: %v)", why), nil
+		return s.textf(", which only you can read (not sealed: %v)", why), nil
 	}
-	return ", which only you can read", nil
+	return s.textf(", which only you can read"), nil
 }
 
 // emailOf is whom an access token is for, to be shown. It is not checked: the issuer

@@ -25,15 +25,15 @@ func logout(ctx context.Context, s *seat, o *options, args []string) error {
 	}
 	f := s.tokens(o)
 	if _, err := os.Stat(f.path); f.path == "" || errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintln(s.stdout, "Nobody is signed in here.")
+		fmt.Fprintln(s.stdout, s.textf("Nobody is signed in here."))
 		return nil
 	}
 	err := s.ask(ctx, o, func(ctx context.Context, c *client.Client) error { return c.SignOut(ctx) })
-	ended := "what you ran on this machine has ended"
+	ended := s.textf("what you ran on this machine has ended")
 	switch {
 	case err == nil:
 	case errors.Is(err, client.ErrUnauthorized):
-		ended = "the sign-in was over already; what still runs here ends with its lease"
+		ended = s.textf("the sign-in was over already; what still runs here ends with its lease")
 	case !o.anyway:
 		e := &exitError{err: fmt.Errorf("you are still signed in: %w", err),
 			next: []string{"Try again when the gateway can be reached.", "Or forget the sign-in here, and let what runs end with its lease: seat logout --anyway"}}
@@ -41,7 +41,7 @@ func logout(ctx context.Context, s *seat, o *options, args []string) error {
 		return e
 	default:
 		s.sayf("%v", err)
-		ended = "what still runs here ends with its lease"
+		ended = s.textf("what still runs here ends with its lease")
 	}
 	unlock, err := lock(ctx, f.path+".lock") // a renewal would write the file anew
 	if err != nil {
@@ -55,7 +55,7 @@ func logout(ctx context.Context, s *seat, o *options, args []string) error {
 	if err := forgetBound(f.path); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.stdout, "Signed out; %s.\n", ended)
+	fmt.Fprintln(s.stdout, s.textf("Signed out; %s.", ended))
 	return nil
 }
 

@@ -55,7 +55,7 @@ func letGo(ctx context.Context, s *seat, o *options, args []string) error {
 			return err
 		}
 		if o.decline {
-			no := errors.New("no machine asks for your license")
+			no := errors.New(s.textf("no machine asks for your license"))
 			var told []string
 			for _, x := range me.Waiting {
 				if x.Asks == "" {
@@ -74,7 +74,7 @@ func letGo(ctx context.Context, s *seat, o *options, args []string) error {
 			if len(told) == 0 {
 				return no
 			}
-			said = "Declined. " + strings.Join(told, " and ") + " is told."
+			said = s.textf("Declined. Told: %s.", strings.Join(told, ", "))
 			return nil
 		}
 		n := 0
@@ -87,9 +87,9 @@ func letGo(ctx context.Context, s *seat, o *options, args []string) error {
 			}
 			n++
 		}
-		said = fmt.Sprintf("%d let go on this machine; the license is free when what runs has closed.", n)
+		said = s.textf("Let go on this machine: %d. The license is free when what runs has closed.", n)
 		if n == 0 {
-			said = "Nothing runs on this machine."
+			said = s.textf("Nothing runs on this machine.")
 		}
 		return nil
 	})

@@ -62,7 +62,7 @@ func checkouts(ctx context.Context, s *seat, o *options, args []string) error {
 		return printJSON(s.stdout, api.List[api.Checkout]{Items: append([]api.Checkout{}, me.Checkouts...)})
 	}
 	if len(me.Checkouts) == 0 {
-		fmt.Fprintln(s.stdout, "Nothing is checked out.")
+		fmt.Fprintln(s.stdout, s.textf("Nothing is checked out."))
 		return nil
 	}
 	here, err := o.machine()

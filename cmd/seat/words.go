@@ -3,8 +3,9 @@ package main
 import "fmt"
 
 // words are what seat itself says while people work, by language and by what it is in
-// English. What the gateway says comes in their language already; what is wrong with a
-// command line, or a network, is said in English.
+// English. What the gateway and package client say comes in their language already; what is
+// wrong with a command line, a file or the sign-in, what the doctor finds, and help are said in
+// English.
 var words = map[string]map[string]string{
 	"fr": {
 		"%s is asked to end in %s: save your work. %s":                                  "la fermeture de %s sera demandée dans %s : enregistrez votre travail. %s",
@@ -28,7 +29,27 @@ var words = map[string]map[string]string{
 		"the license could not be given back; it will be free within %s (%v)":                                              "la licence n’a pas pu être rendue ; elle sera libre d’ici %s (%v)",
 		"the sign-in could not be taken back at %s and ends there by itself: %v":                                           "la connexion n’a pas pu être retirée auprès de %s et y prendra fin d’elle-même : %v",
 		"the key could not be taken out of the keyring: %v":                                                                "la clé n’a pas pu être retirée du trousseau : %v",
-		"signed out": "déconnecté",
+		"%s is checked out on this machine until %s.\nGive it back earlier with: seat return %s":                           "%s est emprunté sur ce poste jusqu’à %s.\nPour le rendre plus tôt : seat return %s",
+		"Given back.":                      "Rendu.",
+		"Nothing is checked out.":          "Rien n’est emprunté.",
+		"no machine asks for your license": "aucun poste ne demande votre licence",
+		"Declined. Told: %s.":              "Refusé. Prévenu : %s.",
+		"Let go on this machine: %d. The license is free when what runs has closed.": "Cédé sur ce poste : %d. La licence est libre dès que ce qui est ouvert est fermé.",
+		"Nothing runs on this machine.":                                              "Rien n’est ouvert sur ce poste.",
+		"Signed in as %s; the token is in %s%s.":                                     "Connecté en tant que %s ; le jeton est dans %s%s.",
+		"Signed in; the token is in %s%s.":                                           "Connecté ; le jeton est dans %s%s.",
+		"Open this page in a browser, on this computer or another one:\n\n    %s\n\nand type in this code, until %s:\n\n    %s\n\n": "Ouvrez cette page dans un navigateur, sur ce poste ou un autre :\n\n    %s\n\net saisissez ce code, avant %s :\n\n    %s\n\n",
+		"Or open this page, with the code in it:\n\n    %s\n\n":                                                                     "Ou ouvrez cette page, qui contient le code :\n\n    %s\n\n",
+		"Allow it only if you have started this yourself. Waiting …":                                                                "N’autorisez que si vous l’avez demandé vous-même. En attente…",
+		"Nobody is signed in here.":                                              "Personne n’est connecté ici.",
+		"what you ran on this machine has ended":                                 "ce que vous aviez ouvert sur ce poste a pris fin",
+		"the sign-in was over already; what still runs here ends with its lease": "la connexion était déjà terminée ; ce qui est encore ouvert ici prend fin avec son bail",
+		"what still runs here ends with its lease":                               "ce qui est encore ouvert ici prend fin avec son bail",
+		"Signed out; %s.": "Déconnecté ; %s.",
+		", sealed with a key in the system's keyring": ", scellé avec une clé du trousseau du système",
+		", which only you can read (not sealed: %v)":  ", que vous seul pouvez lire (non scellé : %v)",
+		", which only you can read":                   ", que vous seul pouvez lire",
+		"signed out":                                  "déconnecté",
 	},
 	"de": {
 		"%s is asked to end in %s: save your work. %s":                                  "%s wird in %s zum Beenden aufgefordert: speichern Sie Ihre Arbeit. %s",
@@ -52,7 +73,27 @@ var words = map[string]map[string]string{
 		"the license could not be given back; it will be free within %s (%v)":                                              "die Lizenz konnte nicht zurückgegeben werden; sie ist in spätestens %s frei (%v)",
 		"the sign-in could not be taken back at %s and ends there by itself: %v":                                           "die Anmeldung konnte bei %s nicht zurückgezogen werden und endet dort von selbst: %v",
 		"the key could not be taken out of the keyring: %v":                                                                "der Schlüssel konnte nicht aus dem Schlüsselbund genommen werden: %v",
-		"signed out": "abgemeldet",
+		"%s is checked out on this machine until %s.\nGive it back earlier with: seat return %s":                           "%s ist an diesen Rechner ausgeliehen bis %s.\nFrüher zurückgeben: seat return %s",
+		"Given back.":                      "Zurückgegeben.",
+		"Nothing is checked out.":          "Nichts ist ausgeliehen.",
+		"no machine asks for your license": "kein Rechner bittet um Ihre Lizenz",
+		"Declined. Told: %s.":              "Abgelehnt. Unterrichtet: %s.",
+		"Let go on this machine: %d. The license is free when what runs has closed.": "Auf diesem Rechner freigegeben: %d. Die Lizenz ist frei, sobald geschlossen ist, was läuft.",
+		"Nothing runs on this machine.":                                              "Auf diesem Rechner läuft nichts.",
+		"Signed in as %s; the token is in %s%s.":                                     "Angemeldet als %s; das Token liegt in %s%s.",
+		"Signed in; the token is in %s%s.":                                           "Angemeldet; das Token liegt in %s%s.",
+		"Open this page in a browser, on this computer or another one:\n\n    %s\n\nand type in this code, until %s:\n\n    %s\n\n": "Öffnen Sie diese Seite in einem Browser, auf diesem Rechner oder einem anderen:\n\n    %s\n\nund geben Sie bis %s diesen Code ein:\n\n    %s\n\n",
+		"Or open this page, with the code in it:\n\n    %s\n\n":                                                                     "Oder öffnen Sie diese Seite, die den Code enthält:\n\n    %s\n\n",
+		"Allow it only if you have started this yourself. Waiting …":                                                                "Erlauben Sie es nur, wenn Sie es selbst begonnen haben. Es wird gewartet …",
+		"Nobody is signed in here.":                                              "Niemand ist hier angemeldet.",
+		"what you ran on this machine has ended":                                 "was Sie auf diesem Rechner laufen hatten, ist beendet",
+		"the sign-in was over already; what still runs here ends with its lease": "die Anmeldung war schon abgelaufen; was hier noch läuft, endet mit seiner Frist",
+		"what still runs here ends with its lease":                               "was hier noch läuft, endet mit seiner Frist",
+		"Signed out; %s.": "Abgemeldet; %s.",
+		", sealed with a key in the system's keyring": ", versiegelt mit einem Schlüssel im Schlüsselbund des Systems",
+		", which only you can read (not sealed: %v)":  ", lesbar nur für Sie (nicht versiegelt: %v)",
+		", which only you can read":                   ", lesbar nur für Sie",
+		"signed out":                                  "abgemeldet",
 	},
 }
 

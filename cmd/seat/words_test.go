@@ -87,6 +87,9 @@ func TestUsersAreSpokenToInTheirLanguage(t *testing.T) {
 	}
 	b.await("Frei und für diesen Rechner noch")
 	b.end(0)
+	r.expect(r.seat("let-go", "--lang", "fr"), 0, "Rien n’est ouvert sur ce poste.")
+	r.expect(r.seat("logout", "--lang", "de", "--config", r.file("none.yaml", "")), 0, "Abgemeldet; was Sie auf diesem Rechner laufen hatten, ist beendet.")
+	r.file("token", "ann-token")
 	b = r.background("watch", "--lang", "fr")
 	b.await("à l’écoute pour " + ann)
 	b.cancel()
