@@ -97,7 +97,7 @@ func (c *Client) putFile(ctx context.Context, product string, file []byte) error
 	req.Header.Set(cloudapi.BlobTypeHeader, cloudapi.BlobType)
 	req.Header.Set("Content-Type", "text/csv; charset=utf-8")
 	req.Header.Set("Content-MD5", base64.StdEncoding.EncodeToString(sum[:])) // so that what is kept is what was sent
-	resp, _, err := c.fetch(req, maxSmall, 0)
+	resp, said, err := c.fetch(req, maxSmall, 0)
 	var leaks *url.Error
 	switch {
 	case errors.As(err, &leaks):
@@ -106,6 +106,10 @@ func (c *Client) putFile(ctx context.Context, product string, file []byte) error
 		return fmt.Errorf("putting it to %s: %w", clip(to.Host), err)
 	case resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("putting it to %s: %w: status %d", clip(to.Host), ErrUnreachable, resp.StatusCode)
+	case resp.StatusCode == http.StatusOK && len(said) > 0, strings.Contains(resp.Header.Get("Content-Type"), "html"):
+		return fmt.Errorf("putting it to %s: %w: a page or the like, where whoever keeps a file says that it was made, or nothing", clip(to.Host), ErrGarbage)
+	case resp.Header.Get("Content-MD5") != "" && resp.Header.Get("Content-MD5") != req.Header.Get("Content-MD5"):
+		return fmt.Errorf("putting it to %s: %w: what it has kept is not what was sent", clip(to.Host), ErrGarbage)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,12 +21,16 @@ const blobHost = "logs7.blob.cloud.test"
 
 // newVendorSite is a site whose usage goes one of the vendor's own ways. Everything,
 // the place that files go to as well, is reached through the proxy alone.
-func newVendorSite(t *testing.T, usage upstream.UsageConfig) *site {
+func newVendorSite(t *testing.T, usage upstream.UsageConfig, around ...func(http.Handler) http.Handler) *site {
 	t.Helper()
 	s := &site{cloud: &emulator.Emulator{Issuer: "https://" + imsHost, Sites: map[string]string{"north": "made up: 100% & more"}, UploadHost: blobHost}}
 	s.cloud.Seed(10)
 	gate := emulator.NewOnlyFrom(listen(t))
-	srv, err := emulator.Serve(gate, s.cloud, apiHost, imsHost, blobHost)
+	var h http.Handler = s.cloud
+	for _, f := range around {
+		h = f(h)
+	}
+	srv, err := emulator.Serve(gate, h, apiHost, imsHost, blobHost)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,5 +301,46 @@ func TestWhatClientsPostedIsSetAsideOrKept(t *testing.T) {
 	line, err := upstream.UsageLine(usage[0])
 	if err != nil || !strings.Contains(string(line), `"kind":"posting"`) || !strings.Contains(string(line), `corID`) {
 		t.Errorf("carried: got %s, %v", line, err)
+	}
+}
+
+// A header without end, or nearly so, is not read to its end; what it stood before is sent again, once.
+func TestAnswersWithHugeHeaders(t *testing.T) {
+	for what, tt := range map[string]struct {
+		usage upstream.UsageConfig
+		host  string
+		path  string
+	}{
+		"discovery of the sign-in": {realtime, imsHost, "/.well-known/"},
+		"token of the sign-in":     {realtime, imsHost, "/connect/token"},
+		"posting":                  {realtime, apiHost, cloudapi.PathPosting},
+		"location":                 {asFile, apiHost, cloudapi.PathLocation},
+		"putting a file":           {asFile, blobHost, "/"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var huge atomic.Bool
+			huge.Store(true)
+			s := newVendorSite(t, tt.usage, func(h http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if huge.Load() && r.Host == tt.host && strings.HasPrefix(r.URL.Path, tt.path) {
+						for i := range 64 {
+							w.Header().Set(fmt.Sprintf("X-Filler-%d", i), strings.Repeat("x", 16<<10))
+						}
+						w.WriteHeader(http.StatusCreated)
+						return
+					}
+					h.ServeHTTP(w, r)
+				})
+			})
+			use := odd()
+			use.Ended = use.Started
+			if d, err := s.SendUsage(t.Context(), "k", []license.Usage{use}); !errors.Is(err, upstream.ErrUnreachable) || d.Done != 0 || len(err.Error()) > 1000 {
+				t.Errorf("got %+v, %.300v; want ErrUnreachable, and nothing done", d, err)
+			}
+			huge.Store(false)
+			if d, err := s.SendUsage(t.Context(), "k", []license.Usage{use}); err != nil || d.Done != 1 {
+				t.Errorf("when the right one answers: got %+v, %v", d, err)
+			}
+		})
 	}
 }
