@@ -76,6 +76,7 @@ var connecting = map[string]string{
 	"cmd/sitegate/recover.go":   "it asks whether the other nodes of the site still answer",
 	"cmd/sitegate/child.go":     "it starts this program again, for the demonstration and for bench",
 
+	"cmd/sitegate/bench_cut.go":     "it carries what the nodes send each other that bench failover measures, on this machine",
 	"cmd/sitegate/bench_door.go":    "it starts this program again, and squid, to measure them",
 	"cmd/sitegate/bench_junk.go":    "it floods the node that bench flood measures",
 	"cmd/sitegate/bench_hub.go":     "it is a node to be measured, and asks the sign-in that is measured with it",
