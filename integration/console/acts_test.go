@@ -343,12 +343,15 @@ func TestFilesOfThePortalAreImported(t *testing.T) {
 	n := s.Nodes[0]
 	p := newChromium(t, "").page(t)
 	users, licenses := s.Portal(t)
-	p.went(openDoor(t, n) + "/console/licenses")
+	base := openDoor(t, n) + "/console/"
+	p.sized(1280, "light")
+	p.went(base + "licenses")
 	p.clicks("Import from the vendor’s portal")
 	p.shows("What this does")
 	p.must(chromedp.SetUploadFiles(chromedp.CSS("#i-users"), []string{users}), chromedp.SetUploadFiles(chromedp.CSS("#i-licenses"), []string{licenses}))
 	p.fills("reason", "portal of today")
 	p.sends("Look what would change", "Nothing was changed yet.", "In numbers")
+	p.looked("import-preview")
 	records := func() []api.MirrorRecord {
 		t.Helper()
 		return asks[api.List[api.MirrorRecord]](t, s, n, api.PathMirror+"/records").Items
@@ -359,8 +362,29 @@ func TestFilesOfThePortalAreImported(t *testing.T) {
 	var does string
 	p.run(`document.querySelector(".act-form button").innerText.trim()`, &does)
 	p.sends(does, "The files were imported.", s.Cloud.Licenses()[0].ID)
+	p.looked("import-done")
 	all := records()
 	if want := fmt.Sprintf("Import these %d changes", len(all)); does != want || len(all) < len(s.Cloud.Users()) {
 		t.Errorf("there are %d records; the button says %q", len(all), does)
 	}
+
+	// What comes of other acts is good to look at, too.
+	p.went(base + "checkouts/bulk")
+	p.fills("product", emulator.ProductCapped)
+	p.fills("reason", "the ship leaves")
+	p.fills("csv", "user;machine\n"+s.Cloud.Users()[0].Email+";SHIP-1\nnobody@nowhere.example;SHIP-2\n")
+	p.sends("Check", "SHIP-2")
+	p.looked("bulk-preview")
+	p.went(base + "connectivity")
+	p.acts("Examine the way out", "Examine the way out", s.Proxy.Addr())
+	p.looked("doctor-done")
+	p.went(base + "cluster")
+	p.acts("Add a node", "Add a node", "Join command", "for", "1h")
+	p.looked("join-token")
+	p.went(base + "rollout")
+	p.acts("Begin a bypass", "Begin a bypass", "The bypass lasts for fifteen minutes from now.", "reason", "nobody can start")
+	p.looked("bypass-begun")
+	p.clicks("End the bypass")
+	p.shows("What this does")
+	p.looked("bypass-end")
 }

@@ -113,6 +113,35 @@ func (p *page) pictured(name string) {
 	}
 }
 
+// looks are how a page is looked at: on a desk, by night, on a telephone, on a wall.
+var looks = []struct {
+	name, scheme string
+	width        int64
+}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"narrow", "light", 360}, {"wide", "dark", 2560}}
+
+// looked sees that the page that is shown is good to look at, in each way, keeps pictures of
+// it, and leaves it as it was.
+func (p *page) looked(name string) {
+	p.t.Helper()
+	for _, look := range looks {
+		p.sized(look.width, look.scheme)
+		p.fits(name + " at " + fmt.Sprint(look.width) + " px")
+		p.pictured(name + "-" + look.name)
+		p.isOpenToAll(name + " " + look.name)
+	}
+	p.sized(1280, "light")
+}
+
+// fits sees that nothing of the page is cut off, or to be scrolled to sideways.
+func (p *page) fits(what string) {
+	p.t.Helper()
+	var sideways int
+	p.run(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &sideways)
+	if sideways > 0 {
+		p.t.Errorf("%s is %d px too wide", what, sideways)
+	}
+}
+
 // isOpenToAll has axe-core look at the page, by the rules of levels A and AA.
 func (p *page) isOpenToAll(name string) {
 	p.t.Helper()
@@ -149,7 +178,9 @@ var consolePages = []consolePage{
 	{"usage", "Records waiting"}, {"usage/pooled", "no pooled use could have been"}, {"usage/refused", "refuses no usage record"}, {"usage/audit", "nothing twice"}, {"report", "What became of the licenses"}, {"rollout", "Would have been refused"}, {"rollout/counts", "0 since"}, {"rollout/bypass", "The vendor’s cloud still decides"},
 	{"cluster", "node1"}, {"cluster/backup/file", "sitegate backup verify"}, {"connectivity", "Last contact"}, {"settings", "waits for a restart"},
 	{"audit", "Last hash"}, {"audit/verify", "The audit trail holds."}, {"connectivity/doctor", "which hop is to blame"}, {"settings/reload", "What is open stays open"},
-	{"checkouts/bulk", "Every row is checked first"}, {"cluster/join", "It is shown once"}, {"users/" + emulator.UserA + "/block", "What this does"}, {"mirror/import", "follows the cloud’s feed"}, {"nowhere", "There is no such page"},
+	{"checkouts/bulk", "Every row is checked first"}, {"cluster/join", "It is shown once"}, {"users/" + emulator.UserA + "/block", "What this does"}, {"mirror/import", "follows the cloud’s feed"},
+	{"cluster/nodes/node1/drain", "What this does"}, {"cluster/step-down", "What this does"}, {"cluster/nodes/node2/remove", "What this does"}, {"cluster/backup", "Back up now"},
+	{"rollout/bypass/over", "No bypass lasts"}, {"usage/resend", "nothing to be sent again"}, {"nowhere", "There is no such page"},
 }
 
 // The console is light and can be used by everybody, on every screen, by the keyboard alone and
@@ -167,7 +198,8 @@ func TestTheConsole(t *testing.T) {
 	p.pictured("now-empty")
 
 	desk := s.Client(t, emulator.UserA, "WS-7", leader)
-	if _, err := desk.Start(t.Context(), emulator.ProductCapped); err != nil {
+	working, err := desk.Start(t.Context(), emulator.ProductCapped)
+	if err != nil {
 		t.Fatal(err)
 	}
 	p.shows("WS-7")
@@ -175,7 +207,8 @@ func TestTheConsole(t *testing.T) {
 		t.Fatal("another machine was let in")
 	}
 	other := s.Client(t, emulator.UserB, "LAPTOP-3", leader)
-	if _, err := other.CheckOut(t.Context(), emulator.ProductCapped, time.Time{}); err != nil {
+	out, err := other.CheckOut(t.Context(), emulator.ProductCapped, time.Time{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	p.shows("LAPTOP-3", "checkout")
@@ -188,29 +221,17 @@ func TestTheConsole(t *testing.T) {
 	p.presses(`<img src=x onerror=alert(1)>"'`)
 	p.shows("Nothing matches")
 
-	for _, x := range append(slices.Clone(consolePages), consolePage{"licenses/" + s.Cloud.Licenses()[0].ID, "Last used"}, consolePage{"licenses/" + s.Cloud.Licenses()[0].ID + "/move", "then it is locked for 30 days"}) {
+	for _, x := range append(slices.Clone(consolePages), consolePage{"licenses/" + s.Cloud.Licenses()[0].ID, "Last used"}, consolePage{"licenses/" + s.Cloud.Licenses()[0].ID + "/move", "then it is locked for 30 days"},
+		consolePage{"sessions/" + working.ID + "/free", "Work that was not saved"}, consolePage{"checkouts/" + out.ID + "/write-off", "What this does"}) {
 		name := strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(x.path)
 		if name == "" {
 			name = "now"
 		}
-		for _, look := range []struct {
-			name, scheme string
-			width        int64
-		}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"narrow", "light", 360}, {"wide", "dark", 2560}} {
-			p.sized(look.width, look.scheme)
-			if look.name == "light" {
-				p.went(base + x.path)
-				p.shows(x.shows)
-				p.isLight(name)
-			}
-			var sideways int
-			p.run(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &sideways)
-			if sideways > 0 {
-				t.Errorf("%s at %d px is %d px too wide", name, look.width, sideways)
-			}
-			p.pictured(name + "-" + look.name)
-			p.isOpenToAll(name + " " + look.name)
-		}
+		p.sized(1280, "light")
+		p.went(base + x.path)
+		p.shows(x.shows)
+		p.isLight(name)
+		p.looked(name)
 	}
 
 	// By keyboard alone: to the refusals, and from there the machine that is in the way is freed.
@@ -240,7 +261,35 @@ func TestTheConsole(t *testing.T) {
 	p.presses("ticket 4711" + kb.Enter)
 	p.shows("was ended by")
 
+	// Something else has happened since a form was opened: nothing is done, and it is said.
+	p.went(base + "users/" + emulator.UserB + "/block")
+	p.fills("reason", "the laptop was stolen")
+	p.other(base+"users/"+emulator.UserB+"/block", "she has left")
+	p.clicks("Block")
+	p.shows("the laptop was stolen")
+	p.looked("form-stale")
+
 	p.speaks(base)
+
+	// Most nodes are gone: each page says so, and an act that cannot be decided keeps what was written.
+	p.went(base + "language?to=en&back=/console/")
+	for i, n := range s.Nodes {
+		if i != (leader+1)%3 {
+			n.Kill()
+		}
+	}
+	p.shows("no leader")
+	p.looked("now-without-a-leader")
+	p.went(base + "users/" + emulator.UserA + "/block")
+	p.fills("reason", "the laptop was stolen")
+	p.clicks("Block")
+	p.shows(undecided)
+	var kept string
+	p.run(`document.querySelector("[name=reason]").value`, &kept)
+	if kept != "the laptop was stolen" {
+		t.Errorf("after an act that could not be decided the form has the reason %q", kept)
+	}
+	p.looked("form-undecided")
 }
 
 // isLight sees that a page with all that comes with it is no more than 150 KB.
@@ -265,5 +314,20 @@ func (p *page) speaks(base string) {
 		if is != lang {
 			p.t.Errorf("a page in %s says that it is in %s", lang, is)
 		}
+	}
+}
+
+// other has somebody else send a form meanwhile.
+func (p *page) other(url, reason string) {
+	p.t.Helper()
+	var status int
+	p.run(fmt.Sprintf(`(async () => {
+		const form = new DOMParser().parseFromString(await (await fetch(%q)).text(), "text/html").querySelector(".act-form form, form.act-form");
+		const filled = new URLSearchParams(new FormData(form));
+		filled.set("reason", %q);
+		return (await fetch(%q, {method: "POST", body: filled})).status;
+	})()`, url, reason, url), &status)
+	if status != 200 {
+		p.t.Fatalf("another form at %s: %d", url, status)
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+
 	"sitegate/emulator"
 	"sitegate/integration"
 	"sitegate/upstream/cloudapi"
@@ -73,8 +76,16 @@ func TestAdministratorsSignInByTheIssuer(t *testing.T) {
 	if _, err := s.Client(t, emulator.UserB, "LAPTOP-3", 0).CheckOut(t.Context(), emulator.ProductCapped, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
+	p.sized(1280, "light")
+	p.went(n.URL + "/console/sign-in")
+	p.looked("sign-in")
+	p.went(n.URL + "/console/sign-in/first")
+	p.looked("sign-in-first")
+	p.went(n.URL + "/console/sign-in/password")
+	p.looked("sign-in-password")
 	p.signsIn(n, nobody)
 	p.shows("You have no role here")
+	p.looked("sign-in-no-role")
 	p.signsIn(n, viewer)
 	p.shows("This node and its log", "viewer")
 	for _, x := range consolePages {
@@ -86,8 +97,12 @@ func TestAdministratorsSignInByTheIssuer(t *testing.T) {
 			p.shows("You may not do this")
 		}
 	}
+	p.went(n.URL + "/console/cluster/join")
+	p.shows("You may not do this")
+	p.looked("no-permission")
 	p.run(`document.querySelector("form[action$='/console/sign-out'] button").click()`, nil)
 	p.shows("Sign in")
+	p.looked("signed-out")
 	p.signsIn(n, admin)
 	p.shows("This node and its log", "Add a node")
 	offered := map[string]bool{}
@@ -102,4 +117,12 @@ func TestAdministratorsSignInByTheIssuer(t *testing.T) {
 			t.Errorf("an administrator is offered %v, and not %s", offered, want)
 		}
 	}
+
+	// What somebody has written stays where the sign-in ends before it is sent.
+	p.went(n.URL + "/console/users/" + emulator.UserA + "/block")
+	p.fills("reason", "the laptop was stolen")
+	tell(p, network.ClearBrowserCookies, cdp.Empty{})
+	p.clicks("Block")
+	p.shows("Your sign-in is over", "the laptop was stolen")
+	p.looked("sign-in-over")
 }
