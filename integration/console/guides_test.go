@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,12 +25,14 @@ const guidesEnv = "SITEGATE_TEST_GUIDES"
 // pictureBytes is how large a picture of a guide may be.
 const pictureBytes = 100 << 10
 
-// The pictures of the guides are of a site with some people at work: make pictures.
+// wordsOfPictures has what the pages said when the pictures were made: menu, headings, columns
+// and fields.
+var wordsOfPictures = filepath.Join("testdata", "pictures.txt")
+
+// The pictures of the guides are of a site with some people at work. They are made by make
+// pictures; otherwise the pages still have to say what they said then.
 func TestPicturesOfTheGuides(t *testing.T) {
 	folder := os.Getenv(guidesEnv)
-	if folder == "" {
-		t.Skip("it makes the pictures of the guides anew: make pictures")
-	}
 	needs(t, "chromium")
 	s := integration.NewSiteWithoutLinks(t, 3, 60)
 	leader := s.Leader(t)
@@ -42,6 +45,7 @@ func TestPicturesOfTheGuides(t *testing.T) {
 	base := openDoor(t, s.Nodes[leader]) + "/console/"
 	p := newChromium(t, "").page(t)
 	p.sized(1280, "light")
+	var words strings.Builder
 	for _, x := range []struct {
 		name, path, shows string
 		height            float64
@@ -54,6 +58,12 @@ func TestPicturesOfTheGuides(t *testing.T) {
 			}
 			return nil
 		})
+		var said []string
+		p.run(`[...document.querySelectorAll("nav a, h1, main h2, main thead th, main label, main button")].filter(e => e.checkVisibility()).map(e => e.innerText.trim())`, &said)
+		fmt.Fprintf(&words, "%s: %s\n", x.name, strings.Join(said, " | "))
+		if folder == "" {
+			continue
+		}
 		shot := tell(p, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{Clip: &cdppage.Viewport{Width: 1280, Height: x.height, Scale: 1}})
 		small, err := fewColours(shot.Data)
 		if err != nil {
@@ -68,6 +78,19 @@ func TestPicturesOfTheGuides(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(folder, x.name+".png"), small, 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if folder != "" {
+		if err := os.WriteFile(wordsOfPictures, []byte(words.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	then, err := os.ReadFile(wordsOfPictures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := words.String(); now != string(then) {
+		t.Errorf("the pictures of the guides show another console than this one: make pictures, and look at them. They have\n%sand the pages\n%s", then, now)
 	}
 }
 
