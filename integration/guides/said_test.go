@@ -26,6 +26,8 @@ var said = []string{
 	`sitegate release checkout CHECKOUT --note "the laptop was stolen"`,
 	"sitegate refusals",
 	"sitegate refusals --observed",
+	"sitegate refusals --counts",
+	"sitegate licenses products",
 	"sitegate licenses --state ended",
 	"sitegate licenses show LICENSE",
 	"sitegate licenses reminders",
