@@ -20,7 +20,7 @@ type Gateway struct {
 	cloud      Cloud
 	logger     *slog.Logger
 	askTimeout time.Duration
-	settings   license.Settings
+	settings   *settings
 	disk       func() Disk // may be nil
 	diverged   func() bool // may be nil
 
@@ -68,7 +68,7 @@ func New(cfg Config) *Gateway {
 	if cfg.AskTimeout == 0 {
 		cfg.AskTimeout = defaultAskTimeout
 	}
-	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: cfg.Settings, disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets, issuerKeys: cfg.IssuerKeys, verify: cfg.Verify, administers: cfg.Administers, auditKeep: cfg.AuditKeep, history: cfg.History, peakMemory: peakMemory, way: cfg.UsageWay,
+	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: newSettings(cfg.Settings), disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets, issuerKeys: cfg.IssuerKeys, verify: cfg.Verify, administers: cfg.Administers, auditKeep: cfg.AuditKeep, history: cfg.History, peakMemory: peakMemory, way: cfg.UsageWay,
 		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), withheld: newRefusals(cfg.Logger), learning: newLearning(), revoked: newRevocations(), spared: newCoalesced(), seen: make(chan Observation, observationsWait), observing: newObserving(), resend: newAgain(), aside: newAside(), offers: offers{wake: make(chan struct{}, 1)}, reread: newAgain(),
 		notVouched: rarely{window: rate.Sometimes{Interval: notVouchedEvery}}}
 	g.link, g.asks = newLink(g), &breaker{}
@@ -139,28 +139,6 @@ func (g *Gateway) refuseJournal(ctx context.Context) {
 		_, err := g.log.Propose(ctx, c)
 		return err
 	})
-}
-
-// configure proposes this node's settings where the site runs on others.
-func (g *Gateway) configure(ctx context.Context) {
-	for {
-		var same bool
-		g.log.View(func(s *license.State) { same = license.SettingsEqual(s.Head().Settings, g.settings) })
-		if same {
-			return
-		}
-		out, err := g.log.Propose(ctx, license.Configure{Settings: g.settings})
-		switch {
-		case err == nil && out.Denial != nil:
-			g.logger.Error("the site's rules refuse this node's settings; check the rules section of its config", "reason", out.Denial.Reason)
-			return
-		case err == nil:
-			g.logger.Info("the site's settings follow this node's config")
-			return
-		case !pause(ctx, time.Second):
-			return
-		}
-	}
 }
 
 // settle proposes what time alone makes happen, once a second.

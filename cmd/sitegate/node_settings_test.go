@@ -2,11 +2,13 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
 	"sitegate/api"
 	"sitegate/configs"
+	"sitegate/license"
 	"sitegate/upstream/egress"
 )
 
@@ -62,16 +64,26 @@ func TestSettingsThatWaitForARestartDoNotHold(t *testing.T) {
 			read := setting{Config: begun.Config, from: origins("2"), file: "sitegate.yaml"}
 			read.Node, read.DataDir, read.Egress.Direct, read.Connect = "n2", t.TempDir(), false, test.read
 			read.Egress.Proxy = &configs.Proxy{Address: "127.0.0.1:9"}
+			read.Rules.Modes = []configs.RuleMode{{Mode: "observe"}}
+			var modes []license.Mode
 			read.Cloud = &configs.Cloud{URL: "https://b.test"}
 			d, err := egress.New(wayOut(begun.Config, log))
 			if err != nil {
 				t.Fatal(err)
 			}
 			r := &reloading{again: func() (setting, error) { return read, nil }, begun: begun, taken: begun, dialer: d, log: log}
+			r.also = append(r.also, modesAgain(func(m []license.Mode) { modes = m }))
 			for range 2 {
-				if _, err := r.take(); err != nil {
+				now, err := r.take()
+				if err != nil {
 					t.Fatal(err)
 				}
+				if slices.Contains(now.Waits, "rules.modes") {
+					t.Errorf("%q wait for a restart", now.Waits)
+				}
+			}
+			if len(modes) != 1 || !modes[0].Observe || len(r.taken.Rules.Modes) != 1 {
+				t.Errorf("the site is to go by the modes %+v, and the node by %+v", modes, r.taken.Rules.Modes)
 			}
 			if r.taken.DataDir != begun.DataDir || r.taken.Cloud.URL != "https://a.test" || r.taken.Egress.Proxy == nil {
 				t.Errorf("the doctor would examine %+v", r.taken.Config)

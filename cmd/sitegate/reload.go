@@ -15,6 +15,7 @@ import (
 	"sitegate/api"
 	"sitegate/configs"
 	"sitegate/endpoint"
+	"sitegate/license"
 	"sitegate/upstream/egress"
 )
 
@@ -23,8 +24,10 @@ Usage: sitegate reload [--config FILE]
 
 Has the node that runs on this machine read its configuration anew and take the way
 out (egress) from it, with certificates and the PAC file, and what the forward proxy
-goes by (connect, but for listen); read the certificate files that it shows itself; and
-open its log anew, where that goes into a file (log.target).
+goes by (connect, but for listen); take what is enforced of relayed traffic
+(rules.modes); read the certificate files that it shows itself; and open its log anew,
+where that goes into a file (log.target). The site goes by the modes of the node that
+leads: reload all nodes, whose files are to be alike.
 What is open stays open. SIGHUP does the same, and leaves the answer to the log. A
 configuration that is wrong changes nothing, and a certificate that is wrong leaves the
 one of before. The rest of a changed configuration, the names of the certificate files
@@ -90,7 +93,18 @@ type reloading struct {
 
 // takenAnew reports whether a setting is one that reloading takes.
 func takenAnew(key string) bool {
-	return strings.HasPrefix(key, "egress.") || strings.HasPrefix(key, "connect.") && key != "connect.listen"
+	return strings.HasPrefix(key, "egress.") || strings.HasPrefix(key, "connect.") && key != "connect.listen" || key == keyModes
+}
+
+// keyModes is the one of the rules that is taken: a rollout goes on step by step.
+const keyModes = "rules.modes"
+
+// modesAgain has the site go by the modes of a configuration that was read anew.
+func modesAgain(set func([]license.Mode)) func(configs.Config) (func(), error) {
+	return func(c configs.Config) (func(), error) {
+		modes := c.SiteSettings().Modes
+		return func() { set(modes) }, nil
+	}
 }
 
 // withTaken is what holds once a configuration was read anew: what is taken of it, and the
@@ -101,7 +115,7 @@ func (s setting) withTaken(read setting) setting {
 		return takenAnew(key) && (connect || !strings.HasPrefix(key, "connect."))
 	}
 	now := s
-	now.Egress = read.Egress
+	now.Egress, now.Rules.Modes = read.Egress, read.Rules.Modes
 	if connect {
 		c := *read.Connect
 		c.Listen = s.Connect.Listen

@@ -122,6 +122,8 @@ func runNode(ctx context.Context, s setting, again func() (setting, error), logs
 		AuditKeep: c.Audit.Retention, History: c.Privacy.History, Backlog: node.backlog, BacklogMost: c.Usage.Room(), UsageWay: c.Usage.UsageWay(),
 		Secrets: func() []gateway.Secret { return secretsOf(dialer.Status()) }})
 
+	rereads.also = append(rereads.also, modesAgain(gw.SetModes))
+
 	// Who this node is to others, and the log and its state.
 	peers, err := openPeering(c, log)
 	if err != nil {
