@@ -2,8 +2,10 @@ package console
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"sitegate/api"
@@ -32,7 +34,37 @@ func rollout(v *visit) (*page, error) {
 	would := v.refusalTable("rollout", l)
 	would.Heading, would.Empty = v.t("rollout.would"), v.t("rollout.would.none")
 	would.Actions = []link{{Text: v.t("observed.link"), Href: at("rollout/counts")}}
-	return &page{Title: v.t("rollout.title"), Lead: v.t("rollout.lead"), Sections: []section{v.bypass(status.Bypass), {ID: "modes", Heading: v.t("rollout.modes"), Note: v.t("rollout.order"), Table: t, Empty: v.t("rollout.all-on")}, would}}, nil
+	return &page{Title: v.t("rollout.title"), Lead: v.t("rollout.lead"), Sections: []section{v.bypass(status.Bypass), {ID: "modes", Heading: v.t("rollout.modes"), Note: v.t("rollout.order"), Table: t, Empty: v.t("rollout.all-on")}, v.modesInFile(s.Modes), would}}, nil
+}
+
+// modesInFile is what the configuration says of the modes that hold, to be changed there, and
+// the way to the reload.
+func (v *visit) modesInFile(modes []api.SiteMode) section {
+	lines := []string{"rules:", "  modes:"}
+	for _, m := range modes {
+		var parts []string
+		if m.Product != "" {
+			parts = append(parts, "product: "+quoted(m.Product))
+		}
+		if m.Network != "" {
+			parts = append(parts, "network: "+quoted(m.Network))
+		}
+		lines = append(lines, "    - {"+strings.Join(append(parts, "mode: "+m.Mode), ", ")+"}")
+	}
+	if len(modes) == 0 {
+		lines = append(lines, "    - {mode: observe}")
+	}
+	s := section{ID: "file", Heading: v.t("rollout.file"), Note: v.t("rollout.file.note"), Copy: strings.Join(lines, "\n")}
+	if v.who.May(Admin) {
+		s.Actions = []link{{Text: v.t("act.reload"), Href: at("settings/reload")}}
+	}
+	return s
+}
+
+// quoted is a text as YAML takes it, in a line: a JSON string is one.
+func quoted(s string) string {
+	b, _ := json.Marshal(cleanTo(s, maxShown)) // a string always can be
+	return string(b)
 }
 
 // bypass is the one that lasts, or what one would be.

@@ -1,10 +1,14 @@
 package console
 
 import (
+	"html"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"sitegate/api"
 )
@@ -33,5 +37,34 @@ func TestWhatWouldHaveBeenRefusedIsCounted(t *testing.T) {
 	}
 	if page := visitPage(c, "GET", "rollout", "en", nil).Body.String(); !strings.Contains(page, `href="/console/rollout/counts"`) {
 		t.Error("the Rollout page does not lead to the counts")
+	}
+}
+
+// The Rollout page shows what the configuration has to say for the modes that hold, and leads
+// who may to the reload.
+func TestTheModesAreShownAsTheFileHasThem(t *testing.T) {
+	s := full()
+	set := s.answers[api.PathSettings].(api.SiteSettings)
+	set.Modes = []api.SiteMode{{Product: `a "b": {c}`, Network: "10.1.0.0/16", Mode: "on"}, {Mode: "observe"}}
+	s.answers[api.PathSettings] = set
+	page := visitPage(newTestConsole(t, s, admin), "GET", "rollout", "en", nil).Body.String()
+	m := regexp.MustCompile(`(?s)<pre id="file-copy"[^>]*><code[^>]*>(.*?)</code>`).FindStringSubmatch(page)
+	if m == nil || !strings.Contains(page, `href="/console/settings/reload"`) {
+		t.Fatalf("the page lacks them, or the way to the reload: %s", page)
+	}
+	var read struct {
+		Rules struct {
+			Modes []struct{ Product, Network, Mode string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(html.UnescapeString(m[1])), &read); err != nil {
+		t.Fatal(err)
+	}
+	if got := read.Rules.Modes; len(got) != 2 || got[0].Product != `a "b": {c}` || got[0].Network != "10.1.0.0/16" || got[0].Mode != "on" || got[1].Mode != "observe" || got[1].Product != "" {
+		t.Errorf("the file would have %+v", got)
+	}
+	viewer := newTestConsole(t, s, Administrator{Name: "vera", Role: Viewer})
+	if page := visitPage(viewer, "GET", "rollout", "en", nil).Body.String(); strings.Contains(page, "settings/reload") {
+		t.Error("a viewer is led to the reload")
 	}
 }
