@@ -288,3 +288,23 @@ func TestDoctorAtALoadBalancer(t *testing.T) {
 		}
 	})
 }
+
+// Something on the way ends what is silent for a second.
+func TestDoctorAtWhatEndsSilence(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "squid", "haproxy", "ss")
+	w.squid(t, nil, "http_access allow all")
+	conf := w.write(t, "hasty.cfg", 0o644, "defaults\n mode tcp\n timeout connect 5s\n timeout client 1s\n timeout server 1s\nlisten hasty\n bind "+proxyIP+":8000\n server squid "+squidAt+"\n")
+	w.start(t, w.proxy, proxyIP+":8000", nil, "haproxy", "-db", "-f", conf)
+	for by, want := range map[string]struct {
+		status int
+		state  doctor.State
+	}{"3128": {0, doctor.Pass}, "8000": {1, doctor.Warn}} {
+		c := newClinic(t, w, "  proxy:\n    address: "+proxyHost+":"+by+"\n")
+		status, r, _ := c.visit(t, "--hold", "3s")
+		i := slices.IndexFunc(r.Checks, func(c doctor.Check) bool { return c.Step == "hold" })
+		if i < 0 || r.Checks[i].State != want.state || status != want.status {
+			t.Errorf("by port %s: status %d, %+v, want %d and %s", by, status, r.Checks, want.status, want.state)
+		}
+	}
+}
