@@ -52,11 +52,14 @@ type benchFlags struct {
 	url                   []string
 	ca, tokens, product   string
 
-	signed  int  // users who sign in; 0: all
-	relay   bool // the nodes relay the vendor's own client
-	links   bool // the nodes reach each other by links that can be cut
-	program *program
-	name    string
+	signed int    // users who sign in; 0: all
+	relay  bool   // the nodes relay the vendor's own client
+	links  bool   // the nodes reach each other by links that can be cut
+	tempo  string // of the cluster; empty: lan
+	// roundTrip is how long the nodes' links take, there and back; not zero: they have some.
+	roundTrip time.Duration
+	program   *program
+	name      string
 }
 
 func (p *program) benchFlags(f *pflag.FlagSet, o *benchFlags) {

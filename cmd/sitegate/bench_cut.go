@@ -3,12 +3,15 @@ package main
 import (
 	"net"
 	"sync"
+	"time"
 )
 
-// benchNet carries what nodes send each other, and can cut hosts off: nothing is refused,
+// benchNet carries what nodes send each other, in a time of its own, and can cut hosts off: nothing is refused,
 // and nothing arrives, until they are mended. What was on its way arrives then, as TCP
 // sends it again. Each node has an address of its own, by which it is known.
 type benchNet struct {
+	oneWay time.Duration
+
 	mu    sync.Mutex
 	moved *sync.Cond
 	gone  map[string]bool // mu guards these: the addresses that are cut off
@@ -18,8 +21,8 @@ type benchNet struct {
 	group sync.WaitGroup
 }
 
-func newBenchNet() *benchNet {
-	n := &benchNet{gone: map[string]bool{}, open: map[net.Conn]struct{}{}}
+func newBenchNet(roundTrip time.Duration) *benchNet {
+	n := &benchNet{oneWay: roundTrip / 2, gone: map[string]bool{}, open: map[net.Conn]struct{}{}}
 	n.moved = sync.NewCond(&n.mu)
 	return n
 }
@@ -91,13 +94,33 @@ func (n *benchNet) carry(in net.Conn, to string) {
 func (n *benchNet) copy(to, from net.Conn, a, b string) {
 	defer to.Close()
 	defer from.Close()
-	buf := make([]byte, 32<<10)
-	for {
-		k, err := from.Read(buf)
+	type part struct {
+		due  time.Time
+		data []byte
+	}
+	onTheWay, over := make(chan part, 1024), make(chan struct{})
+	defer close(over)
+	go func() {
+		defer close(onTheWay)
+		for {
+			buf := make([]byte, 16<<10)
+			k, err := from.Read(buf)
+			select {
+			case onTheWay <- part{time.Now().Add(n.oneWay), buf[:k]}:
+			case <-over:
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for p := range onTheWay {
+		time.Sleep(time.Until(p.due))
 		if !n.passes(a, b) {
 			return
 		}
-		if _, failed := to.Write(buf[:k]); failed != nil || err != nil {
+		if _, err := to.Write(p.data); err != nil {
 			return
 		}
 	}

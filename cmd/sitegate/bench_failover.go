@@ -9,10 +9,12 @@ import (
 
 	"sitegate/load"
 	"sitegate/load/desk"
+	"sitegate/raftstore"
 )
 
 const benchFailoverHelp = `
-Usage: sitegate bench failover [--nodes N] [--tries N] [--pause | --cut | --term | --step-down] [--json]
+Usage: sitegate bench failover [--nodes N] [--tries N] [--pause | --cut | --term | --step-down]
+         [--tempo TEMPO] [--round-trip DURATION] [--json]
 
 Ends the leader's process with kill -9 and asks the other nodes for a session, at
 once and again until one is granted: that is the time that counts. Before, each of
@@ -24,6 +26,9 @@ process (SIGSTOP) in place of killing it, --cut cuts its host off from the other
 --step-down has the leader hand over, as sitegate cluster step-down does, while some
 clients start and stop sessions through all nodes: what counts is the longest of these
 starts, and that no request fails.
+
+--tempo is the cluster's (cluster.tempo), lan if you do not say; --round-trip is how
+long what the nodes send each other takes, there and back, beyond this machine's own.
 
 Example:
   sitegate bench failover --tries 30
@@ -38,6 +43,8 @@ func benchFailover(ctx context.Context, p *program, args []string) error {
 	pause := f.Bool("pause", false, "stop the leader's process in place of killing it")
 	term := f.Bool("term", false, "ask the leader's process to end in place of killing it")
 	f.BoolVar(&o.links, "cut", false, "cut the leader's host off from the other nodes in place of killing its process")
+	f.StringVar(&o.tempo, "tempo", "lan", "the cluster's tempo: lan, vm or wan")
+	f.DurationVar(&o.roundTrip, "round-trip", 0, "between the nodes, beyond this machine's own")
 	stepDown := f.Bool("step-down", false, "have the leader hand over while clients start sessions")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	if err := p.parseNone(f, args); err != nil {
@@ -51,6 +58,12 @@ func benchFailover(ctx context.Context, p *program, args []string) error {
 	}
 	if ways > 1 {
 		return usagef("bench failover: --pause, --cut, --term and --step-down contradict each other")
+	}
+	if t := raftstore.Tempo(o.tempo); t != raftstore.LAN && t != raftstore.VM && t != raftstore.WAN {
+		return usagef("bench failover: --tempo is lan, vm or wan, not %q", o.tempo)
+	}
+	if o.roundTrip < 0 {
+		return usagef("bench failover: --round-trip is not shorter than nothing")
 	}
 	if *tries < 1 || *tries > 10_000 {
 		return usagef("bench failover: --tries is 1 to 10,000, not %d", *tries)

@@ -169,14 +169,14 @@ func (s *benchSite) write() error {
 	if err := errors.Join(os.WriteFile(secret, []byte(benchSecret), 0o600), os.WriteFile(ca, s.server.CAPEM, 0o600)); err != nil {
 		return fmt.Errorf("writing what the nodes need: %w", err)
 	}
-	o := initOptions{ID: "bench", Tempo: "lan", CloudURL: at, SiteID: benchSiteID, CloudSecret: secret,
+	o := initOptions{ID: "bench", Tempo: cmp.Or(s.o.tempo, "lan"), CloudURL: at, SiteID: benchSiteID, CloudSecret: secret,
 		Issuer: at, Audience: emulator.UserAudience, Direct: true, ExtraCA: ca}
 	ports, err := freePorts(2 * s.o.nodes)
 	if err != nil {
 		return err
 	}
-	if s.o.links {
-		s.net = newBenchNet()
+	if s.o.links || s.o.roundTrip > 0 {
+		s.net = newBenchNet(s.o.roundTrip)
 	}
 	var args []string
 	for i := range s.o.nodes {

@@ -73,6 +73,7 @@ func TestCommandLines(t *testing.T) {
 		{"bench failover --nodes 1", 64, "one node has none to fail over to"},
 		{"bench failover --pause --term", 64, "contradict each other"},
 		{"bench failover --cut --step-down", 64, "contradict each other"},
+		{"bench failover --tempo metro", 64, "--tempo is lan, vm or wan"},
 		{"bench restart --users 10 --open 10", 64, "--open is less than --users, 10, not 10"},
 		{"bench store --users 10 --clients 11", 64, "--users is at least 11"},
 		{"bench store --cpu-profil f", 64, "did you mean --cpu-profile?"},
