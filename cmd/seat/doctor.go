@@ -34,6 +34,7 @@ type check struct {
 	Step   string `json:"step"`
 	Of     string `json:"of,omitempty"`
 	State  string `json:"state"`
+	Code   string `json:"code,omitempty"` // of what stands between here and the gateway: websocket_blocked, proxy_buffering
 	Found  string `json:"found"`
 	Action string `json:"action,omitempty"` // what to do, and who
 }
@@ -46,8 +47,11 @@ type findings struct {
 }
 
 func (f *findings) add(state, step, of, found, action string) {
-	f.Checks = append(f.Checks, check{step, of, state, plain(found), plain(action)})
+	f.Checks = append(f.Checks, check{Step: step, Of: of, State: state, Found: plain(found), Action: plain(action)})
 }
+
+// code names what the last check has found.
+func (f *findings) code(code string) { f.Checks[len(f.Checks)-1].Code = code }
 
 func (f *findings) count(state string) (n int) {
 	for _, c := range f.Checks {
@@ -99,6 +103,9 @@ func (s *seat) tellFindings(o *options, f *findings, help []api.Administrator) e
 			title := c.Step
 			if c.Of != "" {
 				title += " " + c.Of
+			}
+			if c.Code != "" {
+				title += " (" + c.Code + ")"
 			}
 			fmt.Fprintf(s.stdout, "%s  %s: %s\n", c.State, title, c.Found)
 			if c.Action != "" {
@@ -247,11 +254,13 @@ func (s *seat) checkUser(ctx context.Context, o *options, f *findings) (skew *ti
 	case <-w.Ready():
 		if w.Polls() {
 			f.add(warn, "notices", "", "something between here and the gateway breaks websockets; notices come by long poll", "Ask IT to let websockets through to the gateway, uninspected.")
+			f.code("websocket_blocked")
 		} else {
 			f.add(pass, "notices", "", "come by websocket", "")
 		}
 	case <-hearing.Done():
 		f.add(fail, "notices", "", "none come through: neither a websocket nor a long poll was answered in time", "Ask IT whether something between here and the gateway holds connections back.")
+		f.code("proxy_buffering")
 	}
 	if ahead, told := c.Skew(); told {
 		skew = &ahead

@@ -66,7 +66,24 @@ func TestDoctorFindsPollsBehindABoxThatIsSlow(t *testing.T) {
 	}))
 	t.Cleanup(box.Close)
 	r.env["SITEGATE_GATEWAY"] = box.URL // httptest's servers share a certificate
-	r.expect(r.seat("doctor", "--timeout", "5s"), 0, "WARN  notices", "notices come by long poll")
+	r.expect(r.seat("doctor", "--timeout", "5s"), 0, "WARN  notices (websocket_blocked)", "notices come by long poll")
+}
+
+// TestDoctorFindsABoxThatHoldsAnswersBack: what is short comes through, and what is to come
+// by and by does not.
+func TestDoctorFindsABoxThatHoldsAnswersBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	box := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !strings.HasPrefix(req.URL.Path, api.PathNotices) {
+			r.g.ServeHTTP(w, req)
+			return
+		}
+		<-req.Context().Done()
+	}))
+	t.Cleanup(box.Close)
+	r.env["SITEGATE_GATEWAY"] = box.URL // httptest's servers share a certificate
+	r.expect(r.seat("doctor", "--timeout", "5s"), 1, "FAIL  notices (proxy_buffering)", "holds connections back")
 }
 
 func TestDoctorSaysWhatIsWrong(t *testing.T) {
