@@ -33,8 +33,7 @@ func (p *proxy) dialError(ctx context.Context, r *reached, err error) error {
 		return ctx.Err()
 	}
 	addr := p.Address
-	e := &Error{Code: ProxyConnectFailed, Err: err, Message: fmt.Sprintf("Cannot open TCP to the proxy %s: %v.", addr, err),
-		Action: "Ask the network team for a way for " + r.opening(addr) + "."}
+	e := &Error{Code: ProxyConnectFailed, Err: err, Message: fmt.Sprintf("Cannot open TCP to the proxy %s: %v.", addr, err)}
 	switch why, noName := Unresolved(err); {
 	case noName:
 		e.Code = ProxyDNSFailed
@@ -48,6 +47,8 @@ func (p *proxy) dialError(ctx context.Context, r *reached, err error) error {
 		e.Code = ProxyConnectRefused
 		e.Message = fmt.Sprintf("Cannot open TCP to the proxy %s%s: connection refused.", addr, r.at(addr))
 		e.Action = "Check the proxy's address and port, and that it runs."
+	default:
+		e.Action = "Ask the network team for a way for " + r.opening(addr) + "."
 	}
 	return e
 }

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Guest is on whose behalf a connection is opened that is not this node's own business: a desktop's, which may not be led to where the node itself may go.
@@ -47,30 +46,23 @@ func guest(ctx context.Context) *Guest {
 
 // direct connects without a proxy. Errors are *Error, or ctx's.
 func (w *way) direct(ctx context.Context, addr string) (net.Conn, error) {
-	g := guest(ctx)
-	if g == nil {
-		c, r, err := dial(ctx, w.net, addr)
-		if err != nil {
-			return nil, directError(ctx, addr, r, err)
-		}
-		return c, nil
-	}
 	n := w.net
-	n.ControlContext = func(_ context.Context, _, to string, _ syscall.RawConn) error {
-		a, err := netip.ParseAddrPort(to)
-		if err == nil {
-			err = g.Admit(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+	if g := guest(ctx); g != nil {
+		n.ControlContext = func(_ context.Context, _, to string, _ syscall.RawConn) error {
+			a, err := netip.ParseAddrPort(to)
+			if err == nil {
+				err = g.Admit(netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+			}
+			if err == nil {
+				return nil
+			}
+			return &Error{Code: PrivateAddress, Err: err, Message: fmt.Sprintf("%s leads to where desktops are not let through directly: %s.", addr, err),
+				Action: "If that is right, add the network to connect.private in the gateway's configuration, or send the host through a proxy."}
 		}
-		if err == nil {
-			return nil
-		}
-		return &Error{Code: PrivateAddress, Err: err, Message: fmt.Sprintf("%s leads to where desktops are not let through directly: %s.", addr, err),
-			Action: "If that is right, add the network to connect.private in the gateway's configuration, or send the host through a proxy."}
 	}
-	begun := time.Now()
-	c, err := n.DialContext(ctx, "tcp", addr)
+	c, r, err := dial(ctx, n, addr)
 	if err != nil {
-		return nil, directError(ctx, addr, &reached{took: time.Since(begun)}, err)
+		return nil, directError(ctx, addr, r, err)
 	}
 	return c, nil
 }

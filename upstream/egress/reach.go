@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -22,10 +23,16 @@ type reached struct {
 	took  time.Duration
 }
 
-// dial is n.DialContext, and notes which addresses it tries. What a name leads to is known nowhere else where nothing answers.
+// dial is n.DialContext, and notes which addresses it tries, of those that n.ControlContext lets it. What a name leads to is known nowhere else where nothing answers.
 func dial(ctx context.Context, n net.Dialer, addr string) (net.Conn, *reached, error) {
 	r, begun := new(reached), time.Now()
-	n.ControlContext = func(_ context.Context, _, to string, _ syscall.RawConn) error {
+	admit := n.ControlContext
+	n.ControlContext = func(ctx context.Context, network, to string, raw syscall.RawConn) error {
+		if admit != nil {
+			if err := admit(ctx, network, to, raw); err != nil {
+				return err
+			}
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if !slices.Contains(r.addrs, to) {
@@ -69,8 +76,11 @@ func (r *reached) opening(addr string) string {
 	return strings.Join(from, ", and ") + " (TCP)"
 }
 
-// sourceTo is this server's address as addr sees it. Nothing is sent to find out.
+// sourceTo is this server's address as addr sees it. Nothing is sent to find out, and no name is looked up: that has just failed, or would take as long again.
 func sourceTo(addr string) string {
+	if _, err := netip.ParseAddrPort(addr); err != nil {
+		return "this server"
+	}
 	c, err := net.Dial("udp", addr)
 	if err != nil {
 		return "this server"

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -36,6 +39,43 @@ func TestASilentDNSIsNotTheProxy(t *testing.T) {
 	err := p.dialError(t.Context(), &reached{took: 10 * time.Second}, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "i/o timeout", Name: "proxy.corp.test", Server: "10.1.1.5:53", IsTimeout: true}})
 	if e := (*Error)(nil); !errors.As(err, &e) || e.Code != ProxyDNSFailed || !strings.Contains(e.Message, "asked: 10.1.1.5:53") {
 		t.Errorf("got %v, want proxy_dns_failed and the server", err)
+	}
+}
+
+// What went wrong is told at once: no name is looked up for it, which may take as long again.
+func TestTellingAFailureLooksNoNameUp(t *testing.T) {
+	var asked atomic.Int32
+	system := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = system })
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		asked.Add(1)
+		return nil, os.ErrDeadlineExceeded
+	}}
+	p := &proxy{Proxy: Proxy{Address: "proxy.corp.test:8080"}, host: "proxy.corp.test"}
+	for what, err := range map[string]error{
+		"no DNS server answers": &net.OpError{Op: "dial", Err: &net.DNSError{Err: "i/o timeout", Name: "proxy.corp.test", IsTimeout: true}},
+		"no answer after":       &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded},
+		"no route":              &net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH},
+	} {
+		for _, got := range []error{p.dialError(t.Context(), new(reached), err), directError(t.Context(), p.Address, new(reached), err)} {
+			if !strings.Contains(got.Error(), what) {
+				t.Errorf("got %q, want %q in it", got, what)
+			}
+		}
+		if n := asked.Swap(0); n != 0 {
+			t.Errorf("%s: DNS was asked %d times to tell it, want never", what, n)
+		}
+	}
+}
+
+// A desktop's connection to what does not answer is told by the address that was tried, too.
+func TestASilentAddressOfAGuestIsNamed(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	late := &Guest{Admit: func(netip.AddrPort) error { <-ctx.Done(); return nil }}
+	_, err := new(way).direct(context.WithValue(ctx, guestKey{}, late), "localhost:9")
+	if err == nil || !strings.Contains(err.Error(), ":9): no answer after") {
+		t.Errorf("got %v, want the address behind localhost", err)
 	}
 }
 
