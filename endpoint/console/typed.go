@@ -1,11 +1,9 @@
 package console
 
 import (
-	"cmp"
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode"
 )
@@ -17,12 +15,13 @@ type typing struct {
 	cut    bool // its end could not be read
 }
 
-// notTyped are the fields of forms that nobody fills in.
-var notTyped = []string{"saw", "once", "confirm", "bulk", "diff", "kept"}
-
-// typedFields are those that may be filled in, in the order in which they are shown, with
-// their labels. A test holds them against all forms.
+// typedFields are the fields of our forms that somebody fills in, in the order in which they
+// are shown, with their labels. A test holds them against all forms. What else a request
+// brings is not shown: anybody may send it.
 var typedFields = []struct{ name, label string }{{"reason", "form.reason"}, {"to", "move.to"}, {"until", "col.until"}, {"for", "join.for"}, {"product", "col.product"}, {"csv", "bulk.csv"}}
+
+// mostParts is more than a form of ours has.
+const mostParts = 20
 
 // typedIn is what was written into the form that a request has sent. What of it is too long
 // to be read ends where that is: files come last in our forms, and the longest text before
@@ -44,7 +43,11 @@ func typedIn(r *http.Request) typing {
 		return t
 	}
 	parts, err := r.MultipartReader()
-	for err == nil {
+	for n := 0; err == nil; n++ {
+		if n == mostParts {
+			t.cut = true
+			break
+		}
 		part, failed := parts.NextPart()
 		if failed != nil {
 			t.cut = failed != io.EOF
@@ -65,24 +68,10 @@ func typedIn(r *http.Request) typing {
 // typed shows what somebody has written into a form that there is no more, to be copied.
 func (v *visit) typed(p *page) *page {
 	t := typedIn(v.r)
-	place := func(name string) int {
-		return slices.IndexFunc(typedFields, func(x struct{ name, label string }) bool { return x.name == name })
-	}
-	var names []string
-	for name := range t.fields {
-		if !slices.Contains(notTyped, name) && t.fields.Get(name) != "" {
-			names = append(names, name)
+	for _, x := range typedFields {
+		if text := t.fields.Get(x.name); text != "" {
+			p.Sections = append(p.Sections, section{ID: "typed-" + x.name, Heading: v.t("form.typed") + ": " + v.t(x.label), Copy: asWritten(text)})
 		}
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(cmp.Compare(uint(place(a)), uint(place(b))), cmp.Compare(a, b)) // those nobody knows come last
-	})
-	for _, name := range names {
-		label := clean(name)
-		if i := place(name); i >= 0 {
-			label = v.t(typedFields[i].label)
-		}
-		p.Sections = append(p.Sections, section{ID: "typed-" + slug(name), Heading: v.t("form.typed") + ": " + label, Copy: asWritten(t.fields.Get(name))})
 	}
 	if t.files || t.cut {
 		key := "form.typed.files"

@@ -154,6 +154,39 @@ func TestOfALongFormTheBeginningIsKept(t *testing.T) {
 	}
 }
 
+// Of what somebody sends who is not signed in only what our forms have is shown, and no more
+// than a few parts are read: a page with ten thousand texts is more than they are worth.
+func TestWhatNoFormHasIsNotShownAgain(t *testing.T) {
+	nobody := newTestConsole(t, full(), Administrator{})
+	send := func(body *bytes.Buffer, kind string) string {
+		r := httptest.NewRequest("POST", Base+"x", body)
+		r.Header.Set("Content-Type", kind)
+		w := httptest.NewRecorder()
+		nobody.ServeHTTP(w, r)
+		if n := strings.Count(w.Body.String(), `data-copy="`); w.Code != 401 || n != 1 || !strings.Contains(w.Body.String(), ">a new ship<") {
+			t.Errorf("%s: %d, %d texts of %d bytes; want 401 and the reason", kind, w.Code, n, w.Body.Len())
+		}
+		return w.Body.String()
+	}
+	body := bytes.NewBufferString("reason=a+new+ship")
+	for i := range 9000 {
+		fmt.Fprintf(body, "&a%d=1", i)
+	}
+	send(body, "application/x-www-form-urlencoded")
+	body = &bytes.Buffer{}
+	parts := multipart.NewWriter(body)
+	_ = parts.WriteField("reason", "a new ship")
+	for range 30_000 {
+		_ = parts.WriteField("a", "1")
+	}
+	_ = parts.WriteField("to", "WS-101")
+	parts.Close()
+	whole := body.Len()
+	if page := send(body, parts.FormDataContentType()); !strings.Contains(page, "the end is missing here") || body.Len() < whole*9/10 {
+		t.Errorf("of %d bytes in parts %d are read; want a few, and that it says so", whole, whole-body.Len())
+	}
+}
+
 // The text of a file is in the form when the API cannot take it, and when rows are bad.
 func TestTheTextOfAFileIsKept(t *testing.T) {
 	s := full()
