@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,7 @@ type moving struct {
 	streams map[chan struct{}]bool
 	posts   int
 	out     bool          // nobody is signed in
+	name    string        // who is otherwise; empty: ida
 	held    chan struct{} // what is posted is answered when it is closed
 }
 
@@ -142,7 +144,7 @@ func newMoving(t *testing.T) (*moving, string) {
 		if m.out {
 			return console.Administrator{}, &api.Problem{Code: api.CodeUnauthorized, Status: 401, Title: "Not signed in"}
 		}
-		return console.Administrator{Name: "ida", Role: console.Admin}, nil
+		return console.Administrator{Name: cmp.Or(m.name, "ida"), Role: console.Admin}, nil
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +271,8 @@ func TestAFormThatWasSentSaysSo(t *testing.T) {
 }
 
 // Who must sign in anew in the middle of an act finds in the form, when they are back, what they
-// had written; once it was taken it is there no more.
+// had written; once it was taken it is there no more. Who signs in after somebody else finds
+// nothing of theirs, and neither does the form of another machine.
 func TestWhatWasWrittenIsThereAfterASignIn(t *testing.T) {
 	t.Parallel()
 	needs(t, "chromium")
@@ -279,8 +282,14 @@ func TestWhatWasWrittenIsThereAfterASignIn(t *testing.T) {
 		defer m.mu.Unlock()
 		m.out = out
 	}
+	named := func(name string) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.name = name
+	}
 	p := newChromium(t, "").page(t)
-	const form, send = "rollout/bypass", `document.querySelector("form.act-form").requestSubmit()`
+	form := "rollout/bypass"
+	const send = `document.querySelector("form.act-form").requestSubmit()`
 	has := func(want string) {
 		t.Helper()
 		p.went(base + form)
@@ -298,5 +307,23 @@ func TestWhatWasWrittenIsThereAfterASignIn(t *testing.T) {
 	has("the vendor's cloud\nrefuses everybody")
 	p.run(send, nil)
 	p.shows("The bypass lasts for fifteen minutes")
+	has("")
+	interrupted := func(text string) {
+		t.Helper()
+		p.run(`document.getElementById("i-reason").value = "`+text+`"`, nil)
+		signed(true)
+		p.run(send, nil)
+		p.shows("You are not signed in", text)
+		signed(false)
+	}
+	interrupted("what only ida is to read")
+	named("ivo")
+	has("")
+	named("ida")
+	has("")
+	form = "rollout/bypass?name=WS-1"
+	has("")
+	interrupted("WS-1 was stolen")
+	form = "rollout/bypass?name=WS-2"
 	has("")
 }

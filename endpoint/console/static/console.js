@@ -191,23 +191,27 @@ for (const form of document.querySelectorAll("form[data-search]")) {
 }
 
 // What was written into a form is kept in this tab until the form was taken: whoever must sign
-// in anew in between finds it there again. Files are not.
+// in anew in between finds it there again, and nobody else does. Files are not.
 const written = form => [...form.elements].filter(x => x.name && !["hidden", "file", "submit"].includes(x.type));
 const kept = "typed:";
+const keyOf = form => {
+  const url = new URL(form.action);
+  return kept + (document.querySelector("#me bdi")?.textContent || "") + " " + url.pathname + url.search;
+};
 function keep(form) {
   const values = written(form).map(x => [x.name, x.value]);
   if (!values.length) { return; } // a preview, of what is kept
-  try { sessionStorage.setItem(kept + new URL(form.action).pathname, JSON.stringify(values)); } catch { /* it is too long, or nothing may be kept */ }
+  try { sessionStorage.setItem(keyOf(form), JSON.stringify(values)); } catch { /* it is too long, or nothing may be kept */ }
 }
 try {
-  const form = document.querySelector("form.act-form"), there = form && kept + new URL(form.action).pathname;
+  const form = document.querySelector("form.act-form"), there = form && keyOf(form);
   if (form && !document.getElementById("alert")) {
     for (const [name, value] of JSON.parse(sessionStorage.getItem(there)) || []) {
       const x = form.elements[name];
       if (x && x.type !== "hidden" && (!x.value || x.nodeName === "SELECT" && [...x.options].some(o => o.value === value))) { x.value = value; }
     }
   }
-  if (!document.getElementById("alert") && document.querySelector("nav.side")) { // it was taken, or somebody has gone elsewhere
+  if (!document.getElementById("alert") && document.querySelector("nav.side")) { // it was taken, or is another's, or somebody has gone elsewhere
     for (const name of Object.keys(sessionStorage)) {
       if (name.startsWith(kept) && name !== there) { sessionStorage.removeItem(name); }
     }
