@@ -55,6 +55,25 @@ func TestWhoIsTurnedAwayIsGivenToThePages(t *testing.T) {
 	page("ivo (local account) 429 typed", 429, "POST", in)
 }
 
+// Who is signed in gets the style of the pages, and their script, whatever strangers in their
+// network do; strangers are told to come back.
+func TestTheStyleOfThePagesIsThereForWhoIsSignedIn(t *testing.T) {
+	r := withAccount(t, "operator")
+	r.e.Public("GET /console/static/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "body{}") }))
+	in := cookieOf(signedIn(t, r.form(t, signInPath, map[string]string{"name": "ivo", "password": goodPassword})))
+	r.e.strays = newStrangers(Rate{PerSecond: 0.001, Burst: 3}, anyPace)
+	const style = "/console/static/console.css"
+	for range 2 { // what it costs who is signed in: nothing
+		r.want(t, 200, "", "GET", style, nil, in)
+	}
+	for range 3 {
+		r.want(t, 200, "", "GET", style, nil, nil)
+	}
+	r.want(t, 429, "", "GET", style, nil, nil)
+	r.want(t, 429, "", "GET", style, nil, header{"Cookie": signInCookie + "=" + newSecret(prefixSignIn)})
+	r.want(t, 200, "", "GET", style, nil, in)
+}
+
 // Of a long form that somebody sends who is not signed in more is read while few others do so.
 func TestALongFormOfWhoIsTurnedAway(t *testing.T) {
 	r := withAccount(t, "operator")
