@@ -100,11 +100,17 @@ func identify(dir, node, cluster string) (identity, error) {
 	if id.Left {
 		return identity{}, fmt.Errorf("node %s has left its cluster and does not start again: its certificate and the data folder %s can go; keep its service from starting it", node, dir)
 	}
-	if id.unchecked {
-		id.unchecked = false
-		return id, id.write(path)
-	}
 	return id, nil
+}
+
+// summed is the identity with its checksum on disk, where an earlier program has written
+// it without one.
+func (id identity) summed(path string) (identity, error) {
+	if !id.unchecked {
+		return id, nil
+	}
+	id.unchecked = false
+	return id, id.write(path)
 }
 
 func readIdentity(path string) (id identity, err error) {
@@ -120,7 +126,7 @@ func readIdentity(path string) (id identity, err error) {
 		err = errors.New("something is missing in it")
 	}
 	if err != nil {
-		return identity{}, fmt.Errorf("%s is damaged (%w); restore it from a copy of this very node, or remove the node on another one, sitegate cluster remove, and join anew with an emptied data folder", path, err)
+		return identity{}, fmt.Errorf("%s is damaged (%w); restore it from a copy of this very node, or remove the node on another one, sitegate cluster remove, and join anew with an emptied data folder, or, if it is alone, restore the latest backup", path, err)
 	}
 	id.unchecked = len(object) == len(b)
 	return id, nil

@@ -2,7 +2,6 @@ package raftstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -94,13 +93,7 @@ func Recover(ctx context.Context, b Beginning, agree func(Recovery) error) (begu
 // survivor reads whose folder it is. An interrupted recovery is no hindrance to
 // another.
 func (b *Beginning) survivor() (identity, error) {
-	path := filepath.Join(b.Dir, identityFile)
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return identity{}, fmt.Errorf("reading whose data folder it is: %w", err)
-	}
-	var id identity
-	if err := json.Unmarshal(raw, &id); err == nil && id.Recovering && id.Node == b.Node {
+	if id, err := readIdentity(filepath.Join(b.Dir, identityFile)); err == nil && id.Recovering && id.Node == b.Node {
 		return id, nil
 	}
 	return identify(b.Dir, b.Node, b.Cluster)

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -109,12 +110,62 @@ func TestARecoveryThatIsNotAgreedToChangesNothing(t *testing.T) {
 	epoch := s.fsm.epoch()
 	closeStore(t, s)
 	no := errors.New("rather not")
-	if _, err := Recover(limited(t), beginning(t, dir), func(Recovery) error { return no }); !errors.Is(err, no) {
-		t.Errorf("got %v, want %v", err, no)
+	path := filepath.Join(dir, identityFile)
+	summed, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier, err := CheckedJSON(summed) // as an earlier program has written it
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, file := range map[string][]byte{"with a checksum": summed, "without a checksum": earlier} {
+		if err := os.WriteFile(path, file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Recover(limited(t), beginning(t, dir), func(Recovery) error { return no }); !errors.Is(err, no) {
+			t.Errorf("%s: got %v, want %v", what, err, no)
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, file) {
+			t.Errorf("whose data folder it is, %s: got %q, %v; want %q as before", what, got, err, file)
+		}
 	}
 	s = single(t, dir)
 	if got := s.fsm.epoch(); got != epoch {
 		t.Errorf("epoch %d, want %d as before", got, epoch)
+	}
+}
+
+// Whose folder it is counts by its checksum for a recovery that was interrupted, too.
+func TestARecoveryDoesNotGoByARottenIdentity(t *testing.T) {
+	dir := t.TempDir()
+	s := single(t, dir, func(c *Config) { c.Cluster = testCluster })
+	do(t, s, fill(1))
+	closeStore(t, s)
+	path := filepath.Join(dir, identityFile)
+	id, err := readIdentity(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.Recovering = true
+	if err := id.write(path); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotten := bytes.Clone(whole)
+	rotten[bytes.Index(rotten, []byte(testCluster))] ^= 1
+	if err := os.WriteFile(path, rotten, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Recover(limited(t), beginning(t, dir), yes)
+	if err == nil || !strings.Contains(err.Error(), path+" is damaged") || !strings.Contains(err.Error(), "if it is alone, restore the latest backup") {
+		t.Errorf("got %v, want it to name the damage, and what a node does that is alone", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, rotten) {
+		t.Errorf("the file is %q, %v; want it as it was", got, err)
 	}
 }
 

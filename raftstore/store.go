@@ -140,6 +140,9 @@ func (s *Store) open() (err error) {
 	if s.identity, err = identify(s.cfg.Dir, s.cfg.Node, s.cfg.Cluster); err != nil {
 		return err
 	}
+	if s.identity, err = s.identity.summed(filepath.Join(s.cfg.Dir, identityFile)); err != nil {
+		return err
+	}
 	if s.memory, err = openMemory(s.cfg.Dir); err != nil {
 		return err
 	}
