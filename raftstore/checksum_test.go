@@ -113,13 +113,19 @@ func TestSmallFilesOfEarlierProgramsAreRead(t *testing.T) {
 	for text, want := range map[string]map[string]progressed{
 		`{"n2":{"term":3,"index":7}}` + "\n": {"n2": {3, 7}},
 		"{}\n":                               {},
+		`{"checksum":{"term":3,"index":7},"n2":{"term":3,"index":9}}` + "\n":                          {"checksum": {3, 7}, "n2": {3, 9}},
+		`{"a1":{"term":3,"index":7},"checksum":{"term":3,"index":8}}` + "\n":                          {"a1": {3, 7}, "checksum": {3, 8}},
+		`{"a":{"term":3,"index":7},"checksum-2":{"term":3,"index":8}}` + "\n":                         {"a": {3, 7}, "checksum-2": {3, 8}},
+		`{"checksum":{"term":0,"index":0},"n2":{"term":3,"index":7}}` + "\n":                          {"n2": {3, 7}}, // after one of these programs, an earlier one
+		`{"a":{"term":3,"index":7},"checksum":{"term":0,"index":0},"n2":{"term":3,"index":7}}` + "\n": {"a": {3, 7}, "n2": {3, 7}},
 	} {
 		if err := os.WriteFile(filepath.Join(dir, memoryFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		m, err := openMemory(dir)
 		if err != nil || !reflect.DeepEqual(m.all(), want) {
-			t.Fatalf("what is remembered: got %+v, %v; want %+v", m, err, want)
+			t.Errorf("what is remembered: got %+v, %v; want %+v:\n%s", m, err, want, text)
+			continue
 		}
 		m.dirty = true
 		if err := m.save(); err != nil {
@@ -135,6 +141,15 @@ func TestSmallFilesOfEarlierProgramsAreRead(t *testing.T) {
 		}
 		if m, err := openMemory(dir); err != nil || !reflect.DeepEqual(m.all(), want) {
 			t.Errorf("what is remembered, written anew: got %+v, %v; want %+v", m, err, want)
+		}
+		if b, err = json.Marshal(then); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(m.path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := openMemory(dir); err != nil || !reflect.DeepEqual(m.all(), want) {
+			t.Errorf("what an earlier program has written of it: got %+v, %v; want %+v:\n%s", m, err, want, b)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -68,6 +69,8 @@ func openMemory(dir string) (*memory, error) {
 	if err != nil || m.seen == nil {
 		return nil, fmt.Errorf("%s is damaged (%v); remove it: what it tells of the other nodes is learnt again", m.path, err)
 	}
+	// An earlier program has written down of the checksum what it knows of it: nothing.
+	maps.DeleteFunc(m.seen, func(_ string, p progressed) bool { return p == progressed{} })
 	return m, nil
 }
 
