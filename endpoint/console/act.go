@@ -148,7 +148,7 @@ func (c *Console) act(a actOf) http.HandlerFunc {
 			return
 		}
 		if err := parse(r); err != nil {
-			v.render(w, http.StatusBadRequest, &page{Key: a.page, Title: v.t("act." + a.key), Alert: &alert{Title: v.t("error.title"), Detail: v.t("form.too-large")}, Actions: []link{{Text: v.t("back"), Href: r.URL.RequestURI()}}})
+			v.render(w, http.StatusBadRequest, &page{Key: a.page, Title: v.t("act." + a.key), Alert: &alert{Title: v.t("error.title"), Detail: v.t("form.too-large")}})
 			return
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the form is all there, and what it is for may take long

@@ -224,3 +224,15 @@ func TestTheTextOfAFileIsKept(t *testing.T) {
 		t.Error("what is wrong with the row is not shown")
 	}
 }
+
+// Who is signed in and sends too long a form is led back to the one that they have filled in,
+// which their browser has: a link would open an empty one.
+func TestAFormThatIsTooLargeIsStillInTheBrowser(t *testing.T) {
+	c := newTestConsole(t, full(), admin)
+	for lang, want := range map[string]string{"en": "Go back in your browser", "fr": "Revenez en arrière", "de": "Gehen Sie im Browser zurück"} {
+		w := visitPage(c, "POST", "checkouts/bulk", lang, url.Values{"reason": {"a new ship"}, "csv": {strings.Repeat("x", maxForm)}})
+		if page := w.Body.String(); w.Code != 400 || !strings.Contains(page, want) || strings.Contains(page, `href="`+Base+`checkouts/bulk"`) {
+			t.Errorf("%s: %d; want %q, and no link to an empty form: %s", lang, w.Code, want, page)
+		}
+	}
+}
