@@ -197,6 +197,7 @@ type Endpoint struct {
 	trend     trend
 
 	examining sync.Mutex // one at a time
+	auditing  sync.Mutex // of usage
 	importing sync.Mutex // of files
 	exporting sync.Mutex // of what is kept about a person
 	opened    openings

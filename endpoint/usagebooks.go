@@ -70,8 +70,15 @@ func (e *Endpoint) caughtUp(ctx context.Context, seq uint64) {
 	}
 }
 
-// auditUsage is GET /v1/usage/audit on the operator's socket.
+// auditAgain is when to ask anew who finds that usage is being audited for somebody.
+const auditAgain = 30 * time.Second
+
+// auditUsage is GET /v1/usage/audit: one at a time, since the whole journal is read for it.
 func (e *Endpoint) auditUsage(c *call) (reply, error) {
+	if !e.auditing.TryLock() {
+		return reply{}, TooMany("usage is being audited for somebody", auditAgain)
+	}
+	defer e.auditing.Unlock()
 	a, err := e.gw.Audit(c.ctx)
 	if err != nil {
 		return reply{}, err

@@ -74,6 +74,19 @@ func TestTheAgeOfTheUsageThatWaits(t *testing.T) {
 	}
 }
 
+// Usage is audited for one at a time: the whole journal is read for it.
+func TestUsageIsAuditedForOne(t *testing.T) {
+	r, it := operated(t, filled(t))
+	r.e.auditing.Lock()
+	if a := it.want(t, 429, "", "GET", "/v1/usage/audit", nil); a.Header.Get("Retry-After") == "" || !strings.Contains(a.problem(t).Detail, "usage is being audited") {
+		t.Errorf("nobody is told why, and when to come back: %s", a.raw)
+	}
+	r.e.auditing.Unlock()
+	for range 2 {
+		it.want(t, 200, "", "GET", "/v1/usage/audit", nil)
+	}
+}
+
 func TestAuditIsShown(t *testing.T) {
 	node := filled(t)
 	_, it := operated(t, node)
