@@ -13,8 +13,8 @@ import (
 const maxProducts = 1000
 
 // startable are the products that a license of the user's, or the account, is for,
-// each with the type of license a start would have now (R21).
-func startable(s *license.State, who Caller, lang phrase.Lang) []api.MyProduct {
+// each with the type of license a start would have now (R21). admins are whom to ask.
+func startable(s *license.State, who Caller, lang phrase.Lang, admins []string) []api.MyProduct {
 	now := s.Head().Now
 	var ids []license.ProductID
 	if u := s.User(who.User); u != nil {
@@ -34,9 +34,9 @@ func startable(s *license.State, who Caller, lang phrase.Lang) []api.MyProduct {
 		typ, list, d := license.Entitlement(s, now, license.Start{User: who.User, Product: id, Email: who.Email})
 		if d != nil {
 			p.Reason = string(d.Reason)
-			_, p.Text, p.Next = phrase.Denial(lang, *d, phrase.Names{Product: productName(s, id), Administrators: askable(license.Contacts(s))}, "")
+			_, p.Text, p.Next = phrase.Denial(lang, *d, phrase.Names{Product: productName(s, id), Administrators: admins}, "")
 		}
-		p.LicenseType, p.Warnings = typ, warnings(s, lang, list, who.User, id)
+		p.LicenseType, p.Warnings = typ, warnings(s, lang, list, who.User, id, admins)
 		out = append(out, p)
 	}
 	return out
@@ -44,14 +44,17 @@ func startable(s *license.State, who Caller, lang phrase.Lang) []api.MyProduct {
 
 // warned words the warnings a session was granted with.
 func warned(s *license.State, lang phrase.Lang, x *license.Session) []api.Warning {
-	return warnings(s, lang, x.Warnings, x.User, x.Product)
+	if len(x.Warnings) == 0 {
+		return nil
+	}
+	return warnings(s, lang, x.Warnings, x.User, x.Product, askable(license.Contacts(s)))
 }
 
-func warnings(s *license.State, lang phrase.Lang, list []license.Warning, id license.UserID, product license.ProductID) []api.Warning {
+func warnings(s *license.State, lang phrase.Lang, list []license.Warning, id license.UserID, product license.ProductID, admins []string) []api.Warning {
 	if len(list) == 0 {
 		return nil
 	}
-	n, email := phrase.Names{Product: productName(s, product), Administrators: askable(license.Contacts(s))}, ""
+	n, email := phrase.Names{Product: productName(s, product), Administrators: admins}, ""
 	if u := s.User(id); u != nil {
 		email = u.Email
 	}

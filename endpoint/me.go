@@ -85,7 +85,8 @@ func about(s *license.State, who Caller, lang phrase.Lang) api.Me {
 		}
 		me.Licenses = append(me.Licenses, mine)
 	}
-	me.Products = append(me.Products, startable(s, who, lang)...)
+	contacts := license.Contacts(s)
+	me.Products = append(me.Products, startable(s, who, lang, askable(contacts))...)
 	if a := s.Active(who.User); a != nil {
 		for i := range a.Sessions {
 			x := session(&a.Sessions[i], h.Epoch)
@@ -102,7 +103,7 @@ func about(s *license.State, who Caller, lang phrase.Lang) api.Me {
 			me.Waiting = append(me.Waiting, api.Wait{ID: r.Wait.String(), Product: string(r.Product), Machine: apiMachine(r.Machine), Free: true, Until: r.Until.Std()})
 		}
 	}
-	me.Administrators = administrators(license.Contacts(s))
+	me.Administrators = administrators(contacts)
 	return me
 }
 

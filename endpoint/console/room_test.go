@@ -13,10 +13,11 @@ func TestTheRoomOfEachNodesDisk(t *testing.T) {
 	l := s.answers[api.PathMembers].(api.List[api.ClusterMember])
 	l.Items[0].Disk, l.Items[1].Disk = nil, &api.DiskStatus{State: api.DiskLow, Free: 3 << 28, Total: 1 << 40}
 	page := visitPage(newTestConsole(t, s, admin), "GET", "cluster", "en", nil).Body.String()
-	rows := strings.Split(page, "<tr ")
+	rows, looked := strings.Split(page, "<tr "), 0
 	for name, want := range map[string][]string{"n1": {">not known<"}, "n2": {"768 MiB free of 1 TiB", `<span class="tag bad">nearly full</span>`}} {
 		for _, row := range rows {
 			if strings.Contains(row, `id="r-`+name+`"`) {
+				looked++
 				for _, text := range want {
 					if !strings.Contains(row, text) {
 						t.Errorf("the row of %s lacks %q: %s", name, text, row)
@@ -24,5 +25,8 @@ func TestTheRoomOfEachNodesDisk(t *testing.T) {
 				}
 			}
 		}
+	}
+	if looked != 2 {
+		t.Errorf("%d rows were looked at, want 2", looked)
 	}
 }
