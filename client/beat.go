@@ -85,9 +85,9 @@ func (w lang) refusedBeat(node string, r api.BeatResult) *Error {
 	return e
 }
 
-// ended says why a session is over.
+// ended says why a session is over, and what can be done about that.
 func (e *Error) ended(w lang, why *api.Ending) {
-	e.Ending, e.Machine, e.Detail = why, why.Machine, w.why(why)
+	e.Ending, e.Machine, e.Detail, e.Next = why, why.Machine, w.why(why), w.next(why)
 }
 
 func (c *Client) beatRequest(ctx context.Context, session string) (sent instant, l api.Lease, node string, _ error) {

@@ -60,6 +60,17 @@ func (w lang) why(e *api.Ending) string {
 	return said
 }
 
+// next is what can be done after that: where starting again would be refused, what else.
+func (w lang) next(e *api.Ending) []string {
+	switch e.Reason {
+	case "blocked", "unassigned", "license-ended", "not-covered":
+		return []string{w.say("Save your work."), w.say("Ask your license administrator.")}
+	case "conflict", "checkout-over":
+		return []string{w.say("Save your work."), w.say("Close the application on {machine}, then start again here.", "{machine}", w.machine(e))}
+	}
+	return []string{w.say("Save your work and start again.")}
+}
+
 // by is who has ended it.
 func (w lang) by(e *api.Ending) string {
 	if e.By == "" {
@@ -115,6 +126,8 @@ var words = map[lang]map[string]string{
 		"The session is over": "La session est terminée",
 		"This session has lost its license: it is not renewed any more.": "Cette session a perdu sa licence : elle n’est plus renouvelée.",
 		"Save your work and start again.":                                "Enregistrez votre travail et redémarrez.",
+		"Save your work.":                                                "Enregistrez votre travail.",
+		"Close the application on {machine}, then start again here.":     "Fermez l’application sur {machine}, puis redémarrez-la ici.",
 		"Notices have ended":                                             "Fin des avis",
 		"The gateway does not send notices to this client any more.":     "La passerelle n’envoie plus d’avis à ce programme.",
 		"Another connection has taken this client's place.":              "Une autre connexion a pris la place de ce programme.",
@@ -171,6 +184,8 @@ var words = map[lang]map[string]string{
 		"The session is over": "Die Sitzung ist zu Ende",
 		"This session has lost its license: it is not renewed any more.": "Diese Sitzung hat ihre Lizenz verloren: sie wird nicht mehr erneuert.",
 		"Save your work and start again.":                                "Speichern Sie Ihre Arbeit und starten Sie neu.",
+		"Save your work.":                                                "Speichern Sie Ihre Arbeit.",
+		"Close the application on {machine}, then start again here.":     "Schließen Sie die Anwendung auf {machine} und starten Sie sie dann hier neu.",
 		"Notices have ended":                                             "Keine Meldungen mehr",
 		"The gateway does not send notices to this client any more.":     "Das Gateway schickt diesem Programm keine Meldungen mehr.",
 		"Another connection has taken this client's place.":              "Eine andere Verbindung ist an die Stelle dieses Programms getreten.",

@@ -131,3 +131,32 @@ func TestWhySaysWhatByWhomAndWhere(t *testing.T) {
 		}
 	}
 }
+
+// Who has lost a license is told to start again where that can work, and else whom to ask, or
+// what to close.
+func TestWhatToDoAboutASessionThatIsOver(t *testing.T) {
+	for _, x := range []struct {
+		lang   lang
+		ending api.Ending
+		want   []string
+	}{
+		{"en", api.Ending{Reason: "released"}, []string{"Save your work and start again."}},
+		{"en", api.Ending{Reason: "takeover", Machine: "WS-202"}, []string{"Save your work and start again."}},
+		{"en", api.Ending{Reason: "blocked"}, []string{"Save your work.", "Ask your license administrator."}},
+		{"fr", api.Ending{Reason: "unassigned"}, []string{"Enregistrez votre travail.", "Adressez-vous à l’administrateur de vos licences."}},
+		{"de", api.Ending{Reason: "license-ended"}, []string{"Speichern Sie Ihre Arbeit.", "Wenden Sie sich an Ihre Lizenzadministration."}},
+		{"en", api.Ending{Reason: "not-covered"}, []string{"Save your work.", "Ask your license administrator."}},
+		{"en", api.Ending{Reason: "conflict", Machine: "HOME-1"}, []string{"Save your work.", `Close the application on "HOME-1", then start again here.`}},
+		{"fr", api.Ending{Reason: "conflict"}, []string{"Enregistrez votre travail.", "Fermez l’application sur l’autre poste, puis redémarrez-la ici."}},
+		{"de", api.Ending{Reason: "checkout-over"}, []string{"Speichern Sie Ihre Arbeit.", "Schließen Sie die Anwendung auf dem anderen Rechner und starten Sie sie dann hier neu."}},
+	} {
+		over := x.lang.refusedBeat("n1", api.BeatResult{Reason: string(ErrAlreadyEnded), Ending: &x.ending})
+		if !slices.Equal(over.Next, x.want) {
+			t.Errorf("%s, %s: got %q, want %q", x.lang, x.ending.Reason, over.Next, x.want)
+		}
+		asked := &Error{Problem: api.Problem{Next: []string{"What the gateway says to any session that is over."}}} // by a request
+		if asked.ended(x.lang, &x.ending); !slices.Equal(asked.Next, x.want) {
+			t.Errorf("%s, %s, asked: got %q, want %q", x.lang, x.ending.Reason, asked.Next, x.want)
+		}
+	}
+}
