@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -236,8 +237,8 @@ func (s *seat) checkUser(ctx context.Context, o *options, f *findings) (skew *ti
 		if errors.Is(err, client.ErrUnauthorized) {
 			action = "Sign in again: seat login"
 		}
-		if errors.Is(err, client.ErrUnknownUser) { // nothing old is to be kept here (R27)
-			action += " Once that is done: seat logout, then seat login."
+		if action == "" && errors.Is(err, client.ErrUnknownUser) { // an earlier gateway's; nothing old is to be kept here (R27)
+			action = "Ask your license administrator whether your user was created in the account, and has a country; then: seat logout, seat login"
 		}
 		f.add(fail, "signed in", "", err.Error(), action)
 		if e, ok := errors.AsType[*client.Error](err); ok {
@@ -282,11 +283,15 @@ func checkEmail(me *api.Me, f *findings) {
 // checkCountry: a license counts for the users of its entitlement country (R2, R27). Only
 // they know whether theirs is right.
 func checkCountry(me *api.Me, f *findings) {
-	if me.Country == "" {
+	starts := slices.ContainsFunc(me.Products, func(p api.MyProduct) bool { return p.LicenseType != "" })
+	switch {
+	case me.Country == "" && starts: // an earlier gateway, or the account names them by e-mail alone (R22)
+		f.add(skip, "country", "", "the gateway does not tell your country", "")
+	case me.Country == "":
 		f.add(warn, "country", "", "the gateway names no entitlement country of yours, and without one no license can be used", "Ask your license administrator to enter your country; then: seat refresh")
-		return
+	default:
+		f.add(pass, "country", "", "your licenses are for "+me.Country+"; if that is not your country, have your license administrator correct it", "")
 	}
-	f.add(pass, "country", "", "your licenses are for "+me.Country+"; if that is not your country, have your license administrator correct it", "")
 }
 
 // nextOf is what one can do about an error.

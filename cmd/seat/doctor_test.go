@@ -12,6 +12,8 @@ import (
 	"sitegate/api"
 	"sitegate/desktop"
 	"sitegate/emulator"
+	"sitegate/license"
+	"sitegate/phrase"
 )
 
 // found is the check of a step, which there must be.
@@ -152,18 +154,24 @@ func TestLicensesNeedTheirOwnEmail(t *testing.T) {
 }
 
 // TestAnUnknownUserIsToldWhatToDo is R27's "user not listed": was the user created, has it a
-// country, and nothing old is to be kept here after that.
+// country, and nothing old is to be kept here after that. The gateway's steps say so, in the
+// user's language; where an earlier one has none, seat does.
 func TestAnUnknownUserIsToldWhatToDo(t *testing.T) {
 	r := newRig(t)
+	var next []string
 	r.g.Before = func(req *http.Request) *api.Problem {
 		if req.URL.Path != api.PathMe {
 			return nil
 		}
 		return &api.Problem{Code: "unknown-user", Status: http.StatusForbidden, Detail: "This site's account does not have you as a user.",
-			Next: []string{"Ask Ada Admin whether your user was created."}, Contacts: []api.Administrator{{Name: "Ada Admin", Email: "ada@site.example"}}}
+			Next: next, Contacts: []api.Administrator{{Name: "Ada Admin", Email: "ada@site.example"}}}
 	}
-	r.expect(r.seat("doctor"), 1, "FAIL  signed in: This site's account does not have you as a user.",
-		"Ask Ada Admin whether your user was created. Once that is done: seat logout, then seat login.", "Who can help:\n  Ada Admin <ada@site.example>")
+	const said, help = "FAIL  signed in: This site's account does not have you as a user.", "Who can help:\n  Ada Admin <ada@site.example>"
+	r.expect(r.seat("doctor"), 1, said, "Ask your license administrator whether your user was created in the account, and has a country; then: seat logout, seat login\n", help)
+	for _, lang := range phrase.Langs() {
+		_, _, next = phrase.Denial(lang, license.Denial{Reason: license.UnknownUser}, phrase.Names{Administrators: []string{"Ada Admin"}}, "")
+		r.expect(r.seat("doctor"), 1, said, strings.Join(next, " ")+"\n", help)
+	}
 }
 
 func TestTheCountryIsSaidAndMissed(t *testing.T) {
@@ -171,6 +179,11 @@ func TestTheCountryIsSaidAndMissed(t *testing.T) {
 	checkCountry(&api.Me{Country: "NL"}, &f)
 	if c := f.found(t, "country"); c.State != pass || !strings.Contains(c.Found, "are for NL") {
 		t.Errorf("%+v, want the country", c)
+	}
+	f = findings{} // of an earlier gateway, or of who is named by an e-mail address alone (R22)
+	checkCountry(&api.Me{Products: []api.MyProduct{{Product: "a", Reason: "license-ended"}, {Product: "b", LicenseType: "commercial"}}}, &f)
+	if c := f.found(t, "country"); c.State != skip || c.Action != "" || !strings.Contains(c.Found, "does not tell your country") {
+		t.Errorf("%+v, want nothing to be done where a product would start", c)
 	}
 	f = findings{}
 	checkCountry(&api.Me{}, &f)
