@@ -254,10 +254,10 @@ func (s *seat) supervise(ctx context.Context, o *options, c *client.Client, cmd 
 	}
 }
 
-// tell says something on stderr and on the desktop.
+// tell says something on the desktop, which is not waited for, and on stderr.
 func (p *supervised) tell(text string) {
-	p.s.sayf("%s", text)
 	p.screen.Show(filepath.Base(p.cmd.Args[0]), plain(text))
+	p.s.sayf("%s", text)
 }
 
 // remind counts down to the end of the license, and, once the program was asked to

@@ -41,10 +41,10 @@ func TestRunHoldsTheLicenseMeanwhile(t *testing.T) {
 	if n := len(r.g.Running()); n != 1 {
 		t.Errorf("%d sessions while it runs, want 1", n)
 	}
+	tried := time.Now().Format("15:04") // or a minute later
 	if _, err := r.other("WS-202").Start(t.Context(), cad); err == nil || !strings.Contains(err.Error(), "WS-101") {
 		t.Errorf("Start elsewhere = %v, want a refusal that names WS-101", err)
 	}
-	tried := time.Now().Format("15:04") // or a minute later
 	b.await("WS-202 has tried to start.")
 	said := regexp.MustCompile(`(\d\d:\d\d)  WS-202 has tried to start\.`)
 	if at := said.FindStringSubmatch(b.text.String()); at == nil || at[1] != tried && at[1] != time.Now().Format("15:04") {
