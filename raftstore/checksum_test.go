@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -160,16 +161,73 @@ func TestAStateWithoutItsNameIsNotBegunAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, folder := range []string{"plain", "a[b]c", "a[b"} {
+		dir := filepath.Join(t.TempDir(), folder)
+		d := testDisk(t, dir, c)
+		stateHistory(t, d, 2, func(int) {})
+		if err := errors.Join(d.close(), os.Remove(filepath.Join(dir, currentFile))); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := openDisk(dir, badgers{}, c, testLog(t, "n1")); err == nil || !strings.Contains(err.Error(), "is missing") || !strings.Contains(err.Error(), filepath.Join(dir, d.name)) {
+			t.Errorf("%s: opened with %v; want a refusal that names the state", folder, err)
+		}
+		if left, err := os.ReadDir(filepath.Join(dir, d.name)); err != nil || len(left) == 0 {
+			t.Errorf("%s: left of the state: %v, %v; want all of it", folder, left, err)
+		}
+	}
+}
+
+// The logs of a state are found whatever its folder is called.
+func TestLogsAreFoundWhateverTheFolderIsCalled(t *testing.T) {
+	for _, folder := range []string{"a[b]c", "a[b"} {
+		dir := filepath.Join(t.TempDir(), folder)
+		o := badgerOptions(dir, slog.New(slog.DiscardHandler))
+		if err := checkFiles(o); err != nil {
+			t.Errorf("%s: before there is one: %v", folder, err)
+		}
+		empty, torn := filepath.Join(dir, "00001.mem"), filepath.Join(dir, "00002.mem")
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(empty, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkFiles(o); err != nil {
+			t.Errorf("%s: with an empty log: %v", folder, err)
+		}
+		if _, err := os.Stat(empty); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the empty log: %v; want it removed", folder, err)
+		}
+		for _, path := range []string{empty, torn} {
+			if err := os.WriteFile(path, bytes.Repeat([]byte("no log"), 100), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := checkFiles(o); !errors.Is(err, errStateDamaged) {
+			t.Errorf("%s: with a damaged log: %v; want %v", folder, err, errStateDamaged)
+		}
+	}
+}
+
+// A folder that cannot have its name is not left behind.
+func TestAFolderWithoutItsNameIsNotLeft(t *testing.T) {
 	dir := t.TempDir()
-	d := testDisk(t, dir, c)
-	stateHistory(t, d, 2, func(int) {})
-	if err := errors.Join(d.close(), os.Remove(filepath.Join(dir, currentFile))); err != nil {
+	const longest = 4095                           // bytes of a path
+	for room := longest - len("/04294967295"); ; { // a folder fits in, a longer name does not
+		rest := room - len(dir) - 1
+		if rest < 1 {
+			break
+		}
+		if rest > 200 {
+			rest = 100
+		}
+		dir = filepath.Join(dir, strings.Repeat("d", rest))
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := openDisk(dir, badgers{}, c, testLog(t, "n1")); err == nil || !strings.Contains(err.Error(), "is missing") {
-		t.Fatalf("opened with %v; want a refusal", err)
+	d := &disk{dir: dir}
+	if name, err := d.receive(); err == nil {
+		t.Fatalf("it is called %s; want its name to be too long", name)
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, d.name, "*")); err != nil || len(left) == 0 {
-		t.Errorf("left of the state: %v, %v; want all of it", left, err)
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left are %v, %v; want none", left, err)
 	}
 }

@@ -371,11 +371,24 @@ func (d *disk) current() (string, error) {
 // begun fails where there are states, though none is the current one. A start that was
 // cut short has left an empty folder.
 func (d *disk) begun() error {
-	there, err := filepath.Glob(filepath.Join(d.dir, "0*", "*"))
-	if err == nil && len(there) > 0 {
-		err = fmt.Errorf("%s is missing, though there is a state, in %s: restore the data folder from a backup, or empty it to join anew", filepath.Join(d.dir, currentFile), filepath.Dir(there[0]))
+	folders, err := os.ReadDir(d.dir)
+	if err != nil {
+		return fmt.Errorf("looking for states: %w", err)
 	}
-	return err
+	for _, f := range folders {
+		if !f.IsDir() || !strings.HasPrefix(f.Name(), "0") {
+			continue
+		}
+		path := filepath.Join(d.dir, f.Name())
+		inside, err := os.ReadDir(path)
+		if err != nil {
+			return fmt.Errorf("looking for states: %w", err)
+		}
+		if len(inside) > 0 {
+			return fmt.Errorf("%s is missing, though there is a state, in %s: restore the data folder from a backup, or empty it to join anew", filepath.Join(d.dir, currentFile), path)
+		}
+	}
+	return nil
 }
 
 // receive makes a folder for a database that may become the current one.
@@ -385,7 +398,10 @@ func (d *disk) receive() (name string, err error) {
 		return "", err
 	}
 	name = folderName(filepath.Base(made))
-	return name, os.Rename(made, filepath.Join(d.dir, name))
+	if err := os.Rename(made, filepath.Join(d.dir, name)); err != nil {
+		return "", errors.Join(err, os.Remove(made))
+	}
+	return name, nil
 }
 
 func (d *disk) setCurrent(name string) error {

@@ -47,11 +47,10 @@ func checkFiles(o badger.Options) error {
 	if err := dropEmptyLogs(o.Dir); err != nil {
 		return err
 	}
-	logs, err := filepath.Glob(filepath.Join(o.Dir, "*.mem"))
+	logs, err := memtableLogs(o.Dir)
 	if err != nil {
-		return fmt.Errorf("looking for the state's logs: %w", err)
+		return err
 	}
-	slices.Sort(logs)
 	for i, path := range logs {
 		end, err := checkMemtable(path)
 		switch {
@@ -81,13 +80,27 @@ func listed(path string, o badger.Options) ([]uint64, error) {
 	return slices.Sorted(maps.Keys(list.Tables)), err
 }
 
+// memtableLogs are the paths of the logs of memtables, the oldest first.
+func memtableLogs(dir string) (logs []string, err error) {
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // a new database
+		return nil, fmt.Errorf("looking for the state's logs: %w", err)
+	}
+	for _, f := range files {
+		if filepath.Ext(f.Name()) == ".mem" {
+			logs = append(logs, filepath.Join(dir, f.Name()))
+		}
+	}
+	return logs, nil
+}
+
 // dropEmptyLogs removes logs of memtables without a byte in them, which Badger does not
 // open: it cuts them to nothing before it removes them, once a table has what they had, and
 // the length of a new one is on disk with its first transaction.
 func dropEmptyLogs(dir string) error {
-	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	logs, err := memtableLogs(dir)
 	if err != nil {
-		return fmt.Errorf("looking for the state's logs: %w", err)
+		return err
 	}
 	for _, path := range logs {
 		info, err := os.Stat(path)
