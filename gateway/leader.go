@@ -69,7 +69,7 @@ func New(cfg Config) *Gateway {
 		cfg.AskTimeout = defaultAskTimeout
 	}
 	g := &Gateway{log: cfg.Log, cloud: cfg.Cloud, logger: cfg.Logger, askTimeout: cfg.AskTimeout, settings: newSettings(cfg.Settings), disk: cfg.Disk, diverged: cfg.Diverged, backlog: cfg.Backlog, backlogMost: cfg.BacklogMost, secrets: cfg.Secrets, issuerKeys: cfg.IssuerKeys, verify: cfg.Verify, administers: cfg.Administers, auditKeep: cfg.AuditKeep, history: cfg.History, peakMemory: peakMemory, way: cfg.UsageWay,
-		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), withheld: newRefusals(cfg.Logger), learning: newLearning(), revoked: newRevocations(), spared: newCoalesced(), seen: make(chan Observation, observationsWait), observing: newObserving(), resend: newAgain(), aside: newAside(), offers: offers{wake: make(chan struct{}, 1)}, reread: newAgain(),
+		refusals: newRefusals(cfg.Logger), observed: newRefusals(cfg.Logger), withheld: newRefusals(cfg.Logger), learning: newLearning(), revoked: newRevocations(), spared: newCoalesced(), seen: make(chan Observation, observationsWait), observing: newObserving(), resend: newAgain(), aside: newAside(), oldest: newOldest(), offers: offers{wake: make(chan struct{}, 1)}, reread: newAgain(),
 		notVouched: rarely{window: rate.Sometimes{Interval: notVouchedEvery}}}
 	g.link, g.asks = newLink(g), &breaker{}
 	g.holds = newHolds(g)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"sync"
 
 	"sitegate/license"
 )
@@ -10,11 +9,13 @@ import (
 // oldest is what a node has found in its journal of the usage that waits for the cloud. It
 // is looked for when somebody asks, and not twice in the same events.
 type oldest struct {
-	mu     sync.Mutex
-	seq    uint64       // of the event that the record is of; zero: none is known
-	at     license.Time // when that was
-	looked uint64       // none of what waits is of an event up to here, but for seq
+	turn   chan struct{} // held by who looks at these, and in the journal
+	seq    uint64        // of the event that the record is of; zero: none is known
+	at     license.Time  // when that was
+	looked uint64        // none of what waits is of an event up to here, but for seq
 }
+
+func newOldest() oldest { return oldest{turn: make(chan struct{}, 1)} }
 
 // OldestUsage is since when the usage record waits that the cloud has not acknowledged for
 // longest, by this node's journal. Zero: none waits, or the journal does not have it yet.
@@ -25,8 +26,12 @@ func (g *Gateway) OldestUsage(ctx context.Context) (license.Time, error) {
 		return 0, nil
 	}
 	o := &g.oldest
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	select {
+	case o.turn <- struct{}{}:
+		defer func() { <-o.turn }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	if o.seq > sent {
 		return o.at, nil
 	}

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sitegate/license"
@@ -49,4 +51,38 @@ func TestTheOldestUsageThatWaits(t *testing.T) {
 			t.Errorf("the oldest waits since %v; want %v", got.Std(), begun.Std())
 		}
 	})
+}
+
+// Who asks while the journal is read for another waits no longer than they mean to.
+func TestTheOldestUsageIsNotWaitedForWithoutALimit(t *testing.T) {
+	story(t, func(t *testing.T, s *site) {
+		s.others(t, 1)
+		s.books.set(func() { s.books.down = true })
+		s.used(t, 0, 1)
+		s.wait(time.Minute)
+		slow := New(Config{Log: hungJournal{s.log}, Logger: s.logger})
+		first, end := context.WithTimeout(t.Context(), time.Hour)
+		defer end()
+		go slow.OldestUsage(first)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun := time.Now()
+		if at, err := slow.OldestUsage(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+			t.Errorf("got %v, %v after %v; want %v after a second", at, err, time.Since(begun), context.DeadlineExceeded)
+		}
+		end()
+		synctest.Wait()
+		if at, err := slow.OldestUsage(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after the first has given up: %v, %v; want %v", at, err, context.DeadlineExceeded)
+		}
+	})
+}
+
+// hungJournal is not read before who asks gives up.
+type hungJournal struct{ Log }
+
+func (hungJournal) Journal(ctx context.Context, _ uint64, _ int) ([]license.Event, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
