@@ -344,17 +344,26 @@ func (s *Site) Tool(t testing.TB, n *Node, args ...string) (status int, stdout, 
 // toolAlone is Tool without the configuration.
 func (s *Site) toolAlone(t testing.TB, n *Node, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
+	status, stdout, stderr, err := s.run(s.programOf(t, n), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, stdout, stderr
+}
+
+// run is toolAlone of a program, for any goroutine: the error says that it could not be run.
+func (s *Site) run(program string, args ...string) (status int, stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.programOf(t, n), args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), s.Env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	var exit *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-		t.Fatalf("sitegate %q: %v", args, err)
+		return 0, "", "", fmt.Errorf("sitegate %q: %w", args, err)
 	}
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String(), nil
 }
 
 // HTTP is a plain client that trusts the nodes.
