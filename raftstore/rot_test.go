@@ -30,6 +30,13 @@ func (smallBadger) open(dir string, log *slog.Logger) (*badger.DB, error) {
 // atStep is called between them.
 func stateHistory(t testing.TB, d *disk, steps int, atStep func(i int)) (hashes map[uint64]string) {
 	t.Helper()
+	return stateHistoryUntil(t, d, steps, func(i int) bool { atStep(i); return false })
+}
+
+// stateHistoryUntil is stateHistory that ends when atStep says so, after most steps at the
+// latest.
+func stateHistoryUntil(t testing.TB, d *disk, most int, atStep func(i int) (enough bool)) (hashes map[uint64]string) {
+	t.Helper()
 	s := license.NewState()
 	hashes = map[uint64]string{0: hashState(t, d.codec, s)}
 	at := license.Time(1_700_000_000_000)
@@ -44,7 +51,7 @@ func stateHistory(t testing.TB, d *disk, steps int, atStep func(i int)) (hashes 
 	r := rand.New(rand.NewPCG(5, 5))
 	const each = 20
 	var before, machine string
-	for i := range steps {
+	for i := range most {
 		before, machine = machine, fmt.Sprintf("WS-%d-", i) // nothing that compresses well
 		for range 6 {
 			machine += fmt.Sprintf("%016x", r.Uint64())
@@ -67,7 +74,9 @@ func stateHistory(t testing.TB, d *disk, steps int, atStep func(i int)) (hashes 
 			t.Fatal(err)
 		}
 		hashes[x.pos.Index] = hashState(t, d.codec, s)
-		atStep(i)
+		if atStep(i) {
+			break
+		}
 	}
 	return hashes
 }
