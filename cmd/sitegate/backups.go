@@ -207,8 +207,12 @@ func (b *backups) temporary() string { return ".sitegate-backup-" + b.node + "-"
 
 // clearAway removes what a crash has left half written.
 func (b *backups) clearAway() {
-	left, _ := filepath.Glob(filepath.Join(b.cfg.Folder, b.temporary()+"*")) // no pattern of ours is malformed
-	for _, file := range left {
+	entries, _ := os.ReadDir(b.cfg.Folder) // look tells of a folder that cannot be read
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), b.temporary()) {
+			continue
+		}
+		file := filepath.Join(b.cfg.Folder, e.Name())
 		if err := os.Remove(file); err != nil {
 			b.log.Warn("a half written backup could not be removed", "file", file, "err", err)
 		}

@@ -235,3 +235,23 @@ func TestStatusTellsOfBackups(t *testing.T) {
 		}
 	}
 }
+
+func TestHalfWrittenBackupsAreClearedAwayWhateverTheFolderIsCalled(t *testing.T) {
+	for _, name := range []string{"plain", "a[b]c", "a[b"} {
+		folder := filepath.Join(t.TempDir(), name)
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		const of2 = ".sitegate-backup-gw2-1234"
+		for _, file := range []string{".sitegate-backup-gw1-1234", of2} {
+			if err := os.WriteFile(filepath.Join(folder, file), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := &backups{node: "gw1", cfg: configs.Backup{Folder: folder}, log: slog.New(slog.DiscardHandler)}
+		b.clearAway()
+		if left := namesIn(t, folder); !slices.Equal(left, []string{of2}) {
+			t.Errorf("%s: left are %q, want only another node's", name, left)
+		}
+	}
+}
