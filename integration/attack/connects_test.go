@@ -3,7 +3,6 @@ package attack
 import (
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"net"
 	"regexp"
@@ -31,7 +30,7 @@ const (
 // TestOneAddressConnectsWithoutEnd: what comes from it faster than a node lets in is closed
 // before anything is computed for it, the node takes no more memory for that, and whoever
 // comes from elsewhere is served meanwhile. The rest is as it is with all that say nothing
-// after they have connected.
+// after they have connected. They are kept open, so that none is taken for junk.
 func TestOneAddressConnectsWithoutEnd(t *testing.T) {
 	s := integration.NewSiteWithoutLinks(t, 1, users)
 	n := s.Nodes[0]
@@ -43,11 +42,21 @@ func TestOneAddressConnectsWithoutEnd(t *testing.T) {
 	left.Store(int64(*connects))
 	begun := time.Now()
 	var flood sync.WaitGroup
-	const atOnce, hold = 16, 50
-	for range atOnce {
+	const atOnce, hold = 16, 400
+	var all [atOnce][hold]net.Conn // the last ones
+	defer func() {
+		for _, open := range all {
+			for _, c := range open {
+				if c != nil {
+					c.Close()
+				}
+			}
+		}
+	}()
+	for at := range all {
 		flood.Go(func() {
 			d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: address(t)}}
-			var open [hold]net.Conn
+			open := &all[at]
 			for i := 0; left.Add(-1) >= 0; i++ {
 				c, err := d.Dial("tcp", to)
 				if errors.Is(err, syscall.ECONNRESET) {
@@ -62,11 +71,6 @@ func TestOneAddressConnectsWithoutEnd(t *testing.T) {
 					old.Close()
 				}
 				open[i%hold] = c
-			}
-			for _, c := range open {
-				if c != nil {
-					c.Close()
-				}
 			}
 		})
 	}
@@ -88,33 +92,31 @@ func TestOneAddressConnectsWithoutEnd(t *testing.T) {
 		case <-now.C:
 		}
 	}
+	// Whatever was not let in was closed for one of these reasons.
+	closed := closedFor(t, s, n, "too-often") // by a connection of its own, which comes after all others
 	flooded := time.Since(begun)
-	cores := min(runtime.NumCPU(), 4)
-	integration.Eventually(t, patience, "what came too often is closed", func() error {
-		closed := shut(t, s, n)
-		admitted := float64(cores) * (fromOneBurst + fromOne*time.Since(begun).Seconds())
-		if least := float64(*connects) - admitted; closed < least {
-			return fmt.Errorf("of %d connections %v were closed, want %v at least", *connects, closed, least)
-		}
-		return nil
-	})
-	const most = 250 << 20 // each that is held costs some 30 kB: 100,000 would be 3 GB
+	otherwise := closedFor(t, s, n, "junk") + closedFor(t, s, n, "too-many")
+	admitted := float64(min(runtime.NumCPU(), 4)) * (fromOneBurst + fromOne*flooded.Seconds())
+	least := float64(*connects) - admitted - otherwise
+	if least > 0 && closed < least {
+		t.Errorf("of %d connections in %v %.0f were closed as too often, want %.0f at least", *connects, flooded, closed, least)
+	}
+	const most = 60 << 20 // each that was let in costs some 5 kB until it has asked for something
 	after := metric(t, s, n, `process_resident_memory_bytes`)
 	if after > before+most {
 		t.Errorf("the node has %.0f MB, and had %.0f before: want at most %d more", after/(1<<20), before/(1<<20), most>>20)
 	}
-	t.Logf("%d connections from one address in %v; %.0f of them closed at once; %d honest starts and stops meanwhile; the node has %.0f MB, and had %.0f",
-		*connects, flooded.Round(time.Millisecond), shut(t, s, n), served, after/(1<<20), before/(1<<20))
+	t.Logf("%d connections from one address in %v; %.0f of them closed as too often (%.0f at least), and %.0f else; %d honest starts and stops meanwhile; the node has %.0f MB, and had %.0f",
+		*connects, flooded.Round(time.Millisecond), closed, least, otherwise, served, after/(1<<20), before/(1<<20))
+	if least <= 0 {
+		t.Skipf("in %v a node lets that many in: nothing had to be closed; more are made with -connects", flooded)
+	}
 }
 
-// shut is how many connections a node has closed at once: they came too often, or their
-// network has said nothing but junk before.
-func shut(t *testing.T, s *integration.Site, n *integration.Node) (all float64) {
+// closedFor is how many connections a node has closed at once, for a reason.
+func closedFor(t *testing.T, s *integration.Site, n *integration.Node, why string) float64 {
 	t.Helper()
-	for _, why := range []string{"too-often", "junk", "too-many"} {
-		all += metric(t, s, n, `sitegate_connections_closed_total{why="`+why+`"}`)
-	}
-	return all
+	return metric(t, s, n, `sitegate_connections_closed_total{why="`+why+`"}`)
 }
 
 // metric is what a node serves under a name.
