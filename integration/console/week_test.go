@@ -22,6 +22,7 @@ import (
 // moving is a site that is another with each turn: it answers the console as the API does,
 // and says in its event stream that something has happened.
 type moving struct {
+	at      time.Time // when all of it is
 	mu      sync.Mutex
 	turn    int
 	streams map[chan struct{}]bool
@@ -58,13 +59,13 @@ func (m *moving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.stream(w, r)
 		return
 	case api.PathStatus:
-		s := api.Status{Node: "n1", Version: fmt.Sprint("1.", turn/50), Time: time.Now(), Mirror: api.MirrorStatus{Filled: true}, Link: api.LinkState{State: api.LinkUp, Since: time.Now()},
+		s := api.Status{Node: "n1", Version: fmt.Sprint("1.", turn/50), Time: m.at, Mirror: api.MirrorStatus{Filled: true}, Link: api.LinkState{State: api.LinkUp, Since: m.at},
 			Usage: api.UsageStatus{Backlog: api.BacklogOK}, Cluster: api.ClusterStatus{Leader: "n1", Members: []api.Member{{Name: "n1", Voter: true}}}}
 		if turn%3 == 1 {
 			s.Lockouts = []api.Lockout{{Node: "n1", Proxy: fmt.Sprint("proxy-", turn)}}
 		}
 		if turn%5 == 1 {
-			s.Bypass = &api.Bypass{Since: time.Now(), Until: time.Now().Add(time.Minute), By: "ida", Note: fmt.Sprint("turn ", turn)}
+			s.Bypass = &api.Bypass{Since: m.at, Until: m.at.Add(time.Minute), By: "ida", Note: fmt.Sprint("turn ", turn)}
 		}
 		answer = s
 	case api.PathOpen:
@@ -72,7 +73,7 @@ func (m *moving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for i := range l.Total {
 			n := turn - i // those of before stay for a while, one comes and one goes
 			l.Items = append(l.Items, api.Open{ID: fmt.Sprintf("0197a5b2-7c4e-7d1a-9f00-%012d", n), Kind: "session", User: fmt.Sprint("u-", n), Name: fmt.Sprint("User ", n), Product: "p", ProductName: "Road", Capped: "yes",
-				LicenseType: "Practitioner", Machine: api.Machine{ID: fmt.Sprint("m-", n), Name: fmt.Sprint("WS-", n)}, Since: time.Now().Add(-time.Hour), Provisional: n%4 == 0})
+				LicenseType: "Practitioner", Machine: api.Machine{ID: fmt.Sprint("m-", n), Name: fmt.Sprint("WS-", n)}, Since: m.at.Add(-time.Hour), Provisional: n%4 == 0})
 		}
 		answer = l
 	case api.PathProducts:
@@ -83,7 +84,7 @@ func (m *moving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		answer = l
 	case api.PathTrend:
-		answer = api.List[api.TrendMark]{Items: []api.TrendMark{{At: time.Now().Add(-time.Hour), Sessions: turn}, {At: time.Now(), Sessions: turn + 1}}}
+		answer = api.List[api.TrendMark]{Items: []api.TrendMark{{At: m.at.Add(-time.Hour), Sessions: turn}, {At: m.at, Sessions: turn + 1}}}
 	case api.PathDoctor:
 		m.mu.Lock()
 		m.posts++
@@ -137,7 +138,7 @@ func (m *moving) stream(w http.ResponseWriter, r *http.Request) {
 // newMoving serves the console of such a site.
 func newMoving(t *testing.T) (*moving, string) {
 	t.Helper()
-	m := &moving{turn: 45, streams: map[chan struct{}]bool{}, held: make(chan struct{})}
+	m := &moving{at: time.Now(), turn: 45, streams: map[chan struct{}]bool{}, held: make(chan struct{})}
 	c, err := console.New(console.Config{API: m, Logger: slog.New(slog.DiscardHandler), Who: func(*http.Request) (console.Administrator, *api.Problem) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -168,7 +169,7 @@ const hasty = `(() => {
 // has, and its texts; not what its own scripts write into it.
 const whole = `(() => {
 	const copy = document.documentElement.cloneNode(true);
-	for (const x of copy.querySelectorAll("#live, script")) { x.remove(); }
+	for (const x of copy.querySelectorAll("#live, #foot time, script")) { x.remove(); } // the foot has when the page was made
 	for (const x of copy.querySelectorAll("time")) { x.textContent = x.dateTime.slice(0, 13); x.removeAttribute("title"); }
 	for (const x of copy.querySelectorAll(".new")) { x.removeAttribute("class"); }
 	let nodes = 0;
