@@ -34,11 +34,15 @@ func (w *ways) poll(now time.Time) (until time.Time, _ bool) {
 }
 
 // died takes note of a websocket's end. reached: there was somebody at the other end.
-// What the gateway itself has ended or refused says nothing about the way there.
+// What the gateway itself has ended or refused says nothing about the way there, but that
+// what it got is no websocket: that was lost on the way.
 func (w *ways) died(reached bool, err error, lived time.Duration) {
 	ce, closed := errors.AsType[*websocket.CloseError](err)
 	e, answered := errors.AsType[*Error](err)
-	gateways := errors.Is(err, errMoveOn) || closed && ce.Code != websocket.CloseAbnormalClosure || answered && e.Code != codeUnexpected && e.Code != string(ErrUnreachable)
+	gateways := errors.Is(err, errMoveOn) || closed && ce.Code != websocket.CloseAbnormalClosure
+	if answered {
+		gateways = e.Code != codeUnexpected && e.Code != string(ErrUnreachable) && e.Code != api.CodeMalformed
+	}
 	switch {
 	case lived >= settled || gateways:
 		w.early = 0

@@ -21,13 +21,20 @@ import (
 // on.
 type inspector struct {
 	http.Handler
-	on   atomic.Bool
-	seen atomic.Int32 // websockets that were tried while it was on
+	on     atomic.Bool
+	seen   atomic.Int32 // websockets that were tried while it was on
+	strips bool         // it passes them on as what is none
 }
 
 func (i *inspector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if websocket.IsWebSocketUpgrade(r) && i.on.Load() {
 		i.seen.Add(1)
+		if i.strips {
+			r.Header.Del("Upgrade")
+			r.Header.Del("Connection")
+			i.Handler.ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(http.StatusBadGateway)
 		fmt.Fprint(w, "<html>We protect you.</html>")
@@ -80,6 +87,27 @@ func TestPollsWhereNoWebsocketGetsThrough(t *testing.T) {
 		g.Say(ann, api.Notice{Kind: api.KindLinkDown, Text: "over it"})
 		if n := next(t, watcher); n.Text != "over it" {
 			t.Errorf("notice %+v, want the one told on the websocket", n)
+		}
+	})
+}
+
+// TestPollsWhereTheUpgradeIsLostOnTheWay: the gateway itself answers then, that this is no
+// websocket, and that is no word of its about the client.
+func TestPollsWhereTheUpgradeIsLostOnTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		box := &inspector{Handler: newGateway(t, w), strips: true}
+		box.on.Store(true)
+		w.serve(t, "127.0.0.1:2", box)
+		c := desktop(t, w, "WS-101", func(c *client.Config) { c.Nodes = []string{"http://127.0.0.1:2"} })
+		watcher := c.Watch(t.Context())
+		select {
+		case <-watcher.Ready():
+		case <-time.After(time.Minute):
+			t.Fatalf("no notices within a minute, after %d websockets", box.seen.Load())
+		}
+		if !watcher.Polls() || box.seen.Load() != 2 {
+			t.Errorf("it polls: %t, after %d websockets; want it to, after two", watcher.Polls(), box.seen.Load())
 		}
 	})
 }

@@ -93,6 +93,10 @@ func (g *Gateway) notices(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if !websocket.IsWebSocketUpgrade(r) {
+		refuse(w, problem(api.CodeMalformed, http.StatusBadRequest, "connect with a websocket"))
+		return
+	}
 	q := r.URL.Query()
 	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
