@@ -198,6 +198,7 @@ type Endpoint struct {
 
 	examining sync.Mutex // one at a time
 	auditing  sync.Mutex // of usage
+	counting  sync.Mutex // of refusals that there would have been
 	importing sync.Mutex // of files
 	exporting sync.Mutex // of what is kept about a person
 	opened    openings

@@ -206,6 +206,8 @@ func (e *Endpoint) serve(rt route, admit func(*call) error) http.HandlerFunc {
 		err := switches(r, rt)
 		if err == nil {
 			err = admit(c)
+		} else {
+			err = cmp.Or(e.toll(c, costAnswer), err)
 		}
 		if err != nil {
 			if !e.turnsAway(c, rt, err) {

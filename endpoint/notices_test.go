@@ -322,6 +322,17 @@ func TestTooManyFramesCloseTheConnection(t *testing.T) {
 	}
 }
 
+// Who asks for no websocket where one is, and shows no token, pays for the answer as any
+// stranger does.
+func TestWhatAsksForNoWebsocketIsPaced(t *testing.T) {
+	r := newRig(t, filled(t))
+	r.e.strays = newStrangers(Rate{PerSecond: 0.001, Burst: 3}, anyPace)
+	for range 3 {
+		r.want(t, 400, "", "GET", "/v1/notices", nil)
+	}
+	r.want(t, 429, "", "GET", "/v1/notices", nil)
+}
+
 func TestConnectingWrongly(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -368,7 +379,11 @@ func TestConnectingWrongly(t *testing.T) {
 		}
 		check(t, resp, 401, "unauthorized")
 	})
-	t.Run("no websocket", func(t *testing.T) { r.want(t, 400, "ada", "GET", "/v1/notices?machine=m&instance=i", nil) })
+	t.Run("no websocket", func(t *testing.T) { // by the code a client goes on to polls
+		if a := r.want(t, 400, "ada", "GET", "/v1/notices?machine=m&instance=i", nil); a.problem(t).Code != api.CodeMalformed {
+			t.Errorf("answered %s", a.raw)
+		}
+	})
 	t.Run("no leader", func(t *testing.T) {
 		r.node.set(func() { r.node.lone = true })
 		_, resp := r.dial(t, "ada", nil)

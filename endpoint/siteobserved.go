@@ -18,8 +18,12 @@ const (
 )
 
 // observed is GET /v1/site/refusals/observed: what would have been refused, counted by product
-// and network.
+// and network; for one at a time, since millions of events are read for it.
 func (e *Endpoint) observed(c *call) (reply, error) {
+	if !e.counting.TryLock() {
+		return reply{}, TooMany("refusals are being counted for somebody", auditAgain)
+	}
+	defer e.counting.Unlock()
 	now := e.gw.Now()
 	from, err := moment(c.r.URL.Query(), "from", now.Add(-observedFor).Std())
 	if err != nil {

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"sitegate/api"
@@ -43,4 +44,19 @@ func TestWhatWouldHaveBeenRefusedIsCounted(t *testing.T) {
 		t.Errorf("from now on there are %+v", got)
 	}
 	r.look(t, 400, "/v1/site/refusals/observed?from=yesterday", nil)
+}
+
+// They are counted for one at a time: millions of events may be read for it.
+func TestWhatWouldHaveBeenRefusedIsCountedForOne(t *testing.T) {
+	r := newRig(t, filled(t))
+	r.e.counting.Lock()
+	var p api.Problem
+	r.look(t, 429, api.PathObserved, &p)
+	if p.RetryAfterMS == 0 || !strings.Contains(p.Detail, "refusals are being counted") {
+		t.Errorf("nobody is told why, and when to come back: %+v", p)
+	}
+	r.e.counting.Unlock()
+	for range 2 {
+		r.look(t, 200, api.PathObserved, &api.ObservedCounts{})
+	}
 }

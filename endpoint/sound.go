@@ -83,12 +83,14 @@ func plainHeaders(h http.Header) {
 	}
 }
 
-// switches refuses to switch protocols but for the websocket of a route that has one, and what does not ask for that there: whoever is in front of a node and takes the header out, as
-// load balancers do, is found out by it without a token.
+// switches refuses to switch protocols but for the websocket of a route that has one. What
+// shows no token there and does not ask for a websocket is told so: whoever is in front of a
+// node and takes the header out, as load balancers do, is found out by it. Who shows one is
+// told the same once it is known who they are.
 func switches(r *http.Request, rt route) error {
 	asks := len(r.Header["Upgrade"]) != 0
 	switch {
-	case rt.upgrade && !asks:
+	case rt.upgrade && !asks && len(r.Header["Authorization"]) == 0:
 		return malformed("this path is a websocket's, and the request does not ask for one: the client does not, or something between it and this node has taken the headers Upgrade and Connection out")
 	case !asks, rt.upgrade && websocket.IsWebSocketUpgrade(r):
 		return nil

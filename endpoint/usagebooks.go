@@ -70,7 +70,7 @@ func (e *Endpoint) caughtUp(ctx context.Context, seq uint64) {
 	}
 }
 
-// auditAgain is when to ask anew who finds that usage is being audited for somebody.
+// auditAgain is when to ask anew who finds that the journal is being read for somebody.
 const auditAgain = 30 * time.Second
 
 // auditUsage is GET /v1/usage/audit: one at a time, since the whole journal is read for it.
