@@ -102,10 +102,12 @@ func (x *examination) asDesktops(ctx context.Context) {
 		return
 	}
 	c := shown(addr, name, leaf, "Renew it where it is: on this node, or on what stands in front of it.")
-	unknown := x509.UnknownAuthorityError{}
 	if c.State == Pass {
 		c.Found = fmt.Sprintf("Desktops are shown a certificate issued by '%s'. %s", leaf.Issuer, c.Found)
-		if errors.As(untrusted, &unknown) {
+		switch _, unknown := errors.AsType[x509.UnknownAuthorityError](untrusted); {
+		case untrusted != nil && !unknown:
+			c.State, c.Action = Warn, sentence("It is refused by this server, and may be by desktops: "+untrusted.Error())+" Replace it where it is: on this node, or on what stands in front of it."
+		case unknown:
 			c.State, c.Action = Warn, "This server does not trust that authority, or lacks certificates in between. Make sure that desktops do: seat doctor, on one of them."
 			if own {
 				c.Action = "This server does not trust that authority. Make sure that desktops do, and that api.cert_file has the certificates in between after the node's own."
@@ -115,8 +117,10 @@ func (x *examination) asDesktops(ctx context.Context) {
 	x.add(c)
 	c = Check{Step: "websocket", Of: addr, State: Pass, Found: "Desktops' websockets get through to the node."}
 	if err := egress.AskWebsocket(ctx, over, addr, api.PathNotices); err != nil {
-		c.State = Fail
-		c.explain(err)
+		c.State = Warn
+		if c.explain(err); c.Code == string(egress.WebsocketBlocked) {
+			c.State = Fail
+		}
 	}
 	x.add(c)
 }

@@ -19,6 +19,7 @@ const nodeHost = "gw1.site.test"
 // node answers as a node does whom nobody has signed in at, by what it heard of the request.
 var node = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == api.PathNotices && r.Header.Get("Upgrade") == "" {
+		w.Header().Set("Content-Type", api.ProblemType)
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -45,7 +46,9 @@ func TestWhatDesktopsComeTo(t *testing.T) {
 		"the certificate is another host's":  {door: node, shows: "old.site.test", trusted: true, want: "FAIL listener tls_name_mismatch\nPASS websocket\n", words: "not for " + nodeHost},
 		"who issued it is not known here":    {door: node, shows: nodeHost, want: "WARN listener\nPASS websocket\n", words: "seat doctor"},
 		"websockets lose what asks for them": {door: strips, shows: nodeHost, trusted: true, want: "PASS listener\nFAIL websocket websocket_blocked\n", words: "lost its Upgrade header on the way (Via: 1.1 edge)"},
-		"nobody is there":                    {straight: true, want: "WARN listener\n", words: "seat doctor"},
+		"no node is behind what answers": {door: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }), shows: nodeHost, trusted: true,
+			want: "PASS listener\nWARN websocket api_unreachable\n", words: "503"},
+		"nobody is there": {straight: true, want: "WARN listener\n", words: "seat doctor"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, nil, nil, proxy.Config{})
@@ -137,10 +140,21 @@ func TestASilentConnectionIsHeld(t *testing.T) {
 	if row := find(t, Run(t.Context(), c), "hold", cloudHost); row.State != Pass {
 		t.Errorf("got %+v, want it still there", row)
 	}
-	over := roundTrip(func(*http.Request) (*http.Response, error) { return nil, net.ErrClosed })
+	asked, closes := 0, 1
+	over := roundTrip(func(r *http.Request) (*http.Response, error) {
+		if asked++; asked > closes {
+			return nil, net.ErrClosed
+		}
+		return &http.Response{StatusCode: 401, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+	})
 	if row := hold(t.Context(), over, &destination{addr: cloudHost + ":443"}, time.Millisecond); row.State != Warn || row.Action == "" {
 		t.Errorf("got %+v, want it to be seen to", row)
 	}
+	asked, closes = 0, 0
+	if row := hold(t.Context(), over, &destination{addr: cloudHost + ":443"}, time.Millisecond); row.State != Skip {
+		t.Errorf("closed after each answer: got %+v, want it skipped", row)
+	}
+	asked, closes = 0, 1
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if row := hold(ctx, over, &destination{addr: cloudHost + ":443"}, time.Hour); row.State != Skip {

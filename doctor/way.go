@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -210,12 +211,14 @@ func (x *examination) wayOut(ctx context.Context, hops []*hop) {
 func (x *examination) try(ctx context.Context, h *hop, d *destination) finding {
 	f, begun := finding{done: true}, time.Now()
 	p := egress.Probe{Candidate: h.name, Address: d.addr, TLS: true, Withhold: d != h.first || !h.until.IsZero(), Time: 3*proxyTime + x.Hold}
-	p.Then = x.asks(d, func(c Check, date time.Time) {
+	asks := x.asks(d, func(c Check, date time.Time) {
 		f.answers = append(f.answers, c)
 		if !date.IsZero() {
 			f.clocks = append(f.clocks, clockReading{of: d.host(), ahead: outside(date, begun, time.Now())})
 		}
 	})
+	read := time.Time{} // when the proxy had told its time; what follows may take long
+	p.Then = func(ctx context.Context, over http.RoundTripper) { read = time.Now(); asks(ctx, over) }
 	if d.mail != nil {
 		p.Before, p.Speak = startTLS(d), speakMail(d, func(c Check) { f.answers = append(f.answers, c) })
 	}
@@ -228,8 +231,11 @@ func (x *examination) try(ctx context.Context, h *hop, d *destination) finding {
 			f.Err = s.Err
 		}
 	}
+	if read.IsZero() {
+		read = time.Now()
+	}
 	if !f.Date.IsZero() {
-		f.clocks = append(f.clocks, clockReading{of: h.name, ahead: outside(f.Date, begun, time.Now()), proxy: true})
+		f.clocks = append(f.clocks, clockReading{of: h.name, ahead: outside(f.Date, begun, read), proxy: true})
 	}
 	return f
 }

@@ -39,8 +39,8 @@ func refusals(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	if *counts {
-		if *refused || *observed || len(words) > 0 {
-			return usagef("refusals: --counts goes with no words, and not with --refused or --observed")
+		if *refused || *observed || len(words) > 0 || l.Changed("limit") {
+			return usagef("refusals: --counts goes with no words, and not with --refused, --observed or --limit")
 		}
 		return observedCounts(ctx, p, l, *from)
 	}

@@ -124,6 +124,7 @@ func TestTheSiteIsShownOnTheCommandLine(t *testing.T) {
 	wants(t, "refusals", tool(0, "refusals"), []string{"WS-109", "machine-active", "Free the machine", "sitegate release session 01000000-", "--note WHY"})
 	wants(t, "counts of what would have been refused", tool(0, "refusals", "--counts"), []string{"Nobody would have been refused since"})
 	wants(t, "counts with words", tool(64, "refusals", "--counts", "ada"), nil)
+	wants(t, "counts, some of them", tool(64, "refusals", "--counts", "--limit", "1"), nil)
 	wants(t, "nobody", tool(1, "sessions", "--user", "u0@acme.exampel"), []string{"no user of the account has the address", "did you mean u0@acme.example"})
 	wants(t, "a wrong state", tool(1, "licenses", "--state", "spare"), []string{"the node refused"})
 	wants(t, "no node's name", tool(64, "cluster", "drain", ""), []string{"name one node"})

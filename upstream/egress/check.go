@@ -130,7 +130,7 @@ func (d *Dialer) Check(ctx context.Context, probe Probe) (Finding, error) {
 	}
 	var secured *tls.Conn
 	secured, f.TLS, f.Err = w.checkTLS(ctx, tunnel, host, addr, protocols, false)
-	if f.Err != nil && f.TLS == nil && probe.Before == nil && f.open() && w.passesSmall(ctx, c, host, addr, protocols) {
+	if f.Err != nil && f.TLS == nil && probe.Before == nil && f.open() && w.passes(ctx, c, host, addr, protocols, true) && !w.passes(ctx, c, host, addr, protocols, false) {
 		f.Err = largeHello(addr, f.Err)
 	}
 	switch {
@@ -251,9 +251,9 @@ func (f *Finding) open() bool {
 	return f.Kind == "" || len(f.Offers) == 0 && strings.HasPrefix(f.Status, "2")
 }
 
-// passesSmall says whether TLS with the destination comes about, or gets as far as its certificate, where the first packet is small: a key exchange that is safe from
-// quantum computers makes it larger than one packet of the network's, and there are boxes that wait for what they take to be the whole, or drop it.
-func (w *way) passesSmall(ctx context.Context, c candidate, host, addr string, protocols []string) bool {
+// passes says whether TLS with the destination, once more, comes about, or gets as far as its certificate, where the first packet is small, or as large as it is: a key exchange
+// that is safe from quantum computers makes it larger than one packet of the network's, and there are boxes that wait for what they take to be the whole, or drop it.
+func (w *way) passes(ctx context.Context, c candidate, host, addr string, protocols []string, small bool) bool {
 	var raw net.Conn
 	var err error
 	if c.p == nil {
@@ -267,7 +267,7 @@ func (w *way) passesSmall(ctx context.Context, c candidate, host, addr string, p
 	defer raw.Close()
 	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	_, seen, err := w.checkTLS(ctx, raw, host, addr, protocols, true)
+	_, seen, err := w.checkTLS(ctx, raw, host, addr, protocols, small)
 	return err == nil || seen != nil
 }
 

@@ -118,6 +118,40 @@ func TestALargeFirstPacketIsDropped(t *testing.T) {
 	}
 }
 
+// That TLS failed once does not show that large first packets are dropped.
+func TestAHandshakeThatFailedOnce(t *testing.T) {
+	cert := certificate(t, name, time.Now().Add(time.Hour))
+	ca, _ := pemOf(t, cert)
+	ln := listen(t)
+	go func() {
+		for first := true; ; first = false {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if first {
+				c.Close()
+				continue
+			}
+			go func() {
+				defer c.Close()
+				over := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}})
+				_ = over.Handshake()
+				_, _ = io.Copy(io.Discard, over)
+			}()
+		}
+	}()
+	p := start(t, proxy.Config{Hosts: map[string]string{name + ":443": ln.Addr().String()}})
+	d := dialer(t, egress.Config{Proxies: []egress.Proxy{{Name: "p", Address: p.Addr()}}, ExtraCA: []egress.ExtraCA{{File: ca, Hosts: []string{name}}}})
+	f, err := d.Check(t.Context(), egress.Probe{Candidate: "p", Address: name + ":443", TLS: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Err == nil || strings.Contains(f.Err.Error(), "X25519MLKEM768") {
+		t.Errorf("got %v, want that TLS failed, and no cause", f.Err)
+	}
+}
+
 // begun is a connection of which the first bytes have been read.
 type begun struct {
 	net.Conn

@@ -349,11 +349,13 @@ func TestCheck(t *testing.T) {
 
 func TestWebsockets(t *testing.T) {
 	for answer, words := range map[string]string{
-		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n": "",
-		"HTTP/1.1 101 Switching Protocols\r\n\r\n":                                              "the answer has lost its Upgrade header",
-		"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n":                                "",
-		"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n":                                 "the request has lost its Upgrade header",
-		"HTTP/1.1 200 OK\r\nVia: 1.1 edge\r\nContent-Length: 0\r\n\r\n":                         "200 OK (Via: 1.1 edge)",
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n":           "",
+		"HTTP/1.1 101 Switching Protocols\r\n\r\n":                                                        "the answer has lost its Upgrade header",
+		"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n":                                          "",
+		"HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: 0\r\n\r\n": "the request has lost its Upgrade header",
+		"HTTP/1.1 400 No required certificate\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n":    "400 No required certificate",
+		"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n":                                      "the request has lost its Upgrade header",
+		"HTTP/1.1 200 OK\r\nVia: 1.1 edge\r\nContent-Length: 0\r\n\r\n":                                   "200 OK (Via: 1.1 edge)",
 		"": "the connection is cut",
 	} {
 		here, there := net.Pipe()
@@ -371,6 +373,22 @@ func TestWebsockets(t *testing.T) {
 		case err != nil:
 			t.Errorf("%q: got %v, want it not blocked", answer, err)
 		}
+	}
+}
+
+// A node that is slowed, or is not there behind what answers, does not show that websockets
+// are blocked.
+func TestWebsocketsOfWhichNothingIsKnown(t *testing.T) {
+	for _, status := range []string{"429 Too Many Requests", "503 Service Unavailable"} {
+		here, there := net.Pipe()
+		go func() {
+			defer there.Close()
+			if _, err := http.ReadRequest(bufio.NewReader(there)); err == nil {
+				io.WriteString(there, "HTTP/1.1 "+status+"\r\nContent-Length: 0\r\n\r\n")
+			}
+		}()
+		wantCode(t, egress.AskWebsocket(t.Context(), here, "gw1.test:8443", "/v1/notices"), egress.APIUnreachable, status, "gw1.test:8443")
+		here.Close()
 	}
 }
 

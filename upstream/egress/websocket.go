@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"mime"
 	"net"
 	"net/http"
 	"strings"
@@ -15,7 +16,7 @@ import (
 
 // AskWebsocket asks the other end of c, which is called addr, for a websocket at path, as a client does, and says whether it comes: a *Error with WebsocketBlocked if it does
 // not. It shows no token: an answer of 401 or 403 to what asked for a websocket gives no error. That something on the way has taken the question for one out is known where the
-// server then answers 400 or 426, as this gateway does. The connection is of no use afterwards, and stays the caller's to close.
+// server then answers with 426, or with 400 and a problem document, as this gateway does. An answer of 429, or of 500 and above, says nothing of it: APIUnreachable. The connection is of no use afterwards, and stays the caller's to close.
 func AskWebsocket(ctx context.Context, c net.Conn, addr, path string) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -55,8 +56,16 @@ func AskWebsocket(ctx context.Context, c net.Conn, addr, path string) error {
 		return nil
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return nil
-	case http.StatusBadRequest, http.StatusUpgradeRequired:
+	case http.StatusUpgradeRequired:
 		return blocked("the request has lost its Upgrade header on the way"+via(resp), nil)
+	case http.StatusBadRequest:
+		if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "application/problem+json" { // a node's own; a load balancer's is about something else
+			return blocked("the request has lost its Upgrade header on the way"+via(resp), nil)
+		}
+	}
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
+		return &Error{Code: APIUnreachable, Message: fmt.Sprintf("Whether websockets get through to %s is not known: the answer is %s%s.", addr, printable(resp.Status, 80), via(resp)),
+			Action: "Try again in a minute; if it stays so, see whether the node behind it runs (sitegate status), and whether what is in front of it knows that."}
 	}
 	return blocked("the answer is "+printable(resp.Status, 80)+via(resp), nil)
 }
