@@ -71,5 +71,8 @@ type Reloaded struct {
 	Proxies []string `json:"proxies"`          // the names of the ways out
 	PAC     string   `json:"pac,omitempty"`    // where the PAC file is; empty: there is none
 	Direct  bool     `json:"direct,omitempty"` // without a proxy, where no other way is set
-	Waits   []string `json:"waits,omitempty"`  // settings that have changed and wait for a restart
+	// Modes: what is enforced of relayed traffic has changed in this node's file. The site goes
+	// by that of the node that leads.
+	Modes bool     `json:"modes,omitempty"`
+	Waits []string `json:"waits,omitempty"` // settings that have changed and wait for a restart
 }

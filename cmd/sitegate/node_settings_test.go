@@ -73,10 +73,13 @@ func TestSettingsThatWaitForARestartDoNotHold(t *testing.T) {
 			}
 			r := &reloading{again: func() (setting, error) { return read, nil }, begun: begun, taken: begun, dialer: d, log: log}
 			r.also = append(r.also, modesAgain(func(m []license.Mode) { modes = m }))
-			for range 2 {
+			for i := range 2 {
 				now, err := r.take()
 				if err != nil {
 					t.Fatal(err)
+				}
+				if now.Modes != (i == 0) {
+					t.Errorf("reload %d says that the modes have changed: %t", i, now.Modes)
 				}
 				if slices.Contains(now.Waits, "rules.modes") {
 					t.Errorf("%q wait for a restart", now.Waits)

@@ -50,6 +50,9 @@ func reload(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "node %s has taken the way out anew: %s\n", c.Node, wayInWords(now))
+	if err == nil && now.Modes {
+		_, err = fmt.Fprintln(p.stdout, "what is enforced of relayed traffic has changed here: the site goes by the file of the node that leads")
+	}
 	if err == nil && len(now.Waits) > 0 {
 		_, err = fmt.Fprintf(p.stdout, "what waits for a restart: %s\n", strings.Join(now.Waits, ", "))
 	}
@@ -175,8 +178,9 @@ func (r *reloading) takeWay() (api.Reloaded, error) {
 	for _, take := range takes {
 		take()
 	}
-	r.taken = r.taken.withTaken(read)
-	now := api.Reloaded{Proxies: []string{}, Direct: c.Egress.Direct, Waits: slices.DeleteFunc(configs.Differences(r.begun.Config, c), takenAnew)}
+	before := r.taken
+	r.taken = before.withTaken(read)
+	now := api.Reloaded{Modes: slices.Contains(configs.Differences(before.Config, r.taken.Config), keyModes), Proxies: []string{}, Direct: c.Egress.Direct, Waits: slices.DeleteFunc(configs.Differences(r.begun.Config, c), takenAnew)}
 	for _, p := range c.Egress.Way().Proxies {
 		now.Proxies = append(now.Proxies, p.Name)
 	}
@@ -184,6 +188,9 @@ func (r *reloading) takeWay() (api.Reloaded, error) {
 		now.PAC = p.URL + p.File
 	}
 	r.log.Info("the way out is as the configuration now says", "proxies", len(now.Proxies), "pac", now.PAC != "", "direct", now.Direct)
+	if now.Modes {
+		r.log.Info("what is enforced of relayed traffic has changed here: the site goes by it while this node leads")
+	}
 	if len(now.Waits) > 0 {
 		r.log.Warn("settings have changed that wait for a restart", "keys", strings.Join(now.Waits, ", "))
 	}

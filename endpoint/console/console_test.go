@@ -149,7 +149,7 @@ func full() *site {
 		api.PathNodeSettings:      api.List[api.NodeSetting]{Items: []api.NodeSetting{{Key: "egress.no_proxy", Value: nasty, From: "file sitegate.yaml:12", Reload: true}, {Key: "node", Value: "n1", From: "default"}}},
 		api.PathDoctor:            api.DoctorReport{Node: "n1", Checks: []api.DoctorCheck{{Step: "tcp", Of: nasty, State: api.CheckFail, Code: "refused", Found: nasty, Action: nasty}, {Step: "dns", State: api.CheckPass, Found: "well"}}, Firewall: []api.FirewallOpening{{Source: "10.0.0.1", Destination: "a.example:443", Protocol: "TCP, TLS", Purpose: nasty}}},
 		api.PathBackup:            api.MadeBackup{Folder: "/srv/backup", File: "sitegate-n1.backup", At: then, Index: 77, Bytes: 1 << 20},
-		api.PathReload:            api.Reloaded{Proxies: []string{nasty}, PAC: nasty, Direct: true, Waits: []string{"node", nasty}},
+		api.PathReload:            api.Reloaded{Proxies: []string{nasty}, PAC: nasty, Direct: true, Modes: true, Waits: []string{"node", nasty}},
 		api.PathTokens:            api.JoinToken{Token: "the-token", Expires: then},
 	}}
 }

@@ -100,6 +100,9 @@ func doReload(v *visit, _ *subject) (*page, error) {
 		way = append(way, fact{v.t("reload.direct"), cell{Text: v.t("reload.direct.yes")}})
 	}
 	p.Sections = []section{{ID: "way", Heading: v.t("reload.way"), Facts: way}}
+	if r.Modes {
+		p.Sections = append(p.Sections, section{ID: "modes", Heading: v.t("rollout.title"), Note: v.t("reload.modes")})
+	}
 	if len(r.Waits) > 0 {
 		for i, key := range r.Waits {
 			r.Waits[i] = clean(key)

@@ -306,7 +306,7 @@ func TestANodeIsReloaded(t *testing.T) {
 	}
 	form := visitPage(c, "GET", "settings/reload", "en", nil).Body.String()
 	w := visitPage(c, "POST", "settings/reload", "en", url.Values{"saw": {regexp.MustCompile(`name="saw" value="([^"]*)"`).FindStringSubmatch(form)[1]}})
-	for _, want := range []string{"read anew", "PAC file", "once the node is restarted", "node\n"} {
+	for _, want := range []string{"read anew", "PAC file", "has changed in this node", "once the node is restarted", "node\n"} {
 		if w.Code != 200 || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("reloaded: %d without %q: %s", w.Code, want, w.Body)
 		}
