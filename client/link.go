@@ -33,6 +33,7 @@ type link struct {
 	stateAt  api.Token
 	pending  map[uint64]chan api.Leases
 	beats    uint64
+	trouble  error // of the last connection, until one is greeted
 	err      error // stopped for good
 
 	writing sync.Mutex
@@ -90,6 +91,9 @@ func (l *link) run() {
 			continue
 		}
 		verdict = l.judge(node, err)
+		l.mu.Lock()
+		l.trouble = err
+		l.mu.Unlock()
 		if verdict.stop != nil {
 			l.c.log.Warn("notices ended", "node", node, "err", verdict.stop)
 			l.stop(verdict.stop)
@@ -176,6 +180,7 @@ func later(a, b api.Token) bool {
 // ready tells watchers that from now on they hear of everything. The caller
 // holds the lock.
 func (l *link) ready() {
+	l.trouble = nil
 	select {
 	case <-l.greeted:
 	default:

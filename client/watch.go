@@ -83,6 +83,14 @@ func (w *Watcher) Polls() bool {
 	return w.l.polling
 }
 
+// Trouble is why the last connection has ended or did not come about, an *Error where
+// something answered; nil: there was none, or Ready is closed since.
+func (w *Watcher) Trouble() error {
+	w.l.mu.Lock()
+	defer w.l.mu.Unlock()
+	return w.l.trouble
+}
+
 // Err is why the watcher ended: its context's error, ErrClosed, ErrReplaced or
 // ErrUserBlocked; nil while it has not.
 func (w *Watcher) Err() error {

@@ -260,6 +260,10 @@ func (s *seat) checkUser(ctx context.Context, o *options, f *findings) (skew *ti
 			f.add(pass, "notices", "", "come by websocket", "")
 		}
 	case <-hearing.Done():
+		if e, ok := errors.AsType[*client.Error](w.Trouble()); ok && !errors.Is(e, client.ErrUnreachable) {
+			f.add(fail, "notices", "", "none come: "+e.Detail, strings.Join(e.Next, " "))
+			break
+		}
 		f.add(fail, "notices", "", "none come through: neither a websocket nor a long poll was answered in time", "Ask IT whether something between here and the gateway holds connections back.")
 		f.code("proxy_buffering")
 	}

@@ -88,6 +88,25 @@ func TestDoctorFindsABoxThatHoldsAnswersBack(t *testing.T) {
 	r.expect(r.seat("doctor", "--timeout", "5s"), 1, "FAIL  notices (proxy_buffering)", "holds connections back")
 }
 
+// TestDoctorTellsWhatTheGatewayAnswers: a gateway that gives no notices is not taken for
+// something in between.
+func TestDoctorTellsWhatTheGatewayAnswers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	front := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !strings.HasPrefix(req.URL.Path, api.PathNotices) {
+			r.g.ServeHTTP(w, req)
+			return
+		}
+		w.Header().Set("Content-Type", api.ProblemType)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		json.NewEncoder(w).Encode(api.Problem{Code: api.CodeNotReady, Status: http.StatusServiceUnavailable, Detail: "The gateway is not ready yet.", Next: []string{"Try again in a minute."}})
+	}))
+	t.Cleanup(front.Close)
+	r.env["SITEGATE_GATEWAY"] = front.URL // httptest's servers share a certificate
+	r.expect(r.seat("doctor", "--timeout", "5s"), 1, "FAIL  notices: none come: The gateway is not ready yet.", "Try again in a minute.")
+}
+
 func TestDoctorSaysWhatIsWrong(t *testing.T) {
 	r := newRig(t)
 	r.file("token", "old-token")
