@@ -92,14 +92,16 @@ func (m *machineInHistory) use(ctx context.Context, take, give model.Op, path st
 }
 
 // giveBack gives it back, and says whether that was answered. Where nothing expires it
-// is patient: what nobody gives back keeps its user's machines waiting.
+// is patient: what nobody gives back keeps its user's machines waiting. But no longer than a
+// site needs that answers again: one with a planted mistake may never do.
 func (m *machineInHistory) giveBack(ctx context.Context, give model.Op, path string, id license.ID) bool {
 	nap(ctx, m.some(m.breath))
 	tries := 20
 	if m.lease == 0 {
 		tries = 400
 	}
-	for range tries {
+	begun := time.Now()
+	for i := 0; i < tries && time.Since(begun) < time.Minute; i++ {
 		if !m.do(give, id, path, id).Unknown {
 			return true
 		}
