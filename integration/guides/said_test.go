@@ -61,7 +61,7 @@ var said = []string{
 	"sitegate token create --help",
 	`sitegate audit erase user USER --note "request 18"`,
 	`sitegate audit erase machine WS-31 --note "request 18"`,
-	"sitegate bench starts --users 20 --nodes 1 --clients 2 --warm 100ms --time 200ms",
+	"sitegate bench starts --users 5000 --nodes 1 --clients 2 --warm 100ms --time 200ms",
 	"sitegate bench tunnels --rounds 1 --time 100ms --idle 10 --squid ''",
 	`{ curl -N --silent --show-error --fail-with-body --max-time 2 --cacert site-ca.pem --header "Authorization: Bearer $(cat account.token)" https://NODE:8443/v1/notices/events || test $? = 28; } | grep hello`,
 	"seat login --email SEAT-USER --password-file user.password --issuer ISSUER --issuer-ca cloud-ca.pem --proxy http://NODE:3128 --keyring off",
