@@ -51,10 +51,11 @@ func (v *visit) modesInFile(modes []api.SiteMode) section {
 		}
 		lines = append(lines, "    - {"+strings.Join(append(parts, "mode: "+m.Mode), ", ")+"}")
 	}
+	note := "rollout.file.note"
 	if len(modes) == 0 {
-		lines = append(lines, "    - {mode: observe}")
+		note, lines = "rollout.file.none", append(lines, "    - {mode: observe}")
 	}
-	s := section{ID: "file", Heading: v.t("rollout.file"), Note: v.t("rollout.file.note"), Copy: strings.Join(lines, "\n")}
+	s := section{ID: "file", Heading: v.t("rollout.file"), Note: v.t(note), Copy: strings.Join(lines, "\n")}
 	if v.who.May(Admin) {
 		s.Actions = []link{{Text: v.t("act.reload"), Href: at("settings/reload")}}
 	}

@@ -63,6 +63,11 @@ func TestTheModesAreShownAsTheFileHasThem(t *testing.T) {
 	if got := read.Rules.Modes; len(got) != 2 || got[0].Product != `a "b": {c}` || got[0].Network != "10.1.0.0/16" || got[0].Mode != "on" || got[1].Mode != "observe" || got[1].Product != "" {
 		t.Errorf("the file would have %+v", got)
 	}
+	set.Modes = nil
+	s.answers[api.PathSettings] = set
+	if page := visitPage(newTestConsole(t, s, admin), "GET", "rollout", "en", nil).Body.String(); !strings.Contains(page, "none is set") || strings.Contains(page, "This is what holds now") {
+		t.Error("where no mode is set an example is told as what holds")
+	}
 	viewer := newTestConsole(t, s, Administrator{Name: "vera", Role: Viewer})
 	if page := visitPage(viewer, "GET", "rollout", "en", nil).Body.String(); strings.Contains(page, "settings/reload") {
 		t.Error("a viewer is led to the reload")
